@@ -62,6 +62,10 @@ class DescriptionError(PadvizError):
     """A network description that cannot be read or does not make sense."""
 
 
+class ForwardError(DescriptionError):
+    """A forward of a module that raises, whose own words are quoted."""
+
+
 class SizeError(PadvizError):
     """A size that the network, or one of its layers, cannot take."""
 

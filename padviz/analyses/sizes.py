@@ -310,6 +310,9 @@ def _rules(network: Network, found: Sizes, rows: Sequence[dict[str, object]]) ->
     if any(network.declared):
         own = in_words(n or "any" for n in network.declared)
         yield Lines([f"The file declares an input of {own}: export it again with open axes for other sizes."])
+    for axis, sizes in found.axes.items():
+        if sizes.unknown:
+            yield Lines([f"Not known along the {axis}, since padviz cannot read it there: {in_runs(sizes.unknown)}"])
     refused = [sizes.refusal for sizes in found.axes.values() if sizes.refusal]
     if refused:
         yield Lines([f"Refused, for example: {refused[0].what}"])
@@ -318,7 +321,7 @@ def _rules(network: Network, found: Sizes, rows: Sequence[dict[str, object]]) ->
 def _about_one(network: Network, found: Sizes, near: NearSizes) -> Iterator[Block]:
     """Yield what happens at one size, the sizes next to it, and what to paste."""
     refused, stretched = near.axes[0].refusal, any(not side.unstretched for side in near.axes)
-    verdict = "runs" if refused is None else "does not run"
+    verdict = "runs" if refused is None else "cannot be read" if near.axes[0].unknown else "does not run"
     yield Heading(f"{network.title}, {in_words(near.size)}: {verdict}")
     facts: list[tuple[str, object]] = []
     if near.refused_by:

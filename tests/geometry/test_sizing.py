@@ -304,3 +304,31 @@ def test_each_command_names_the_nearest_sizes(command: str) -> None:
     assert "padviz sizes tests.geometry.test_sizing:UNet --size 22x24" in line.stderr
     with pytest.raises(padviz.PadvizError, match="pad the image to 24 x 24"):
         padviz.load(UNet(), 16).at((22, 24))
+
+
+def test_a_file_that_declares_its_size_is_not_sent_to_another(tmp_path: Path) -> None:
+    path = tmp_path / "baked.onnx"
+    torch.onnx.export(UNet().eval(), (torch.zeros(1, 1, 16, 16),), str(path), dynamo=False)
+    near = padviz.sizes(path, (22, 24)).near
+    assert near is not None
+    assert (near.above, near.axes[0].accepted) == (None, False)
+    assert near.refused_by == ("baked", "the file declares an input of 16 x 16: export it again with open axes")
+
+
+class Joins(nn.Module):
+    """Joins maps along rows where the height is odd, which padviz does not follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        return torch.fft.fft2(y).real if x.shape[2] % 2 else y
+
+
+def test_what_padviz_cannot_read_is_not_known() -> None:
+    found = padviz.sizes(padviz.load(Joins(), 16), "8:40").height
+    assert found.unknown
+    assert all(n % 2 for n in found.unknown)
+    assert found.accepted.sizes == tuple(range(8, 41, 2))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from padviz.errors import PadvizError
+from padviz.errors import ForwardError, PadvizError, SizeError
 from padviz.geometry.balance.balanced_sizes import balance_on
 from padviz.network.layer import CONVOLUTIONS, WINDOWS
 from padviz.network.network import Network, Size
@@ -42,6 +42,11 @@ class AtSize(NamedTuple):
     @property
     def accepted(self) -> bool:
         return self.refusal is None
+
+    @property
+    def unknown(self) -> bool:
+        """Whether padviz cannot read the network there, which says nothing of whether it runs."""
+        return self.refusal is not None and not isinstance(self.refusal, SizeError | ForwardError)
 
     @property
     def unstretched(self) -> bool:

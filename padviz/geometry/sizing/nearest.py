@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import zip_longest
 from math import ceil
 
 from padviz.errors import PadvizError, SizeError, typed
@@ -49,6 +50,10 @@ class NearSizes:
 
 def near_sizes(network: Network, size: Size) -> NearSizes:
     """Read a network, which was read at a size of its own, at another size, and search sizes around it."""
+    fixed = tuple(own or n for own, n in zip_longest(network.declared, size, fillvalue=0))
+    if fixed != size:
+        baked = SizeError(f"the file declares an input of {in_words(fixed)}: export it again with open axes")
+        return NearSizes(size, (AtSize(baked),) * len(size), None, None, (), (network.name, baked.what))
     axes = at_size(network, size)
     below, above = _next(network, size, -1), _next(network, size, 1)
     outputs = () if above is None else _padded(network.at(above), size, above)
@@ -135,7 +140,7 @@ def near_sizes_named(load: Callable[[], Network], size: Size | None) -> Iterator
             if size is not None:
                 network = load()
                 near = near_sizes(network, on_axes(size, network.axes))
-        if near is None or near.refused_by is None or not (near.above or near.below):
+        if near is None or near.refused_by is None or near.axes[0].unknown or not (near.above or near.below):
             raise
         layer, why = near.refused_by
         ways = [f"pad the image to {in_words(near.above)}"] if near.above else []

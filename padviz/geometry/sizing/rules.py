@@ -56,6 +56,7 @@ class AxisSizes:
     no_remainder: SizeRule
     read: int
     refusal: PadvizError | None = None
+    unknown: tuple[int, ...] = ()
 
 
 def sizes_under(rule: str, lo: int, hi: int) -> list[int] | None:
@@ -119,7 +120,7 @@ def axis_sizes(
     repeats = _repeats(reader, lo, hi)
     known: dict[int, Properties] = {}
     if repeats is not None:
-        start, period = repeats
+        start, period, evenly = repeats
         known = {n: period[(n - start) % len(period)] for n in range(lo, hi + 1)}
         # Small sizes may be refused for being small: those before the first period are read if they should be accepted.
         for n in range(lo, start):
@@ -128,18 +129,20 @@ def axis_sizes(
     known |= {n: reading.properties for n, reading in reader.readings.items()}
     rules = []
     for at in range(4):
-        sizes = tuple(n for n in sorted(known) if n in among and known[n][at])
+        follows = repeats is not None and (evenly or at < 2)
+        sizes = tuple(n for n in sorted(known) if n in among and known[n][at] and (follows or n in reader.readings))
         rule = f"{sizes[0]} only" if len(sizes) == 1 else None
-        if repeats is not None and rule is None:
+        if follows and rule is None:
             rule = _rule(
                 [properties[at] for properties in period], start, [known[n][at] for n in range(lo, hi + 1)], lo
             )
         rules.append(SizeRule(rule, sizes, sum(n in reader.readings for n in sizes)))
     refused = [reading.refusal for _, reading in sorted(reader.readings.items()) if reading.refusal]
+    unknown = tuple(n for n, reading in sorted(reader.readings.items()) if reading.unknown)
     name = network.axes[axes[0]] if len(axes) == 1 else "both"
     accepted, unstretched, balanced, whole = rules
     last_refusal = refused[-1] if refused else None
-    return AxisSizes(name, accepted, unstretched, balanced, whole, len(reader.readings), last_refusal)
+    return AxisSizes(name, accepted, unstretched, balanced, whole, len(reader.readings), last_refusal, unknown)
 
 
 def sizes_to_read(network: Network) -> int:
@@ -147,11 +150,13 @@ def sizes_to_read(network: Network) -> int:
     return sum(alignment_on(network, axis, n).step + 6 for axis, n in enumerate(network.size))
 
 
-def _repeats(reader: _Reader, lo: int, hi: int) -> tuple[int, list[Properties]] | None:
+def _repeats(reader: _Reader, lo: int, hi: int) -> tuple[int, list[Properties], bool] | None:
     """Read the first and the last period of sizes, and some between; return the start of one that repeats, and it.
 
-    A period without accepted sizes counts only where no other size is accepted either.
+    Whether it is balanced repeats only if the windows do, which is returned too. A period without accepted sizes counts
+    only where no other size is accepted either.
     """
+    by_acceptance = None
     own = reader.network.size[reader.axes[0]]
     for start, length in _tried(reader, lo, hi):
         if start + length > hi + 1 or len(reader.readings) + length > MOST_READ:
@@ -164,12 +169,16 @@ def _repeats(reader: _Reader, lo: int, hi: int) -> tuple[int, list[Properties]] 
         # One period at the far end, three accepted sizes on the way there, and the network's own size.
         probes = {*range(hi - length + 1, hi + 1), *expected[1:2], *expected[len(expected) // 2 :][:1], middle}
         probes |= {own} & {*range(start, hi + 1)}
-        if all(reader.alike(n, start + (n - start) % length) for n in sorted(probes, reverse=True) if n >= start):
-            return start, period
+        pairs = [(n, start + (n - start) % length) for n in sorted(probes, reverse=True) if n >= start]
+        if all(reader.alike(*pair) for pair in pairs):
+            return start, period, True
+        if by_acceptance is None and all(reader.read(n)[:2] == reader.read(first)[:2] for n, first in pairs):
+            by_acceptance = start, period, False
     if hi - lo < MOST_READ:
         for n in range(lo, hi + 1):
             reader.read(n)
-    return None
+        return None
+    return by_acceptance
 
 
 def _tried(reader: _Reader, lo: int, hi: int) -> Iterator[tuple[int, int]]:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 from torch.nn.modules.conv import _ConvNd
 
-from padviz.errors import DescriptionError, PadvizError, UnknownName, nearest, typed
+from padviz.errors import DescriptionError, ForwardError, PadvizError, UnknownName, nearest, typed
 from padviz.network.network import AXES, Alike, Network, Size, in_words, on_axes
 from padviz.sources.torch.tensors import MOST_KEPT, Refused, constants_of, hollow
 from padviz.sources.torch.tracer import SCRIPTED, Stopped, Tracer
@@ -258,7 +258,7 @@ def _follow(
         if isinstance(error, Refused) and error.hint:
             return DescriptionError(str(error), where=at, hint=error.hint)
         what = f"its forward fails on {in_words((channels, *size))}: {line_of(error)}"
-        return DescriptionError(what, where=at, hint=_way_out(module, reading, others, len(size)))
+        return ForwardError(what, where=at, hint=_way_out(module, reading, others, len(size)))
 
     try:
         outputs = tracer.outputs(run_foreign(forward, failed))
