@@ -374,11 +374,11 @@ def test_ctrl_c_while_workers_start_leaves_one_line() -> None:
     assert (process.communicate(timeout=60)[1], process.returncode) == ("padviz: interrupted\n", 130)
 
 
-def make_or_die(group: Sequence[tuple[Item, str]], *args: Any) -> list[ItemOutcome]:
+def make_or_die(group: Sequence[tuple[Item, str]], folder: Path, look: Any, caller: int) -> list[ItemOutcome]:
     """What the kernel does to a process where memory is short."""
     if any(item.sizes[0] == (64, 64) for item, _ in group):
         os.kill(os.getpid(), signal.SIGKILL)
-    return [make(*each, *args) for each in group]
+    return [make(*each, folder, look) for each in group]
 
 
 @SLOW
