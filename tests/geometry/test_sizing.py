@@ -332,3 +332,12 @@ def test_what_padviz_cannot_read_is_not_known() -> None:
     assert found.unknown
     assert all(n % 2 for n in found.unknown)
     assert found.accepted.sizes == tuple(range(8, 41, 2))
+
+
+def test_a_file_whose_maps_do_not_fit_is_refused_and_not_unknown(tmp_path: Path) -> None:
+    path, open_ = tmp_path / "open.onnx", {"x": {2: "h", 3: "w"}}
+    image = (torch.zeros(1, 1, 16, 16),)
+    torch.onnx.export(UNet().eval(), image, str(path), dynamo=False, input_names=["x"], dynamic_axes=open_)
+    near = padviz.sizes(path, (22, 24)).near
+    assert near is not None
+    assert (near.axes[0].accepted, near.axes[0].unknown, near.above) == (False, False, (24, 24))

@@ -16,7 +16,7 @@ from padviz.network.operations import Adaptive, Fit, Op, Transposed, Window, fit
 from padviz.network.receptive_interval import rate_of
 from padviz.network.resize import Resize, origin_of
 from padviz.network.rewrites import padded_windows
-from padviz.network.sizes import Resolved, resolve
+from padviz.network.sizes import Resolved, resolve, sizes_of_each
 from padviz.network.targets import output_layers
 
 CLOSE = Fraction(1, 1000)  # px: a stretch below this is none
@@ -76,7 +76,15 @@ def at_size(network: Network, size: Size) -> tuple[AtSize, ...]:
         there = Network.at(network, size)  # a loaded network's own `at` would search sizes for its error
         maps = [resolve(there, axis, n) for axis, n in enumerate(size)]
     except PadvizError as error:
-        return (AtSize(error),) * len(size)
+        refusal = error
+        try:
+            # A file is read on where its maps do not fit: the rows of its layers, known from another size, tell.
+            sizes_of_each(network, size)
+        except SizeError as refused:
+            refusal = refused if not isinstance(error, ForwardError) else error
+        except PadvizError:
+            pass
+        return (AtSize(refusal),) * len(size)
     found = []
     for axis, n in enumerate(size):
         balance = balance_on(there, axis, np.array([n]))

@@ -139,7 +139,9 @@ def near_sizes_named(load: Callable[[], Network], size: Size | None) -> Iterator
         with suppress(PadvizError):
             if size is not None:
                 network = load()
-                near = near_sizes(network, on_axes(size, network.axes))
+                there = on_axes(size, network.axes)
+                if not at_size(network, there)[0].accepted:
+                    near = near_sizes(network, there)
         if near is None or near.refused_by is None or near.axes[0].unknown or not (near.above or near.below):
             raise
         layer, why = near.refused_by
