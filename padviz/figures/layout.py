@@ -182,6 +182,8 @@ def ticks(positions: Sequence[int], window: tuple[float, float], pixels: float, 
 
     >>> ticks((0, 112, 223), (-20, 240), 300), ticks((0, 112, 223), (-2000, 2000), 300)
     ([0, 112, 223], [223])
+    >>> ticks((0, 5, 10, 223), (-20, 240), 300)
+    [0, 223]
     """
     (low, high), last = sorted(window), positions[-1]
     room = tick_room(last, across) * (high - low) / pixels

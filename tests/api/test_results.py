@@ -87,3 +87,8 @@ def test_pandas_is_asked_for_only_where_it_is_used(monkeypatch: pytest.MonkeyPat
         padviz.sizes("resnet18").to_pandas()
     monkeypatch.setitem(sys.modules, "pandas", type("Pandas", (), {"DataFrame": staticmethod(list)}))
     assert padviz.sizes("resnet18").to_pandas() == padviz.sizes("resnet18").to_rows()
+
+
+def test_a_new_plot_has_the_theme_that_is_asked_for() -> None:
+    light, dark = (padviz.usage("vgg11", 32).plot(theme=theme).figure.get_facecolor() for theme in ("light", "dark"))
+    assert sum(dark[:3]) < 1 < sum(light[:3])
