@@ -1,5 +1,6 @@
 """Accepted, unstretched and balanced sizes, against modules that run, dots that move, and lines that are pasted."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from onnxruntime import InferenceSession
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
@@ -288,10 +290,12 @@ def pictures(folder: Path) -> Path:
 
 
 def test_pictures_of_a_folder(tmp_path: Path) -> None:
-    images = padviz.sizes(UNet(), "8:40", images=pictures(tmp_path)).images
+    found = padviz.sizes(UNet(), "8:40", images=pictures(tmp_path))
+    images = found.images
     assert images is not None
     assert (images.count, images.accepted, images.stretched) == (4, 3, 0)
     assert images.padding == (0, 2)
+    assert re.search(r"3 of 4(.|\n)*0 x 2 px(.|\n)*20 x 24 +2\n", str(found))
     assert dict(images.served) == {(20, 24): 2, (16, 16): 1, (16, 20): 1}
 
 
@@ -338,6 +342,13 @@ def test_a_file_whose_maps_do_not_fit_is_refused_and_not_unknown(tmp_path: Path)
     path, open_ = tmp_path / "open.onnx", {"x": {2: "h", 3: "w"}}
     image = (torch.zeros(1, 1, 16, 16),)
     torch.onnx.export(UNet().eval(), image, str(path), dynamo=False, input_names=["x"], dynamic_axes=open_)
-    near = padviz.sizes(path, (22, 24)).near
-    assert near is not None
+    network = padviz.load(path, 16)
+    near = near_sizes(network, (22, 24))
     assert (near.axes[0].accepted, near.axes[0].unknown, near.above) == (False, False, (24, 24))
+    session = InferenceSession(str(path))
+    x = np.random.default_rng(0).normal(size=(1, 1, 22, 24)).astype(np.float32)
+    names = {"x": x, "np": np, "model": lambda x: session.run(None, {"x": x})[0]}
+    exec("\n".join(lines_to_paste(network, near)), names)
+    assert names["x"].shape == (1, 1, 24, 24)
+    np.testing.assert_array_equal(names["x"][..., :22, :], x)
+    assert names["y"].shape == (1, 1, 22, 24)
