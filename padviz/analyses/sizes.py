@@ -165,7 +165,7 @@ def _draw(network: Network, found: Sizes) -> Figure:
 
     along = {}
     for axes, sizes in _alike(found):
-        along[axes] = {name.replace("_", " "): getattr(sizes, name).sizes for name in PROPERTIES}
+        along[axes] = {name.replace("_", " "): runs_of(getattr(sizes, name).sizes) for name in PROPERTIES}
     balanced = {sizes.balanced.rule or "no simple rule" for _, sizes in _alike(found)}
     title = f"{network.title} takes {_accepts(found)}; balanced: {' or '.join(sorted(balanced))}"
     return strips(along, found.range, title, [LEGEND.split(". ")[0].replace("_", " ")])
@@ -248,14 +248,24 @@ def _of_images(network: Network, pictures: Sequence[Size]) -> SizesOfImages:
     return SizesOfImages(len(pictures), accepted, stretched, uneven, padding, tuple(served.most_common(MOST_SERVED)))
 
 
+def runs_of(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Join neighbours: (first, how many).
+
+    >>> runs_of([5, 6, 7, 9])
+    [(5, 3), (9, 1)]
+    """
+    groups = groupby(enumerate(sizes), lambda numbered: numbered[1] - numbered[0])
+    runs = [[n for _, n in group] for _, group in groups]
+    return [(run[0], len(run)) for run in runs]
+
+
 def in_runs(sizes: Sequence[int]) -> str:
     """Write the first sizes and the last, neighbours as a run.
 
     >>> in_runs([5, 6, 7, 9]), in_runs([65, 97, 129, 161, 193])
     ('5-7 9', '65 97 ... 193')
     """
-    runs = [[n for _, n in run] for _, run in groupby(enumerate(sizes), lambda numbered: numbered[1] - numbered[0])]
-    words = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
+    words = [f"{first}-{first + count - 1}" if count > 1 else str(first) for first, count in runs_of(sizes)]
     return " ".join(words if len(words) <= 3 else [*words[:2], "...", words[-1]])
 
 

@@ -38,9 +38,9 @@ class Network:
     `notes` are sentences for the reader, such as what was skipped; `gone` maps the names of skipped layers to reasons.
     `aliases` are further names of layers: those that an ONNX file has for their output tensors, or a module for what it
     returns. `before_pools` has the `pool_pads` of the network that this is a part of, where convolutions behind may
-    read them too. `tail` has the pools
-    to several units that heads read behind the targets, whose `inputs` count on behind `layers`; None where that is not
-    known. `origin` is the model that the user named, and `reading` how it was read: weights are read from there again.
+    read them too. `tail` has the pools to several units that heads read
+    behind the targets, whose `inputs` count on behind `layers`; None where that is not known. `origin` is the model
+    that the user named, and `reading` how it was read: weights are read from there again.
     Networks made by `replace` have neither, since their weights differ.
 
     Examples

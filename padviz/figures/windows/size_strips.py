@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from padviz.figures.canvas import axes_at, style
@@ -17,21 +16,13 @@ WIDE, STRIP = 900, 34  # screen pixels: the range, and each strip
 LEFT, BELOW = 110, 36
 
 
-def runs_of(sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """Join neighbours: (first, how many).
-
-    >>> runs_of([5, 6, 7, 9])
-    [(5, 3), (9, 1)]
-    """
-    groups = groupby(enumerate(sizes), lambda numbered: numbered[1] - numbered[0])
-    runs = [[n for _, n in group] for _, group in groups]
-    return [(run[0], len(run)) for run in runs]
-
-
 def strips(
-    along: Mapping[str, Mapping[str, Sequence[int]]], ends: tuple[int, int], title: str, words: Sequence[str]
+    along: Mapping[str, Mapping[str, Sequence[tuple[int, int]]]],
+    ends: tuple[int, int],
+    title: str,
+    words: Sequence[str],
 ) -> Figure:
-    """Draw a strip for each property of each axis: the sizes that have it, of those in a range."""
+    """Draw a strip for each property of each axis: the runs of sizes that have it, (first, how many), in a range."""
     lo, hi = ends
     boxes = [
         Box(WIDE, STRIP * len(properties), f"{axis}, px", left=LEFT, right=10, above=6, below=BELOW)
@@ -42,7 +33,7 @@ def strips(
         ax = axes_at(*place)
         names = [*properties]
         for row, name in enumerate(names):
-            ax.broken_barh(runs_of(properties[name]), (row - 0.35, 0.7), color=POOLED)
+            ax.broken_barh(properties[name], (row - 0.35, 0.7), color=POOLED)
         marks = ticks([lo, *(n for n in range(0, hi + 1, 64) if lo < n < hi), hi], (lo, hi), WIDE)
         style(ax, xlim=(lo, hi + 1), ylim=(len(names) - 0.5, -0.5), xticks=marks, yticks=range(len(names)))
         ax.set_yticklabels(names)

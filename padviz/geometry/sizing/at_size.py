@@ -28,8 +28,8 @@ class AtSize(NamedTuple):
 
     `refusal` is why it does not run. The far end of an output, or of a map that is merged with another, lies `stretch`
     pixels beyond where the strides put it. No output reads the last `unread` rows. `even` is whether every window
-    reads its padding evenly, and `whole` whether none has a remainder either. `windows` is a hash
-    of the convolutions and the pads before them, which a module may choose by the size.
+    reads its padding evenly, and `whole` whether none has a remainder either. `windows` is a hash of
+    the convolutions and the pads before them, which a module may choose by the size.
     """
 
     refusal: PadvizError | None = None
