@@ -19,9 +19,10 @@ from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError, SizeError
 from padviz.network.network import Network, Size, in_words
 from padviz.network.rewrites import cut_and_pad, with_same
+from padviz.phrases import some_names
 from padviz.progress import Progress
 from padviz.reports.report import Block, Column, Facts, Heading, Lines, Report, Table
-from padviz.reports.tables import by_axis, pixels, some_names
+from padviz.reports.tables import by_axis, pixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

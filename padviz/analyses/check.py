@@ -23,9 +23,9 @@ from padviz.geometry.sizing.rules import axis_sizes, sizes_under
 from padviz.network.network import Network, Size, as_size, in_words, sizes_in
 from padviz.network.sizes import resolve_each
 from padviz.network.targets import upto
+from padviz.phrases import some_names
 from padviz.reports.documents import plain
 from padviz.reports.report import Block, Column, Finding, Heading, Level, Lines, Report, Table, columns
-from padviz.reports.tables import some_names
 
 TAKEN = 64, 1024  # the smallest and the largest size that `accepts` is about
 

@@ -20,9 +20,10 @@ from padviz.errors import DescriptionError, OptionError, check_integer
 from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.network import Network, Size, in_words
 from padviz.network.targets import output_layers, upto
+from padviz.phrases import some_names
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
-from padviz.reports.tables import once, some_names
+from padviz.reports.tables import once
 from padviz.trained.networks.reading import as_trained
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from padviz.analyses.asked import Pixels, TrainedSource, names
 from padviz.analyses.result import Door, Result
 from padviz.errors import DescriptionError
 from padviz.network.network import in_words
+from padviz.phrases import some_names
 from padviz.reports.documents import flat, picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
-from padviz.reports.tables import once, some_names
+from padviz.reports.tables import once
 from padviz.trained.mean_filters import MeanFilter, MeanFilters, filters_of
 from padviz.trained.networks.reading import as_trained
 

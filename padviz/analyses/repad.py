@@ -16,10 +16,11 @@ from padviz.geometry.receptive_fields import grid_offsets
 from padviz.network.layer import Layer
 from padviz.network.network import Network, in_words
 from padviz.network.targets import last_maps
+from padviz.phrases import some_names
 from padviz.repadding.onnx_file import Repadded, check_options, repad_file
 from padviz.repadding.plan import LayerChange, open_axes
 from padviz.reports.report import Column, Facts, Lines, Report, Table, columns, grid
-from padviz.reports.tables import once, some_names
+from padviz.reports.tables import once
 from padviz.sources import MODULE
 from padviz.sources.tracing.reading import AS_IT_IS
 

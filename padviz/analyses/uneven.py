@@ -19,9 +19,10 @@ from padviz.geometry.receptive_fields import grid_in_words, grid_moves, receptiv
 from padviz.network.network import ENDS, Network, Size, declared, in_words
 from padviz.network.rewrites import circular_axes
 from padviz.network.targets import PART, target_names
+from padviz.phrases import some_names
 from padviz.reports.documents import flat, ledger_facts, picked, plain
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, columns
-from padviz.reports.tables import by_axis, once, pixels, some_names
+from padviz.reports.tables import by_axis, once, pixels
 
 
 class UnevenResult(Result[LayerPadding], Ledger):

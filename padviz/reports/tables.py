@@ -99,17 +99,6 @@ def pixels(size: Sequence[int] | Sequence[str]) -> str:
     return "x".join(map(str, size if len({*size}) > 1 else size[:1]))
 
 
-def some_names(names: Iterable[str], most: int = 3) -> str:
-    """List the first of some names, and say how many more there are.
-
-    >>> some_names("abcde"), some_names([])
-    ('a, b, c and 2 more', 'none')
-    """
-    listed = [*names]
-    more = f" and {len(listed) - most} more" if len(listed) > most else ""
-    return ", ".join(listed[:most]) + more if listed else "none"
-
-
 def once(texts: Iterable[str], between: str = " x ") -> str:
     """Join what is said of each axis; say it once where it is the same.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from padviz.figures.colours import CMAP, POOLED, UNEVEN, colour_map, colouring, 
 from padviz.figures.layout import Box, page, text_width
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger
 from padviz.geometry.one_layer import Count, Illustration
+from padviz.phrases import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,46 +24,81 @@ Grid = Sequence[Sequence[Any]]
 MOST = 40  # windows listed in one picture
 BARS, LINE, BELOW = 460, 22, 46  # screen pixels: the bars of an axis, a row, and ticks with their label
 HATCH = "/////"  # of windows without weights
+LETTERS, USES = "padded image", "uses of each pixel"
+
+
+class _Part(NamedTuple):
+    """One grid of the picture of a kernel: of which illustration, and which of its three."""
+
+    illustration: Illustration
+    name: str
+    grid: Grid
+    zoom: float = 1.0
 
 
 def kernels(illustrations: Sequence[Illustration], pixel: tuple[int, int] | None, cmap: str | None = None) -> Figure:
-    """Draw illustrations one below the other: padded image in letters, uses, and the taps that read `pixel`."""
-    names = ["padded image", "uses of each pixel"] + ([f"reads of pixel {pixel[0]},{pixel[1]}"] if pixel else [])
-    most = max(float(max(map(max, each.uses))) for each in illustrations)
-    grids: list[list[Grid]] = [
-        [each.padded, each.uses, *([each.taps(*pixel)] if pixel else [])] for each in illustrations
-    ]
-    longest = max(text_width(_text(value), TEXT) for row in grids for grid in row for cells in grid for value in cells)
+    """Draw illustrations one below the other: padded image in letters, uses, taps that read `pixel`."""
+    parts = [part for illustration in illustrations for part in _parts(illustration, pixel)]
+    cells = [value for part in parts for row in part.grid for value in row]
+    longest = max(text_width(_text(value), TEXT) for value in cells)
     points = min(TEXT, TEXT * (CELL - 4) / longest)
-    shown = [(each, j, grid) for each, row in zip(illustrations, grids, strict=True) for j, grid in enumerate(row)]
+
     boxes = []
-    for each, j, grid in shown:
-        label = f"{each.scheme}: {names[j]}"
-        zoom = max(min(len(each.padded) / len(grid), LARGER), 1) if j == 2 else 1
-        wide, high = len(grid[0]) * (CELL * zoom), len(grid) * (CELL * zoom)
+    for part in parts:
+        label = f"{part.illustration.scheme}: {part.name}"
+        wide, high = len(part.grid[0]) * CELL * part.zoom, len(part.grid) * CELL * part.zoom
         boxes.append(Box(wide, high, label, right=max(text_width(label, SMALL) - wide, 0)))
-    first = illustrations[0]
+    columns = len(parts) // len(illustrations)
+    if len(illustrations) > 2:
+        columns *= 2
+    title, line = _kernel_in_words(illustrations[0])
+    figure, places = page(title, [line], boxes, columns)
+
+    most = max(float(max(map(max, illustration.uses))) for illustration in illustrations)
+    for place, part in zip(places, parts, strict=True):
+        _draw_part(axes_at(*place), part, most, cmap, points)
+    return figure
+
+
+def _parts(illustration: Illustration, pixel: tuple[int, int] | None) -> Iterator[_Part]:
+    yield _Part(illustration, LETTERS, illustration.padded)
+    yield _Part(illustration, USES, illustration.uses)
+    if pixel:
+        taps = illustration.taps(*pixel)
+        # The kernel is smaller than the image: its cells grow until both are equally high.
+        zoom = min(len(illustration.padded) / len(taps), LARGER)
+        yield _Part(illustration, f"reads of pixel {pixel[0]},{pixel[1]}", taps, max(zoom, 1.0))
+
+
+def _kernel_in_words(first: Illustration) -> tuple[str, str]:
+    """Return the title, which tells how often a corner is used, and a line on the window."""
     window, (high, across) = first.windows[0], first.size
     line = f"stride {window.stride} · dilation {window.dilation} · {high} × {across} pixels · padding in grey"
-    uses = first.uses[0][0], first.uses[high // 2][across // 2]
-    corner, middle = ("once" if count == 1 else f"{_text(count)} times" for count in uses)
-    title = f"{window.kernel} × {window.kernel} kernel: "
-    title += f"with {first.scheme} padding a corner is used {corner}, the middle {middle}"
-    figure, places = page(title, [line], boxes, len(names) * (2 if len(illustrations) > 2 else 1))
-    for place, (each, j, grid) in zip(places, shown, strict=True):
-        ax = axes_at(*place)
-        ax.set(xticks=[], yticks=[])
-        if j == 0:  # letters, on grey where they are padding
-            (top, left), (high, across) = each.before, each.size
-            values = np.zeros((len(grid), len(grid[0])))
-            values[top : top + high, left : left + across] = 1
-            colours = colouring(colour_map("gray"), -4, 1)
-        else:
-            values = np.array([[float(value) for value in row] for row in grid])
-            colours = colouring(colour_map(cmap or CMAP), 0, most if j == 1 else values.max() or 1)
-        draw_image(ax, values, colours)
-        number_cells(ax, values, [[_text(value) for value in row] for row in grid], colours, points)
-    return figure
+    corner, middle = (
+        "once" if count == 1 else f"{_text(count)} times"
+        for count in (first.uses[0][0], first.uses[high // 2][across // 2])
+    )
+    kernel = f"{window.kernel} × {window.kernel} kernel"
+    title = f"{kernel}: with {first.scheme} padding a corner is used {corner}, the middle {middle}"
+    return title, line
+
+
+def _draw_part(ax: Axes, part: _Part, most: float, cmap: str | None, points: float) -> None:
+    """Draw one grid with its values in the cells; `most` is the largest use in the picture."""
+    ax.set(xticks=[], yticks=[])
+    if part.name == LETTERS:
+        (top, left), (high, across) = part.illustration.before, part.illustration.size
+        values = np.zeros((len(part.grid), len(part.grid[0])))
+        values[top : top + high, left : left + across] = 1
+        colours = colouring(colour_map("gray"), -4, 1)  # 0, the padding, becomes grey
+    else:
+        values = np.array([[float(value) for value in row] for row in part.grid])
+        if part.name != USES:
+            most = values.max() or 1
+        colours = colouring(colour_map(cmap or CMAP), 0, most)
+    draw_image(ax, values, colours)
+    texts = [[_text(value) for value in row] for row in part.grid]
+    number_cells(ax, values, texts, colours, points)
 
 
 def _text(value: str | Count) -> str:
@@ -77,67 +113,102 @@ def _text(value: str | Count) -> str:
 def ledger_bars(ledger: Ledger, title: str) -> Figure:
     """Draw the rows of padding that each window declares (outlined) and reads (filled), on both sides.
 
-    Uneven windows are red, or blue where they are pools, which are hatched. Windows that are even, and read all rows,
-    share the last row.
+    Uneven windows are red, or blue where they are pools, which are hatched. Windows that are even,
+    and read all rows, share the last row.
     """
     layers = [layer for layer in ledger.layers if layer.uneven or layer.has_remainder][:MOST]
     layers.sort(key=lambda layer: not layer.uneven)
     others = [layer for layer in ledger.layers if layer not in layers]
     names = [short_name(layer.layer) for layer in layers]
-    if any(layer.uneven or layer.has_remainder for layer in others):
-        names.append(f"{len(others)} {'more ' if layers else ''}windows")
-    elif others:
-        names.append(f"{len(others)} even window{'s' if len(others) > 1 else ''}")
-    high = LINE * max(len(names), 2)
+    if others:
+        names.append(_others_in_words(layers, others))
 
+    # Axes with the same padding are drawn once.
     axes = [*ledger.layers[0].axes] if ledger.layers else []
     by_axis = {axis: [layer.axes[axis] for layer in layers] for axis in axes}
     first = next(iter(by_axis.values()), [])
     if all(rows == first for rows in by_axis.values()):
         by_axis = {" and ".join(axes) or "height and width": first}
+
+    high = LINE * max(len(names), 2)
     left = max((text_width(name, SMALL) for name in names), default=0) + 12
     boxes = [Box(BARS, high, f"{axis}: before | after", below=BELOW) for axis in by_axis]
     boxes[0] = boxes[0]._replace(left=left)
-    key = "padding that windows read (filled) and declare (outlined); uneven: more on one side"
-    key += " · red: a convolution" * any(row.uneven and row.convolution for row in layers)
-    key += " · blue: a pool" * any(row.uneven and not row.convolution for row in layers)
     size = " × ".join(map(str, ledger.size))
-    figure, places = page(f"{shorten(title)}, {size}: {finding(ledger)}", [key], boxes)
-    for i, (place, rows) in enumerate(zip(places, by_axis.values(), strict=True)):
+    heading = f"{shorten(title)}, {size}: {finding(ledger)}"
+    figure, places = page(heading, [_key(layers)], boxes)
+    for place, rows in zip(places, by_axis.values(), strict=True):
         ax = axes_at(*place)
         _draw_axis(ax, rows, layers, others)
-        ax.set_yticks(range(len(names)), [] if i else names, fontsize=SMALL)
+        ax.set_yticks(range(len(names)), [""] * len(names))
+    figure.axes[0].set_yticks(range(len(names)), names, fontsize=SMALL)
     return figure
 
 
+def _others_in_words(layers: Sequence[LayerPadding], others: Sequence[LayerPadding]) -> str:
+    """Name the windows of the last row: even ones, or those for which there is no room."""
+    if not any(layer.uneven or layer.has_remainder for layer in others):
+        return f"{counted(len(others), 'even window')}"
+    if layers:
+        return f"{len(others)} more windows"
+    return f"{len(others)} windows"
+
+
+def _key(layers: Sequence[LayerPadding]) -> str:
+    """Explain the bars, and of the colours those that are there."""
+    key = "padding that windows read (filled) and declare (outlined); uneven: more on one side"
+    uneven = {layer.convolution for layer in layers if layer.uneven}
+    if True in uneven:
+        key += " · red: a convolution"
+    if False in uneven:
+        key += " · blue: a pool"
+    return key
+
+
 def _draw_axis(
-    ax: Axes, rows: Sequence[AxisPadding], layers: Sequence[LayerPadding], others: Sequence[LayerPadding]
+    ax: Axes,
+    rows: Sequence[AxisPadding],
+    layers: Sequence[LayerPadding],
+    others: Sequence[LayerPadding],
 ) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    reach = 1.35 * max([1, *(max(*row.declared, *row.reads) for row in rows)])
+    most = max((max(*row.declared, *row.reads) for row in rows), default=1)
+    reach = 1.35 * max(most, 1)
     for at, (row, layer) in enumerate(zip(rows, layers, strict=True)):
-        colour = "0.55" if not row.uneven else UNEVEN if layer.convolution else POOLED
-        mark: dict[str, Any] = {"facecolor": colour}
-        if not layer.convolution:
-            mark = {"facecolor": "white", "edgecolor": colour, "hatch": HATCH, "lw": 0}
-        for sign, declared, read in zip((-1, 1), row.declared, row.reads, strict=True):
-            ax.barh(at, sign * read, 0.7, **mark)
-            ax.barh(at, sign * declared, 0.7, facecolor="none", edgecolor="0.2", lw=0.7)
-            end, ha = sign * (max(read, declared) + 0.02 * reach), "left" if sign > 0 else "right"
-            ax.text(end, at, f"{read}", ha=ha, va="center", fontsize=SMALL)
+        _draw_bars(ax, at, row, layer.convolution, 0.02 * reach)
         if row.remainder:
-            ax.text(reach, at, f"{row.remainder} unread", ha="right", va="center", fontsize=SMALL, color="0.4")
+            unread = f"{row.remainder} unread"
+            ax.text(reach, at, unread, ha="right", va="center", fontsize=SMALL, color="0.4")
+    last = len(rows)
     if others:
         pads = [pads for layer in others for row in layer.axes.values() for pads in row.consumed]
         span = f"{min(pads)} to {max(pads)}" if min(pads) < max(pads) else f"{pads[0]}"
-        ax.text(0.03 * reach, len(rows), f"{span} on each side", va="center", fontsize=SMALL, color="0.4")
-    ax.plot([0, 0], [-0.6, len(rows) - 0.5 if rows else -0.6], color="0.2", lw=0.7)
-    below = max(len(rows) + bool(others), 2) - 0.4
-    style(ax, "top right left", xlim=(-reach, reach), ylim=(below, -0.6), xlabel="rows or columns of padding")
+        where = f"{span} on each side"
+        ax.text(0.03 * reach, last, where, va="center", fontsize=SMALL, color="0.4")
+        last += 1
+    if rows:
+        ax.plot([0, 0], [-0.6, len(rows) - 0.5], color="0.2", lw=0.7)
+    limits = {"xlim": (-reach, reach), "ylim": (max(last, 2) - 0.4, -0.6)}
+    style(ax, "top right left", **limits, xlabel="rows or columns of padding")
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.xaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
     ax.tick_params(axis="y", length=0)
+
+
+def _draw_bars(ax: Axes, at: int, row: AxisPadding, convolution: bool, gap: float) -> None:
+    """Draw what a window declares and reads, to the left before the map, to the right after it."""
+    colour = "0.55"
+    if row.uneven:
+        colour = UNEVEN if convolution else POOLED
+    mark: dict[str, Any] = {"facecolor": colour}
+    if not convolution:
+        mark = {"facecolor": "white", "edgecolor": colour, "hatch": HATCH, "lw": 0}
+    for sign, align, declared, read in zip((-1, 1), ("right", "left"), row.declared, row.reads, strict=True):
+        ax.barh(at, sign * read, 0.7, **mark)
+        ax.barh(at, sign * declared, 0.7, facecolor="none", edgecolor="0.2", lw=0.7)
+        end = sign * (max(read, declared) + gap)
+        ax.text(end, at, f"{read}", ha=align, va="center", fontsize=SMALL)
 
 
 def finding(ledger: Ledger) -> str:
@@ -147,10 +218,14 @@ def finding(ledger: Ledger) -> str:
     >>> finding(padviz.uneven("resnet18", 224))
     '5 of 21 windows are uneven (4 convolutions, 1 pool), 3 leave rows unread'
     """
-    uneven, unread = len(ledger.uneven), sum(layer.has_remainder for layer in ledger.layers)
-    kinds = (len(ledger.uneven_convolutions), "convolution"), (len(ledger.uneven_pools), "pool")
-    split = ", ".join(f"{count} {word}{'s' if count > 1 else ''}" for count, word in kinds if count)
-    left = f", {unread} {'leaves' if unread == 1 else 'leave'} rows unread" if unread else ""
+    unread = sum(layer.has_remainder for layer in ledger.layers)
+    left = ""
+    if unread:
+        left = f", {unread} {'leaves' if unread == 1 else 'leave'} rows unread"
+    uneven = len(ledger.uneven)
     if not uneven:
         return f"no window is uneven{left}"
-    return f"{uneven} of {len(ledger.layers)} windows {'is' if uneven == 1 else 'are'} uneven ({split}){left}"
+    kinds = (ledger.uneven_convolutions, "convolution"), (ledger.uneven_pools, "pool")
+    split = ", ".join(counted(len(layers), word) for layers, word in kinds if layers)
+    verb = "is" if uneven == 1 else "are"
+    return f"{uneven} of {len(ledger.layers)} windows {verb} uneven ({split}){left}"
