@@ -35,6 +35,11 @@ class Box(NamedTuple):
     above: float = 0
     below: float = 0
 
+    @property
+    def across(self) -> float:
+        """The width with margins, in screen pixels."""
+        return self.left + self.wide + self.right
+
 
 class Place(NamedTuple):
     """Where a box is on its page, without margins, in screen pixels from the upper left corner.
@@ -79,7 +84,11 @@ def page(
 
 
 def lay_out(
-    title: str, lines: Sequence[str], boxes: Sequence[Box], columns: int | None = None, beside: Box | None = None
+    title: str,
+    lines: Sequence[str],
+    boxes: Sequence[Box],
+    columns: int | None = None,
+    beside: Box | None = None,
 ) -> Layout:
     """Place the words of a page, and below them its boxes in rows of `columns`, by default in one row.
 
@@ -87,40 +96,57 @@ def lay_out(
     """
     columns = columns or len(boxes)
     rows = [boxes[at : at + columns] for at in range(0, len(boxes), columns)]
-    across = [
-        max(box.left + box.wide + box.right for box in column) for column in zip_longest(*rows, fillvalue=Box(0, 0))
-    ]
+    by_column = zip_longest(*rows, fillvalue=Box(0, 0))
+    across = [max(box.across for box in column) for column in by_column]
     body = sum(across) + BETWEEN * (len(across) - 1)
     if beside:
-        body += BETWEEN + beside.left + beside.wide + beside.right
+        body += BETWEEN + beside.across
     width = max(body, LEAST)
-    heading = [(line, LARGE) for line in wrap(title, LARGE, width) if title]
-    heading += [(part, MEDIUM) for line in lines if line for part in wrap(line, MEDIUM, width)]
-    labels = [
-        [wrap(box.label, SMALL, wide - box.left) if box.label else [] for box, wide in zip(row, across, strict=False)]
-        for row in rows
-    ]
-    label_heights = [max(map(len, row)) * _pitch(SMALL) + 6 for row in labels]
-    tops = [sum(_pitch(size) for _, size in heading) + EDGE + 4]
-    for row, label_height in zip(rows, label_heights, strict=True):
-        tops.append(tops[-1] + label_height + max(box.above + box.high + box.below for box in row) + BETWEEN / 2)
 
     words, y = [], float(EDGE) - 8
-    for text, size in heading:
+    for text, size in _heading(title, lines, width):
         y += _pitch(size)
         words.append(Words(EDGE, y - 6, text, size))
+    top = y + 12
+
     places = []
     lefts = [EDGE + left for left in accumulate((wide + BETWEEN for wide in across), initial=0.0)]
-    for row, row_labels, top, label_height in zip(rows, labels, tops, label_heights, strict=False):
-        y = top + label_height
-        for box, left, label in zip(row, lefts, row_labels, strict=False):
+    beside_at = top + _label_height(_labels(rows[0], across)) + boxes[0].above
+    for row in rows:
+        labels = _labels(row, across)
+        y = top + _label_height(labels)
+        for box, left, label in zip(row, lefts, labels, strict=False):
+            # A label stands on its box: its last line first, and the others above it.
             for i, part in enumerate(reversed(label)):
-                words.append(Words(left + box.left, y - 6 - i * _pitch(SMALL), part, SMALL, box.colour))
+                x = left + box.left
+                words.append(Words(x, y - 6 - i * _pitch(SMALL), part, SMALL, box.colour))
             places.append((left + box.left, y + box.above, box.wide, box.high))
+        top = y + max(box.above + box.high + box.below for box in row) + BETWEEN / 2
     if beside:
-        x, y = lefts[len(across)] + beside.left, tops[0] + label_heights[0] + boxes[0].above
-        places.append((x, y, beside.wide, beside.high))
-    return Layout((ceil(width + 2 * EDGE), ceil(tops[-1] - BETWEEN / 2 + EDGE)), words, places)
+        places.append((lefts[-1] + beside.left, beside_at, beside.wide, beside.high))
+    height = top - BETWEEN / 2 + EDGE
+    return Layout((ceil(width + 2 * EDGE), ceil(height)), words, places)
+
+
+def _heading(title: str, lines: Sequence[str], width: float) -> Iterator[tuple[str, float]]:
+    """Yield the lines of the title and of what follows it, with their size in points."""
+    texts = [(title, LARGE), *((line, MEDIUM) for line in lines)]
+    for text, size in texts:
+        if text:
+            for part in wrap(text, size, width):
+                yield part, size
+
+
+def _labels(row: Sequence[Box], across: Sequence[float]) -> list[list[str]]:
+    """Break the label of each box of a row into lines."""
+    labels: list[list[str]] = []
+    for box, wide in zip(row, across, strict=False):
+        labels.append(wrap(box.label, SMALL, wide - box.left) if box.label else [])
+    return labels
+
+
+def _label_height(labels: Sequence[Sequence[str]]) -> float:
+    return max(map(len, labels)) * _pitch(SMALL) + 6
 
 
 def rectangle(ax: Axes, area: Area, lw: float = 0, **style: Any) -> None:

@@ -20,6 +20,8 @@ from padviz.geometry.ledger import TapExposure
 from padviz.network.rewrites import padding_in_words
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
 NUMBERED = 7  # rows and columns of the largest grid whose shares are written into its cells
@@ -47,7 +49,7 @@ class Panel(NamedTuple):
 def strip(maps: Sequence[CountMap], cmap: str | None = None) -> Figure:
     """Draw coverage of several layers of one network, on one scale: the share of paths that start at real pixels."""
     first = maps[0]
-    thinnest = min(maps, key=lambda count_map: count_map.min / count_map.full if count_map.full else 1.0)
+    thinnest = min(maps, key=_least_coverage)
     title = f"{shorten(first.network.title)}, {first.size[0]} × {first.size[1]}: "
     title += f"{finding(thinnest)}, in {shorten(str(thinnest.target.layer), 40)}"
     line = "share of each unit's paths that starts at real pixels, not in the padding"
@@ -59,8 +61,15 @@ def strip(maps: Sequence[CountMap], cmap: str | None = None) -> Figure:
     return _grid(panels, title, line, COUNTS, cmap)
 
 
+def _least_coverage(count_map: CountMap) -> float:
+    return count_map.min / count_map.full if count_map.full else 1.0
+
+
 def compared(
-    items: Sequence[tuple[str, CountMap | PadvizError]], varies: str, scale: str | None = None, cmap: str | None = None
+    items: Sequence[tuple[str, CountMap | PadvizError]],
+    varies: str,
+    scale: str | None = None,
+    cmap: str | None = None,
 ) -> Figure:
     """Draw usage maps side by side; an error is written out.
 
@@ -69,33 +78,62 @@ def compared(
     """
     check_number(len(items))
     maps = [outcome for _, outcome in items if not isinstance(outcome, PadvizError)]
-    first, shared = maps[0], [count_map for count_map in maps if count_map.share_reason is None]
-    scale = scale or ("share" if shared else "each")
+    if scale is None:
+        scale = "each" if all(count_map.share_reason for count_map in maps) else "share"
     most = max(count_map.max for count_map in maps) if scale == "counts" else None
+
     views = iter(_views(maps))
     panels: list[Panel] = []
     for name, outcome in items:
         if isinstance(outcome, PadvizError):
-            panels.append(Panel(short_name(name), "0.4", f"cannot run: {outcome.where}: {outcome.what}"))
-        else:
-            label = f"{outcome.shape[0]} × {outcome.shape[1]}" if varies == "size" else name
-            panels.append(_panel(short_name(label), outcome, scale, next(views), most))
-            outcome.forget_arrays()
-    unit = f"share of {scientific(most)} paths" if most else "share of the panel's maximum"
-    meaning = "fair share: 1 for an interior pixel" if scale == "share" else f"colours: {unit}"
-    targets = {str(count_map.target.layer) for count_map in maps}
-    target = first.target.layer if len(targets) == 1 else "the layer" if varies == "layer" else "each last feature map"
-    constant = {"model": first.network.title, "size": f"{first.size[0]} × {first.size[1]}"}
-    title = ", ".join(shorten(text) for key, text in constant.items() if not varies.startswith(key))
-    if varies == "remedy" and scale == "share" and first.share_reason is None:
-        title += f": {fairness(first)} today; what remedies change"
-    elif scale == "share":
-        starved = [count_map.shares.figures.starved for count_map in shared]
-        least, highest = percent(min(starved)), percent(max(starved))
-        title += f": {least} to {highest}" if least != highest else f": {highest}"
-        title += " of the pixels starved"
-    line = f"paths from each pixel to {target} · {meaning}"
+            why = f"cannot run: {outcome.where}: {outcome.what}"
+            panels.append(Panel(short_name(name), "0.4", why))
+            continue
+        label = name
+        if varies == "size":
+            label = f"{outcome.shape[0]} × {outcome.shape[1]}"
+        panels.append(_panel(short_name(label), outcome, scale, next(views), most))
+        outcome.forget_arrays()
+
+    title = _comparison_in_words(maps, varies)
+    if scale == "share":
+        title += f": {_starved_in_words(maps, varies)}"
+        meaning = "fair share: 1 for an interior pixel"
+    elif most:
+        meaning = f"colours: share of {scientific(most)} paths"
+    else:
+        meaning = "colours: share of the panel's maximum"
+    line = f"paths from each pixel to {_targets_in_words(maps, varies)} · {meaning}"
     return _grid(panels, title, line, FAIR if scale == "share" else COUNTS, cmap)
+
+
+def _comparison_in_words(maps: Sequence[CountMap], varies: str) -> str:
+    """Name what all panels share: the network, and the size."""
+    constant = []
+    if not varies.startswith("model"):
+        constant.append(maps[0].network.title)
+    if not varies.startswith("size"):
+        constant.append(f"{maps[0].size[0]} × {maps[0].size[1]}")
+    return ", ".join(map(shorten, constant))
+
+
+def _starved_in_words(maps: Sequence[CountMap], varies: str) -> str:
+    """Say how many pixels are starved, of the maps that have fair shares."""
+    if varies == "remedy" and maps[0].share_reason is None:
+        return f"{fairness(maps[0])} today; what remedies change"
+    shared = [count_map for count_map in maps if count_map.share_reason is None]
+    starved = [count_map.shares.figures.starved for count_map in shared]
+    least, highest = percent(min(starved)), percent(max(starved))
+    if least == highest:
+        return f"{highest} of the pixels starved"
+    return f"{least} to {highest} of the pixels starved"
+
+
+def _targets_in_words(maps: Sequence[CountMap], varies: str) -> str:
+    targets = {str(count_map.target.layer) for count_map in maps}
+    if len(targets) == 1:
+        return str(maps[0].target.layer)
+    return "the layer" if varies == "layer" else "each last feature map"
 
 
 def check_number(maps: int) -> None:
@@ -125,8 +163,11 @@ def _panel(name: str, count_map: CountMap, scale: str, view: View, most: int | f
         return Panel(largest, "0.4", f"no fair share: {count_map.share_reason}", view)
     if scale == "share":
         return Panel(f"{name}\n{fairness(count_map)}", "black", view.values(count_map, share=True), view)
+    values = view.values(count_map, share=False)
+    if most:
+        values = values * (count_map.max / most)
     label = f"{largest} · {count_map.summary().marginalised:.0%} below half"
-    return Panel(label, "black", view.values(count_map, share=False) * (count_map.max / most if most else 1), view)
+    return Panel(label, "black", values, view)
 
 
 def taps(exposures: Sequence[TapExposure], title: str, cmap: str | None = None) -> Figure:
@@ -134,31 +175,46 @@ def taps(exposures: Sequence[TapExposure], title: str, cmap: str | None = None) 
 
     Layers that are alike are drawn once.
     """
-    check_axes([*exposures[0].imbalance] if exposures else (1, 1), "taps")
+    if exposures:
+        check_axes([*exposures[0].imbalance], "taps")
     alike: dict[tuple[bool, bool, tuple[int, ...], bytes], list[TapExposure]] = {}
     for row in exposures:
         share = row.grid / row.units
-        alike.setdefault((not row.uneven, row.convolution, share.shape, share.round(12).tobytes()), []).append(row)
-    panels, least = [], 1.0 if alike else 0.0
-    for key in sorted(alike, key=lambda key: key[0]):
-        row, more = alike[key][0], len(alike[key]) - 1
-        share = row.grid / row.units
-        tall, wide = row.imbalance.values()
-        label = f"{short_name(row.layer)}{f' and {more} more' if more else ''}\n"
-        label += f"↔ {wide:+.1%}  ↕ {tall:+.1%}".replace("+0.0%", "0%")
-        colour = "black" if not row.uneven else UNEVEN if row.convolution else POOLED
-        panels.append(Panel(label, colour, share))
-        least = min(least, float(share.min()))
-    kinds = {row.convolution for row in exposures if row.uneven}
+        key = (not row.uneven, row.convolution, share.shape, share.round(12).tobytes())
+        alike.setdefault(key, []).append(row)
+    # Uneven layers first; the order of layers stays among those that are alike in this.
+    groups = [alike[key] for key in sorted(alike, key=lambda key: key[0])]
+    panels = [_tap_panel(rows) for rows in groups]
+
     line = "share of the units whose tap reads a real pixel · imbalance ↔ left-right, ↕ top-bottom"
-    line += " · red: uneven" if True in kinds else ""
-    line += " · blue: uneven, a pool" if False in kinds else ""
-    count = sum(row.uneven for row in exposures)
-    heading = f"{title}: {count or 'none'} of {len(exposures)} layers {'is' if count == 1 else 'are'} uneven"
-    return _grid(panels, heading, line, Scale(least=float(min(np.floor(least * 20) / 20, 0.95))), cmap)
+    uneven = [row for row in exposures if row.uneven]
+    if any(row.convolution for row in uneven):
+        line += " · red: uneven"
+    if any(not row.convolution for row in uneven):
+        line += " · blue: uneven, a pool"
+    verb = "is" if len(uneven) == 1 else "are"
+    heading = f"{title}: {len(uneven) or 'none'} of {len(exposures)} layers {verb} uneven"
+    lowest = min((float((rows[0].grid / rows[0].units).min()) for rows in groups), default=0.0)
+    scale = Scale(least=float(min(np.floor(lowest * 20) / 20, 0.95)))
+    return _grid(panels, heading, line, scale, cmap)
+
+
+def _tap_panel(rows: Sequence[TapExposure]) -> Panel:
+    """Return the panel of layers that are alike, named after the first."""
+    row = rows[0]
+    label = short_name(row.layer)
+    if len(rows) > 1:
+        label += f" and {len(rows) - 1} more"
+    tall, wide = row.imbalance.values()
+    label += f"\n↔ {wide:+.1%}  ↕ {tall:+.1%}".replace("+0.0%", "0%")
+    colour = "black"
+    if row.uneven:
+        colour = UNEVEN if row.convolution else POOLED
+    return Panel(label, colour, row.grid / row.units)
 
 
 def _grid(panels: Sequence[Panel], title: str, line: str, scale: Scale, cmap: str | None) -> Figure:
+    """Draw panels in rows that fill the page, and the colour bar beside them if any has values."""
     widest = max(panel.aspect for panel in panels)
     columns, wide = grid(len(panels), widest, (0, LABEL), WIDE - BETWEEN - BAR - TICKS)
     sizes = [_within(panel.aspect, widest, wide) for panel in panels]
@@ -166,25 +222,38 @@ def _grid(panels: Sequence[Panel], title: str, line: str, scale: Scale, cmap: st
         Box(max(across, LEAST), high, panel.text, panel.colour)
         for panel, (across, high) in zip(panels, sizes, strict=True)
     ]
-    high = min(sum(max(size[1] for size in sizes[at : at + columns]) for at in range(0, len(sizes), columns)), 420)
-    words = words_of([panel.view for panel in panels if panel.view and not isinstance(panel.values, str)])
-    figure, (*places, bar) = page(title, [line, *words], boxes, columns, Box(BAR, high, right=TICKS))
+    rows = [sizes[at : at + columns] for at in range(0, len(sizes), columns)]
+    high = min(sum(max(tall for _, tall in row) for row in rows), 420)
+    drawn = [panel for panel in panels if not isinstance(panel.values, str)]
+    words = words_of([panel.view for panel in drawn if panel.view])
+    beside = Box(BAR, high, right=TICKS)
+    figure, (*places, bar) = page(title, [line, *words], boxes, columns, beside)
+
     colours = scale.colours(cmap)
     for panel, place, size in zip(panels, places, sizes, strict=True):
         ax = axes_at(figure, place.x, place.y, *size)
-        ax.set(xticks=[], yticks=[])
-        if isinstance(panel.values, str):
-            why = "\n".join(wrap(panel.values, SMALL, place.wide - 12)).replace("$", "\\$")
-            ax.text(0.5, 0.5, why, ha="center", va="center", size=SMALL, color="0.4")
-            continue
-        ax.spines[:].set_visible(False)
-        draw_cells(ax, panel.values, panel.view, colours)
-        down, across = panel.values.shape
-        if max(down, across) <= NUMBERED and size[0] >= across * text_width("100.0%", 6):
-            number_cells(ax, panel.values, [[f"{value:.1%}" for value in row] for row in panel.values], colours, 6)
-    if not all(isinstance(panel.values, str) for panel in panels):
+        _draw_panel(ax, panel, size[0], place.wide, colours)
+    if drawn:
         colour_bar(figure, colours, scale, cax=axes_at(*bar))
     return figure
+
+
+def _draw_panel(ax: Axes, panel: Panel, wide: float, room: float, colours: ScalarMappable) -> None:
+    """Draw the cells of a panel `wide` screen pixels across, with their values where there are few.
+
+    Where it has none, why is written into the `room` of its place, which may be wider.
+    """
+    ax.set(xticks=[], yticks=[])
+    if isinstance(panel.values, str):
+        why = "\n".join(wrap(panel.values, SMALL, room - 12)).replace("$", "\\$")
+        ax.text(0.5, 0.5, why, ha="center", va="center", size=SMALL, color="0.4")
+        return
+    ax.spines[:].set_visible(False)
+    draw_cells(ax, panel.values, panel.view, colours)
+    down, across = panel.values.shape
+    if max(down, across) <= NUMBERED and wide >= across * text_width("100.0%", 6):
+        texts = [[f"{value:.1%}" for value in row] for row in panel.values]
+        number_cells(ax, panel.values, texts, colours, 6)
 
 
 def _within(aspect: float, widest: float, wide: float) -> tuple[float, float]:

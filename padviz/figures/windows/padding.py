@@ -123,13 +123,7 @@ def ledger_bars(ledger: Ledger, title: str) -> Figure:
     if others:
         names.append(_others_in_words(layers, others))
 
-    # Axes with the same padding are drawn once.
-    axes = [*ledger.layers[0].axes] if ledger.layers else []
-    by_axis = {axis: [layer.axes[axis] for layer in layers] for axis in axes}
-    first = next(iter(by_axis.values()), [])
-    if all(rows == first for rows in by_axis.values()):
-        by_axis = {" and ".join(axes) or "height and width": first}
-
+    by_axis = _rows_by_axis(ledger, layers)
     high = LINE * max(len(names), 2)
     left = max((text_width(name, SMALL) for name in names), default=0) + 12
     boxes = [Box(BARS, high, f"{axis}: before | after", below=BELOW) for axis in by_axis]
@@ -143,6 +137,16 @@ def ledger_bars(ledger: Ledger, title: str) -> Figure:
         ax.set_yticks(range(len(names)), [""] * len(names))
     figure.axes[0].set_yticks(range(len(names)), names, fontsize=SMALL)
     return figure
+
+
+def _rows_by_axis(ledger: Ledger, layers: Sequence[LayerPadding]) -> dict[str, list[AxisPadding]]:
+    """Return the padding of the layers along each axis; axes with the same padding are one."""
+    axes = [*ledger.layers[0].axes] if ledger.layers else ["height", "width"]
+    by_axis = {axis: [layer.axes[axis] for layer in layers] for axis in axes}
+    first, *others = by_axis.values()
+    if all(rows == first for rows in others):
+        return {" and ".join(axes): first}
+    return by_axis
 
 
 def _others_in_words(layers: Sequence[LayerPadding], others: Sequence[LayerPadding]) -> str:
