@@ -198,8 +198,8 @@ def worked_out(facts: Any) -> Iterator[tuple[frozenset[str], Any]]:
                 yield from ((words, each) for each in (min(map(min, layer["grid"])), max(map(max, layer["grid"]))))
             if isinstance(energy := layer.get("energy"), dict):
                 yield words, sum(energy.values()) / 4
-    for name, rings in (facts.get("classes") or {}).items() if "ious" in facts else ():
-        yield frozenset((name, "objects")), sum(ring["objects"] for ring in rings)
+    for name, rings in (facts.get("classes") or {}).items() if "differences" in facts else ():
+        yield frozenset((name, "objects")), sum(ring["count"] for ring in rings)
     if "balanced_without_remainder" in facts:
         yield from ((frozenset(("remainder",)), each) for each in (0, 1))
 
@@ -221,10 +221,9 @@ ALSO = {  # what else a column may be called in JSON
     "width": ("size_width",),
     "mean D": ("skew",),
     "seen": ("values", "value"),
-    "recall_value": ("recall",),
-    **dict.fromkeys(("0 to 25 %", "25 to 50 %", "50 to 100 %"), ("ap",)),  # of the classes
-    **dict.fromkeys(("outermost", "innermost"), ("recall",)),
+    "figure_value": ("figure",),
 }
+IN_POINTS = ("difference", "interval")  # of two shares
 # Places, code, and what is counted or compared.
 WORKED_OUT = ("row", "column", "left", "top", "edit", "uneven", "D above 0")
 
@@ -245,7 +244,7 @@ def unstated(facts: Known, columns: Sequence[str], row: Sequence[str], exact: bo
             if exact:
                 stated = number != cell or Decimal(number) in values
             else:
-                scales = (1, 100) if "%" in cell else (1,)
+                scales = (1, 100) if "%" in cell or column in IN_POINTS else (1,)
                 stated = any(states(number, value * scale) for value in values for scale in scales)
             found += [] if stated else [(column, cell)]
     return found

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from padviz.intervals import FEW, Estimate, Measured, share
+from padviz.intervals import FEW, Measured, share
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -157,11 +157,6 @@ def average_precision(hits: Flags, image: Ints, weights: NDArray[np.uint8] | Flo
     return np.concatenate(averages)
 
 
-class Subset(NamedTuple):
-    objects: int
-    recall: Estimate
-
-
 def ratio(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
     """Divide parts by wholes; NaN where there is none."""
     quotient: Floats = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
@@ -201,8 +196,8 @@ class Scored:
     def share(self, of: Flags) -> Measured:
         return share(self.by_image(self.found & of & self.real), self.by_image(of & self.real))
 
-    def subset(self, of: Flags) -> Subset:
-        return Subset(int((of & self.real).sum()), self.share(of).figure)
+    def count(self, of: Flags) -> int:
+        return int((of & self.real).sum())
 
     def precision(self, ring: int, k: int) -> Floats:
         """Average the precision of a ring at threshold `k` over categories with objects there, (resamples,)."""

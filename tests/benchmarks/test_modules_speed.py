@@ -14,7 +14,7 @@ import torch
 import torchvision
 
 import padviz
-from padviz.scoring.rings import rings_of
+from padviz.scoring.detections import rings_of_boxes
 from padviz.trained.images import Inputs, images_of
 from padviz.trained.networks.onnx_network import session
 from padviz.trained.networks.reading import read, runner_of
@@ -133,10 +133,10 @@ MADE = scenes(0, images=2500, categories=20, each=22, false=1.0)
 def test_rings(benchmark: Any) -> None:
     assert 90_000 < len(MADE.detections) < 110_000
     tracemalloc.start()
-    rings_of(MADE)
+    rings_of_boxes(MADE)
     assert tracemalloc.get_traced_memory()[1] < 400_000_000
     tracemalloc.stop()
-    benchmark.pedantic(lambda: rings_of(MADE), rounds=3)
+    benchmark.pedantic(lambda: rings_of_boxes(MADE), rounds=3)
 
 
 def test_pycocotools(benchmark: Any) -> None:

@@ -155,10 +155,12 @@ def test_the_first_sentence_answers() -> None:
     coco_files(scenes(1, images=100, seen=seen))
     words = " ".join(run(*ASKED).stdout.split())
     assert words.startswith("100 images, 800 objects, ")
-    assert "Outermost minus innermost: recall -" in words
+    assert " Recall is lower in the outermost ring (" in words
     assert "Position may not be the cause" in words
     coco_files(scenes(1, images=100))
-    assert "Recall and AP do not differ measurably: recall " in " ".join(run(*ASKED).stdout.split())
+    assert "Recall and AP do not differ measurably between the outermost and the innermost ring." in " ".join(
+        run(*ASKED).stdout.split()
+    )
     assert "only one ring, so nothing to compare." in run(*ASKED, "--rings", "1").stdout
 
 
@@ -241,7 +243,8 @@ def test_a_network_and_classes_stand_beside_and_a_picture_is_drawn() -> None:
     assert Path("rings.png").stat().st_size > 5000
     words = " ".join(printed.split())
     for part in (
-        "Fair share of vgg11 where objects are, with images scaled to 96 x 128",
+        "recall AP fair share from padding",
+        "Fair shares are those of vgg11 where objects are, with images scaled to 96 x 128",
         "Fair share and detection: Spearman +",
         "correlation does not show a cause",
     ):
@@ -265,9 +268,10 @@ def test_a_picture_is_titled_by_what_is_found() -> None:
         bars.append([float(np.ptp(bar[:, 1])) for bar in segments])
     many, one = texts
     assert one.startswith("Not enough to compare: the outermost or the innermost ring has fewer than 20 objects or 10")
-    assert many.startswith("Recall and AP are lower near the border: recall ")
+    assert many.startswith("Recall is lower in the outermost ring (")
+    assert "\nAP is lower in the outermost ring (" in many
     assert re.search("^100 images, 2,000 objects, .*whiskers are 95 % intervals", many, re.MULTILINE)
-    assert "\nSpearman with detection: +" in many
+    assert "\nFair share and detection: Spearman +" in many
     assert "\nfair share, vgg11 at 96 x 128" in many
     assert ("no interval" in one, "no interval" in many) == (True, False)
     assert hatched == [0, 36]
@@ -288,7 +292,7 @@ def test_results_of_which_hardly_any_matches_are_doubted(change: str, words: str
     for name, content in (("gt", gt), ("pred", pred)):
         Path(f"{name}.json").write_text(json.dumps(content))
     result = run(*ASKED, "--rings", "2", "--format", "json")
-    doubts = json.loads(result.stdout)["doubts"]
+    doubts = json.loads(result.stdout)["notes"]
     assert result.exit_code == 0
     assert result.stderr == f"padviz: {doubts[0]}\n"
     assert words in run(*ASKED, "--rings", "2").stdout.splitlines()[2]
@@ -310,18 +314,22 @@ def one_sided(share: float, images: int = 200) -> None:
 def test_a_side_that_stands_out_comes_first_in_words_and_picture() -> None:
     one_sided(0.8)
     found = padviz.rings("gt.json", "pred.json")
-    assert found.standout.sides == ("right",)
-    assert found.standout.apart.high < -0.4
-    sides = {name: f"{100 * part.recall.value:.1f}" for name, part in found.sides.items()}
-    others = sorted((sides[name] for name in ("left", "top", "bottom")), key=float)
-    title = f"Recall near the right border: {sides['right']} %, near the others {others[0]} to {others[-1]} %"
+    (odd,) = (row for row in found.differences if row.other == "other borders")
+    assert odd.one == "right border"
+    assert odd.difference.high < -0.4
+    assert odd.first == found.sides["right"].figure.value
+    sides = {name: f"{100 * part.figure.value:.1f}" for name, part in found.sides.items()}
+    others = f"{100 * odd.second:.1f} %"
+    title = f"Recall is lower near the right border ({sides['right']} %) than near the other borders ({others})"
     words = run(*ASKED).stdout
-    assert words.splitlines()[2].startswith(f"{title}; -")
+    assert words.splitlines()[2].startswith(f"{title}; ")
     assert found.plot().figure.texts[0].get_text() == title
-    rows = [line.split() for line in words.splitlines() if line.split()[:1] and line.split()[0] in sides]
+    table = words.partition("Outermost ring by nearest side")[2].partition("Objects equally near")[0]
+    rows = [line.split() for line in table.splitlines() if line.split()[:1] and line.split()[0] in sides]
     assert [row[0] for row in rows] == [*sides]
     assert [row[2] for row in rows] == [*sides.values()]
     assert "Objects equally near two sides count for neither." in words
     one_sided(0)
-    assert json.loads(run(*ASKED, "--format", "json").stdout)["standout"] is None
+    differences = json.loads(run(*ASKED, "--format", "json").stdout)["differences"]
+    assert "other borders" not in {row["other"] for row in differences}
     assert "near the" not in run(*ASKED).stdout.splitlines()[2]

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from padviz.intervals import Estimate
+from padviz.scoring.detections import rings_of_boxes
 from padviz.scoring.matching import Scenes, boxes, select
-from padviz.scoring.rings import Rings, UnderObjects, rings_of
+from padviz.scoring.rings import ComparedNetwork, Rings
 from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 from padviz.trained.mean_filters import AxisSkew, MeanFilter, MeanFilters
@@ -84,9 +85,13 @@ def ringed(size: Size, names: tuple[str, ...] = ("c",), network: bool = True) ->
     box = np.concatenate([centre - extent / 2, extent], axis=1)
     there = boxes(rng.integers(40, size=n), rng.integers(len(names), size=n), box)
     found = select(there, rng.random(n) < np.where(centre[:, 0] < sides[0] / 8, 0.3, 0.8))
-    scored = rings_of(Scenes(np.tile(size, (40, 1)), names, there, found))
-    beside = UnderObjects("a network", [*size], [0.6, 0.9, 1, 1], [0.3, 0.1, 0, 0], Estimate(0.12, 0.08, 0.15))
-    return replace(scored, beside=beside if network else None)
+    scored = rings_of_boxes(Scenes(np.tile(size, (40, 1)), names, there, found))
+    if not network:
+        return scored
+    compared = ComparedNetwork("a network", [*size], Estimate(0.12, 0.08, 0.15))
+    shares = zip(scored.rings, (0.6, 0.9, 1, 1), (0.3, 0.1, 0, 0), strict=False)
+    rings = tuple(replace(ring, fair_share=share, padding=padding) for ring, share, padding in shares)
+    return replace(scored, rings=rings, network=compared)
 
 
 def tried(size: Size) -> Trial:

@@ -16,12 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import padviz
-from padviz.analyses.rings import compared, findings
+from padviz.analyses.rings import finding
+from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError
-from padviz.intervals import Estimate, mean, share
+from padviz.intervals import Estimate, excludes_zero, mean, share
+from padviz.scoring.detections import COCO, by_class, depths, rings_of_boxes
 from padviz.scoring.matching import FREE, Boxes, Scenes, boxes, match, select
 from padviz.scoring.reading.formats import read_scenes
-from padviz.scoring.rings import COCO, Rings, by_class, depths, rings_of
+from padviz.scoring.rings import INNERMOST, OTHERS, OUTERMOST, Difference, Rings
 from padviz.trained.trying.seen import edge_of, estimates, unit_ranks
 from tests.scoring.made import as_coco, perfect, scenes
 from tests.sweeps import MANY, REST, examples
@@ -47,33 +49,34 @@ def test_one_ring_is_what_pycocotools_has(name: str) -> None:
         judged.evaluate()
         judged.accumulate()
     precision = judged.eval["precision"][:, :, :, 0, 2]
-    (ring,) = rings_of(FILES[name], 1, ious=COCO).rings
+    (ring,) = rings_of_boxes(FILES[name], 1, ious=COCO).rings
     for k, threshold in enumerate(COCO):
-        assert ring.ap[f"{100 * threshold:g}"].value == pytest.approx(precision[k][precision[k] > -1].mean(), abs=1e-9)
-    assert ring.ap["mean"].value == pytest.approx(precision[precision > -1].mean(), abs=1e-9)
+        assert ring.figures[f"AP{100 * threshold:g}"].value == pytest.approx(
+            precision[k][precision[k] > -1].mean(), abs=1e-9
+        )
+    assert ring.figures["AP"].value == pytest.approx(precision[precision > -1].mean(), abs=1e-9)
 
 
 @given(seed=st.integers(0, 1000), rings=st.integers(1, 6))
 @examples(15)
 def test_a_perfect_detector_has_one_in_every_ring(seed: int, rings: int) -> None:
-    for ring in rings_of(perfect(scenes(seed, images=10, false=0, noise=0, crowd=0.1)), rings).rings:
-        if ring.objects:
-            assert ring.recall.value == 1
-            assert ring.recall.high in (1, None)  # no interval, where few images have them
-            assert all(figure.value == pytest.approx(1, abs=1e-12) for figure in ring.ap.values())
+    for ring in rings_of_boxes(perfect(scenes(seed, images=10, false=0, noise=0, crowd=0.1)), rings).rings:
+        if ring.count:
+            assert ring.figures["recall"].value == 1
+            assert ring.figures["recall"].high in (1, None)  # no interval, where few images have them
+            assert all(figure.value == pytest.approx(1, abs=1e-12) for figure in ring.figures.values())
         else:
-            assert ring.recall.value is None
-            assert ring.ap["mean"].value is None
+            assert {figure.value for figure in ring.figures.values()} == {None}
 
 
 def test_a_detector_that_misses_the_outermost_ring_loses_there_alone() -> None:
-    scored = rings_of(scenes(5, noise=0, false=0, seen=lambda depth: depth >= 0.25), 3)
+    scored = rings_of_boxes(scenes(5, noise=0, false=0, seen=lambda depth: depth >= 0.25), 3)
     outermost, *inner = scored.rings
-    assert outermost.recall.value == outermost.ap["mean"].value == 0
-    assert all(ring.recall.value == ring.ap["mean"].value == 1 for ring in inner)
-    assert scored.ap_apart["mean"] == (-1, -1, -1)
-    assert scored.recall_apart.value == -1
-    assert ends_of(scored.recall_apart)[1] < -0.9
+    assert {figure.value for figure in outermost.figures.values()} == {0}
+    assert {figure.value for ring in inner for figure in ring.figures.values()} == {1}
+    assert difference(scored, "AP", OUTERMOST) == (-1, -1, -1)
+    assert difference(scored, "recall", OUTERMOST).value == -1
+    assert ends_of(difference(scored, "recall", OUTERMOST))[1] < -0.9
 
 
 def test_no_detection_takes_an_object_for_one_of_another_ring() -> None:
@@ -81,19 +84,22 @@ def test_no_detection_takes_an_object_for_one_of_another_ring() -> None:
     objects = boxes([0, 0], [0, 0], [[6, 40, 20, 20], [16, 40, 20, 20]])
     detections = boxes([0, 0], [0, 0], [[15, 40, 20, 20], [6, 40, 20, 20]], [0.9, 0.8])
     two = Scenes(np.array([[100, 100]]), ("c",), objects, detections)
-    found = rings_of(two, pixels=[20], ious=[0.3]).rings
-    assert [(ring.objects, ring.ap["30"].value) for ring in found] == [(1, 1), (1, 1)]
+    found = rings_of_boxes(two, pixels=[20], ious=[0.3]).rings
+    assert [(ring.count, ring.figures["AP30"].value) for ring in found] == [(1, 1), (1, 1)]
 
 
 @given(seed=st.integers(0, 1000), rings=st.integers(1, 5))
 @examples(15)
 def test_each_object_and_each_find_is_of_one_ring(seed: int, rings: int) -> None:
     made = scenes(seed, images=8, crowd=0.1)
-    scored = rings_of(made, rings)
-    assert sum(ring.objects for ring in scored.rings) == scored.objects
+    scored = rings_of_boxes(made, rings)
+    assert (
+        sum(ring.count for ring in scored.rings) == scored.count == made.objects.crowd.size - made.objects.crowd.sum()
+    )
     found = match(made.objects, made.detections, [0.5]).found[0]
     finds = (found != FREE) & ~made.objects.crowd[found]
-    assert sum(round(known(ring.recall.value) * ring.objects) for ring in scored.rings if ring.objects) == finds.sum()
+    recalls = [(known(ring.figures["recall"].value), ring.count) for ring in scored.rings if ring.count]
+    assert sum(round(recall * count) for recall, count in recalls) == finds.sum()
 
 
 @given(seed=st.integers(0, 1000))
@@ -108,44 +114,46 @@ def test_images_turned_over_and_enlarged_have_the_same_rings(seed: int) -> None:
 
     other = Scenes(2 * made.sizes[:, ::-1], made.categories, turned(made.objects), turned(made.detections))
     assert np.allclose(depths(made.objects, made.sizes, True), depths(other.objects, other.sizes, True))
-    one, two = (rings_of(each, 3) for each in (made, other))
-    assert [ring.objects for ring in one.rings] == [ring.objects for ring in two.rings]
-    for name in one.ap_apart:
-        ours, theirs = ([ring.ap[name].value for ring in each.rings] for each in (one, two))
+    one, two = (rings_of_boxes(each, 3) for each in (made, other))
+    assert [ring.count for ring in one.rings] == [ring.count for ring in two.rings]
+    for name in one.rings[0].figures:
+        ours, theirs = ([ring.figures[name].value for ring in scored.rings] for scored in (one, two))
         assert ours == pytest.approx(theirs, abs=1e-9)
 
 
 def test_rings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(OptionError, match="rings: 0: must be an integer, 1 to 12"):
-        rings_of(FILES["noisy"], 0)
+        rings_of_boxes(FILES["noisy"], 0)
     with pytest.raises(OptionError, match="seed: -1: must be an integer, at least 0"):
-        rings_of(FILES["noisy"], seed=-1)
+        rings_of_boxes(FILES["noisy"], seed=-1)
 
 
 def test_what_is_of_few_objects_or_images_has_no_interval_and_no_side_of_them_is_compared() -> None:
-    found = rings_of(scenes(0, images=20), pixels=[4, 12, 24])
-    parts = [*found.rings, *found.sides.values()]
-    assert {part.objects < 20 for part in parts} == {True, False}
-    for part in parts:
-        assert part.recall.value is not None
-        assert (part.recall.low is None) == (part.objects < 20)
-    few = {name for name, side in found.sides.items() if side.objects < 20}
-    for pair, apart in found.sides_apart.items():
-        assert (apart.low is None) == bool(few & {*pair.split("_")})
-        assert any(pair.replace("_", " minus ") in line for line in compared(found)) == (apart.low is not None)
+    found = rings_of_boxes(scenes(0, images=20), pixels=[4, 12, 24])
+    parts = [(ring.count, ring.figures["recall"]) for ring in found.rings]
+    parts += [(side.count, side.figure) for side in found.sides.values()]
+    assert {count < 20 for count, _ in parts} == {True, False}
+    for count, recall in parts:
+        assert recall.value is not None
+        assert (recall.low is None) == (count < 20)
+    few = {f"{name} border" for name, side in found.sides.items() if side.count < 20}
+    opposite = [row for row in found.differences if row.other.removesuffix(" border") in found.sides]
+    assert len(opposite) == 2
+    for row in opposite:
+        assert (row.difference.low is None) == bool(few & {row.one, row.other})
     made = scenes(0, each=60)
-    rings = rings_of(replace(made, objects=select(made.objects, made.objects.image < 9))).rings
-    assert {figure.low for ring in rings for figure in (ring.recall, *ring.ap.values())} == {None}
+    rings = rings_of_boxes(replace(made, objects=select(made.objects, made.objects.image < 9))).rings
+    assert {figure.low for ring in rings for figure in ring.figures.values()} == {None}
 
 
 @given(seed=st.integers(0, 1000), images=st.integers(1, 20), rings=st.integers(1, 12))
 @examples(15)
 def test_rings_of_few_objects_are_joined(seed: int, images: int, rings: int) -> None:
     made = scenes(seed, images=images, each=6)
-    found = rings_of(made, rings)
+    found = rings_of_boxes(made, rings)
     inner = [ring.first for ring in found.rings[1:]]
     assert {*inner} <= {0.5**k for k in range(1, rings)}
-    assert len(found.rings) == 1 or min(ring.objects for ring in found.rings) >= 20
+    assert len(found.rings) == 1 or min(ring.count for ring in found.rings) >= 20
     deep = depths(made.objects, made.sizes, True)
     if not inner:  # nowhere can they be parted
         assert all(min((deep < 0.5**k).sum(), (deep >= 0.5**k).sum()) < 20 for k in range(1, rings))
@@ -153,32 +161,33 @@ def test_rings_of_few_objects_are_joined(seed: int, images: int, rings: int) -> 
 
 def test_places_have_the_aspect_of_the_images() -> None:
     sizes = np.array([[100, 300], [200, 100], [100, 100], [100, 100]])
-    assert rings_of(replace(scenes(6, images=4), sizes=sizes)).places.aspect == 600 / 500
+    assert rings_of_boxes(replace(scenes(6, images=4), sizes=sizes)).places.aspect == 600 / 500
 
 
 def test_a_set_without_detections_finds_nothing() -> None:
     nothing, made = boxes([], [], [], []), scenes(4)
-    for ring in rings_of(replace(made, detections=nothing)).rings:
-        assert ring.recall.value == ring.ap["mean"].value == 0
-    empty = rings_of(replace(made, objects=nothing))
-    assert ([ring.objects for ring in empty.rings], empty.recall_apart.value) == ([0], None)
+    for ring in rings_of_boxes(replace(made, detections=nothing)).rings:
+        assert {figure.value for figure in ring.figures.values()} == {0}
+    empty = rings_of_boxes(replace(made, objects=nothing))
+    assert [ring.count for ring in empty.rings] == [0]
+    assert {row.difference.value for row in empty.differences} == {None}
 
 
 def one_object(box: list[float], area: float | None = None) -> Rings:
     """The outermost ring of an image of 200 x 300 px with one object, which is found."""
     there = boxes([0], [0], [box], area=area and [area])
-    return rings_of(Scenes(np.array([[200, 300]]), ("c",), there, boxes([0], [0], [box], [1.0])), 1)
+    return rings_of_boxes(Scenes(np.array([[200, 300]]), ("c",), there, boxes([0], [0], [box], [1.0])), 1)
 
 
 def test_objects_within_a_pixel_of_a_border_are_cut() -> None:
     for box, uncut in (([1, 50, 20, 20], 0), ([1.5, 50, 20, 20], 1), ([50, 0, 20, 20], 0), ([50, 179, 9, 20], 0)):
-        assert one_object(box).rings[0].uncut.objects == uncut
+        assert one_object(box).rings[0].uncut["all"].count == uncut
 
 
 def test_sizes_are_cocos_classes_by_the_area_of_the_file() -> None:
     for side, area, size in ((31, None, "small"), (32, None, "medium"), (97, None, "large"), (97, 1000, "small")):
-        found = one_object([50, 50, side, side], area).rings[0].sizes
-        assert {name: part.objects for name, part in found.items() if part.objects} == {size: 1}
+        uncut = one_object([50, 50, side, side], area).rings[0].uncut
+        assert {name: part.count for name, part in uncut.items() if part.count} == {"all": 1, size: 1}
 
 
 def coco_scenes(folder: Path, boxes: list[list[float]], **row: Any) -> Scenes:
@@ -207,30 +216,30 @@ def test_boxes_outside_of_an_image_that_is_no_square_are_left_out(tmp_path: Path
 def test_objects_are_of_the_side_that_is_nearest() -> None:
     for box, sides in (([2, 90, 8, 8], ["left"]), ([90, 190, 8, 8], ["bottom"]), ([0, 0, 12, 12], [])):
         found = one_object(box)
-        assert [name for name, part in found.sides.items() for _ in range(part.objects)] == sides
+        assert [name for name, part in found.sides.items() for _ in range(part.count)] == sides
         row, column = int((box[1] + box[3] / 2) / 200 * 6), int((box[0] + box[2] / 2) / 300 * 6)
-        assert found.places.objects[row][column] == sum(map(sum, found.places.objects)) == 1
-        assert found.places.recall[row][column] == 1
+        assert found.places.count[row][column] == sum(map(sum, found.places.count)) == 1
+        assert found.places.figure[row][column] == 1
 
 
 def test_a_side_that_is_not_seen_differs_from_the_other() -> None:
     made = scenes(7, images=200, noise=0, false=0)
     seen = replace(made, detections=select(made.detections, made.detections.box[:, 0] > 20))
-    apart = rings_of(seen).sides_apart
-    assert ends_of(apart["left_right"])[1] < -0.3
-    low, high = ends_of(apart["top_bottom"])
+    scored = rings_of_boxes(seen)
+    assert ends_of(difference(scored, "recall", "left border", "right border"))[1] < -0.3
+    low, high = ends_of(difference(scored, "recall", "top border"))
     assert low < 0 < high
 
 
 def test_classes_are_scored_as_if_each_were_alone() -> None:
     made = scenes(8, categories=3)
-    both = rings_of(made, 2)
+    both = rings_of_boxes(made, 2)
     classes = by_class(both, made)
     assert [*classes] == ["c0", "c1", "c2"]
     for k, ring in enumerate(both.rings):
-        means = [known(classes[name][k].ap["mean"].value) for name in classes]
-        assert ring.ap["mean"].value == pytest.approx(np.mean(means), abs=1e-12)
-        assert ring.objects == sum(rings[k].objects for rings in classes.values())
+        means = [known(classes[name][k].figures["AP"].value) for name in classes]
+        assert ring.figures["AP"].value == pytest.approx(np.mean(means), abs=1e-12)
+        assert ring.count == sum(rings[k].count for rings in classes.values())
 
 
 def test_fair_shares_stand_beside_and_go_with_what_is_found_by_them() -> None:
@@ -240,53 +249,87 @@ def test_fair_shares_stand_beside_and_go_with_what_is_found_by_them() -> None:
     centre = (made.objects.box[:, :2] + made.objects.box[:, 2:] / 2).astype(int).T
     due = share[centre[1].clip(0, 95), centre[0].clip(0, 127)]
     there = replace(made, detections=select(perfect(made).detections, due > 0.9))
-    beside, of_all = (rings_of(each, 3, network=network, size=(96, 128)).beside for each in (there, perfect(made)))
-    assert beside
-    assert of_all
+    beside, of_all = (rings_of_boxes(each, 3, network=network, size=(96, 128)) for each in (there, perfect(made)))
+    assert beside.network
+    assert of_all.network
     ring = np.searchsorted([1 / 4, 1 / 2], depths(made.objects, made.sizes, True), side="right")
-    assert beside.fair_share == pytest.approx([due[ring == k].mean() for k in range(3)])
-    assert beside.fair_share[0] < beside.fair_share[-1]
-    assert known(beside.padding[0]) > known(beside.padding[-1])
+    shares = [known(each.fair_share) for each in beside.rings]
+    assert shares == pytest.approx([due[ring == k].mean() for k in range(3)])
+    assert shares[0] < shares[-1]
+    assert known(beside.rings[0].padding) > known(beside.rings[-1].padding)
     ranks = np.argsort(np.argsort(due, kind="stable"))
-    assert beside.correlation.value == pytest.approx(np.corrcoef(ranks, due > 0.9)[0, 1], abs=0.05)
-    assert ends_of(beside.correlation)[0] > 0.3
-    assert of_all.correlation.value is None  # all are found
+    assert beside.network.correlation.value == pytest.approx(np.corrcoef(ranks, due > 0.9)[0, 1], abs=0.05)
+    assert ends_of(beside.network.correlation)[0] > 0.3
+    assert of_all.network.correlation.value is None  # all are found
 
 
 def test_no_side_stands_out_by_chance() -> None:
     """Of 20 detectors that are as good at all sides, one at most; a pair of sides that is worse is named."""
-    named = [rings_of(scenes(seed, images=40, seen=lambda depth: 0.7 + 0 * depth)).standout for seed in range(20)]
-    assert sum(found is not None for found in named) <= 1
+    fair = [rings_of_boxes(scenes(seed, images=40, seen=lambda depth: 0.7 + 0 * depth)) for seed in range(20)]
+    assert sum(row.other == OTHERS for scored in fair for row in scored.differences) <= 1
     made = scenes(7, images=200, noise=0, false=0)
     far = (made.detections.box[:, :2] > 12).all(axis=1)
-    odd = rings_of(replace(made, detections=select(made.detections, far))).standout
-    assert odd is not None
-    assert odd.sides == ("left", "top")
+    scored = rings_of_boxes(replace(made, detections=select(made.detections, far)))
+    assert [row.one for row in scored.differences if row.other == OTHERS] == ["left and top borders"]
 
 
-def test_opposite_sides_that_differ_measurably_come_first() -> None:
-    sides = {"left_right": Estimate(0.194, 0.038, 0.342), "top_bottom": Estimate(0.01, -0.1, 0.1)}
-    alike = replace(rings_of(scenes(0, false=0)), sides_apart=sides, standout=None)
-    first, second = findings(alike)
-    assert first == "Outermost ring, left minus right: recall +19.4 points (+3.8 to +34.2)."
-    assert second.startswith("Recall and AP do not differ measurably")
-    assert not any("left minus right" in line for line in compared(alike))
-    assert "top minus bottom: recall +1.0 points (-10.0 to +10.0), not measurable." in compared(alike)[-1]
+Ends = st.tuples(st.floats(0, 1), st.floats(0, 1), st.sampled_from([None, 0.01, 0.3]))
+
+
+@given(rows=st.lists(Ends, min_size=5, max_size=5), odd=st.booleans())
+@examples(60)
+def test_what_the_sentence_says_follows_from_its_figures(rows: list[Any], odd: bool) -> None:
+    """It names the first sides and all rings whose interval excludes 0, what is lower there, and both figures."""
+    names = [("recall", OUTERMOST, INNERMOST), ("AP", OUTERMOST, INNERMOST), ("recall", "left border", OTHERS)]
+    names += [("recall", "left border", "right border"), ("recall", "top border", "bottom border")]
+    differences = []
+    for name, (first, second, half) in zip(names, rows, strict=True):
+        apart = first - second
+        interval = Estimate(apart, None, None) if half is None else Estimate(apart, apart - half, apart + half)
+        differences.append(Difference(*name, first, second, interval))
+    if not odd:
+        del differences[2]
+    text = finding(replace(rings_of_boxes(scenes(0, false=0)), differences=tuple(differences)))
+
+    def clause(row: Difference, at: str) -> str:
+        word = "lower" if row.first < row.second else "higher"  # type: ignore[operator]
+        here, there = (f"{at} {part} ({percent(known(value))})" for part, value in zip(row[1:3], row[3:5], strict=True))
+        return f"{row.figure} is {word} {here} than {there}"
+
+    rings = [row for row in differences if row.other == INNERMOST]
+    sides = [row for row in differences if row.other != INNERMOST]
+    expected = [clause(row, "near the") for row in sides if excludes_zero(row.difference)][:1]
+    expected += [clause(row, "in the") for row in rings if excludes_zero(row.difference)]
+    if any(row.difference.low is None for row in rings):
+        few = "fewer than 20 objects or 10 images"
+        expected.append(f"not enough to compare: the outermost or the innermost ring has {few}")
+    alike = [row.figure for row in rings if row.difference.low is not None and not excludes_zero(row.difference)]
+    if alike:
+        do = "do" if len(alike) == 2 else "does"
+        ends = "between the outermost and the innermost ring"
+        expected.append(f"{' and '.join(alike)} {do} not differ measurably {ends}")
+    assert text.lower() == f"{'; '.join(expected)}.".lower()
+
+
+def difference(scored: Rings, figure: str, one: str, other: str | None = None) -> Estimate:
+    """The first difference of a figure of one part, from another part if that is named."""
+    rows = [row for row in scored.differences if (row.figure, row.one) == (figure, one)]
+    return next(row.difference for row in rows if other in (None, row.other))
 
 
 def test_boxes_that_are_loose_near_the_border_lower_ap_alone() -> None:
     made = scenes(1, images=150, noise=0, false=0)
     near = depths(made.detections, made.sizes, True) < 0.5
     box = made.detections.box * np.where(near[:, None], [1, 1, 1.3, 1], 1)
-    first, *_ = findings(rings_of(replace(made, detections=replace(made.detections, box=box))))
-    assert first.startswith("AP is lower near the border: ")
-    assert "Recall does not differ measurably" in first
+    words = finding(rings_of_boxes(replace(made, detections=replace(made.detections, box=box))))
+    assert words.startswith("AP is lower in the outermost ring (")
+    assert "; recall does not differ measurably" in words
 
 
 @REST
 def test_fair_detectors_are_seldom_called_unfair() -> None:
     """Two figures are compared, and four sides: 5 % each, some together."""
-    lines = [findings(rings_of(scenes(seed, false=0)))[0] for seed in range(200)]
+    lines = [finding(rings_of_boxes(scenes(seed, false=0))) for seed in range(200)]
     assert sum(not line.startswith("Recall and AP do not differ") for line in lines) <= 24
 
 
@@ -334,15 +377,17 @@ def seen(seed: int) -> Held:
 
 
 def made(seed: int, images: int) -> Any:
-    return rings_of(scenes(seed, images=images, false=0.3, seen=lambda depth: np.where(depth < 0.25, 0.6, 0.95)), 3)
+    return rings_of_boxes(
+        scenes(seed, images=images, false=0.3, seen=lambda depth: np.where(depth < 0.25, 0.6, 0.95)), 3
+    )
 
 
 def rings_figures(scored: Any) -> dict[str, Estimate]:
     ends = {"outermost": scored.rings[0], "innermost": scored.rings[-1]}
-    found = {"recall, apart": scored.recall_apart}
-    found |= {f"recall, {name}": ring.recall for name, ring in ends.items()}
-    for name, ap in {"apart": scored.ap_apart, **{name: ring.ap for name, ring in ends.items()}}.items():
-        found |= {f"AP .5, {name}": ap["50"], f"AP, {name}": ap["mean"]}
+    found = {}
+    for figure in ("recall", "AP50", "AP"):
+        found[f"{figure}, apart"] = difference(scored, figure, OUTERMOST)
+        found |= {f"{figure}, {name}": ring.figures[figure] for name, ring in ends.items()}
     return found
 
 

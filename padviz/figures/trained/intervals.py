@@ -12,9 +12,8 @@ import numpy as np
 from padviz.figures.canvas import DPI, MEDIUM, SMALL, axes_at, shorten, style
 from padviz.figures.colours import CMAP, UNEVEN, colour_map, colouring, draw_image, number_cells
 from padviz.figures.layout import Box, page, text_width
-from padviz.intervals import FEW, Estimate
-from padviz.scoring.bands import NAMES, Bands
-from padviz.scoring.rings import RecallGrid, Rings
+from padviz.intervals import FEW
+from padviz.scoring.rings import Rings
 from padviz.trained.trying.trial import Trial
 
 if TYPE_CHECKING:
@@ -32,27 +31,28 @@ DOTS, LINE, UNDER = 560, 30, 44  # screen pixels: the scale, a change, and what 
 INK, BASELINE = "#2f62b5", "0.45"
 
 
-def rings(scored: Rings | Bands, title: str, lines: Sequence[str], beside: str = "") -> Figure:
+def rings(scored: Rings, title: str, lines: Sequence[str], network: str = "") -> Figure:
     """Draw the figures of rings with their intervals, and one of them over a grid of positions.
 
-    Fair shares have a part of their own, labelled by `beside`: they are not a cause.
+    Fair shares have a part of their own, labelled by `network`: they are not a cause.
     """
     aspect = min(max(scored.places.aspect, ASPECTS[0]), ASPECTS[1])
     wide, high = min(MAP, HIGH * aspect), min(HIGH, MAP / aspect)
 
     boxes = [Box(WIDE, HIGH, "%", left=LEFT, right=LEGEND, below=BELOW)]
-    shares = scored.beside.fair_share if isinstance(scored, Rings) and scored.beside else None
-    if shares is not None:
-        boxes.append(Box(NARROW, HIGH, beside, left=SHARES, right=12, below=BELOW))
-    label = f"{next(iter(figures_of(scored)))} by position in the image, %"
+    if scored.network is not None:
+        boxes.append(Box(NARROW, HIGH, network, left=SHARES, right=12, below=BELOW))
+    first = next(iter(scored.rings[0].figures))
+    label = f"{first} by position in the image, %"
     boxes.append(Box(wide, high, label, right=BAR + BAR_TICKS + 8, below=20))
     figure, (curves, *middle, places) = page(title, lines, boxes)
     _draw_curves(axes_at(*curves), scored)
-    if shares is not None:
+    if scored.network is not None:
         ax = axes_at(*middle[0])
+        shares = np.array([ring.fair_share for ring in scored.rings], float)
         ax.axhline(1, lw=0.8, color="0.7")
-        ax.plot(np.array(shares, float), "s--", ms=3, lw=1, color="0.4")
-        ax.set_ylim(0, max(1.05, 1.05 * float(np.nanmax(np.array(shares, float), initial=0))))
+        ax.plot(shares, "s--", ms=3, lw=1, color="0.4")
+        ax.set_ylim(0, max(1.05, 1.05 * float(np.nanmax(shares, initial=0))))
         _name_rings(ax, scored, NARROW)
     colours = _draw_places(axes_at(*places), scored, (wide, high))
     bar = figure.colorbar(colours, cax=axes_at(figure, places.x + wide + 8, places.y, BAR, high))
@@ -61,32 +61,22 @@ def rings(scored: Rings | Bands, title: str, lines: Sequence[str], beside: str =
     return figure
 
 
-def figures_of(scored: Rings | Bands) -> dict[str, list[Estimate]]:
-    """Return the figures of the rings by name; the first one is also drawn by place."""
-    if isinstance(scored, Bands):
-        return {NAMES[scored.figure]: [band.figure for band in scored.rings]}
-    lines = {"recall": [ring.recall for ring in scored.rings]}
-    for name, iou in zip(scored.rings[0].ap, scored.ious, strict=False):
-        lines[f"AP {iou:g}"] = [ring.ap[name] for ring in scored.rings]
-    return lines | {"AP": [ring.ap["mean"] for ring in scored.rings]}
-
-
-def _draw_curves(ax: Axes, scored: Rings | Bands) -> None:
-    lines = figures_of(scored)
-    for k, (name, figures) in enumerate(lines.items()):
-        at = np.array([i for i, each in enumerate(figures) if each.value is not None], float)
-        known = [each for each in figures if each.value is not None]
-        value = 100 * np.array([each.value for each in known], float)
-        ends = 100 * np.array([(each.low, each.high) for each in known], float).reshape(-1, 2).T
+def _draw_curves(ax: Axes, scored: Rings) -> None:
+    names = [*scored.rings[0].figures]
+    for k, name in enumerate(names):
+        # Rings, and value, low and high; NaN where a figure or its interval is unknown.
+        estimates = 100 * np.array([ring.figures[name] for ring in scored.rings], float)
+        at = np.flatnonzero(~np.isnan(estimates[:, 0]))
+        value, *ends = estimates[at].T
         bars = np.nan_to_num(np.abs(ends - value))  # without an interval, no bar
-        shift, colour = (k - (len(lines) - 1) / 2) * 0.06, COLOURS[k % len(COLOURS)]
+        shift, colour = (k - (len(names) - 1) / 2) * 0.06, COLOURS[k % len(COLOURS)]
         ax.errorbar(at + shift, value, bars, fmt="o-", ms=3, lw=1, color=colour, label=name)
     ax.set_ylim(0, 102)
     _name_rings(ax, scored, WIDE)
     ax.legend(fontsize=SMALL, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.02))
 
 
-def _name_rings(ax: Axes, scored: Rings | Bands, wide: float) -> None:
+def _name_rings(ax: Axes, scored: Rings, wide: float) -> None:
     count, times = len(scored.rings), 1 if scored.of == "px" else 100
     names = [
         f"from {ring.first:g}" if ring.last is None else f"{times * ring.first:.3g} to {times * ring.last:.3g}"
@@ -100,20 +90,19 @@ def _name_rings(ax: Axes, scored: Rings | Bands, wide: float) -> None:
     ax.grid(axis="y", lw=0.4, color="0.9")
 
 
-def _draw_places(ax: Axes, scored: Rings | Bands, size: tuple[float, float]) -> ScalarMappable:
+def _draw_places(ax: Axes, scored: Rings, size: tuple[float, float]) -> ScalarMappable:
     """Draw a figure by place in the image, with the number of objects; cells with few of them are hatched."""
     from matplotlib.patches import Rectangle
 
-    spots, name = scored.places, next(iter(figures_of(scored)))
-    cells, counts = (spots.recall, spots.objects) if isinstance(spots, RecallGrid) else (spots.figure, spots.count)
-    values, few = np.array(cells, float), np.array(counts) < FEW
+    counts, pixels = scored.places.count, scored.counted == "pixels"
+    values, few = np.array(scored.places.figure, float), np.array(counts) < FEW
     low, high = 0.0, 1.0
     if not few.all():  # multiples of a tenth around the values
         known = values[~few] / STEP
         low, high = float(np.floor(known.min()) * STEP), float(np.ceil(known.max()) * STEP)
     colours = colouring(colour_map(CMAP), round(low, 1), round(max(high, low + STEP), 1))
     draw_image(ax, values, colours, interpolation="nearest")
-    numbered = name != "IoU" and size[1] / len(values) >= 3.2 * SMALL * DPI / 72  # two lines fit a cell
+    numbered = not pixels and size[1] / len(values) >= 3.2 * SMALL * DPI / 72  # two lines fit a cell
     longest = max(text_width(f"of {count}", SMALL) for count in np.ravel(counts).tolist())
     numbered = numbered and longest + 6 <= size[0] / values.shape[1]
     for row, column in np.argwhere(few):
@@ -123,10 +112,12 @@ def _draw_places(ax: Axes, scored: Rings | Bands, size: tuple[float, float]) -> 
     for row, column in np.argwhere(~np.isnan(values)):
         texts[row, column] = f"{100 * values[row, column]:.0f}" + (f" %\nof {counts[row][column]}" if numbered else "")
     number_cells(ax, values, texts.tolist(), colours, SMALL)
-    of = "pixels" if name == "IoU" else "objects"
-    hatched = f"hatched: fewer than {FEW} {of}" if few.any() else ""
-    key = "; ".join(filter(None, [f"of N: number of {of}" if numbered else "", hatched]))
-    style(ax, "", xticks=[], yticks=[], xlabel=key)
+    key = []
+    if numbered:
+        key.append(f"of N: number of {scored.counted}")
+    if few.any():
+        key.append(f"hatched: fewer than {FEW} {scored.counted}")
+    style(ax, "", xticks=[], yticks=[], xlabel="; ".join(key))
     return colours
 
 

@@ -11,13 +11,13 @@ import numpy as np
 
 from padviz.counting.shares.summary import percent
 from padviz.errors import DescriptionError, OptionError
-from padviz.scoring.bands import Bands, labelled_bands, masked_bands
+from padviz.scoring.labels import rings_of_labels, rings_of_masks
 from padviz.scoring.matching import FREE, Scenes, match, select
 from padviz.scoring.reading.coco import read_coco
 from padviz.scoring.reading.masks import masks_in, read_masks
 from padviz.scoring.reading.tables import read_labels
 from padviz.scoring.reading.yolo import read_yolo
-from padviz.scoring.rings import ring_ends
+from padviz.scoring.rings import Rings, ring_ends
 
 FileKind = Literal["coco", "yolo", "labels", "masks"]
 TOUCHED, HALF = 0.1, 0.5  # IoU of any detection and any object
@@ -67,13 +67,13 @@ def read_scenes(objects: str | Path, detections: str | Path, images: str | Path 
     return replace(scenes, objects=kept[0], detections=kept[1], notes=tuple(notes))
 
 
-def read_bands(
+def read_rings(
     objects: str | Path, made: str | Path, kind: FileKind, rings: int, pixels: Sequence[float], seed: int
-) -> Bands:
+) -> Rings:
     if kind == "labels":
-        return labelled_bands(read_labels(objects, made), rings, pixels)
+        return rings_of_labels(read_labels(objects, made), rings, pixels)
     masks = read_masks(objects, made, ring_ends(rings, pixels), share=not pixels)
-    return masked_bands(masks, rings, pixels, seed)
+    return rings_of_masks(masks, rings, pixels, seed)
 
 
 def doubts_of(scenes: Scenes, objects: str | Path, detections: str | Path) -> tuple[str, ...]:

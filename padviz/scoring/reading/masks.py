@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
 from padviz.files.pictures import opened_picture
-from padviz.scoring.bands import VOID, Masks
+from padviz.scoring.labels import VOID, Masks
 from padviz.scoring.rings import GRID, SIDES, cells_of, nearest_side
 
 SUFFIXES = (".png", ".bmp", ".tif", ".tiff")

@@ -12,7 +12,7 @@ import numpy as np
 
 from padviz.errors import DescriptionError, OptionError
 from padviz.files.opened import read_file
-from padviz.scoring.bands import Labelled
+from padviz.scoring.labels import Labelled
 from padviz.scoring.matching import MOST_SIDE
 
 MOST_BYTES = 1 << 28

@@ -38,9 +38,10 @@ def test_a_classifier_that_is_wrong_outside_is_less_accurate_there() -> None:
     found = padviz.rings("gt.csv", "pred.csv", rings=2)
     outer, inner = found
     assert outer.count + inner.count == 400
-    assert outer.figure.high < inner.figure.low
-    assert found.apart.low < -0.4 < found.apart.high
-    assert "Outermost minus innermost: accuracy -" in run("rings", "--gt", "gt.csv", "--pred", "pred.csv").stdout
+    assert outer.figures["accuracy"].high < inner.figures["accuracy"].low
+    apart = found.differences[0].difference
+    assert apart.low < -0.4 < apart.high
+    assert "Accuracy is lower in the outermost ring (" in run("rings", "--gt", "gt.csv", "--pred", "pred.csv").stdout
     classified(wrong_outside=False)
     assert "does not differ measurably" in run("rings", "--gt", "gt.csv", "--pred", "pred.csv").stdout
 
@@ -54,7 +55,7 @@ def masks(shape: tuple[int, int] = (40, 60), n: int = 30, wrong: int = 6) -> Non
         true = rng.integers(0, 2, shape).astype(np.uint8)
         made = true.copy()
         outer = np.ones(shape, bool)
-        outer[wrong:-wrong, wrong:-wrong] = False
+        outer[wrong : shape[0] - wrong, wrong : shape[1] - wrong] = False
         made[outer] = 1 - true[outer]
         true[5:9, 5:9] = 255
         made[0, 0] = 255
@@ -65,11 +66,11 @@ def masks(shape: tuple[int, int] = (40, 60), n: int = 30, wrong: int = 6) -> Non
 def test_a_segmenter_that_is_wrong_in_the_outer_pixels_has_no_iou_there() -> None:
     masks()
     found = padviz.rings("gt", "pred", px=[6])
-    assert [band.figure.value for band in found] == [0, 1]
-    assert (found.figure, sum(band.count for band in found)) == ("iou", 30 * (40 * 60 - 16))
+    assert [{name: figure.value for name, figure in ring.figures.items()} for ring in found] == [{"IoU": 0}, {"IoU": 1}]
+    assert found.count == sum(ring.count for ring in found) == 30 * (40 * 60 - 16)
     facts = json.loads(run("rings", "--gt", "gt", "--pred", "pred", "--px", "6", "--format", "json").stdout)
     assert [(ring["first"], ring["last"]) for ring in facts["rings"]] == [(0, 6), (6, None)]
-    assert facts["apart"]["value"] == -1
+    assert facts["differences"][0]["difference"]["value"] == -1
 
 
 def test_label_maps_are_counted_in_strips_of_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +149,13 @@ def test_masks_turned_have_turned_sides_and_places() -> None:
     assert np.array_equal(np.array(one.places.figure, float).T, np.array(other.places.figure, float), equal_nan=True)
     for side, turned in (("left", "top"), ("top", "left"), ("right", "bottom"), ("bottom", "right")):
         assert one.sides[side] == other.sides[turned]
-    assert one.sides_apart["left_right"] == other.sides_apart["top_bottom"]
+    left_right, top_bottom = ("left border", "right border"), ("top border", "bottom border")
+    apart, turned_apart = (
+        {row[1:3]: row.difference for row in scored.differences if row[1:3] in (left_right, top_bottom)}
+        for scored in (one, other)
+    )
+    assert apart[left_right] == turned_apart[top_bottom]
+    assert apart[top_bottom] == turned_apart[left_right]
 
 
 def test_one_image_has_figures_without_intervals() -> None:
@@ -159,12 +166,14 @@ def test_one_image_has_figures_without_intervals() -> None:
     masks(n=1)
     for gt, pred in (("gt.csv", "pred.csv"), ("gt", "pred")):
         found = padviz.rings(gt, pred, rings=2)
-        for figure in (*(band.figure for band in found.rings), found.apart, found.sides["left"].figure):
+        (name,) = found.rings[0].figures
+        rings, apart = [ring.figures[name] for ring in found.rings], found.differences[0].difference
+        for figure in (*rings, apart, found.sides["left"].figure):
             assert figure.value is not None
             assert (figure.low, figure.high) == (None, None)
         printed = run("rings", "--gt", gt, "--pred", pred, "--rings", "2").stdout
-        assert "No interval below 20 objects or 10 images." in printed
-        assert "95 % intervals" not in printed
+        assert "none below 20 objects or 10 images." in printed
+        assert printed.count("no interval") == 2 + 4 + 1 + 2
 
 
 MISTAKES: list[list[Any]] = [
@@ -214,8 +223,9 @@ def test_a_side_that_is_wrong_stands_out_of_masks() -> None:
         pred[-4:] = 0
         Image.fromarray(pred).save(f"pred/{k}.png")
     words = run("rings", "--gt", "gt", "--pred", "pred").stdout.splitlines()
-    assert words[2].startswith("IoU near the bottom border: ")
-    assert sum(line.split()[:1] in [["left"], ["top"], ["right"], ["bottom"]] for line in words) == 4
+    assert words[2].startswith("IoU is lower near the bottom border (")
+    rows = [line.split()[0] for line in words if line.startswith(" ") and line.split()[1:2] != ["border,"]]
+    assert [*SIDES] == [name for name in rows if name in SIDES]
 
 
 MADE = scenes(0, images=9, categories=1)
@@ -248,10 +258,10 @@ def test_labels_have_the_rings_of_cocos_files(turned: bool) -> None:
     coco_files(MADE)
     ours, theirs = padviz.rings("gt", "pred", image_sizes="images"), padviz.rings("gt.json", "pred.json")
     for one, other in zip(ours, theirs, strict=True):
-        assert one.objects == other.objects
+        assert one.count == other.count
         assert one.uncut == other.uncut
-        for name, figure in one.ap.items():
-            assert figure.value == pytest.approx(other.ap[name].value, abs=1e-9)
+        for name, figure in one.figures.items():
+            assert figure.value == pytest.approx(other.figures[name].value, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["{:03}.jpg", "{:03}", "val/images/{:03}.PNG"])
