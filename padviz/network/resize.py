@@ -50,6 +50,12 @@ class Resize:
             return "asymmetric"
         return "align_corners" if self.align_corners else "half_pixel"
 
+    @property
+    def method(self) -> Literal["nearest", "linear", "cubic"]:
+        if self.cubic:
+            return "cubic"
+        return "linear" if self.linear else "nearest"
+
 
 def ratio_of(op: Resize, n: int, n_out: int) -> Fraction:
     """Return the distance between the coordinates of neighbouring outputs, in input rows."""

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import zip_longest
+from itertools import count, zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,20 +21,21 @@ from padviz.geometry.comparing.units import (
     Graph,
     Node,
     Reads,
-    every_row,
     family_of,
     graph_of,
     live_nodes,
     rows_through,
+    whole_map,
 )
 from padviz.geometry.ledger import axis_padding
 from padviz.geometry.receptive_fields import grid_in_words, receptive_fields
-from padviz.network.layer import WINDOWS
+from padviz.network.layer import WINDOWS, Layer
 from padviz.network.network import Network, Size, in_words
-from padviz.network.operations import Adaptive, Fit, Op, Transposed, Window, out_size, place
+from padviz.network.operations import Adaptive, Blocks, Fit, Op, Transposed, Window, out_size, place
 from padviz.network.resize import Resize
 from padviz.network.targets import output_layers
 
+GONE, ADDED = ("present", "missing", "remove it"), ("missing", "present", "add it")
 MOST_PAIRS = 1 << 22  # of layers, tried to find which correspond
 
 
@@ -88,23 +89,28 @@ def compared(a: Network, b: Network, size: Size) -> Comparison:
     """
     tails = a.tail is not None and b.tail is not None  # a description is silent on what follows its last map
     numbers: dict[Any, int] = {}
-    first, second = (graph_of(network, size, numbers, tails) for network in (a, b))
-    nodes = live_nodes(first), live_nodes(second)
-    mine, others = _unmatched(*nodes), _unmatched(*nodes[::-1])
-    pairs = _aligned(first, mine, second, others)
-    rows, later = list[Difference](), 0
+    first, second = graph_of(a, size, numbers, tails), graph_of(b, size, numbers, tails)
+    mine, others = live_nodes(first), live_nodes(second)
+    pairs = _aligned(first, _unmatched(mine, others), second, _unmatched(others, mine))
     partners = {x.number: y.number for x, y in pairs if x and y}
+    rows, later = list[Difference](), 0
     for x, y in pairs:
         if x is None or y is None:
             rows.append(_missing(first, x, second, y))
             continue
-        found = list(_differences(first, x, second, y, partners))
-        later += not found and x.family != "end" and first.sizes[0][x.at] != second.sizes[0][y.at]
-        rows += found or _wiring(first, x, second, y, partners)
+        differences = list(_differences(first, x, second, y, partners)) or _wiring(first, x, second, y, partners)
+        rows += differences
+        if not differences and x.family != "end" and first.rows(x.at, 0) != second.rows(y.at, 0):
+            later += 1
     if pairs and not rows:
-        x, y = pairs[0]
-        rows = [Difference(x and first.layer(x).name, y and second.layer(y).name, _every(a), "order of layers", "", "")]
+        rows.append(_out_of_order(first, second, *pairs[0]))
     return Comparison(tuple(dict.fromkeys(rows)), later, (_offsets(a, size), _offsets(b, size)))
+
+
+def _out_of_order(a: Graph, b: Graph, x: Node | None, y: Node | None) -> Difference:
+    """Return the difference of networks that read differently though no layer does: never report them as equal."""
+    names = x and a.layer(x).name, y and b.layer(y).name
+    return Difference(*names, _every(a.network), "order of layers", "", "")
 
 
 def _unmatched(nodes: Iterable[Node], others: Iterable[Node]) -> list[Node]:
@@ -173,15 +179,12 @@ def _every(network: Network) -> str:
 
 
 def _missing(a: Graph, x: Node | None, b: Graph, y: Node | None) -> Difference:
-    every = _every(a.network)
+    node = x or y
+    assert node is not None
+    thing = "last map" if node.family == "end" else "layer"
     if y is None:
-        assert x is not None
-        return Difference(a.layer(x).name, None, every, _thing(x), "present", "missing", "remove it")
-    return Difference(None, b.layer(y).name, every, _thing(y), "missing", "present", "add it")
-
-
-def _thing(node: Node) -> str:
-    return "last map" if node.family == "end" else "layer"
+        return Difference(a.layer(node).name, None, _every(a.network), thing, *GONE)
+    return Difference(None, b.layer(node).name, _every(a.network), thing, *ADDED)
 
 
 def _wiring(a: Graph, x: Node, b: Graph, y: Node, partners: Mapping[int, int]) -> list[Difference]:
@@ -189,27 +192,22 @@ def _wiring(a: Graph, x: Node, b: Graph, y: Node, partners: Mapping[int, int]) -
     mine = {a.nodes[at].number for at, _ in x.inputs}
     theirs = {b.nodes[at].number for at, _ in y.inputs}
     shared = {node.number for node in a.nodes} & {node.number for node in b.nodes}
-    known = {**{number: number for number in shared}, **partners}
-    if not mine <= known.keys() or not theirs <= {*known.values()} or {known[one] for one in mine} == theirs:
+    known = {number: number for number in shared}
+    known.update(partners)
+    if not mine <= known.keys() or not theirs <= {*known.values()}:
         return []
-    names = _inputs(a, x), _inputs(b, y)
-    return [Difference(a.layer(x).name, b.layer(y).name, _every(a.network), "inputs", *names)]
+    if {known[number] for number in mine} == theirs:
+        return []
+    return [_other_inputs(a, x, b, y)]
+
+
+def _other_inputs(a: Graph, x: Node, b: Graph, y: Node) -> Difference:
+    names = a.layer(x).name, b.layer(y).name
+    return Difference(*names, _every(a.network), "inputs", _inputs(a, x), _inputs(b, y))
 
 
 def _inputs(graph: Graph, node: Node) -> str:
     return ", ".join(graph.layer(graph.nodes[at]).name for at, _ in sorted(node.inputs))
-
-
-class _Step(NamedTuple):
-    """An operation on one axis with the pads before it, by name; its own name, and its op without and with them."""
-
-    pads: tuple[tuple[str, Op], ...]
-    name: str
-    kind: str
-    own: Op
-    op: Op
-    n: int
-    n_out: int
 
 
 def _differences(a: Graph, x: Node, b: Graph, y: Node, partners: Mapping[int, int]) -> Iterator[Difference]:
@@ -218,85 +216,130 @@ def _differences(a: Graph, x: Node, b: Graph, y: Node, partners: Mapping[int, in
     if x.local == y.local:
         return
     if len(x.inputs) != len(y.inputs):
-        names = _inputs(a, x), _inputs(b, y)
-        yield Difference(one.name, other.name, _every(a.network), "inputs", *names)
+        yield _other_inputs(a, x, b, y)
         return
+    every = _every(a.network)
     if x.family != y.family and not (any(one.ops) and any(other.ops)):
-        yield Difference(one.name, other.name, _every(a.network), "kind", one.kind, other.kind, f"use {other.kind}")
-    left = [*y.inputs]
-    for before, chain in x.inputs:
+        yield Difference(one.name, other.name, every, "kind", one.kind, other.kind, f"use {other.kind}")
+    unpaired = [*y.inputs]
+    for before, mine in x.inputs:
+        # Branches may stand in another order: the partner reads what is the same, or corresponds.
         number = a.nodes[before].number
-        wanted = partners.get(number, number)  # branches may stand in another order
-        other_branch = next((branch for branch in left if b.nodes[branch[0]].number == wanted), left[0])
-        left.remove(other_branch)
-        theirs = other_branch[1]
-        rows: dict[Difference, list[str]] = {}
+        wanted = partners.get(number, number)
+        branch = next((pair for pair in unpaired if b.nodes[pair[0]].number == wanted), unpaired[0])
+        unpaired.remove(branch)
+        axes: dict[Difference, list[str]] = {}
         for axis, name in enumerate(a.network.axes):
-            n = a.sizes[axis][a.nodes[before].at]
-            for row in _on_axis(a, chain, b, theirs, axis, n):
-                rows.setdefault(row, []).append(name)
-        for row, axes in rows.items():
-            yield replace(row, axis=axes[0] if len(axes) < len(a.network.axes) else _every(a.network))
+            n = a.rows(a.nodes[before].at, axis)
+            for row in _on_axis(_Chain.of(a, mine, axis, n), _Chain.of(b, branch[1], axis, n)):
+                axes.setdefault(row, []).append(name)
+        for row, names in axes.items():
+            if len(names) == len(a.network.axes):
+                yield replace(row, axis=every)
+            else:
+                yield replace(row, axis=names[0])
 
 
-def _on_axis(
-    a: Graph, chain: Sequence[int], b: Graph, theirs: Sequence[int], axis: int, n: int
-) -> Iterator[Difference]:
-    likes, others = a.likes(chain, axis), b.likes(theirs, axis)
-    if len(likes) == len(others):  # a skip that is cropped to another size is a later difference
-        others = [there if mine is None or there is None else mine for mine, there in zip(likes, others, strict=True)]
-    if likes == others and _spelled(a, chain, axis) == _spelled(b, theirs, axis):
+class _Link(NamedTuple):
+    """A layer of a chain on one axis: its operation, and the rows of the layer whose size it follows, if any."""
+
+    layer: Layer
+    op: Op | None
+    like: int | None
+
+
+class _Chain(NamedTuple):
+    """Layers that follow each other, on one axis of `n` rows; the first one reads `n_own` rows in its network."""
+
+    links: tuple[_Link, ...]
+    n: int
+    n_own: int
+
+    @classmethod
+    def of(cls, graph: Graph, layers: Sequence[int], axis: int, n: int) -> _Chain:
+        links, n_own = list[_Link](), n
+        for at in layers:
+            layer = graph.layers[at]
+            if not links:
+                n_own = graph.rows(layer.inputs[0], axis)
+            links.append(_Link(layer, layer.ops[axis], graph.like(at, axis)))
+        return cls(tuple(links), n, n_own)
+
+    def following(self, other: _Chain) -> _Chain:
+        """Return the chain with the sizes that the other one follows: another size is a later difference."""
+        if len(self.links) != len(other.links):
+            return self
+        links = []
+        for link, theirs in zip(self.links, other.links, strict=True):
+            if link.like is not None and theirs.like is not None:
+                link = link._replace(like=theirs.like)
+            links.append(link)
+        return self._replace(links=tuple(links))
+
+    @property
+    def spelling(self) -> list[tuple[str, Op | None, int | None]]:
+        return [(family_of(layer), op, like) for layer, op, like in self.links]
+
+    def reads(self) -> Reads:
+        reads = whole_map(self.n)
+        for layer, op, like in self.links:
+            reads = rows_through(reads, op, family_of(layer), len(reads), like)
+        return reads
+
+
+def _on_axis(mine: _Chain, theirs: _Chain) -> Iterator[Difference]:
+    theirs = theirs.following(mine)
+    if mine.spelling == theirs.spelling:
         return
-    own = _along(a, chain, axis, n, likes)
+    reads = mine.reads()
     try:
-        found, steps = _along(b, theirs, axis, n, others), _steps(b, theirs, axis, n, others)
+        other_reads, other_steps = theirs.reads(), _steps(theirs)
     except SizeError:  # B's layer does not take the size that A's has
-        n_b = b.sizes[axis][b.layers[theirs[0]].inputs[0]]
-        found, steps = _along(b, theirs, axis, n_b, others), _steps(b, theirs, axis, n_b, others)
-    if own.digest == found.digest:
+        theirs = theirs._replace(n=theirs.n_own)
+        other_reads, other_steps = theirs.reads(), _steps(theirs)
+    if reads.digest == other_reads.digest:
         return
-    some = False
-    for mine, there in _paired(_steps(a, chain, axis, n, likes), steps):
-        for row in _facts_of(mine, there):
-            some = True
-            yield row
-    if not some:
-        unit = _first_apart(own, found)
-        layers = a.layers[chain[-1]].name, b.layers[theirs[-1]].name
-        yield Difference(*layers, "", f"rows of unit {unit}", _in_words(own, unit), _in_words(found, unit))
+    # Steps are paired from the last one backwards.
+    backwards = zip_longest(_steps(mine)[::-1], other_steps[::-1])
+    rows = [row for x, y in [*backwards][::-1] for row in _facts_of(x, y)]
+    if not rows:
+        unit = _first_apart(reads, other_reads)
+        names = mine.links[-1].layer.name, theirs.links[-1].layer.name
+        rows.append(
+            Difference(*names, "", f"rows of unit {unit}", _in_words(reads, unit), _in_words(other_reads, unit))
+        )
+    yield from rows
 
 
-def _spelled(graph: Graph, chain: Iterable[int], axis: int) -> Any:
-    return [(family_of(graph.layers[i]), graph.layers[i].ops[axis]) for i in chain]
+class _Step(NamedTuple):
+    """An operation on one axis, `plain`, and `op`, which has the rows that pads before it add; these by name."""
+
+    pads: tuple[tuple[str, Op], ...]
+    name: str
+    kind: str
+    plain: Op
+    op: Op
+    n: int
+    n_out: int
 
 
-def _along(graph: Graph, chain: Sequence[int], axis: int, n: int, likes: Sequence[int | None]) -> Reads:
-    found = Reads(every_row(n)[None])
-    for i, like in zip(chain, likes, strict=True):
-        layer = graph.layers[i]
-        found = rows_through(found.rows[0], layer.ops[axis], family_of(layer), n, like)
-        n = found.rows.shape[1]
-    return found
-
-
-def _steps(graph: Graph, chain: Sequence[int], axis: int, n: int, likes: Sequence[int | None]) -> list[_Step]:
-    steps = list[_Step]()
-    for i, like in zip(chain, likes, strict=True):
-        layer = graph.layers[i]
-        op = layer.ops[axis] or Window(1)
-        n_out = out_size(op, n, like)
+def _steps(chain: _Chain) -> list[_Step]:
+    steps, n = list[_Step](), chain.n
+    for link in chain.links:
+        layer, op = link.layer, link.op or Window(1)
+        n_out = out_size(op, n, link.like)
         if isinstance(op, Window):
             before, after, _ = place(op, n)
-            leaves_out = layer.kind == "maxpool" and op.mode == "zero"
-            op = replace(op, padding=(before, after), fill="none" if leaves_out else op.fill)
-        if op in (Window(1), Window(1, fill="none")) and (i != chain[-1] or layer.kind not in WINDOWS):
-            n = n_out  # it copies each row
-            continue
-        step = _Step((), layer.name, layer.kind, op, op, n, n_out)
-        while steps and (joined := _with_pad(steps[-1], step)):
-            steps.pop()
-            step = joined
-        steps.append(step)
+            op = replace(op, padding=(before, after))
+            if layer.kind == "maxpool" and op.mode == "zero":
+                op = replace(op, fill="none")  # a maximum leaves its padding out
+        copies = op in (Window(1), Window(1, fill="none"))
+        if not copies or (link is chain.links[-1] and layer.kind in WINDOWS):
+            step = _Step((), layer.name, layer.kind, op, op, n, n_out)
+            while steps and (joined := _with_pad(steps[-1], step)):
+                steps.pop()
+                step = joined
+            steps.append(step)
         n = n_out
     return steps
 
@@ -304,125 +347,133 @@ def _steps(graph: Graph, chain: Sequence[int], axis: int, n: int, likes: Sequenc
 def _with_pad(pad: _Step, step: _Step) -> _Step | None:
     """Count the rows that a step pads as padding of the window behind it; None where that says something else."""
     rows, window = pad.op, step.op
-    if (
-        not isinstance(rows, Window)
-        or not isinstance(window, Window)
-        or rows != Window(1, padding=rows.padding, mode=rows.mode, fill=rows.fill)
-    ):
+    if not isinstance(rows, Window) or not isinstance(window, Window) or window.ceil:
         return None
-    ends, own = rows.padding, window.padding
-    if isinstance(ends, str) or isinstance(own, str) or min(ends) < 0 or window.ceil:
+    if rows != Window(1, padding=rows.padding, mode=rows.mode, fill=rows.fill):
         return None
-    if own != (0, 0) and (rows.mode, rows.fill) != (window.mode, window.fill):
+    outer, inner = rows.padding, window.padding
+    if isinstance(outer, str) or isinstance(inner, str) or min(outer) < 0:
         return None
-    both = ends[0] + own[0], ends[1] + own[1]
-    op = replace(window, padding=both, mode=rows.mode, fill=rows.fill)
-    return step._replace(pads=(*pad.pads, (pad.name, pad.own), *step.pads), op=op, n=pad.n)
-
-
-def _paired(mine: Sequence[_Step], others: Sequence[_Step]) -> list[tuple[_Step | None, _Step | None]]:
-    return [*zip_longest(mine[::-1], others[::-1])][::-1]
+    if inner != (0, 0) and (rows.mode, rows.fill) != (window.mode, window.fill):
+        return None
+    padding = outer[0] + inner[0], outer[1] + inner[1]
+    op = replace(window, padding=padding, mode=rows.mode, fill=rows.fill)
+    return step._replace(pads=(*pad.pads, (pad.name, pad.plain), *step.pads), op=op, n=pad.n)
 
 
 def _facts_of(x: _Step | None, y: _Step | None) -> Iterator[Difference]:
-    if x is None or y is None:
-        step = x or y
-        assert step is not None
-        names = x and x.name, y and y.name
-        states = ("present", "missing", "remove it") if x else ("missing", "present", "add it")
-        yield Difference(*names, "", "layer", *states)
-        return
-    if x.op == y.op:  # its rows differ since those before it do
-        return
-    first, second = _facts(x), _facts(y)
-    names = x.name, y.name
-    if x.own == y.own and x.pads and len(x.pads) == len(y.pads):  # some pads before it differ
-        apart = [(a, b) for a, b in zip(x.pads, y.pads, strict=True) if a[1] != b[1]]
-        names = ", ".join(a[0] for a, _ in apart), ", ".join(b[0] for _, b in apart)
-    for what in {**first, **second}:
-        one, other = first.get(what, ""), second.get(what, "")
-        if one != other:
-            yield Difference(*names, "", what, one, other, _cure(what, other))
+    if y is None:
+        assert x is not None
+        yield Difference(x.name, None, "", "layer", *GONE)
+    elif x is None:
+        yield Difference(None, y.name, "", "layer", *ADDED)
+    elif x.op != y.op:  # else its rows differ since those before it do
+        first, second = _facts(x), _facts(y)
+        names = _names(x, y)
+        for what in {**first, **second}:
+            one, other = first.get(what, ""), second.get(what, "")
+            if one != other:
+                yield Difference(*names, "", what, one, other, _cure(what, other))
+
+
+def _names(x: _Step, y: _Step) -> tuple[str, str]:
+    """Name the layers to change: the pads that differ, if the operations behind them are equal."""
+    if x.plain != y.plain or not x.pads or len(x.pads) != len(y.pads):
+        return x.name, y.name
+    differing = [(a, b) for (a, one), (b, other) in zip(x.pads, y.pads, strict=True) if one != other]
+    return ", ".join(a for a, _ in differing), ", ".join(b for _, b in differing)
 
 
 def _facts(step: _Step) -> dict[str, str]:
-    """Return what a step is made of, in words."""
+    """Describe a step in words, fact by fact."""
     op, facts = step.op, dict[str, object]()
     if isinstance(op, Window):
-        before, after = place(op, step.n)[:2]
-        if step.kind in WINDOWS:
-            facts = {"kind": step.kind, "kernel": op.kernel}
-        if step.kind in WINDOWS or op.stride > 1:
-            facts |= {"stride": op.stride}
-        if step.kind in WINDOWS:
-            facts |= {"dilation": op.dilation, "rounding": "up" if op.ceil else "down"}
-        crops = max(before, after) <= 0 > min(before, after)
-        facts["crop" if crops else "padding"] = f"{-before}+{-after}" if crops else f"{before}+{after}"
-        filled = max(before, after) > 0
-        if step.kind in WINDOWS and min(before, after) >= 0:
-            read = axis_padding(op, step.n).reads
-            facts["padding read"] = f"{read[0]}+{read[1]}"
-            filled = any(read)
-        facts["mode"] = _filling(step) if filled else ""
-    elif isinstance(op, Transposed):
-        facts = {"kind": step.kind, "kernel": op.kernel, "stride": op.stride, "dilation": op.dilation}
+        facts = _window_facts(step, op)
+    else:
+        facts["kind"] = step.kind
+    if isinstance(op, Transposed):
+        facts |= {"kernel": op.kernel, "stride": op.stride, "dilation": op.dilation}
         facts |= {"padding": f"{op.padding[0]}+{op.padding[1]}", "output padding": op.output_padding}
     elif isinstance(op, Adaptive):
-        facts = {"kind": step.kind, "pools": "maximum" if op.maximum else "average"}
+        facts["pools"] = "maximum" if op.maximum else "average"
     elif isinstance(op, Resize):
-        method = "cubic" if op.cubic else "linear" if op.linear else "nearest"
-        facts = {"kind": step.kind, "mode": method, "coordinates": op.layout}
-        facts |= {"scale": str(op.scale or Fraction(step.n_out, step.n))}
-        if method == "nearest":
+        facts |= {"mode": op.method, "coordinates": op.layout, "scale": op.scale or Fraction(step.n_out, step.n)}
+        if op.method == "nearest":
             facts["rounding"] = op.rounding
     elif isinstance(op, Fit):
-        facts = {"kind": step.kind, "odd row": op.odd}
-    else:
-        facts = {"kind": step.kind, "block": in_words(op.of(step.n)), "first block": op.first or op.size}
+        facts["odd row"] = op.odd
+    elif isinstance(op, Blocks):
+        facts |= {"block": in_words(op.of(step.n)), "first block": op.first or op.size}
     facts["output"] = step.n_out
     return {what: str(value) for what, value in facts.items()}
 
 
-def _filling(step: _Step) -> str:
-    """Return what the padding of a step is made of."""
-    op = step.op
-    assert isinstance(op, Window)
+def _window_facts(step: _Step, op: Window) -> dict[str, object]:
+    before, after, _ = place(op, step.n)
+    facts: dict[str, object] = {}
+    if step.kind in WINDOWS:
+        rounding = "up" if op.ceil else "down"
+        facts |= {"kind": step.kind, "kernel": op.kernel, "stride": op.stride}
+        facts |= {"dilation": op.dilation, "rounding": rounding}
+    elif op.stride > 1:
+        facts["stride"] = op.stride
+    if max(before, after) <= 0 > min(before, after):
+        facts["crop"] = f"{-before}+{-after}"
+    else:
+        facts["padding"] = f"{before}+{after}"
+    filled = max(before, after) > 0
+    if step.kind in WINDOWS and min(before, after) >= 0:
+        first, last = axis_padding(op, step.n).reads
+        facts["padding read"] = f"{first}+{last}"
+        filled = bool(first or last)
+    facts["mode"] = _filling(op) if filled else ""
+    return facts
+
+
+def _filling(op: Window) -> str:
+    """Return what the padding of a window is made of."""
     if op.mode != "zero":
         return op.mode
     if op.fill == "none":
         return "left out"
-    return "zero" if not op.fill else f"{op.fill:g}"
+    if not op.fill:
+        return "zero"
+    return f"{op.fill:g}"
 
 
 def _cure(what: str, wanted: str) -> str:
     if what in ("output", "padding read") or not wanted:
         return ""
-    before, plus, after = wanted.partition("+")
-    if what == "padding" and plus and before != after:
-        return f"pad {before} before and {after} after"
-    return f"set it to {before if what == 'padding' and before == after else wanted}"
+    if what == "padding":
+        before, _, after = wanted.partition("+")
+        if before != after:
+            return f"pad {before} before and {after} after"
+        wanted = before
+    return f"set it to {wanted}"
 
 
 def _first_apart(a: Reads, b: Reads) -> int:
-    columns = [
-        (None if each.weights is None else each.weights[:, unit].tolist(), each.rows[:, unit].tolist())
-        for each in (a, b)
-        for unit in range(each.rows.shape[1])
-    ]
-    mine, others = columns[: a.rows.shape[1]], columns[a.rows.shape[1] :]
-    return next(unit for unit, (x, y) in enumerate(zip_longest(mine, others)) if x != y)
+    return next(unit for unit in count() if _unit(a, unit) != _unit(b, unit))
 
 
-def _in_words(found: Reads, unit: int) -> str:
-    if unit >= found.rows.shape[1]:
+def _unit(reads: Reads, unit: int) -> object:
+    """Return the rows and the weights of a unit; None if there is no such unit."""
+    if unit >= len(reads):
+        return None
+    weights = None if reads.weights is None else reads.weights[:, unit].tolist()
+    return reads.rows[:, unit].tolist(), weights
+
+
+def _in_words(reads: Reads, unit: int) -> str:
+    if unit >= len(reads):
         return "no such unit"
-    return ", ".join("zeros" if row < 0 else str(row) for row in found.rows[:, unit].tolist() if row != NOTHING)
+    return ", ".join("zeros" if row < 0 else str(row) for row in reads.rows[:, unit].tolist() if row != NOTHING)
 
 
 def _offsets(network: Network, size: Size) -> tuple[Offset, ...]:
     try:
         fields = {row.layer: row for row in receptive_fields(network, size)}
     except SizeError:  # a map whose units see no repeating pattern, and are too many to follow
-        fields = {}
-    ends = output_layers(None, network)
-    return tuple(Offset(name, fields[name].offsets, grid_in_words(fields[name])) for name in ends if name in fields)
+        return ()
+    ends = [fields[name] for name in output_layers(None, network) if name in fields]
+    return tuple([Offset(field.layer, field.offsets, grid_in_words(field)) for field in ends])

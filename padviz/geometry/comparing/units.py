@@ -9,7 +9,8 @@ the same rows of equal nodes, whatever the layers are called.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -30,16 +31,29 @@ JOINS = MERGES | {"gate"}
 Rows = NDArray[np.int64]
 
 
-class Reads(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Reads:
     """The row that each tap of each unit reads, shape (taps, units), and its weight in an average."""
 
     rows: Rows
     weights: Rows | None = None
 
-    @property
+    def __len__(self) -> int:
+        return int(self.rows.shape[1])
+
+    @cached_property
     def digest(self) -> bytes:
-        parts = [part for part in self if part is not None]
-        return blake2b(b"".join(part.tobytes() for part in parts), person=repr(parts[0].shape).encode()[:16]).digest()
+        """A short stand-in for the arrays: equal digests are equal reads."""
+        content = self.rows.tobytes()
+        if self.weights is not None:
+            content += self.weights.tobytes()
+        return blake2b(content, person=repr(self.rows.shape).encode()[:16]).digest()
+
+
+@lru_cache(64)
+def whole_map(n: int) -> Reads:
+    """Return what reads each row of a map once; one value for all, which nobody changes."""
+    return Reads(np.arange(n)[None])
 
 
 class _Place(NamedTuple):
@@ -47,8 +61,11 @@ class _Place(NamedTuple):
 
     node: int
     copied: tuple[int, ...]
-    rows: tuple[Rows, ...]
-    digests: tuple[bytes, ...]
+    reads: tuple[Reads, ...]
+
+    @property
+    def digests(self) -> tuple[bytes, ...]:
+        return tuple([along.digest for along in self.reads])
 
 
 class Node(NamedTuple):
@@ -66,39 +83,46 @@ class Node(NamedTuple):
 
 
 class Graph(NamedTuple):
+    """The nodes of a network, and the place of each layer.
+
+    Graphs that are compared share `numbers`, which has a number for everything that a node may compute.
+    """
+
     network: Network
     layers: tuple[Layer, ...]
-    sizes: tuple[list[int], ...]
+    numbers: dict[Any, int]
     nodes: list[Node]
+    places: list[_Place]
 
     def layer(self, node: Node) -> Layer:
         return self.layers[node.at]
 
-    def likes(self, chain: Iterable[int], axis: int) -> list[int | None]:
-        followed = [self.layers[i].like for i in chain]
-        return [None if like is None else self.sizes[axis][like] for like in followed]
+    def rows(self, at: int, axis: int) -> int:
+        """Count the rows out of a layer."""
+        return len(self.places[at].reads[axis])
+
+    def like(self, at: int, axis: int) -> int | None:
+        """Count the rows of the layer whose size a layer follows, if any."""
+        followed = self.layers[at].like
+        if followed is None:
+            return None
+        return self.rows(followed, axis)
 
 
 def graph_of(network: Network, size: Size, numbers: dict[Any, int], tail: bool) -> Graph:
-    layers = (*network.layers, *(network.tail or ())) if tail else network.layers
-    sizes = tuple([*along] for along in sizes_of_each(network, size))
-    graph = Graph(network, layers, sizes, [])
-    places = [_at_node(_add(graph, numbers, 0, "input", [], []), size)]
-    for i, layer in enumerate(layers[1:], start=1):
-        sources = [places[j] for j in layer.inputs]
-        if layer.kind in JOINS or (layer.everywhere and not any(layer.ops)):
-            places.append(_joined(graph, numbers, i, sources))
-        elif any(layer.ops):
-            places.append(_placed(graph, numbers, i, sources[0]))
-        else:
-            places.append(sources[0])
-        for axis, along in enumerate(sizes):
-            if len(along) == i:  # of the tail
-                along.append(len(places[i].rows[axis]))
-    read = {j for layer in layers for j in layer.inputs}
-    for i in range(len(layers)):
-        if i not in read:
-            _add(graph, numbers, i, "end", [places[i]], [places[i].digests])
+    """Follow the layers of a network, with those behind its last map if its `tail` is compared, too."""
+    sizes_of_each(network, size)  # rejects a size that the network does not take, and names the layer
+    layers = network.layers
+    if tail:
+        layers = (*layers, *(network.tail or ()))
+    graph = Graph(network, layers, numbers, [], [])
+    graph.places.append(_at_node(_add(graph, 0, "input", [], []), size))
+    for at in range(1, len(layers)):
+        graph.places.append(_place_of(graph, at))
+    read = {source for layer in layers for source in layer.inputs}
+    for at, place_ in enumerate(graph.places):
+        if at not in read:
+            _add(graph, at, "end", [place_], [place_.digests])
     return graph
 
 
@@ -112,53 +136,51 @@ def live_nodes(graph: Graph) -> list[Node]:
     return [graph.nodes[at] for at in sorted(live)]
 
 
-@lru_cache(64)
-def every_row(n: int) -> Rows:
-    """Return the rows of a map that is read as it is; one array, which nobody changes."""
-    return np.arange(n)
-
-
-@lru_cache(64)
-def _every_digest(n: int) -> bytes:
-    return Reads(every_row(n)[None]).digest
-
-
 def _at_node(node: int, size: Iterable[int]) -> _Place:
-    """Return the place of a node's own rows."""
-    lengths = [*size]
-    return _Place(node, (), tuple(map(every_row, lengths)), tuple(map(_every_digest, lengths)))
+    """Return the place of all rows of a node, as they are."""
+    return _Place(node, (), tuple(map(whole_map, size)))
 
 
-def _add(
-    graph: Graph, numbers: dict[Any, int], at: int, family: str, sources: Sequence[_Place], digests: Sequence[Any]
-) -> int:
-    """Add a node, and return its place among them."""
-    pairs = [*zip(sources, digests, strict=True)] if digests else []
+def _add(graph: Graph, at: int, family: str, sources: Sequence[_Place], digests: Sequence[Any]) -> int:
+    """Add a node, and return its position. `digests` stand for what it reads of each of its sources."""
+    pairs = list(zip(sources, digests, strict=True))
     known = sorted({(graph.nodes[source.node].number, digest) for source, digest in pairs})
     local = (family, *sorted({digest for _, digest in pairs}))
-    number = numbers.setdefault((family, *known), len(numbers))
-    own = () if family in ("end", "input") else (at,)
-    inputs = tuple(dict.fromkeys((source.node, (*source.copied, *own)) for source, _ in pairs))
+    number = graph.numbers.setdefault((family, *known), len(graph.numbers))
+    # An end and the image are no layers that read rows.
+    last = () if family in ("end", "input") else (at,)
+    inputs = tuple(dict.fromkeys((source.node, (*source.copied, *last)) for source in sources))
     graph.nodes.append(Node(at, family, inputs, local, number, tuple(sources)))
     return len(graph.nodes) - 1
 
 
-def _joined(graph: Graph, numbers: dict[Any, int], at: int, sources: Sequence[_Place]) -> _Place:
-    """Join branches; those that read the same rows of the same node, as x * sigmoid(x) does, are that node.
-
-    Sums of sums and the like are one: their branches are listed, whatever the brackets.
-    """
+def _place_of(graph: Graph, at: int) -> _Place:
     layer = graph.layers[at]
-    family = "whole" if layer.everywhere else layer.kind
-    if family in MERGES:
-        nested = [graph.layers[j].kind == family for j in layer.inputs]
-        parts = [_branches(graph, each) if of else [each] for each, of in zip(sources, nested, strict=True)]
-        sources = [branch for part in parts for branch in part]
-    branches = {(graph.nodes[source.node].number, source.digests) for source in sources}
-    if len(branches) == 1 and family in MERGES:
-        return sources[0]
-    node = _add(graph, numbers, at, family, sources, [source.digests for source in sources])
-    return _at_node(node, [along[at] for along in graph.sizes])
+    sources = [graph.places[source] for source in layer.inputs]
+    if layer.kind in JOINS or (layer.everywhere and not any(layer.ops)):
+        return _joined(graph, at, sources)
+    if any(layer.ops):
+        return _read_through(graph, at, sources[0])
+    return sources[0]
+
+
+def _joined(graph: Graph, at: int, sources: Sequence[_Place]) -> _Place:
+    """Join branches; those that read the same rows of the same node, as x * sigmoid(x) does, are that node."""
+    layer = graph.layers[at]
+    size = [graph.rows(layer.inputs[0], axis) for axis in range(len(layer.ops))]
+    if layer.everywhere:
+        return _at_node(_add(graph, at, "whole", sources, [source.digests for source in sources]), size)
+    branches = list[_Place]()
+    for before, source in zip(layer.inputs, sources, strict=True):
+        # Sums of sums and the like are one: their branches are listed, whatever the brackets.
+        if layer.kind in MERGES and graph.layers[before].kind == layer.kind:
+            branches += _branches(graph, source)
+        else:
+            branches.append(source)
+    distinct = {(graph.nodes[branch.node].number, branch.digests) for branch in branches}
+    if len(distinct) == 1 and layer.kind in MERGES:
+        return branches[0]
+    return _at_node(_add(graph, at, layer.kind, branches, [branch.digests for branch in branches]), size)
 
 
 def _branches(graph: Graph, source: _Place) -> list[_Place]:
@@ -169,82 +191,109 @@ def _branches(graph: Graph, source: _Place) -> list[_Place]:
     return [branch._replace(copied=(*branch.copied, node.at)) for branch in node.sources]
 
 
-def _placed(graph: Graph, numbers: dict[Any, int], at: int, source: _Place) -> _Place:
+def _read_through(graph: Graph, at: int, source: _Place) -> _Place:
     """Fold a layer that copies rows into those before it, and add a node for any other."""
     layer = graph.layers[at]
     family = family_of(layer)
-    found, known = list[Reads](), dict[Any, Reads]()
+    reads, known = list[Reads](), dict[Any, Reads]()
     for axis, op in enumerate(layer.ops):
-        n, like = graph.sizes[axis][layer.inputs[0]], graph.likes((at,), axis)[0]
-        key = op, n, like, id(source.rows[axis])  # the same on both axes, as a rule
+        # An operation is the same on both axes, as a rule, and so is what it reads.
+        n, like = graph.rows(layer.inputs[0], axis), graph.like(at, axis)
+        key = op, n, like, id(source.reads[axis])
         if key not in known:
-            known[key] = rows_through(source.rows[axis], op, family, n, like)
-        found.append(known[key])
-    known_digests = {id(each): each.digest for each in found}
-    digests = tuple([known_digests[id(each)] for each in found])
-    copies = all(len(each.rows) == 1 and each.weights is None for each in found)
-    if layer.kind in ("resize", "mixing"):
-        copies = all(np.array_equal(each.rows[0], source.rows[axis]) for axis, each in enumerate(found)) and copies
-    # what a padded 1x1 convolution makes of its padding is its bias, and no zero
-    if copies and not layer.everywhere and (family != "conv" or all(each.rows.min() >= 0 for each in found)):
-        rows = tuple([each.rows[0] for each in found])
-        before = [along[graph.nodes[source.node].at] for along in graph.sizes]
-        if all(np.array_equal(row, every_row(n)) for row, n in zip(rows, before, strict=True)):
-            return _at_node(source.node, before)
-        return _Place(source.node, (*source.copied, at), rows, digests)
-    node = _add(graph, numbers, at, family, [source], [digests])
-    return _at_node(node, [each.rows.shape[1] for each in found])
+            known[key] = rows_through(source.reads[axis], op, family, n, like)
+        reads.append(known[key])
+    along = _Place(source.node, (*source.copied, at), tuple(reads))
+    if not _copies(layer, family, reads, source.reads):
+        return _at_node(_add(graph, at, family, [source], [along.digests]), map(len, reads))
+    # A crop that undoes a pad leaves the rows of the node as they are.
+    node_at = graph.nodes[source.node].at
+    unchanged = _at_node(source.node, [graph.rows(node_at, axis) for axis in range(len(reads))])
+    if along.digests == unchanged.digests:
+        return unchanged
+    return along
+
+
+def _copies(layer: Layer, family: str, reads: Sequence[Reads], before: Sequence[Reads]) -> bool:
+    """Whether a layer only copies rows, which the layers that read it could do instead."""
+    if layer.everywhere:
+        return False
+    for axis, along in enumerate(reads):
+        if len(along.rows) > 1 or along.weights is not None:
+            return False
+        if layer.kind in ("resize", "mixing") and along.digest != before[axis].digest:
+            return False
+        # What a padded 1x1 convolution makes of its padding is its bias, and no zero.
+        if family == "conv" and along.rows.min() < 0:
+            return False
+    return True
 
 
 def family_of(layer: Layer) -> str:
     """Return what a layer does to the rows that it reads: layers of one family may be spelled differently."""
+    family: str = layer.kind
     if layer.kind == "maxpool" or any(isinstance(op, Adaptive) and op.maximum for op in layer.ops):
         family = "maximum"
-    else:
-        averages = layer.kind in ("avgpool", "adaptive", "global", "resize")
-        family = "average" if averages else layer.kind
-    return f"{family} over all" if layer.everywhere else family
+    elif layer.kind in ("avgpool", "adaptive", "global", "resize"):
+        family = "average"
+    if layer.everywhere:
+        return f"{family} over all"
+    return family
 
 
-def rows_through(source: Rows, op: Op | None, family: str, n: int, like: int | None) -> Reads:
+def rows_through(source: Reads, op: Op | None, family: str, n: int, like: int | None) -> Reads:
     """Return what an operation over `n` rows reads of the rows that these were copied from."""
     if op is None:
-        return Reads(source[None])
-    rows, weights = _taps(op, family, n, out_size(op, n, like))
-    rows = np.where(rows >= 0, source[np.maximum(rows, 0)], rows)
-    if family.startswith(("average", "maximum")):
-        return _in_any_order(rows, weights if family.startswith("average") else None)
+        return source
+    taps = _taps(op, family, n, out_size(op, n, like))
+    copied = source.rows[0]
+    rows = np.where(taps.rows >= 0, copied[np.maximum(taps.rows, 0)], taps.rows)
+    if family.startswith("average"):
+        return _averaged(rows, taps.weights)
+    if family.startswith("maximum"):
+        return Reads(_averaged(rows, None).rows)
     return Reads(rows)
 
 
-def _taps(op: Op, family: str, n: int, n_out: int) -> tuple[Rows, NDArray[np.float64]]:
-    """Return the row that each tap of each unit reads, shape (taps, units), and the taps' weights."""
-    weights = None
+class _Taps(NamedTuple):
+    """The row that each tap of each unit reads, and its weight, shape (taps, units); None for equal weights."""
+
+    rows: Rows
+    weights: NDArray[np.float64] | None = None
+
+
+def _taps(op: Op, family: str, n: int, n_out: int) -> _Taps:
     units = np.arange(n_out)
     if isinstance(op, Window):
-        rows = _window_taps(op, family, n)
-    elif isinstance(op, Transposed):
+        return _Taps(_window_taps(op, family, n))
+    if isinstance(op, Transposed):
         at = units + op.padding[0] - np.arange(op.kernel)[:, None] * op.dilation
         rows = np.where(at % op.stride == 0, at // op.stride, ZERO)
         rows[(rows < 0) | (rows >= n)] = ZERO
-    elif isinstance(op, Adaptive):
+        return _Taps(rows)
+    if isinstance(op, Adaptive):
         first, end = units * n // n_out, -(-(units + 1) * n // n_out)
         rows = first + np.arange((end - first).max())[:, None]
         rows[rows >= end] = NOTHING
-    elif isinstance(op, Fit):
+        return _Taps(rows)
+    if isinstance(op, Fit):
         rows = (units - fit_shift(n, n_out, op.odd))[None]
         rows[(rows < 0) | (rows >= n)] = ZERO
-    elif isinstance(op, Resize):
-        found = reads(op, n, n_out)
-        rows, weights = np.full((len(found), n_out), NOTHING), np.zeros((len(found), n_out))
-        for row, weight, (at, read, share) in zip(rows, weights, found, strict=True):
-            row[at], weight[at] = read, share
+        return _Taps(rows)
+    if isinstance(op, Resize):
+        taps = reads(op, n, n_out)
+        rows, weights = np.full((len(taps), n_out), NOTHING), np.zeros((len(taps), n_out))
+        for k, (units_of_tap, read, share) in enumerate(taps):
+            rows[k, units_of_tap], weights[k, units_of_tap] = read, share
+        return _Taps(rows, weights)
+    # A block is known by its first row, its last and their step, which stands below all codes of rows.
+    size, step = op.of(n)
+    if op.is_local:
+        first, last = op.around(units)
     else:
-        # a block is known by its first row, its last and their step, which stands below all codes of rows
-        size, step = op.of(n)
-        first, last = op.around(units) if op.is_local else (units % step, units % step + (size - 1) * step)
-        rows = np.stack([np.clip(first, 0, n - 1), np.clip(last, 0, n - 1), np.full(n_out, STEP - step)])
-    return rows, np.ones(rows.shape) if weights is None else weights
+        first, last = units % step, units % step + (size - 1) * step
+    rows = np.stack([np.clip(first, 0, n - 1), np.clip(last, 0, n - 1), np.full(n_out, STEP - step)])
+    return _Taps(rows)
 
 
 def _window_taps(op: Window, family: str, n: int) -> Rows:
@@ -253,36 +302,39 @@ def _window_taps(op: Window, family: str, n: int) -> Rows:
     ends = fold(op.mode, n, max(before, 0), max(after, 0))
     overhang = rows >= n + max(after, 0)  # of ceil rounding: no average counts it
     if ends:
+        # Padding that copies: the padded row i is row a * i + b of the map.
         (a, b), (c, d) = ends
         rows = np.where(rows < 0, a * rows + b, np.where(rows >= n, c * rows + d, rows))
+    elif family == "maximum" or op.fill == "none" or op.mode == "partial":
+        rows[(rows < 0) | (rows >= n)] = NOTHING
+    elif not op.fill:
+        rows[(rows < 0) | (rows >= n)] = ZERO
     else:
-        left_out = family == "maximum" or op.fill == "none" or op.mode == "partial"
-        rows[(rows < 0) | (rows >= n)] = NOTHING if left_out else _code(op.fill)
+        # Another value stands for itself, below the codes of zeros and of nothing.
+        rows[(rows < 0) | (rows >= n)] = -3 - (hash(op.fill) & 0x7FFFFFFF)
     rows[overhang] = NOTHING
     return rows
 
 
-def _code(fill: float | str) -> int:
-    """Return the number that stands for a row of one value: -1 for zeros."""
-    return ZERO if not fill else -3 - (hash(fill) & 0x7FFFFFFF)
-
-
-def _in_any_order(rows: Rows, weights: NDArray[np.float64] | None) -> Reads:
-    """Sort what each unit reads: an average adds the weights of what is read twice, a maximum reads it once."""
-    given = np.ones(rows.shape) if weights is None else weights
+def _averaged(rows: Rows, weights: NDArray[np.float64] | None) -> Reads:
+    """Sort what each unit reads, and add the weights of what it reads twice; equal averages are then equal arrays."""
+    if weights is None:
+        weights = np.ones(rows.shape)
     order = np.argsort(rows, axis=0, kind="stable")
-    rows, given = np.take_along_axis(rows, order, 0), np.take_along_axis(given, order, 0)
-    given[rows == NOTHING] = 0
+    rows, weights = np.take_along_axis(rows, order, 0), np.take_along_axis(weights, order, 0)
+    weights[rows == NOTHING] = 0
     for tap in range(1, len(rows)):
         again = rows[tap] == rows[tap - 1]
-        given[tap] += np.where(again, given[tap - 1], 0)
-        given[tap - 1] = np.where(again, 0, given[tap - 1])
-    rows = np.where(given == 0, NOTHING, rows)
-    total = given.sum(axis=0)
-    shares = np.rint(given / np.where(total == 0, 1, total) * DIGITS).astype(np.int64)
+        weights[tap] += np.where(again, weights[tap - 1], 0)
+        weights[tap - 1] = np.where(again, 0, weights[tap - 1])
+    rows = np.where(weights == 0, NOTHING, rows)
+    total = weights.sum(axis=0)
+    shares = np.rint(weights / np.where(total == 0, 1, total) * DIGITS).astype(np.int64)
     order = np.lexsort((shares, rows), axis=0)
     rows, shares = np.take_along_axis(rows, order, 0), np.take_along_axis(shares, order, 0)
     used = (rows != NOTHING).any(axis=1)
     used[-1] = True
     rows, shares = rows[used], shares[used]
-    return Reads(rows, None if weights is None or len(rows) == 1 else shares)
+    if len(rows) == 1:
+        return Reads(rows)
+    return Reads(rows, shares)
