@@ -160,7 +160,7 @@ figures-trained: .venv/.tools
 	cp figures-trained/mobilenet_v2-224-filters.png docs/mobilenet-v2-filters.png
 	cp figures-trained/mobilenet_v2-224-responses.png docs/mobilenet-v2-responses.png
 	$(BIN)/padviz detect .bench/trained/ch_PP-OCRv4_det_infer.onnx --size 320 --stimulus text:padding --height 12 \
-		--step 16 --mean .5 --std .5 --padding symmetric,circular -o docs/text-detector-positions.png --overwrite
+		--step 16 --mean .5 --std .5 --padding symmetric,circular --threshold -o docs/text-detector-positions.png --overwrite
 	$(BIN)/padviz trial $(MOBILENET) -n 130 --size 223 --size 225 --padding reflect,symmetric,replicate,circular,partial \
 		-o docs/mobilenet-v2-trial.png --overwrite
 	$(BIN)/padviz detect $(MOBILENET) --cover -n 13 -o docs/mobilenet-v2-seen.png --overwrite

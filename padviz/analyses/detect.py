@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import product
-from math import isfinite
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from padviz.progress import Progress
 from padviz.reports.documents import picked, plain
 from padviz.reports.report import Column, Facts, Heading, Lines, Report, Table, columns, grid
 from padviz.reports.tables import named, once
+from padviz.trained.border_responses import Sides
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 from padviz.trained.detecting.detection import DetectOptions, score_positions
 from padviz.trained.images import to_crop
@@ -59,9 +59,8 @@ def detect(
     """Move a stimulus over a neutral background, and score how well a trained network sees it at each position.
 
     A detector's score is the peak of its map within half the stimulus's height of it; a classifier's is p / (p + q),
-    with the probability p of the class and q of the best other one. From .5 on, something is seen. Unless they are
-    given, height, class and contrast are chosen such that the median score of the network as it is comes near .5. The
-    background alone is scored, too: where no score is more than .01 from that, nothing reacts, and that is an error.
+    with the probability p of the class and q of the best other one. From .5 on, something is seen. The background
+    alone is scored, too: where no score is more than .01 from that, nothing reacts, and that is an error.
 
     Parameters
     ----------
@@ -70,18 +69,18 @@ def detect(
     stimulus : str, optional
         "text:WORD", "sample", which is a pattern of rings, or the path of a picture; "sample" by default.
     height : int, optional
-        Of the stimulus, in pixels.
+        Of the stimulus, in pixels; by default an eighth of the image's shorter side.
     contrast : float, optional
-        Of the stimulus: 1 is as it is, and 0 the background.
+        Of the stimulus: 1 is as it is, the default, and 0 the background.
     step : int, optional
         Pixels between positions; by default the least, from 8 on, with at most 400 positions.
     layer : str, optional
-        The output to look at, or a tensor or module inside; the first that is a map or class scores by default.
+        The output to score, or a tensor or module inside. It must be named if several outputs are maps or class scores.
     class_ : int, optional
-        The class to look for.
+        The class, or the map's channel. It must be named if there are several.
     threshold : bool
-        Find the least contrast with a score of .5 at each position. That is also done if no contrast gives scores that
-        differ by position; `.notes` say why.
+        Map the least contrast that is seen at each position, with a score of .5. Where the background alone is seen,
+        it is the least that is not.
     image : str or Path, optional
         Picture to shift under the frame instead of a stimulus.
     shift : int, optional
@@ -138,13 +137,17 @@ KEYS = {  # of a map, in JSON: by its attributes
 def report_of(scores: Detectability) -> Report:
     first = scores.maps[0]
     maps, sheet = [], []
-    for each in scores.maps:  # None where no contrast is enough, or where the network returns NaN
-        values = [[value if isfinite(value) else None for value in row] for row in each.values.tolist()]
-        maps.append({**{key: plain(getattr(each, name)) for key, name in KEYS.items()}, "values": values})
-        for top, line in zip(scores.tops, values, strict=True):
-            for left, value in zip(scores.lefts, line, strict=True):
-                sheet.append({"padding": named(each.padding), "top": top, "left": left, "value": value})
-    value = Column("contrast" if first.threshold else "score", of=lambda row: row["value"])
+    for score_map in scores.maps:
+        values = score_map.values.astype(object)
+        # None where no contrast is enough, or where the network returns NaN.
+        values[~np.isfinite(score_map.values)] = None
+        figures = {key: plain(getattr(score_map, name)) for key, name in KEYS.items()}
+        maps.append({**figures, "values": values.tolist()})
+        padding = named(score_map.padding)
+        for (top, left), value in zip(product(scores.tops, scores.lefts), values.ravel(), strict=True):
+            sheet.append({"padding": padding, "top": top, "left": left, "value": value})
+    heading = "contrast" if first.threshold else "score"
+    value = Column(heading, of=itemgetter("value"))
     facts = picked(scores, "network size stimulus shape")
     facts |= {"contrast": None if first.threshold else scores.contrast, "output": scores.output}
     facts |= {"class": scores.class_, **picked(scores, "tops lefts notes"), "maps": maps}
@@ -154,25 +157,28 @@ def report_of(scores: Detectability) -> Report:
 
 def _shown(scores: Detectability) -> Iterator[tuple[str, object]]:
     first = scores.maps[0]
-    contrast = "" if first.threshold else f", at a contrast of {scores.contrast:.3g}"
-    stimulus = f"{scores.stimulus}{contrast}, at {len(scores.tops)} x {len(scores.lefts)} positions"
+    stimulus = scores.stimulus
     if scores.shifted:
-        stimulus = f"{scores.stimulus}, shifted under the frame by up to {scores.tops[-1]} px"
+        stimulus += f", shifted under the frame by up to {scores.tops[-1]} px"
+    else:
+        if not first.threshold:
+            stimulus += f", at a contrast of {scores.contrast:.3g}"
+        stimulus += f", at {len(scores.tops)} x {len(scores.lefts)} positions"
     yield "network", f"{scores.title}, {in_words(scores.size)} pixels"
     yield "shown", stimulus
     yield "output", printable(scores.output)
-    if scores.class_ is not None:
-        yield "class", scores.class_
+    yield "class", scores.class_
     if first.below:
         yield "looked for", "the contrast at which this class, the background's, is no longer seen"
 
 
 def _figures(scores: Detectability) -> Table:
-    what = "contrast needed" if scores.maps[0].threshold else "score"
+    first = scores.maps[0]
+    what = "contrast needed" if first.threshold else "score"
     of = " where enough" if any(map(_unseen, scores.maps)) else ""
-    stride = scores.maps[0].phase.stride
-    every = once(map(str, stride)) if stride else "the total stride"
-    edges = scores.maps[0].edges._fields
+    every = "the total stride"
+    if first.phase.stride:
+        every = once(map(str, first.phase.stride))
     lines = (
         Column("least", f"{what}, min{of}"),
         Column("most", f"{what}, max{of}"),
@@ -181,8 +187,8 @@ def _figures(scores: Detectability) -> Table:
         Column("unseen", "no contrast tried is enough", of=_unseen),
         Column("lost", "NaN", _share),
         Column("sd", "sd"),
-        Column("blind", "blind spots", of=lambda row: "-" if row.blind is None else percent(row.blind)),
-        *(Column(side, f"{side} minus inside", of=attrgetter(f"edges.{side}")) for side in edges),
+        Column("blind", "blind spots", of=_blind),
+        *(Column(side, f"{side} minus inside", of=attrgetter(f"edges.{side}")) for side in Sides._fields),
         Column("explained", f"explained by position mod {every}", of=attrgetter("phase.explained")),
         Column("chance", "explained by chance", of=attrgetter("phase.chance")),
         Column("consistency", "neighbours with the same decision"),
@@ -191,6 +197,10 @@ def _figures(scores: Detectability) -> Table:
     rows = [[line.heading, *map(line.cell, scores.maps)] for line in lines]
     headings = ["", *(named(score_map.padding) for score_map in scores.maps)]
     return grid(headings, [row for row in rows if any(cell is not None for cell in row[1:])])
+
+
+def _blind(score_map: PositionMap) -> str:
+    return "-" if score_map.blind is None else percent(score_map.blind)
 
 
 def _share(share: float) -> str | None:
@@ -303,9 +313,9 @@ DOOR = Door(
 
     By default, a stimulus moves over a plain background. A detector scores by the peak of its map near the stimulus, a
     classifier by p / (p + q): its class against the best other one. From .5 on, the stimulus is seen; below half the
-    median is a blind spot. Contrast, height and class are chosen for a median near .5. If most scores are near 0 or 1,
-    the map shows instead the lowest contrast at which the stimulus is seen, as with --threshold. The output must be
-    class scores or a map of scores; for others, choose an inner map with --layer.
+    median is a blind spot. If most scores are near 0 or 1, use --threshold: it maps the lowest contrast at which the
+    stimulus is seen. The output must be class scores or a map of scores; for others, choose an inner map with --layer.
+    If there are several outputs or classes, choose with --layer and --class.
 
     With --image, a photograph is shifted right and down under the frame instead, and scored in the same way.
 

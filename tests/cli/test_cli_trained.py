@@ -41,8 +41,8 @@ def _files(elsewhere: None) -> None:
 
 def test_what_does_not_react_is_refused_and_nothing_is_kept() -> None:
     size = ("--size", "40", "--step", "16")
-    line = told("detect", f"{NETS}classes", *size, "--threshold", "--stimulus", "text:o", "-o", "u.svg")
-    says = "run_net:classes: nothing reacts to the stimulus: every score is within 0.01 of the background's, 0.4"
+    line = told("detect", f"{NETS}classes", *size, "--class", "3", "--stimulus", "text:o", "-o", "u.svg")
+    says = "run_net:classes: nothing reacts to what is shown: every score is within 0.01 of the background's, 0."
     assert says in line
     assert not [*Path().glob("u.svg*")]
 

@@ -15,7 +15,7 @@ import padviz
 from padviz.errors import PadvizError
 from padviz.files.unfinished import Unfinished
 from padviz.trained.detecting.detectability import PositionMap, doubts, phase_of
-from padviz.trained.detecting.detection import DetectOptions, map_positions, not_graded, plan_sweep
+from padviz.trained.detecting.detection import DetectOptions, map_positions, plan_sweep
 from padviz.trained.detecting.outputs import scorer_of
 from padviz.trained.detecting.sweeping import Canvas, stimulus_of
 from padviz.trained.networks.reading import read, runner_of
@@ -65,12 +65,12 @@ def test_scores_are_peaks_near_the_stimulus() -> None:
     found = padviz.detect(net, "text:x", (40, 56), height=8, **GREY)
     (own,) = found.maps
     assert (found.tops, found.lefts[:3], found.output, found.class_) == ((0, 8, 16, 24, 32), (0, 8, 16), "output", 0)
+    assert (found.contrast, own.threshold) == (1, False)
     picture = np.zeros((1, 1, 40, 56), np.float32)
     cover = stimulus_of("text:x", 8, 1).cover
-    picture[0, 0, 16:24, 16 : 16 + cover.shape[1]] = -cover * found.contrast
+    picture[0, 0, 16:24, 16 : 16 + cover.shape[1]] = -cover
     with torch.no_grad():
         assert own.values[2, 2] == pytest.approx(float(net(torch.from_numpy(picture)).max()), abs=1e-6)
-    assert own.median == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.parametrize("stride", [1, 4])
@@ -198,43 +198,50 @@ class Heads(nn.Module):
         return {"boxes": maps.flatten(2).transpose(1, 2)[:, :2], "maps": maps, "scores": maps.mean((2, 3))}
 
 
-def test_the_first_output_that_can_be_scored_is_looked_at_or_the_one_that_is_named() -> None:
+def test_several_outputs_or_classes_are_listed_and_the_named_ones_scored() -> None:
     net, options = Heads().eval(), {"size": 32, "height": 8, "step": 8}
-    assert padviz.detect(net, **options).output == "maps"
+    for asked, said in (
+        ({}, "layer: Heads has 2 outputs that can be scored: maps (3 x 32 x 32), scores (3 classes); "
+             "name one, as in: `layer` maps `class` 2"),
+        ({"class_": 0}, "as in: `layer` maps"),
+        ({"layer": "maps"}, "class: the output maps (3 x 32 x 32) has several classes; "
+         "name one from 0 to 2, as in: `class` 2"),
+        ({"layer": "scores"}, "class: the output scores (3 classes) has several classes; name one from 0 to 2"),
+        ({"layer": "conv"}, "class: the output conv (3 x 32 x 32) has several classes"),
+    ):  # fmt: skip
+        with pytest.raises(PadvizError, match=re.escape(said)):
+            padviz.detect(net, **options, **asked)
     found = padviz.detect(net, layer="scores", class_=2, **options)
     assert (found.output, found.class_) == ("scores", 2)
-    assert padviz.detect(net, layer="conv", **options).output == "conv"
+    assert padviz.detect(net, layer="conv", class_=1, **options).output == "conv"
     with pytest.raises(PadvizError, match="neither a map of the image"):
         padviz.detect(net, layer="boxes", **options)
 
 
 def test_the_score_of_a_class_is_its_share_with_the_best_other_one() -> None:
     logits = np.log(np.array([[0.2, 0.5, 0.3]]))
-    expected = [[0.2 / 0.7, 0.5 / 0.8, 0.3 / 0.8]]
-    for outputs in (logits, np.exp(logits)):
-        scorer = scorer_of({"y": outputs}, (32, 32), "net")
-        found = scorer.all({"y": outputs}, np.zeros((1, 4), np.int64))
-        np.testing.assert_allclose(found, expected, atol=1e-9)
+    for class_, expected in enumerate((0.2 / 0.7, 0.5 / 0.8, 0.3 / 0.8)):
+        for outputs in ({"y": logits}, {"y": np.exp(logits)}):
+            scorer = scorer_of(outputs, (32, 32), "net", class_=class_)
+            assert scorer.scores(outputs, np.zeros((1, 4), np.int64)) == pytest.approx([expected], abs=1e-9)
 
 
-SEEN = "the background alone is seen, with a score of 0.881, and the stimulus never changes that"
+NOTHING = "nothing reacts to what is shown: every score is within 0.01 of the background's, 0.881; try another"
+SEEN = "the background alone is seen, with a score of 0.881, and no contrast up to 1 changes that; try another"
 
 
-@pytest.mark.parametrize(("asked", "said"), [
-    ({}, f"{SEEN} at"),
-    ({"threshold": True}, SEEN),
-    ({"contrast": 0.5}, "nothing reacts to what is shown: every score is within 0.01 of the background's, 0.881"),
-])  # fmt: skip
+@pytest.mark.parametrize(("asked", "said"), [({}, NOTHING), ({"threshold": True}, SEEN), ({"contrast": 0.5}, NOTHING)])
 def test_what_does_not_react_is_refused_and_leaves_no_file(asked: dict[str, Any], said: str, tmp_path: Path) -> None:
     options: dict[str, Any] = {"size": 32, "height": 8, **GREY, **asked}
     lifted = Spots(1)
     nn.init.constant_(lifted.conv.bias, 2.0)
-    nn.init.constant_(lifted.conv.weight, -1e-4 if "contrast" in asked else -1)
+    nn.init.constant_(lifted.conv.weight, -1e-4)
     with pytest.raises(PadvizError, match=re.escape(f"Spots: {said}")):
         padviz.detect(lifted, unfinished=tmp_path / "kept.npz", **options)
     assert not [*tmp_path.iterdir()]
     nn.init.constant_(lifted.conv.weight, 0), nn.init.constant_(lifted.conv.bias, -2)
-    with pytest.raises(PadvizError, match=r"Spots: nothing reacts to .*of the background's, 0.119; try another"):
+    unseen = "the stimulus is not seen at any position, at contrasts up to 1" if "threshold" in asked else NOTHING[:31]
+    with pytest.raises(PadvizError, match=f"Spots: {unseen}"):
         padviz.detect(lifted, **options)
     (seen,) = padviz.detect(Spots(40), "text:x", **options).maps
     assert (seen.blind is None, seen.reacts, seen.without) == (False, True, pytest.approx(1 / (1 + np.exp(2))))
@@ -242,7 +249,8 @@ def test_what_does_not_react_is_refused_and_leaves_no_file(asked: dict[str, Any]
 
 @pytest.mark.parametrize("threshold", [False, True])
 def test_nan_is_told_and_is_no_blind_spot(threshold: bool) -> None:
-    options: dict[str, Any] = {"size": 40, "height": 8, "threshold": threshold, **GREY}
+    options: dict[str, Any] = {"size": 40, "height": 8, **GREY}
+    options |= {"threshold": True} if threshold else {"contrast": 0.13}
     found = padviz.detect(Spots(40, losing), "text:x", **options)
     (own,) = found.maps
     assert own.lost == 1 / 5
@@ -251,7 +259,7 @@ def test_nan_is_told_and_is_no_blind_spot(threshold: bool) -> None:
     assert not own.hidden[0].any()
     assert found.notes == ("the network returns NaN at 20.0 % of the positions",)
     everywhere = Spots(torch.nan)
-    with pytest.raises(PadvizError, match="Spots: the network returns NaN wherever the stimulus is"):
+    with pytest.raises(PadvizError, match="Spots: the network returns NaN at every position"):
         padviz.detect(everywhere, "text:x", **options)
 
 
@@ -290,58 +298,34 @@ def test_the_boxes_of_an_exported_yolo_are_refused_and_the_maps_that_are_named_a
         runner.with_output(name)
         made = runner.outputs(np.zeros((1, 3, 96, 160), np.float32))
         assert made[name].shape[1:] == tuple(map(int, shape))
-        assert scorer_of(made, (96, 160), "net", name).kind == "map"
+        assert scorer_of(made, (96, 160), "net", name, 0).kind == "map"
     with pytest.raises(PadvizError, match=r"name a map inside with `layer`: detect\.cv3\.0\.2 \(3 x 12 x 20\), "):
         padviz.detect(yolo.YoloV8(raw=False).eval(), size=(96, 160))  # a module names its own
 
 
-def test_a_classifier_that_is_sure_of_the_background_is_mapped_by_contrast_or_refused() -> None:
-    lost = padviz.detect(Sure(1, 4), "text:x", 32, height=8, **GREY)
-    (own,) = lost.maps
-    assert (lost.class_, own.threshold, own.below) == (0, True, True)
-    assert lost.notes == (
-        "no class wins at most positions: the map shows the contrast at which class 0, the background's, is lost",
-    )
-    assert 0 < known(own.least) < known(own.most) <= 1
-    won = padviz.detect(Sure(1, 4, parts=1), "text:x", 32, height=8, **GREY)
-    assert (won.class_, won.maps[0].below) == (1, False)
-    asked = padviz.detect(Sure(1, 4), "text:x", 32, height=8, class_=0, **GREY)
-    assert asked.notes == (
-        "the background alone is seen, with a score of 0.982: the map shows the contrast at which it is not",
-    )
-    np.testing.assert_array_equal(asked.maps[0].values, own.values)
-    with pytest.raises(PadvizError, match=r"Sure: the stimulus is not seen at .*; `contrast` 1 maps such scores"):
-        padviz.detect(Sure(0.05, 4), "text:x", 32, height=8, **GREY)
+def test_a_class_that_the_background_has_is_mapped_by_the_contrast_that_hides_it() -> None:
+    options: dict[str, Any] = {"size": 32, "height": 8, "threshold": True, **GREY}
+    (lost,) = padviz.detect(Sure(1, 4), "text:x", class_=0, **options).maps
+    assert (lost.threshold, lost.below) == (True, True)
+    assert 0 < known(lost.least) < known(lost.most) <= 1
+    (won,) = padviz.detect(Sure(1, 4, parts=1), "text:x", class_=1, **options).maps
+    assert won.below is False
+    # With one class beside the background's, it is won where that is lost.
+    (other,) = padviz.detect(Sure(1, 4, parts=1), "text:x", class_=0, **options).maps
+    np.testing.assert_allclose(other.values, won.values, rtol=0.01)
+    with pytest.raises(PadvizError, match=r"Sure: the stimulus is not seen at any .*; without `threshold`, the map"):
+        padviz.detect(Sure(0.05, 4), "text:x", class_=1, **options)
 
 
-def test_an_all_or_none_detector_is_mapped_by_contrast_and_a_graded_one_by_score() -> None:
-    found = padviz.detect(Spots(40, steep), "text:x", 48, height=8, **GREY)
-    (own,) = found.maps
-    assert own.threshold
-    assert [note.split(", their")[0] for note in found.notes] == ["the scores are all or none"]
-    asked = padviz.detect(Spots(40, steep), "text:x", 48, height=8, threshold=True, **GREY)
-    assert (own.values == asked.maps[0].values).all()
-    assert (asked.notes, np.isfinite(own.values).all()) == ((), True)
-    by_score = padviz.detect(Spots(), "text:x", 48, height=8, **GREY)
+def test_saturated_scores_lead_to_the_contrast_needed() -> None:
+    options: dict[str, Any] = {"size": 48, "height": 8, **GREY}
+    found = padviz.detect(Spots(40, steep), "text:x", **options)
+    said = "100 % of the scores are saturated: they hardly distinguish positions; `threshold` maps the contrast needed"
+    assert found.notes == (said,)
+    needed = padviz.detect(Spots(40, steep), "text:x", threshold=True, **options)
+    assert (needed.notes, np.isfinite(needed.maps[0].values).all()) == ((), True)
+    by_score = padviz.detect(Spots(), "text:x", **options)
     assert (by_score.notes, by_score.maps[0].threshold) == ((), False)
-    assert 0.2 <= known(by_score.maps[0].median) <= 0.8
-
-
-@pytest.mark.parametrize(("scores", "contrast", "said"), [
-    ({1.0: [0.2] * 4}, 1.0, ""),
-    ({1.0: [0.199] * 4}, 1.0, "even at full contrast the median score is 0.2: the map shows the contrast needed"),
-    ({1.0: [0.0, 0.4, 1.0, 1.0], 0.5: [0.0] * 4}, 1.0,
-     "75 % of the scores are all or none at a contrast of 1: the map shows the contrast needed"),
-    ({1.0: [0.999], 0.3: [0.998], 0.22: [0.78], 0.217: [0.5], 0.21: [0.06], 0.1: [0.0]}, 0.217,  # a text detector's
-     "the scores are all or none, their median goes from 0.2 to 0.8 between contrasts of 0.212 and 0.226: the map"),
-    ({1.0: [0.9], 0.5: [0.5], 0.25: [0.1]}, 0.5, ""),
-])  # fmt: skip
-def test_scores_are_graded_from_a_median_of_a_fifth_to_four_fifths(
-    scores: dict[float, list[float]], contrast: float, said: str
-) -> None:
-    found = not_graded({at: np.array(each) for at, each in scores.items()}, contrast)
-    assert found.startswith(said)
-    assert bool(found) == bool(said)
 
 
 def blue() -> nn.Conv2d:
@@ -384,37 +368,24 @@ def coarse(channels: int) -> Maps:
     return Maps((channels, 8), (channels, 16), (channels, 32))
 
 
-TOGETHER = (
-    "has boxes beside class scores: it is 'detect.cv3.0.2' and 'detect.cv2.0.2' together; "
-    "name a map inside with `layer`: detect.cv3.0.2"
-)
-ALONE = "may have boxes beside class scores, as a detector's raw head; name the channel that has scores with `class`"
-SEVERAL = "may have boxes beside class scores: 3 maps have as many channels, as a detector's raw heads; name the"
-HEADS: dict[str, tuple[nn.Module, dict[str, Any], str]] = {
-    "boxes and maps": (yolo.YoloV8(), {}, TOGETHER),
-    "one of them, by name": (yolo.YoloV8(), {"layer": "output.1"}, "together; name a map inside"),
-    "three of 255": (coarse(255), {}, f"'output.0' of 255 x 12 x 20 {SEVERAL}"),
-    "one inside": (coarse(18), {"layer": "heads.0"}, f"'heads.0' of 18 x 12 x 20 {SEVERAL}"),
-    "one of 255": (Maps((255, 8)), {}, ALONE),
-    "boxes first": (Maps((64, 8), (80, 8)), {}, "may be boxes, and 'heads.1' their class scores; name a map"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", HEADS)
-def test_boxes_of_raw_heads_are_no_classes(kind: str) -> None:
-    net, asked, said = HEADS[kind]
-    with pytest.raises(PadvizError) as refused:
+@pytest.mark.parametrize(("net", "asked", "parts"), [
+    (coarse(255), {"layer": "output.0"}, ""),
+    (Maps((255, 8)), {}, ""),
+    (yolo.YoloV8(), {"layer": "output.1"}, ": `layer` names a map inside, detect.cv3.0.2 (3 x 12 x 20), detect.cv2."),
+])  # fmt: skip
+def test_a_raw_head_asks_for_a_channel_and_says_that_some_may_be_boxes(net: nn.Module, asked: Any, parts: str) -> None:
+    with pytest.raises(PadvizError, match="class: the output ") as refused:
         padviz.detect(net.eval(), size=(96, 160), **asked)
-    assert said in str(refused.value)
+    assert f"; channels of a detector's raw head may be boxes, which are no scores{parts}" in str(refused.value)
 
 
 @pytest.mark.parametrize(("net", "asked", "output"), [
-    (coarse(255), {"class_": 4}, "output.0"),
-    (Maps((64, 8), (80, 8)), {"layer": "output.1"}, "output.1"),
-    (Maps((80, 8), (64, 8)), {}, "output.0"),
-    (Maps((1, 8), (2, 8)), {}, "output.0"),
-    (Maps((19, 8)), {}, "output"),  # as many classes as Cityscapes
-    (coarse(1), {}, "output.0"),
+    (coarse(255), {"layer": "output.0", "class_": 4}, "output.0"),
+    (coarse(18), {"layer": "heads.0", "class_": 17}, "heads.0"),
+    (Maps((64, 8), (1, 8)), {"layer": "output.1"}, "output.1"),
+    (Maps((1, 8)), {}, "output"),
+    (Maps((19, 8)), {"class_": 3}, "output"),
 ])  # fmt: skip
-def test_maps_that_cannot_be_boxes_or_are_asked_for_are_looked_at(net: nn.Module, asked: Any, output: str) -> None:
-    assert padviz.detect(net.eval(), size=(96, 160), step=48, contrast=1.0, **asked).output == output
+def test_the_map_and_the_channel_that_are_named_are_scored(net: nn.Module, asked: Any, output: str) -> None:
+    found = padviz.detect(net.eval(), size=(96, 160), step=48, **asked)
+    assert (found.output, found.class_) == (output, asked.get("class_", 0))

@@ -188,7 +188,7 @@ def test_a_map_reacts_from_a_hundredth_on_or_where_a_threshold_is_reached(
 
 def test_maps_are_told_from_class_scores_at_three_rows() -> None:
     for shape, kind in (((2, 5, 3, 3), "map"), ((2, 3, 3), "map"), ((2, 7, 1, 1), "classes"), ((2, 7), "classes")):
-        assert scorer_of({"y": np.zeros(shape)}, (32, 32), "net").kind == kind
+        assert scorer_of({"y": np.zeros(shape)}, (32, 32), "net", class_=0).kind == kind
     neither = [np.zeros(shape) for shape in ((2, 5, 2, 3), (2, 2, 3, 2), (2, 2, 3), (2, 3, 2), (7,))]
     for outputs in (*neither, np.zeros((2, 5, 30, 30), np.complex64)):
         with pytest.raises(padviz.PadvizError, match="neither a map of the image, 32 x 32, nor class"):
@@ -205,7 +205,7 @@ def test_a_peak_is_the_largest_of_the_units_that_a_box_touches_or_of_the_nearest
     for (top, left), (bottom, right) in corners:
         rows = [i for i in range(8) if 4 * i < bottom and 4 * (i + 1) > top] or [0 if bottom <= 0 else 7]
         columns = [i for i in range(6) if 5 * i < right and 5 * (i + 1) > left] or [0 if right <= 0 else 5]
-        found = scorer_of({"y": maps}, (high, wide), "net").all({"y": maps}, np.array([[top, left, bottom, right]]))
+        found = scorer_of({"y": maps}, (high, wide), "net").scores({"y": maps}, np.array([[top, left, bottom, right]]))
         assert found == maps[0, 0][np.ix_(rows, columns)].max()
 
 
@@ -220,9 +220,9 @@ def test_what_a_stride_makes_of_an_image_fits_it_and_a_list_of_boxes_does_not(si
 @pytest.mark.parametrize(("value", "score"), [(0.3, 0.3), (1.0, 1.0), (0.0, 0.0), (2.0, 0.8808), (-2.0, 0.1192)])
 def test_a_single_class_is_scored_as_a_probability_or_by_a_sigmoid(value: float, score: float) -> None:
     outputs = {"y": np.array([[value]])}
-    found = scorer_of(outputs, (32, 32), "net").all(outputs, np.zeros((1, 4), np.int64))
-    assert found.tolist() == [[pytest.approx(score, abs=1e-4)]]
-    ends = [scorer_of({"y": np.array([[0, most]])}, (32, 32), "net").squashed for most in (1.0, 1.1)]
+    found = scorer_of(outputs, (32, 32), "net").scores(outputs, np.zeros((1, 4), np.int64))
+    assert found.tolist() == [pytest.approx(score, abs=1e-4)]
+    ends = [scorer_of({"y": np.array([[0, most]])}, (32, 32), "net", class_=0).squashed for most in (1.0, 1.1)]
     assert ends == [False, True]
 
 

@@ -110,7 +110,7 @@ def _lines(scores: Detectability) -> tuple[str, str]:
             if first.median is not None:
                 stimulus += f", where the median score {first.padding or 'as trained'} is {first.median:.2g}"
     output = "output" if scores.output == "output" else f"output {shorten(scores.output, 40)}"
-    class_ = "" if scores.class_ is None else f", class {scores.class_}"
+    class_ = f", class {scores.class_}"
     outline = "more than twice the median contrast" if first.threshold else "less than half of the median score"
     return f"{what} by {at}: {stimulus}", f"{output}{class_} · red, blind: {outline}"
 

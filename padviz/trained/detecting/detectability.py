@@ -140,7 +140,7 @@ class Detectability:
     shape: Size  # of the stimulus, in pixels
     contrast: float
     output: str
-    class_: int | None
+    class_: int
     tops: tuple[int, ...]
     lefts: tuple[int, ...]
     maps: tuple[PositionMap, ...]
@@ -172,21 +172,25 @@ def _figure(of: Callable[[Floats], Any], values: Floats) -> float | None:
     return float(of(known)) if known.size else None
 
 
-def doubts(maps: Sequence[PositionMap]) -> Iterator[str]:
-    """Note NaN, an output that does not depend on the stimulus, a background that is seen by itself, and saturation."""
-    for each in maps:
-        of = f"{each.padding}: " if each.padding else ""
-        if each.lost:
-            yield f"{of}the network returns NaN at {percent(each.lost)} of the positions"
-        if each.lost == 1:
+def doubts(maps: Sequence[PositionMap], hint: str = "") -> Iterator[str]:
+    """Note NaN, an output that does not depend on the stimulus, a background that is seen by itself, and saturation.
+
+    The `hint` follows on saturated scores.
+    """
+    for score_map in maps:
+        of = f"{score_map.padding}: " if score_map.padding else ""
+        if score_map.lost:
+            yield f"{of}the network returns NaN at {percent(score_map.lost)} of the positions"
+        if score_map.lost == 1:
             continue
-        if not each.reacts and each.threshold:
+        if not score_map.reacts and score_map.threshold:
             yield f"{of}no contrast that was tried changes what is seen, so blind spots are unknown"
-        elif not each.reacts:
-            least = "" if each.without is None else f", {each.without:.3g}"
+        elif not score_map.reacts:
+            least = "" if score_map.without is None else f", {score_map.without:.3g}"
             every = f"every score is within {LITTLE} of the one without it{least}"
             yield f"{of}the output hardly depends on what is shown: {every}, so blind spots are unknown"
-        elif each.without is not None and each.without >= SEEN and not each.below:
-            yield f"{of}the background is seen without a stimulus: its median score is {each.without:.3g}"
-        elif each.saturated > MANY:
-            yield f"{of}{percent(each.saturated, 0)} of the scores are saturated: they hardly distinguish positions"
+        elif score_map.without is not None and score_map.without >= SEEN and not score_map.below:
+            yield f"{of}the background is seen without a stimulus: its median score is {score_map.without:.3g}"
+        elif score_map.saturated > MANY:
+            saturated = f"{of}{percent(score_map.saturated, 0)} of the scores are saturated"
+            yield f"{saturated}: they hardly distinguish positions{hint}"

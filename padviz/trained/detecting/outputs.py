@@ -1,10 +1,9 @@
-"""Choosing the output of a network and scoring it: by the peak of a map near the stimulus, or the margin of a class."""
+"""The output of a network to score: by the peak of a map near the stimulus, or by the margin of a class."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,66 +16,70 @@ from padviz.sources import is_module
 from padviz.trained.networks.running import Floats, OutputKind, Outputs
 from padviz.trained.networks.trained_network import Trained
 
-NAMED = 6  # maps inside, in a hint
+LISTED = 6  # outputs or maps inside, in an error
 LEAST = 3  # rows and columns of a map
 STRIDES = 0.5, *range(1, 129)
 UNITS = 2  # of rounding, and of what padding adds
 MOST_LOST = 0.5  # of the image, to valid convolutions
 STRETCHED = 2  # how far the strides of a tensor of 4 dimensions may differ between its axes
-BOX = 4  # numbers of one
-ANCHORS = 3, 5  # boxes of a position, each with its own scores, as of YOLOv3 to v7, and v2
-BINS = 16  # that each number of a box is distributed over, as of YOLOv8
-BOXES = tuple(BOX * n for n in (1, *ANCHORS, 9, BINS))  # channels of maps of boxes alone
-COARSE, LESS = 8, 4  # strides from which on the only map, or one of several, may be a head
+BOX = 4  # numbers of a box: a map with more channels may be a raw head, with boxes beside class scores
 
 
-class NamedMap(NamedTuple):
-    """A map by the name that `layer` takes."""
+class Scorable(NamedTuple):
+    """An output, or a map inside, that can be scored, by the name that `layer` takes; class scores have no size."""
 
     name: str
-    channels: int
-    size: Size
+    classes: int
+    size: Size | None
+
+    @property
+    def kind(self) -> OutputKind:
+        return "classes" if self.size is None else "map"
+
+    def __str__(self) -> str:
+        if self.size is None:
+            return f"{typed(self.name)} ({self.classes} classes)"
+        return f"{typed(self.name)} ({in_words((self.classes, *self.size))})"
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores an output as a map, or as class scores: always from 0 to 1, and .5 decides.
+    """Scores one class of an output, a map or class scores: always from 0 to 1, and .5 decides.
 
     `squashed` is true for outputs beyond 0 to 1, of which a sigmoid makes probabilities.
     """
 
     output: str
     kind: OutputKind
-    classes: int
+    class_: int
     size: Size  # of the image
-    class_: int | None = None
     squashed: bool = False
 
-    def all(self, outputs: Outputs, boxes: NDArray[np.int64]) -> Floats:
-        """Score every class, of shape (images, classes); `boxes` are (top, left, bottom, right) in pixels."""
+    def scores(self, outputs: Outputs, boxes: NDArray[np.int64]) -> Floats:
+        """Score each image; `boxes` are (top, left, bottom, right) in pixels, where a map is looked at."""
+        values = outputs[self.output]
         if self.kind == "map":
-            maps = as_maps(outputs[self.output], self.size)
-            units = np.array(maps.shape[2:])
-            first = np.clip(np.floor(boxes[:, :2] * units / self.size), 0, units - 1).astype(int)
-            last = np.maximum(np.ceil(boxes[:, 2:] * units / self.size), first + 1).astype(int)
-            parts = zip(maps, first.tolist(), last.tolist(), strict=True)
-            peaks = [of[:, top:bottom, left:right].max((1, 2)) for of, (top, left), (bottom, right) in parts]
-            highest = np.array(peaks, np.float64)
-            return _sigmoid(highest) if self.squashed else highest
-        flat = outputs[self.output].reshape(len(boxes), -1).astype(np.float64)
-        if not self.squashed:
-            flat = np.log(np.clip(flat, 1e-12, 1 - 1e-12 if flat.shape[1] > 1 else None))
+            peaks = self._peaks(as_maps(values, self.size)[:, self.class_], boxes)
+            return _sigmoid(peaks) if self.squashed else peaks
+        flat = values.reshape(len(boxes), -1).astype(np.float64)
         if flat.shape[1] == 1:
-            return _sigmoid(flat) if self.squashed else np.exp(flat)
-        order = np.sort(flat, axis=1)
-        best_other = np.where(flat == order[:, -1:], order[:, -2:-1], order[:, -1:])
-        return _sigmoid(flat - best_other)
+            return _sigmoid(flat[:, 0]) if self.squashed else flat[:, 0]
+        # p / (p + q) is a sigmoid of the difference of logits.
+        logits = flat
+        if not self.squashed:
+            logits = np.log(np.clip(flat, 1e-12, 1 - 1e-12))
+        best_other = np.delete(logits, self.class_, axis=1).max(1)
+        return _sigmoid(logits[:, self.class_] - best_other)
 
-    def of_class(self, class_: int) -> Scorer:
-        if not 0 <= class_ < self.classes:
-            hint = f"use 0 to {self.classes - 1}" if self.classes > 1 else "the output has one, 0"
-            raise OptionError(f"output {self.output!r} has no class {class_}", option="class", hint=hint)
-        return replace(self, class_=class_)
+    def _peaks(self, maps: NDArray[Any], boxes: NDArray[np.int64]) -> Floats:
+        """Return the largest value of each map (images, height, width) among the units that its box touches."""
+        units = np.array(maps.shape[1:])
+        first = np.clip(np.floor(boxes[:, :2] * units / self.size), 0, units - 1).astype(int)
+        last = np.maximum(np.ceil(boxes[:, 2:] * units / self.size), first + 1).astype(int)
+        peaks = []
+        for values, (top, left), (bottom, right) in zip(maps, first, last, strict=True):
+            peaks.append(values[top:bottom, left:right].max())
+        return np.array(peaks, np.float64)
 
 
 def _sigmoid(values: Floats) -> Floats:
@@ -85,35 +88,76 @@ def _sigmoid(values: Floats) -> Floats:
 
 
 def scorer_of(
-    outputs: Outputs, size: Size, where: str, named: str | None = None,
-    inside: Callable[[], Sequence[NamedMap]] = tuple,
+    outputs: Outputs, size: Size, where: str, layer: str | None = None, class_: int | None = None,
+    inside: Callable[[], Sequence[Scorable]] = tuple,
 ) -> Scorer:  # fmt: skip
-    """Choose the output to score, or name the maps `inside`: the one `named`, or the first map or class scores."""
-    if named is not None and named not in outputs:
-        hint = nearest(named, outputs) or f"it has {', '.join(outputs)}"
-        raise OptionError(f"no output is called {named!r}", option="layer", hint=hint)
-    tried = {named: outputs[named]} if named is not None else outputs
-    for name, values in tried.items():
-        if kind := _kind(values, size):
-            classes = as_maps(values, size).shape[1] if kind == "map" else int(np.prod(values.shape[1:]))
-            known = values[~np.isnan(values)]
-            outside = bool(known.size) and not (known.min() >= 0 and known.max() <= 1)
-            return Scorer(name, kind, classes, size, squashed=outside)
-    shapes = ", ".join(f"{name!r} of {in_words(values.shape[1:]) or 'one number'}" for name, values in tried.items())
-    what = f"the output is neither a map of the image, {size[0]} x {size[1]}, nor class scores: {shapes}"
-    raise OptionError(what, where=where, hint=in_hint(inside()) or "name a map inside with `layer`")
+    """Return what scores the output called `layer`, or the only one that can be scored, for a class.
+
+    Several outputs, or several classes, are an error that lists them; so is an output that cannot be scored, which
+    lists the maps `inside`.
+    """
+    if layer is not None and layer not in outputs:
+        hint = nearest(layer, outputs) or f"it has {', '.join(outputs)}"
+        raise OptionError(f"no output is called {layer!r}", option="layer", hint=hint)
+    tried = outputs if layer is None else {layer: outputs[layer]}
+    scorable = [*_scorable(tried, size)]
+    if not scorable:
+        shapes = []
+        for name, values in tried.items():
+            shapes.append(f"{name!r} of {in_words(values.shape[1:]) or 'one number'}")
+        what = f"the output is neither a map of the image, {size[0]} x {size[1]}, nor class scores: {', '.join(shapes)}"
+        maps = inside()
+        hint = f"name a map inside with `layer`: {_listed(maps)}" if maps else "name a map inside with `layer`"
+        raise OptionError(what, where=where, hint=hint)
+    output = scorable[0]
+    if len(scorable) > 1:
+        what = f"{where} has {len(scorable)} outputs that can be scored: {_listed(scorable)}"
+        hint = f"name one, as in: `layer` {typed(output.name)}"
+        if output.classes > 1 and class_ is None:
+            hint += f" `class` {output.classes - 1}"
+        raise OptionError(what, option="layer", hint=hint)
+    values = outputs[output.name]
+    known = values[~np.isnan(values)]
+    squashed = bool(known.size) and not (known.min() >= 0 and known.max() <= 1)
+    return Scorer(output.name, output.kind, _class_of(output, class_, inside), size, squashed)
 
 
-def _kind(values: NDArray[Any], size: Size) -> OutputKind | None:
-    """Return the kind of an output by its shape: one number for each class, or a map that fits the image."""
-    if not np.issubdtype(values.dtype, np.floating) or values.ndim < 2:
-        return None
-    if values.ndim == 2 or all(n == 1 for n in values.shape[2:]):
-        return "classes"
-    if values.ndim > 4:
-        return None
-    _, _, *units = as_maps(values, size).shape
-    return "map" if fits((units[0], units[1]), size, STRETCHED if values.ndim == 4 else 1) else None
+def _class_of(output: Scorable, class_: int | None, inside: Callable[[], Sequence[Scorable]]) -> int:
+    if class_ is None and output.classes > 1:
+        most = output.classes - 1
+        what = f"the output {output} has several classes"
+        hint = f"name one from 0 to {most}, as in: `class` {most}"
+        if output.kind == "map" and output.classes > BOX:
+            hint += "; channels of a detector's raw head may be boxes, which are no scores"
+            parts = [other for other in inside() if other.size == output.size and other.classes < output.classes]
+            if parts:
+                hint += f": `layer` names a map inside, {_listed(parts)}"
+        raise OptionError(what, option="class", hint=hint)
+    chosen = class_ or 0
+    if not 0 <= chosen < output.classes:
+        hint = f"use 0 to {output.classes - 1}" if output.classes > 1 else "the output has one, 0"
+        raise OptionError(f"output {output.name!r} has no class {chosen}", option="class", hint=hint)
+    return chosen
+
+
+def _listed(scorable: Sequence[Scorable]) -> str:
+    names = ", ".join(map(str, scorable[:LISTED]))
+    more = len(scorable) - LISTED
+    return f"{names}, and {more} more" if more > 0 else names
+
+
+def _scorable(outputs: Outputs, size: Size) -> Iterator[Scorable]:
+    """Yield the outputs that are class scores, or maps that fit the image, by their shapes."""
+    for name, values in outputs.items():
+        if not np.issubdtype(values.dtype, np.floating) or values.ndim < 2:
+            continue
+        if all(n == 1 for n in values.shape[2:]):
+            yield Scorable(name, values.shape[1], None)
+        elif values.ndim <= 4:
+            _, classes, height, width = as_maps(values, size).shape
+            stretched = STRETCHED if values.ndim == 4 else 1
+            if fits((height, width), size, stretched):
+                yield Scorable(name, classes, (height, width))
 
 
 def fits(shape: Size, size: Size, stretched: float = 1) -> bool:
@@ -145,13 +189,7 @@ def as_maps(values: NDArray[Any], size: Size) -> NDArray[Any]:
     return values.transpose(0, 3, 1, 2) if _channels_last(values.shape, size) else values
 
 
-def maps_of(outputs: Outputs, size: Size) -> list[NamedMap]:
-    """List the outputs that are maps of the image, by name."""
-    shapes = {name: as_maps(values, size).shape for name, values in outputs.items() if _kind(values, size) == "map"}
-    return [NamedMap(name, shape[1], (shape[2], shape[3])) for name, shape in shapes.items()]
-
-
-def maps_inside(trained: Trained) -> tuple[NamedMap, ...]:
+def maps_inside(trained: Trained) -> tuple[Scorable, ...]:
     """List the convolutions that no other follows, those with the fewest channels first: class scores have few."""
     network = trained.network
     try:
@@ -164,51 +202,15 @@ def maps_inside(trained: Trained) -> tuple[NamedMap, ...]:
 
         tensors = convolutions(trained.model.proto)
     channels = {kernel.layer: len(kernel.weights) for kernel in trained.kernels}
-    followed, maps = set[int](), []
+    followed = set[int]()
+    maps = []
     for i, layer in reversed([*enumerate(network.layers)]):
-        if i in followed or layer.kind == "conv":
+        last = i not in followed
+        if not last or layer.kind == "conv":
             followed.update(layer.inputs)
         shape = (axes[0].sizes[i], axes[1].sizes[i])
-        head = i not in followed and layer.kind == "conv" and layer.name in channels
-        if head and fits(shape, trained.size, STRETCHED):
-            maps.append(NamedMap(tensors.get(layer.name, layer.name), channels[layer.name], shape))
-    return tuple(sorted(maps, key=lambda each: (each.channels, -each.size[0], each.name)))
-
-
-def in_hint(maps: Sequence[NamedMap]) -> str:
-    """List maps that `layer` could name, as the hint of an error; "" where there are none."""
-    named = [f"{typed(each.name)} ({each.channels} x {each.size[0]} x {each.size[1]})" for each in maps[:NAMED]]
-    more = f", and {len(maps) - NAMED} more" if len(maps) > NAMED else ""
-    return f"name a map inside with `layer`: {', '.join(named)}{more}" if named else ""
-
-
-def refuse_boxes(
-    scored: NamedMap, asked: bool, others: Sequence[NamedMap], size: Size, logits: bool, where: str
-) -> None:
-    """Reject a map whose channels may hold boxes beside class scores, as the raw heads of detectors do.
-
-    `asked` is true if `layer` named it, and `logits` if values lie beyond 0 to 1; `others` are outputs and maps inside.
-    """
-    beside = [each for each in others if each.size == scored.size and each.channels != scored.channels]
-    joined = next((two for two in combinations(beside, 2) if sum(each.channels for each in two) == scored.channels), ())
-    heads = {scored.size, *(each.size for each in others if each.channels == scored.channels)}
-    stride = min(size[0] / scored.size[0], size[1] / scored.size[1])
-    anchors = any(scored.channels % n == 0 and scored.channels // n > BOX + 1 for n in ANCHORS)
-    if joined:
-        why = f"has boxes beside class scores: it is {' and '.join(repr(each.name) for each in joined)} together"
-    elif beside and not asked and scored.channels in BOXES:
-        why = f"may be boxes, and {beside[0].name!r} their class scores"
-    elif beside:
-        return
-    elif len(heads) > 1 and scored.channels > BOX and stride >= LESS:
-        alike = f"{len(heads)} maps have as many channels, as a detector's raw heads"
-        why = f"may have boxes beside class scores: {alike}"
-    elif logits and stride >= COARSE and (anchors or scored.channels > BOX * BINS):
-        why = "may have boxes beside class scores, as a detector's raw head"
-    else:
-        return
-    scores = [each for each in beside if each.channels not in BOXES] or beside
-    scores = scores or [each for each in others if each.channels < scored.channels]
-    hint = ", or ".join([*filter(None, [in_hint(scores)]), "name the channel that has scores with `class`"])
-    shape = in_words((scored.channels, *scored.size))
-    raise OptionError(f"the output {scored.name!r} of {shape} {why}", where=where, hint=hint)
+        known = layer.kind == "conv" and layer.name in channels
+        if last and known and fits(shape, trained.size, STRETCHED):
+            name = tensors.get(layer.name, layer.name)
+            maps.append((channels[layer.name], -shape[0], Scorable(name, channels[layer.name], shape)))
+    return tuple(scorable for *_, scorable in sorted(maps))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,6 @@ TEXT, RINGS = "text:", "sample"
 LONGEST = 40  # characters of a word
 MOST_WIDE = 1 << 15  # pixels of a picture that is shown
 NO_LETTER = "\uffff"  # in no font
-SAMPLE = 32  # positions at which contrasts are chosen
 STEPS = 9  # of a bisection: to 1 % of a contrast
 FAINTEST = 1 / 128  # contrast
 
@@ -49,7 +49,8 @@ class Canvas:
         self, size: Size, channels: int, mean: Sequence[float] | None, std: Sequence[float] | None, bgr: bool = False
     ) -> None:
         if bgr and channels != 3:
-            what = f"has no use: the network reads {channels} channel{'s' if channels > 1 else ''}, not 3 colours"
+            plural = "s" if channels > 1 else ""
+            what = f"has no use: the network reads {channels} channel{plural}, not 3 colours"
             raise OptionError(what, option="bgr", hint="leave it out")
         self.size, self.bgr = size, bgr
         self.mean, self.std = normalisation(channels, mean, std)  # of red first
@@ -121,8 +122,7 @@ class Sweep:
     """A stimulus moved over positions, and what is mapped: its scores at a contrast, or the contrasts needed.
 
     `draw` makes images of positions and contrasts, and `boxes` are where each position is looked for. With `threshold`
-    contrasts are mapped, and `why` explains that where it was not asked for; with `below` they are those at which the
-    background's class is lost.
+    contrasts are mapped: the least that is seen, or with `below`, where the background alone is seen, that is not.
     """
 
     draw: Callable[[Places, Floats], Images]
@@ -135,39 +135,34 @@ class Sweep:
     contrast: float = 1.0
     threshold: bool = False
     below: bool = False
-    why: str = ""
 
     @property
     def places(self) -> Places:
-        return np.array([(top, left) for top in self.tops for left in self.lefts], np.int64)
-
-    @property
-    def sample(self) -> Places:
-        """Some of the positions, drawn at random: those of a grid would all be of one phase of the strides."""
-        return self.places[np.random.default_rng(0).permutation(len(self.tops) * len(self.lefts))[:SAMPLE]]
+        return np.array([*product(self.tops, self.lefts)], np.int64)
 
     def scores(self, runner: Runner, places: Places, contrasts: Floats | float) -> Floats:
         """Score each position at one contrast, or each at its own."""
-        return self.class_scores(runner, places, contrasts)[:, self.scorer.class_ or 0]
-
-    def class_scores(self, runner: Runner, places: Places, contrasts: Floats | float) -> Floats:
-        """Score all classes at each position, of shape (positions, classes)."""
-        each, scores = np.broadcast_to(contrasts, len(places)), []
+        by_place = np.broadcast_to(contrasts, len(places))
+        scores = []
         for part in batches(runner, len(places)):
-            outputs = outputs_of(runner, self.draw(places[part], each[part]))
-            scores.append(self.scorer.all(outputs, self.boxes(places[part])))
+            outputs = outputs_of(runner, self.draw(places[part], by_place[part]))
+            scores.append(self.scorer.scores(outputs, self.boxes(places[part])))
         return np.concatenate(scores)
 
-    def background(self, runner: Runner, places: Places) -> Floats:
-        """Score all classes at each position where there is no stimulus: one image is run, for all of them."""
-        blank = outputs_of(runner, np.zeros((1, runner.channels, *runner.size), np.float32))[self.scorer.output]
-        boxes = self.boxes(places if self.scorer.kind == "map" else places[:1])  # classes have no places
-        alike = np.broadcast_to(blank, (len(boxes), *blank.shape[1:]))
-        scores = self.scorer.all({self.scorer.output: alike}, boxes)
-        return np.broadcast_to(scores, (len(places), self.scorer.classes))
+    def background(self, runner: Runner) -> Floats:
+        """Score each position where there is no stimulus: one image is run, for all of them."""
+        blank = np.zeros((1, runner.channels, *runner.size), np.float32)
+        output = outputs_of(runner, blank)[self.scorer.output]
+        places = self.places
+        boxes = self.boxes(places)
+        if self.scorer.kind == "classes":  # which are the same wherever one looks
+            boxes = boxes[:1]
+        alike = np.broadcast_to(output, (len(boxes), *output.shape[1:]))
+        scores = self.scorer.scores({self.scorer.output: alike}, boxes)
+        return np.broadcast_to(scores, len(places))
 
     def values(self, runner: Runner, places: Places) -> Floats:
-        """Compute what is mapped, at each position: scores, or the least contrasts that are seen."""
+        """Compute what is mapped, at each position: scores, or the least contrasts that are enough."""
         if self.threshold:
             return self.thresholds(runner, places)
         return self.scores(runner, places, self.contrast)
@@ -177,14 +172,17 @@ class Sweep:
 
         NaN where full contrast makes the network's score NaN.
         """
-        contrasts = self.least_contrasts(runner, places)
+        contrasts = self._enough(runner, places)
         at = np.flatnonzero(np.isfinite(contrasts))
+        if not at.size:
+            return contrasts
+        # Half of what is enough was tried, and is not; below full contrast nothing is known.
         high = np.log(contrasts[at])
         low = np.log(np.where(contrasts[at] == 1, FAINTEST, np.maximum(contrasts[at] / 2, FAINTEST)))
-        for _ in range(STEPS if at.size else 0):
+        for _ in range(STEPS):
             middle = (low + high) / 2
-            seen = self._decided(self.scores(runner, places[at], np.exp(middle)))
-            low, high = np.where(seen, low, middle), np.where(seen, middle, high)
+            enough = self._decided(self.scores(runner, places[at], np.exp(middle)))
+            low, high = np.where(enough, low, middle), np.where(enough, middle, high)
         contrasts[at] = np.exp(high)
         return contrasts
 
@@ -193,23 +191,18 @@ class Sweep:
         decided: NDArray[np.bool_] = scores < SEEN if self.below else scores >= SEEN
         return decided
 
-    def least_contrasts(self, runner: Runner, places: Places) -> Floats:
-        """Choose full contrast where that is seen, else the least of its halves, quarters ... that is; or infinity.
+    def _enough(self, runner: Runner, places: Places) -> Floats:
+        """Return 1 where full contrast is enough, else the least of 1/2, 1/4 ... that is; infinity where none is.
 
         Scores may fall where contrast rises.
         """
         full = self.scores(runner, places, 1.0)
-        contrasts = np.where(np.isnan(full), np.nan, np.where(self._decided(full), 1.0, np.inf))
+        contrasts = np.where(self._decided(full), 1.0, np.inf)
+        contrasts[np.isnan(full)] = np.nan
         at = np.flatnonzero(np.isinf(contrasts))
         contrast = 0.5
         while at.size and contrast >= FAINTEST:
-            seen = self._decided(self.scores(runner, places[at], contrast))
-            contrasts[at[seen]] = contrast
+            enough = self._decided(self.scores(runner, places[at], contrast))
+            contrasts[at[enough]] = contrast
             contrast /= 2
         return contrasts
-
-
-def median_of(scores: Floats) -> float:
-    """Return the median of the scores that are numbers; NaN where none is."""
-    known = scores[~np.isnan(scores)]
-    return float(np.median(known)) if known.size else float("nan")
