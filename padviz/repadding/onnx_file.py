@@ -1,4 +1,4 @@
-"""ONNX files repadded: read, planned, edited, read again and compared; `Repadded.save` writes the result."""
+"""ONNX files repadded: read, planned, edited in a copy and compared; `Repadded.save` writes the result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from padviz.repadding.onnx_edits import edit
 from padviz.repadding.plan import LeftAlone, RepadPlan, at_larger_size, check_law, plan, plan_even
 from padviz.sources.onnx.constants import locations
 from padviz.sources.onnx.load import as_network
-from padviz.sources.onnx.model import Model, open_model, parse_model
+from padviz.sources.onnx.model import Model, open_model
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
 
@@ -107,10 +107,9 @@ def check_options(padding: str | None, even: bool, layers: Sequence[str] = ()) -
 
 
 def _edited(model: Model, network: Network, plan: RepadPlan, reading: Reading) -> Repadded:
-    """Edit a model as planned, read it again and compare it with the plan."""
-    beside = locations(model.proto)
-    larger = at_larger_size(plan)  # before the model is edited in place
-    done = edit(model, network, plan)
+    """Edit a copy of a model as planned, read the copy and compare it with the plan."""
+    edited = model.copy()  # `network` is read from the model again at other sizes
+    done = edit(edited, network, plan)
     if not done.changes and done.left:
         first = done.left[0]
         more = f", and {len(done.left) - 1} more cannot be changed" if len(done.left) > 1 else ""
@@ -118,18 +117,17 @@ def _edited(model: Model, network: Network, plan: RepadPlan, reading: Reading) -
     if not done.changes and not done.pads:
         raise PadvizError("nothing can be changed: none of the selected convolutions pads", where=done.before.name)
     try:
-        content = model.proto.SerializeToString()
+        content = edited.proto.SerializeToString()
     except (ValueError, MemoryError):
         what = "is too large for one file, once it is repadded"
         raise PadvizError(what, where=model.where, hint="save its weights as external data first") from None
-    reread = as_network(parse_model(content, model.where, reading), reading, done.size)
+    reread = as_network(edited, reading, done.size)
     maps = tuple(check_law(done, reread))
     verified = [done.size]
-    if larger:
-        larger = larger.leaving({left.layer: left.why for left in done.left})
+    if larger := at_larger_size(done):
         check_law(larger, reread.at(larger.size))
         verified.append(larger.size)
-    return Repadded(Path(model.where), network, done, reread, content, beside, maps, tuple(verified))
+    return Repadded(Path(model.where), network, done, reread, content, locations(edited.proto), maps, tuple(verified))
 
 
 def _check_place(out: Path, path: Path, names: Iterable[str]) -> None:

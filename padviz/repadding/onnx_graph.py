@@ -1,85 +1,204 @@
-"""The nodes of an ONNX graph while they are edited, and new nodes that pad."""
+"""The normal form of padding in an ONNX graph, written node by node.
+
+Zeros are the convolution's own pads. Any other mode is one Pad before the convolution, or copies of
+rows along one axis where Pad lacks the mode. Partial convolution multiplies sums before the bias.
+"""
 
 from __future__ import annotations
 
-import copy
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.network.operations import Op, Window
-from padviz.network.padding_modes import SCHEMES, native
-from padviz.sources.onnx.constants import constant, constant_of_node, integers, within
-from padviz.sources.onnx.model import Constants, Model, attributes, reads, title
+from padviz.network.operations import Window
+from padviz.network.padding_modes import SCHEMES
+from padviz.sources.onnx.constants import within
+from padviz.sources.onnx.model import Model, reads
 
 if TYPE_CHECKING:
-    from onnx import NodeProto
+    from onnx import GraphProto, NodeProto
 
-INPUTS_SINCE, SLICE_INPUTS_SINCE = 11, 10  # opsets
+INPUTS_SINCE = 11  # the opset in which Pad reads its rows from an input
+INTEGERS_SINCE = 9  # the opset in which Constant holds integers
 INT64 = 7  # TensorProto.DataType
-TO_THE_END, TO_THE_FRONT = (1 << 31) - 1, -(1 << 31) + 1
 
 
-class EditedGraph:
-    """Copies of the nodes of a model's main graph, and new ones in `front` and `behind`; `finish` writes them."""
+class ComputedRows(NamedTuple):
+    """A tensor of the rows before each of some axes, then after; `named` lists the axes for Pad."""
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        self.nodes = copy.deepcopy([*model.graph.node])
-        self.opset = model.opset
-        self.maker = {name: at for at, node in enumerate(self.nodes) for name in node.output if name}
-        self.titled: dict[str, list[int]] = defaultdict(list)
-        for at, node in enumerate(self.nodes):
-            self.titled[title(node)].append(at)
-        self.constants = Constants(model.graph)
-        self.front: dict[int, list[NodeProto]] = defaultdict(list)
-        self.behind: dict[int, list[NodeProto]] = defaultdict(list)
-        self.gone: set[int] = set()
-        self.unread = self._unread(self.nodes)  # before any edit
-        self._taken: Counter[str] = Counter()
-        for graph in within(model.graph):
-            self._taken.update(v.name for v in (*graph.initializer, *graph.input, *graph.output, *graph.value_info))
-            for node in graph.node:
-                self._taken.update((node.name, *node.input, *node.output))
+    tensor: str
+    axes: Sequence[int]
+    named: str = ""
 
-    def free(self, name: str) -> str:
-        """Return a name that nothing in the model has yet, and reserve it."""
-        self._taken[name] += 1
-        numbered = name if self._taken[name] == 1 else f"{name}_{self._taken[name]}"
-        return numbered if numbered == name else self.free(numbered)
 
-    def integers(self, name: str) -> list[int] | None:
-        """Read the numbers of a small constant tensor; None if it is computed."""
-        name = self.constants.behind(name, ("Identity", "Cast"))
-        node = self.constants.makers.get(name)
-        if name in self.constants.stored:
-            value = constant(self.constants.stored[name], self.model.folder)
-        elif node is not None and node.op_type == "Constant":
-            value = constant_of_node(attributes(node), self.model.folder)
+Rows = Sequence[int] | ComputedRows  # known ones are those before all axes, then after all
+
+
+class SameRows(NamedTuple):
+    """The rows of SAME on height and width, at whatever size the image has."""
+
+    windows: Sequence[Window]
+
+
+@dataclass(frozen=True, slots=True)
+class Padding:
+    """The mode of each padded axis of a tensor, and its rows."""
+
+    modes: Mapping[int, str]
+    rows: Rows | SameRows
+
+
+@dataclass(frozen=True, slots=True)
+class NewPad:
+    """A node that pads: in another `mode`, or replaced by `padding` of the tensor it `reads`."""
+
+    at: int
+    mode: str = ""
+    reads: str = ""
+    padding: Padding | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewConv:
+    """A convolution with its zeros (`pads`, None to keep them), and what is written around it.
+
+    Its input gets `padding`. Its sums are multiplied by `factors`, before the bias. If `pooled`, an
+    average over 2 x 2 outputs takes the place of its stride.
+    """
+
+    at: int
+    pads: Sequence[int] | None = None
+    padding: Padding | None = None
+    factors: Sequence[NDArray[Any]] = ()
+    pooled: bool = False
+
+
+def write(model: Model, changes: Iterable[NewPad | NewConv]) -> None:
+    """Write changed nodes into a model's graph, and drop those that nothing reads any more."""
+    graph, by_node = model.graph, {change.at: change for change in changes}
+    before = [*graph.node]
+    unread = _unread(graph, before)
+    taken = _names_in(graph)
+    nodes: list[NodeProto] = []
+    for at, node in enumerate(before):
+        change = by_node.get(at)
+        if change is None:
+            nodes.append(node)
+            continue
+        new = NewNodes(model.opset, taken, str(node.name or node.output[0]))
+        if isinstance(change, NewPad):
+            _write_pad(new, node, change)
         else:
-            return None
-        return None if value.array is None else integers(value.array)
+            _write_conv(new, node, change)
+        nodes += new.nodes
+    while gone := _unread(graph, nodes) - unread:
+        nodes = [node for node in nodes if id(node) not in gone]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
-    def has(self, mode: str) -> bool:
-        """Return whether Pad has a mode in the opset of the model."""
-        return bool(SCHEMES[mode].onnx) and self.opset >= SCHEMES[mode].since
 
-    def finish(self) -> None:
-        """Write the nodes into the model, without those that nothing reads any more."""
-        nodes = []
-        for at, node in enumerate(self.nodes):
-            nodes += [*self.front[at], *([] if at in self.gone else [node]), *self.behind[at]]
-        while gone := self._unread(nodes) - self.unread:
-            nodes = [node for node in nodes if id(node) not in gone]
-        del self.model.graph.node[:]
-        self.model.graph.node.extend(nodes)
+def _unread(graph: GraphProto, nodes: Iterable[NodeProto]) -> set[int]:
+    read = {output.name for output in graph.output}
+    for node in nodes:
+        read.update(reads(node))
+    return {id(node) for node in nodes if read.isdisjoint(node.output)}
 
-    def _unread(self, nodes: Iterable[NodeProto]) -> set[int]:
-        read = {name for node in nodes for name in reads(node)} | {output.name for output in self.model.graph.output}
-        return {id(node) for node in nodes if read.isdisjoint(node.output)}
+
+def _names_in(graph: GraphProto) -> set[str]:
+    taken: set[str] = set()
+    for part in within(graph):
+        for values in (part.initializer, part.input, part.output, part.value_info):
+            taken.update(value.name for value in values)
+        for node in part.node:
+            taken.update((node.name, *node.input, *node.output))
+    return taken
+
+
+@dataclass
+class NewNodes:
+    """Nodes in order, with names that begin with a prefix and that nothing in the model has yet."""
+
+    opset: int
+    taken: set[str]
+    prefix: str
+    nodes: list[NodeProto] = field(default_factory=list)
+
+    def free(self, suffix: str) -> str:
+        name, count = f"{self.prefix}.{suffix}", 1
+        while name in self.taken:
+            count += 1
+            name = f"{self.prefix}.{suffix}_{count}"
+        self.taken.add(name)
+        return name
+
+    def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node and return its output, a name that the node has too."""
+        from onnx import helper
+
+        name = self.free(op.lower())
+        self.nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
+        return name
+
+    def constant(self, numbers: int | Sequence[int] | NDArray[Any]) -> str:
+        from onnx import numpy_helper
+
+        array = numbers if isinstance(numbers, np.ndarray) else np.array(numbers, dtype=np.int64)
+        if array.dtype == np.int64 and self.opset < INTEGERS_SINCE:
+            return self.add("Cast", self.constant(array.astype(np.float32)), to=INT64)
+        # A node, not an initializer: old files list initializers among their inputs.
+        return self.add("Constant", value=numpy_helper.from_array(array))
+
+    def end_in(self, output: str, name: str) -> None:
+        """Rename the last node, and the tensor that it makes to `output`."""
+        self.nodes[-1].output[0] = output
+        self.nodes[-1].name = name
+
+
+def _write_pad(new: NewNodes, node: NodeProto, change: NewPad) -> None:
+    if change.padding:
+        _add_padding(new, change.reads, change.padding)
+        new.end_in(node.output[0], node.name)
+        return
+    set_attribute(node, "mode", SCHEMES[change.mode].onnx)
+    if SCHEMES[change.mode].reads and new.opset >= INPUTS_SINCE and len(node.input) > 2:
+        node.input[2] = ""  # the value to fill in
+        if len(node.input) == 3:
+            del node.input[2:]
+    new.nodes.append(node)
+
+
+def _write_conv(new: NewNodes, node: NodeProto, change: NewConv) -> None:
+    # A convolution without a name is called by its output, which moves where more nodes follow.
+    name, output, bias = new.prefix, node.output[0], node.input[2:3]
+    if change.padding:
+        new.prefix = f"{name}.pad"
+        node.input[0] = _add_padding(new, node.input[0], change.padding)
+    if change.pads is not None:
+        set_attribute(node, "auto_pad")
+        set_attribute(node, "pads", change.pads if any(change.pads) else None)
+    new.nodes.append(node)
+    if change.pooled:
+        set_attribute(node, "strides")
+        new.prefix = name
+        sums = new.free("unstrided")
+        new.add("AveragePool", sums, kernel_shape=[2, 2], strides=[2, 2])
+        new.end_in(output, new.free("pool"))
+        node.name, node.output[0] = name, sums
+    if not change.factors:
+        return
+    new.prefix = name
+    x = new.free("sums")
+    node.name, node.output[0] = name, x
+    del node.input[2:]
+    new.prefix = f"{name}.reweigh"
+    for factor in change.factors:
+        x = new.add("Mul", x, new.constant(factor))
+    if any(bias):
+        new.add("Add", x, new.add("Reshape", bias[0], new.constant([1, -1, 1, 1])))
+    new.end_in(output, new.nodes[-1].name)
 
 
 def set_attribute(node: NodeProto, name: str, value: str | Sequence[int] | None = None) -> None:
@@ -88,143 +207,108 @@ def set_attribute(node: NodeProto, name: str, value: str | Sequence[int] | None 
 
     others = [attr for attr in node.attribute if attr.name != name]
     del node.attribute[:]
-    node.attribute.extend(others if value is None else [*others, helper.make_attribute(name, value)])
+    node.attribute.extend(others)
+    if value is not None:
+        node.attribute.append(helper.make_attribute(name, value))
 
 
-def set_pads(node: NodeProto, pads: Sequence[int]) -> None:
-    """Set explicit pads, or none if all are 0, in place of any others or of auto_pad."""
-    set_attribute(node, "auto_pad")
-    set_attribute(node, "pads", pads if any(pads) else None)
+def has_mode(opset: int, mode: str) -> bool:
+    """Return whether ONNX's Pad has a mode in an opset."""
+    return bool(SCHEMES[mode].onnx) and opset >= SCHEMES[mode].since
 
 
-class ComputedRows(NamedTuple):
-    """A tensor with the rows to add before each of some axes, and then after each."""
-
-    tensor: str
-    axes: Sequence[int]
-
-
-class NewNodes:
-    """New nodes in order, added to a list and named after a prefix."""
-
-    def __init__(self, graph: EditedGraph, name: str, nodes: list[NodeProto]) -> None:
-        self.graph, self.name, self.nodes = graph, name, nodes
-
-    def add(self, op: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        """Add a node and return its output, which has a free name by default."""
-        from onnx import helper
-
-        name = self.graph.free(self.name if output else f"{self.name}_{op.lower()}")
-        self.nodes.append(helper.make_node(op, inputs, [output or name], name=name, **attributes))
-        return output or name
-
-    def constant(self, numbers: int | Sequence[int] | NDArray[Any]) -> str:
-        from onnx import numpy_helper
-
-        # a node right before its readers, so that initializers stay as they are
-        array = numbers if isinstance(numbers, np.ndarray) else np.array(numbers, dtype=np.int64)
-        return self.add("Constant", value=numpy_helper.from_array(array))
+def _add_padding(new: NewNodes, x: str, padding: Padding) -> str:
+    """Pad a tensor axis by axis, or several at once by a Pad; return the padded tensor."""
+    rows = padding.rows
+    if isinstance(rows, SameRows):
+        rows = _rows_of_same(new, x, rows.windows)
+    for axes, mode in _steps(new.opset, padding.modes):
+        axis = axes[0]
+        if has_mode(new.opset, mode):
+            x = _add_pad(new, x, rows, axes, SCHEMES[mode].onnx)
+        elif isinstance(rows, ComputedRows):
+            x = new.add("Gather", x, _folded(new, x, rows, axis, mode), axis=axis)
+        else:
+            front, back = copies(mode, rows[axis], rows[axis + len(rows) // 2])
+            parts = [x]
+            if front:
+                parts.insert(0, new.add("Gather", x, new.constant(front), axis=axis))
+            if back:
+                parts.append(new.add("Gather", x, new.constant(back), axis=axis))
+            x = new.add("Concat", *parts, axis=axis)
+    return x
 
 
-def add_padding(
-    new: NewNodes, inputs: Sequence[str], output: str, rows: Sequence[int] | ComputedRows, modes: Mapping[int, str]
-) -> None:
-    """Pad as a Pad with these `inputs` does, but axes by `modes`; known `rows` are those before all axes, then after.
-
-    Axes of a mode that Pad has are padded in one step, and any other axis alone: known rows are slices joined by a
-    Concat, and computed ones those that a Gather reads.
-    """
-    graph, x, steps = new.graph, inputs[0], list[tuple[list[int], str]]()
-    if not isinstance(rows, ComputedRows):
-        rank = len(rows) // 2
-        modes = {axis: native(mode, max(rows[axis::rank])) for axis, mode in modes.items()}
+def _steps(opset: int, modes: Mapping[int, str]) -> list[tuple[list[int], str]]:
+    """List the axes that are padded at once: all of a mode that Pad has, and any other alone."""
+    steps: list[tuple[list[int], str]] = []
     for mode in dict.fromkeys(modes.values()):
-        axes = [axis for axis, own in modes.items() if own == mode]
-        steps += [(axes, mode)] if graph.has(mode) else [([axis], mode) for axis in axes]
-    for k, (axes, mode) in enumerate(steps, start=1):
-        padded = output if k == len(steps) else graph.free(f"{new.name}_output")
-        if isinstance(rows, ComputedRows):
-            if graph.has(mode):
-                mask = new.constant([int(axis in axes) for axis in rows.axes] * 2)  # no rows on all other axes
-                further = inputs[2:] if mode == "zero" else [*("" for _ in inputs[2:3]), *inputs[3:]]
-                added = new.add("Mul", rows.tensor, mask)
-                new.add("Pad", x, added, *further, output=padded, mode=SCHEMES[mode].onnx)
-            else:
-                new.add("Gather", x, _folded(new, x, rows, axes[0], mode), output=padded, axis=axes[0])
-        elif graph.has(mode):
-            pads = [n if i % rank in axes else 0 for i, n in enumerate(rows)]
-            if graph.opset >= INPUTS_SINCE:
-                new.add("Pad", x, new.constant(pads), output=padded, mode=SCHEMES[mode].onnx)
-            else:
-                new.add("Pad", x, output=padded, mode=SCHEMES[mode].onnx, pads=pads)
+        axes = [axis for axis in modes if modes[axis] == mode]
+        if has_mode(opset, mode):
+            steps.append((axes, mode))
         else:
-            new.add("Concat", *_slices(new, x, axes[0], rows[axes[0] :: rank], mode), output=padded, axis=axes[0])
-        x = padded
+            steps += [([axis], mode) for axis in axes]
+    return steps
 
 
-def _slices(new: NewNodes, x: str, axis: int, rows: Sequence[int], mode: str) -> Iterator[str]:
-    opset, (before, after) = new.graph.opset, rows
-    for start, end, step in _pieces(before, after, mode, opset >= SLICE_INPUTS_SINCE):
-        if step == 0:
-            yield x
-        elif opset < SLICE_INPUTS_SINCE:
-            yield new.add("Slice", x, starts=[start], ends=[end], axes=[axis])
-        else:
-            yield new.add("Slice", x, *(new.constant([n]) for n in (start, end, axis, step)))
+def _add_pad(new: NewNodes, x: str, rows: Rows, axes: Sequence[int], mode: str) -> str:
+    """Add a Pad of some axes only."""
+    if isinstance(rows, ComputedRows):
+        mask = new.constant([int(axis in axes) for axis in rows.axes] * 2)
+        inputs = [x, new.add("Mul", rows.tensor, mask)]
+        if rows.named:
+            inputs += ["", rows.named]
+        return new.add("Pad", *inputs, mode=mode)
+    rank = len(rows) // 2
+    pads = [0] * 2 * rank
+    for axis in axes:
+        pads[axis::rank] = rows[axis::rank]
+    if new.opset < INPUTS_SINCE:
+        return new.add("Pad", x, mode=mode, pads=pads)
+    return new.add("Pad", x, new.constant(pads), mode=mode)
 
 
-def _pieces(before: int, after: int, mode: str, steps: bool) -> list[tuple[int, int, int]]:
-    """List the slices (start, end, step) that make up a padded axis; step 0 is the axis itself.
+def copies(mode: str, before: int, after: int) -> tuple[list[int], list[int]]:
+    """Return the rows that padding copies before the first row and after the last, which is -1.
 
-    >>> _pieces(2, 1, "circular", True), _pieces(2, 1, "symmetric", False)
-    ([(-2, 2147483647, 1), (0, 0, 0), (0, 1, 1)], [(1, 2, 1), (0, 1, 1), (0, 0, 0), (-1, 2147483647, 1)])
+    >>> copies("circular", 2, 1), copies("symmetric", 2, 1)
+    (([-2, -1], [0]), ([1, 0], [-1]))
     """
-    first, step = SCHEMES[mode].reads or (0, 0)
-    if SCHEMES[mode].wraps:
-        head = [(-before - first, -first or TO_THE_END, 1)][:before]
-        tail = [(first, first + after, 1)][:after]
-    elif steps and step:
-        head = [(first + before - 1, first - 1 if first else TO_THE_FRONT, -1) if before > 1 else (first, first + 1, 1)]
-        tail = [(-1 - first, -first - after - 1, -1) if after > 1 else (-1 - first, -first or TO_THE_END, 1)]
-        head, tail = head[:before], tail[:after]
-    else:
-        head = [(i, i + 1, 1) for i in (first + step * k for k in reversed(range(before)))]
-        tail = [(-1 - i, -i or TO_THE_END, 1) for i in (first + step * k for k in range(after))]
-    return [*head, (0, 0, 0), *tail]
+    scheme = SCHEMES[mode]
+    first, step = scheme.reads or (0, 0)
+    front = [first + step * k for k in reversed(range(before))]
+    back = [first + step * k for k in range(after)]
+    if scheme.wraps:
+        return [-1 - row for row in front], back
+    return front, [-1 - row for row in back]
 
 
 def _folded(new: NewNodes, x: str, rows: ComputedRows, axis: int, mode: str) -> str:
-    """Compute where a mode folds the rows -before .. n + after of an axis of n rows to."""
+    """Compute the row of n that a mode reads at each position from -before to n + after.
+
+    `padviz.network.padding_modes.fold` in nodes, for a size that is not known.
+    """
     at = rows.axes.index(axis)
-    before, after = (new.add("Gather", rows.tensor, new.constant(i)) for i in (at, at + len(rows.axes)))
+    before = new.add("Gather", rows.tensor, new.constant(at))
+    after = new.add("Gather", rows.tensor, new.constant(at + len(rows.axes)))
     n = new.add("Gather", new.add("Shape", x), new.constant(axis))
     positions = new.add("Range", new.add("Neg", before), new.add("Add", n, after), new.constant(1))
     if SCHEMES[mode].wraps:
         return new.add("Mod", positions, n)
-    first, step = SCHEMES[mode].reads or (0, 0)  # `fold` written out, for a size that is not known
+    first, step = SCHEMES[mode].reads or (0, 0)
     front, back = new.constant(first - step), new.add("Sub", n, new.constant(1 + first))
     if step:
-        front, back = new.add("Sub", front, positions), new.add("Sub", new.add("Add", n, back), positions)
+        front = new.add("Sub", front, positions)
+        back = new.add("Sub", new.add("Add", n, back), positions)
     rest = new.add("Where", new.add("Less", positions, n), positions, back)
     return new.add("Where", new.add("Less", positions, new.constant(0)), front, rest)
 
 
-def mode_of(op: Op | None, computed: bool = True) -> str:
-    """Return the mode in which a layer pads; SAME before 3 rows is one row a side, for which two modes agree.
+def _rows_of_same(new: NewNodes, x: str, windows: Sequence[Window]) -> ComputedRows:
+    """Compute the rows of SAME before a convolution from the shape of its input.
 
-    >>> mode_of(Window(3, padding="same_upper", mode="symmetric")), mode_of(Window(5, padding="same", mode="symmetric"))
-    ('replicate', 'symmetric')
-    """
-    assert isinstance(op, Window)
-    if not SCHEMES[op.mode].reads:
-        return "zero"
-    return native(op.mode, 1) if computed and isinstance(op.padding, str) and op.extent <= 3 else op.mode
-
-
-def rows_of_same(new: NewNodes, x: str, windows: Sequence[Window]) -> ComputedRows:
-    """Compute the rows of SAME before convolutions, from the shape of their input.
-
-    In all max((ceil(n / stride) - 1) * stride + extent - n, 0) rows, the smaller half of them before in SAME_UPPER.
+    In all they are max((ceil(n / stride) - 1) * stride + extent - n, 0), in SAME_UPPER the smaller
+    half of them before.
     """
     strides = new.constant([op.stride for op in windows])
     n = new.add("Slice", new.add("Shape", x), new.constant([2]), new.constant([4]))
@@ -234,5 +318,7 @@ def rows_of_same(new: NewNodes, x: str, windows: Sequence[Window]) -> ComputedRo
     rows = new.add("Mul", rows, positive)
     half = new.add("Div", rows, new.constant([2]))
     rest, none = new.add("Sub", rows, half), new.constant([0, 0])
-    before, after = (rest, half) if windows[0].padding == "same_lower" else (half, rest)
-    return ComputedRows(new.add("Concat", none, before, none, after, axis=0), range(4))
+    ends = [none, half, none, rest]
+    if windows[0].padding == "same_lower":
+        ends = [none, rest, none, half]
+    return ComputedRows(new.add("Concat", *ends, axis=0), range(4))

@@ -204,6 +204,7 @@ def _selected(network: Network, joined: Network, layers: Iterable[str], without:
 
 def plan_even(network: Network, size: Size) -> RepadPlan:
     """Plan even pads, or else pools in place of strides; raise `OptionError` if neither makes all convolutions even."""
+    check_image(network)
     case = Case(network, size)
     if not case.uneven:
         at = f"{size[0]} x {size[1]}" if size[0] != size[1] else str(size[0])

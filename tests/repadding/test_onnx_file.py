@@ -69,7 +69,7 @@ def test_all_else_in_the_file_stays_as_it_is(tmp_path: Path) -> None:
         assert getattr(before.graph, field) == getattr(after.graph, field)
     convs = [node for node in after.graph.node if node.op_type == "Conv"]
     assert [(node.name, node.output) for node in convs] == [(node.name, node.output) for node in before.graph.node]
-    assert {node.op_type for node in after.graph.node} == {"Conv", "Constant", "Pad", "Slice", "Concat"}
+    assert {node.op_type for node in after.graph.node} == {"Conv", "Constant", "Pad", "Gather", "Concat"}
 
 
 def test_only_some_layers_or_all_but_some(tmp_path: Path) -> None:
@@ -88,11 +88,15 @@ def test_a_pad_that_two_share_is_changed_for_both_or_for_none(tmp_path: Path) ->
         repad_file(path, "reflect", layers=["a"])
 
 
-def test_an_old_file_gets_no_initializers_that_it_would_have_to_list_as_inputs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("opset", [7, 9])
+def test_an_old_file_gets_no_initializers_that_it_would_have_to_list_as_inputs(opset: int, tmp_path: Path) -> None:
     path = chain(tmp_path / "net.onnx")
     model = onnx.load(path)
-    model.ir_version, model.opset_import[0].version = 3, 9
+    model.ir_version, model.opset_import[0].version = 3, opset
     model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [2, 2, 3, 3]))
+    model.graph.input.append(helper.make_tensor_value_info("bias", TensorProto.FLOAT, [2]))
+    model.graph.initializer.append(numpy_helper.from_array(np.ones(2, dtype=np.float32), "bias"))
+    model.graph.node[0].input.append("bias")
     onnx.save(model, path)
     for scheme in ("reflect", "symmetric", "circular", "partial"):
         found = repad_file(path, scheme).content
@@ -172,7 +176,7 @@ def test_a_result_that_breaks_the_law_is_not_written(
 ) -> None:
     path = chain(tmp_path / "net.onnx")
     monkeypatch.setitem(SCHEMES, "reflect", SCHEMES["reflect"]._replace(onnx="edge"))
-    monkeypatch.setattr(onnx_graph, "_pieces", lambda *_: [(0, 1, 1), (0, 0, 0), (0, 1, 1)])
+    monkeypatch.setattr(onnx_graph, "copies", lambda *_: ([0], [0]))
     monkeypatch.setattr("padviz.repadding.onnx_edits.partial_weights", lambda op, n: np.full(n, 1.5))
     with pytest.raises(PadvizError, match="usage by c is not what was planned, so nothing was written"):
         repad_to(tmp_path / "out.onnx", path, scheme)
@@ -223,6 +227,31 @@ def test_maps_are_the_same_if_all_their_counts_are(one: str, other: str) -> None
 def test_a_huge_file_is_verified_by_what_does_not_repeat(tmp_path: Path) -> None:
     nodes = "a = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (x, w3x3)\ny = Conv (a, w3x3)"
     assert padviz.repad(of_nodes(nodes)(tmp_path / "net.onnx"), "reflect", 1_000_000).changed == ("a",)
+
+
+def test_the_network_before_is_that_of_the_file_at_every_size(tmp_path: Path) -> None:
+    path = chain(tmp_path / "net.onnx", size=("h", "w"))
+    source = repad_file(path, "reflect", size=SIZE).source
+    for size in (SIZE, (20, 30)):
+        assert same_counts(padviz.usage(source, size), padviz.usage(path, size))
+
+
+def test_a_file_is_parsed_and_serialised_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    path, parse = chain(tmp_path / "net.onnx"), onnx.load_model_from_string
+    monkeypatch.setattr(onnx, "load_model_from_string", lambda *args: calls.append("parsed") or parse(*args))
+    repad_to(tmp_path / "out.onnx", path, "circular")
+    assert calls == ["parsed"]
+
+
+def test_signals_are_refused_with_a_scheme_and_evenly(tmp_path: Path) -> None:
+    nodes = "y = Conv <pads = [1, 1], strides = [2]> (x, w)"
+    model = model_of(nodes, 13, inputs="float[1, 1, 64] x")
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((1, 1, 3), dtype=np.float32), "w"))
+    onnx.save(model, tmp_path / "net.onnx")
+    for scheme in ("reflect", None):
+        with pytest.raises(PadvizError, match="net: its input has length, and only images"):
+            repad_file(tmp_path / "net.onnx", scheme)
 
 
 def test_what_reads_the_same_rows_is_left_as_it_is(tmp_path: Path) -> None:

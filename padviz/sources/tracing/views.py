@@ -198,6 +198,9 @@ def gather(call: Call, x: Value, axis: int, rows: Sequence[int] | None, dims: Di
     if rows and len(dims) < 2 and len(steps) == 1 and min(steps) > 0:
         x = slice_(call, x, {axis: slice(rows[0], rows[-1] + 1, min(steps))})
         return x if dims else squeeze(call, x, [axis])
+    if dim.axis and steps == {-1}:  # mirrored rows, which a join may make padding
+        end = rows[-1] - 1 if rows[-1] > 0 else None
+        return slice_(call, x, {axis: slice(rows[0], end, -1)})
     if not dim.positions or not isinstance(x, Map):
         return _pick(x, axis, dims, tuple(rows) if rows else which)
     if not (role := dim.axis) or not rows or len(dims) != 1:
