@@ -269,26 +269,44 @@ def _same_as(case: Case, wanted: Source) -> Iterator[Judged]:
 
 def _any_size(case: Case, wanted: list[Size]) -> Iterator[Judged]:
     sizes = [case.network.pixels(size) for size in wanted]
-    refused = [(size, error) for size in sizes if (error := at_size(case.network, size)[0].refusal)]
     asked_for = in_words(sizes[0]) + (f" to {in_words(sizes[-1])}" if len(sizes) > 1 else "")
+    refused: list[tuple[Size, PadvizError]] = []
+    unread: list[tuple[Size, PadvizError]] = []
+    for size in sizes:
+        there = at_size(case.network, size)[0]
+        if there.refusal and there.unknown:
+            unread.append((size, there.refusal))
+        elif there.refusal:
+            refused.append((size, there.refusal))
     for layer, group in groupby(refused, lambda pair: layer_of(pair[1], case.network)):
         (size, error), *others = group
-        more = f" and {len(others)} more" if others else ""
-        found = f"not {in_words(size)}{more}: {error.what}"
+        found = f"not {_with_others(size, others)}: {error.what}"
         near = near_sizes(case.network, size)
         change = f"pad the image to {in_words(near.above)}" if near.above else "derive sizes from the input"
         yield failed(layer, "", asked_for, found, change, 1 + len(others))
+    if unread:
+        (size, error), *others = unread
+        layer, found = layer_of(error, case.network), f"not known at {_with_others(size, others)}: {error.what}"
+        yield Judged("", "not judged", layer, "", asked_for, found, "try the module there", len(unread))
+
+
+def _with_others(size: Size, others: Sequence[object]) -> str:
+    more = f" and {len(others)} more" if others else ""
+    return in_words(size) + more
 
 
 def _accepts(case: Case, wanted: str) -> Iterator[Judged]:
     asked_for = sizes_under(wanted, *TAKEN) or []
     for axis, name in enumerate(case.network.axes):
         accepted = axis_sizes(case.network, (axis,), *TAKEN, range(TAKEN[0], TAKEN[1] + 1), lambda: None).accepted
-        taken = {*accepted.sizes}
-        refused = [n for n in asked_for if n not in taken]
+        taken, unknown = {*accepted.sizes}, {*accepted.unknown}
+        refused = [n for n in asked_for if n not in taken | unknown]
         if refused:
             found = f"refuses {refused[0]}" + (f" and {len(refused) - 1} more" if len(refused) > 1 else "")
             yield failed("", name, wanted, f"{found}; accepts {accepted.rule}", "see padviz sizes", len(refused))
+        elif unknown & {*asked_for}:
+            found = f"{len(unknown & {*asked_for})} of {len(asked_for)} sizes are not known"
+            yield Judged("", "not judged", "", name, wanted, found, "see padviz sizes")
 
 
 def _rim(case: Case, wanted: int) -> Iterator[Judged]:

@@ -18,7 +18,15 @@ from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.balance.balanced_sizes import odd_window
 from padviz.geometry.sizing.at_size import AtSize, at_size
 from padviz.geometry.sizing.nearest import NearSizes, near_sizes
-from padviz.geometry.sizing.rules import MOST_SMALL, AxisSizes, SizeRule, axes_depend, axis_sizes, sizes_to_read
+from padviz.geometry.sizing.rules import (
+    MOST_READ,
+    MOST_SMALL,
+    AxisSizes,
+    SizeRule,
+    axes_depend,
+    axis_sizes,
+    sizes_to_read,
+)
 from padviz.network.network import ENDS, LARGEST, Network, Size, as_size, in_words, sizes_in
 from padviz.network.sizes import AlongAxes
 from padviz.progress import Progress
@@ -33,7 +41,7 @@ if TYPE_CHECKING:
 DEFAULT = "64:1024"
 PROPERTIES = ("accepted", "unstretched", "balanced", "no_remainder")  # of a size: fields of `AxisSizes`
 MOST_SERVED = 5  # padded sizes that are listed for a folder
-KEYS = "axis property rule count least runs checked expected sizes"
+KEYS = "axis property rule count least runs checked expected unknown sizes"
 SHOWN = (
     Column("axis"),
     Column("property", "sizes"),
@@ -149,7 +157,7 @@ def sizes(
             on_progress(done, max(done, total))
 
     along = _along_axes(wanted, sides, read)
-    if pixels is None and not any(found.accepted.sizes for found in along.values()):
+    if pixels is None and not any(found.accepted.sizes or found.accepted.unknown for found in along.values()):
         what = f"takes no size from {sides[0]} to {sides[-1]}"
         raise SizeError(what, where=wanted.name, hint=f"it takes {in_words(wanted.size)}: try a range around that")
     depend = "both" in along or axes_depend(wanted, along)
@@ -306,7 +314,7 @@ def _rows(axis: str, sizes: AxisSizes) -> Iterator[dict[str, object]]:
         least = rule.sizes[0] if rule.sizes else None
         row = {"axis": axis, "property": name, "rule": rule.rule, "count": len(rule.sizes), "least": least}
         row |= {"runs": in_runs(rule.sizes), "checked": rule.checked, "expected": rule.expected}
-        yield row | {"sizes": [*rule.sizes]}
+        yield row | {"unknown": [*rule.unknown], "sizes": [*rule.sizes]}
 
 
 def _rules(network: Network, found: Sizes, rows: Sequence[dict[str, object]]) -> Iterator[Block]:
@@ -321,11 +329,24 @@ def _rules(network: Network, found: Sizes, rows: Sequence[dict[str, object]]) ->
         own = in_words(n or "any" for n in network.declared)
         yield Lines([f"The file declares an input of {own}: export it again with open axes for other sizes."])
     for axis, sizes in found.axes.items():
-        if sizes.unknown:
-            yield Lines([f"Not known along the {axis}, since padviz cannot read it there: {in_runs(sizes.unknown)}"])
+        yield from _unknown(axis, sizes)
     refused = [sizes.refusal for sizes in found.axes.values() if sizes.refusal]
     if refused:
         yield Lines([f"Refused, for example: {refused[0].what}"])
+
+
+def _unknown(axis: str, sizes: AxisSizes) -> Iterator[Block]:
+    """Yield the sizes of an axis that may be accepted or not, and the accepted ones that may be balanced or not."""
+    accepted = sizes.accepted.unknown
+    if accepted:
+        why = "padviz cannot read the network there, or found no rule"
+        yield Lines([f"Not known along the {axis}: {in_runs(accepted)} ({len(accepted)} sizes): {why}."])
+    balanced = {*sizes.balanced.unknown} - {*accepted}
+    if balanced:
+        hint = f"ask about at most {MOST_READ}"
+        yield Lines(
+            [f"Not known whether balanced along the {axis}: {len(balanced)} sizes that follow no rule; {hint}."]
+        )
 
 
 def _about_one(network: Network, found: Sizes, near: NearSizes) -> Iterator[Block]:

@@ -261,6 +261,28 @@ def test_any_size_holds_iff_a_map_can_be_counted_at_each(network: Any, lowest: i
         assert sum(row.figure for row in found) == len(refused)
 
 
+class Joins(nn.Module):
+    """Joins maps along rows where the height is odd, which padviz does not follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        return torch.fft.fft2(y).real if x.shape[2] % 2 else y
+
+
+def test_sizes_that_padviz_cannot_read_are_not_judged() -> None:
+    network = padviz.load(Joins(), 16)
+    assert [row.state for row in padviz.check(network, 16, accepts="2*i")] == ["holds"]
+    (row,) = padviz.check(network, 16, accepts="3*i")
+    assert (row.state, row.axis, row.found) == ("not judged", "height", "160 of 320 sizes are not known")
+    (row,) = padviz.check(network, 16, any_size=(16, 19))
+    assert (row.state, row.figure) == ("not judged", 2)
+    assert row.found.startswith("not known at 17 x 17 and 1 more: ")
+
+
 @pytest.mark.parametrize("name", ["vgg11", "resnet18", "unet_padded"])
 def test_a_rim_holds_at_its_own_depth_and_not_a_pixel_below(name: str) -> None:
     rim = padviz.usage(name, 224).summary().rim

@@ -332,10 +332,47 @@ class Joins(nn.Module):
 
 
 def test_what_padviz_cannot_read_is_not_known() -> None:
-    found = padviz.sizes(padviz.load(Joins(), 16), "8:40").height
-    assert found.unknown
-    assert all(n % 2 for n in found.unknown)
-    assert found.accepted.sizes == tuple(range(8, 41, 2))
+    network = padviz.load(Joins(), 16)
+    found = padviz.sizes(network, "8:140")
+    height = found.height
+    assert height.accepted.sizes == tuple(range(8, 141, 2))
+    assert height.accepted.unknown == height.balanced.unknown == tuple(range(9, 141, 2))
+    assert height.read < 20
+    assert (height.refusal, "Refused" in str(found)) == (None, False)
+    assert "Not known along the height: 9 11 ... 139 (66 sizes)" in str(found)
+    assert padviz.sizes(network, [17, 19]).height.accepted.unknown == (17, 19)
+
+
+class PadsItself(nn.Module):
+    """Pads its image at the far ends to a multiple, and crops its output."""
+
+    def __init__(self, multiple: int) -> None:
+        super().__init__()
+        self.multiple = multiple
+        self.down, self.up = nn.Conv2d(1, 1, 3, 2, 1), nn.ConvTranspose2d(1, 1, 4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        padded = functional.pad(x, (0, -width % self.multiple, 0, -height % self.multiple))
+        return self.up(self.down(padded))[..., :height, :width]  # type: ignore[no-any-return]
+
+
+def test_a_module_that_pads_its_image_to_a_multiple_is_balanced_one_row_before_it() -> None:
+    module = PadsItself(10)
+    for sides in (range(16, 201), range(64, 701)):
+        found = padviz.sizes(module, sides).height
+        assert (found.accepted.rule, found.balanced.rule) == ("every size", "10*i + 9")
+        assert found.balanced.sizes == tuple(n for n in sides if n % 10 == 9)
+        assert found.read < 160
+
+
+def test_sizes_without_a_rule_that_were_not_read_are_not_known() -> None:
+    sides = range(64, 701)
+    found = padviz.sizes(PadsItself(140), sides)
+    accepted, balanced = found.height.accepted, found.height.balanced
+    assert (accepted.rule, accepted.unknown) == ("every size", ())
+    assert (balanced.rule, found.height.read) == (None, len(sides) - len(balanced.unknown))
+    assert "Not known whether balanced along the height" in str(found)
 
 
 def test_a_file_whose_maps_do_not_fit_is_refused_and_not_unknown(tmp_path: Path) -> None:

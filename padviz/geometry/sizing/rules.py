@@ -11,16 +11,19 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import lcm
+from typing import NamedTuple
 
 from padviz.errors import PadvizError
 from padviz.geometry.reaching.shifts import alignment_on
 from padviz.geometry.sizing.at_size import AtSize, Properties, at_size, together
 from padviz.network.network import Network
 
+BALANCED = 2  # the first of the properties that depend on how windows read their padding
 MOST_RESIDUES = 4  # alternatives of a rule, beyond which its sizes are listed
 LATER_STARTS = 8
 MOST_READ = 300  # sizes of an axis that are read to find a rule; all of a shorter range are, where it has none
 MOST_SMALL = 64  # sizes read before a network counts as built for its own size
+MOST_SHOWN = 128  # small sizes read for a period that no stride explains
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,13 @@ class SizeRule:
     """The sizes of one axis, among those asked for, that have a property.
 
     `rule` says which ones in a few words, as "16*i"; it is None where none was found. `checked` of the sizes were read,
-    the others follow from the rule.
+    the others follow from the rule. Of `unknown` sizes, padviz does not know whether they have the property.
     """
 
     rule: str | None
     sizes: tuple[int, ...]
     checked: int
+    unknown: tuple[int, ...] = ()
 
     @property
     def expected(self) -> int:
@@ -56,7 +60,6 @@ class AxisSizes:
     no_remainder: SizeRule
     read: int
     refusal: PadvizError | None = None
-    unknown: tuple[int, ...] = ()
 
 
 def sizes_under(rule: str, lo: int, hi: int) -> list[int] | None:
@@ -110,6 +113,22 @@ class _Reader:
         return same and self.readings[n].windows == self.readings[other].windows
 
 
+class _Repeats(NamedTuple):
+    """A period of sizes, from `start` on, that repeats up to the largest; `evenly` is whether balance repeats too."""
+
+    start: int
+    length: int
+    evenly: bool
+
+    @property
+    def period(self) -> range:
+        return range(self.start, self.start + self.length)
+
+    def alike(self, n: int) -> int:
+        """Return the size of the period that a size is like."""
+        return self.start + (n - self.start) % self.length
+
+
 def axis_sizes(
     network: Network, axes: Sequence[int], lo: int, hi: int, among: Container[int], on_read: Callable[[], None]
 ) -> AxisSizes:
@@ -118,31 +137,55 @@ def axis_sizes(
     if lo <= network.size[axes[0]] <= hi:
         reader.read(network.size[axes[0]])
     repeats = _repeats(reader, lo, hi)
-    known: dict[int, Properties] = {}
-    if repeats is not None:
-        start, period, evenly = repeats
-        known = {n: period[(n - start) % len(period)] for n in range(lo, hi + 1)}
-        # Small sizes may be refused for being small: those before the first period are read if they should be accepted.
-        for n in range(lo, start):
-            if known[n][0]:
-                reader.read(n)
-    known |= {n: reading.properties for n, reading in reader.readings.items()}
-    rules = []
-    for at in range(4):
-        follows = repeats is not None and (evenly or at < 2)
-        sizes = tuple(n for n in sorted(known) if n in among and known[n][at] and (follows or n in reader.readings))
-        rule = f"{sizes[0]} only" if len(sizes) == 1 else None
-        if follows and rule is None:
-            rule = _rule(
-                [properties[at] for properties in period], start, [known[n][at] for n in range(lo, hi + 1)], lo
-            )
-        rules.append(SizeRule(rule, sizes, sum(n in reader.readings for n in sizes)))
-    refused = [reading.refusal for _, reading in sorted(reader.readings.items()) if reading.refusal]
-    unknown = tuple(n for n, reading in sorted(reader.readings.items()) if reading.unknown)
+    sizes = range(lo, hi + 1)
+    known = _known(reader, repeats, sizes)
+    asked = [n for n in sizes if n in among]
+    accepted, unstretched, balanced, whole = (_size_rule(at, known, reader, repeats, asked) for at in range(4))
     name = network.axes[axes[0]] if len(axes) == 1 else "both"
-    accepted, unstretched, balanced, whole = rules
-    last_refusal = refused[-1] if refused else None
-    return AxisSizes(name, accepted, unstretched, balanced, whole, len(reader.readings), last_refusal, unknown)
+    refused = max((n for n, there in reader.readings.items() if not there.accepted and not there.unknown), default=None)
+    refusal = None if refused is None else reader.readings[refused].refusal
+    return AxisSizes(name, accepted, unstretched, balanced, whole, len(reader.readings), refusal)
+
+
+def _known(reader: _Reader, repeats: _Repeats | None, sizes: range) -> dict[int, AtSize]:
+    """Return what a network makes of each size that was read or follows from a period.
+
+    Of a short range, all sizes are read where no period holds of all properties.
+    """
+    if len(sizes) <= MOST_READ and (repeats is None or not repeats.evenly):
+        for n in sizes:
+            reader.read(n)
+    if repeats is None:
+        return reader.readings
+    expected = {n: reader.readings[repeats.alike(n)] for n in sizes}
+    # Small sizes may be refused for being small: those before the first period are read if they should be accepted.
+    for n in range(sizes[0], repeats.start):
+        if expected[n].accepted:
+            reader.read(n)
+    return expected | reader.readings
+
+
+def _of_property(at: int, known: dict[int, AtSize], reader: _Reader, repeats: _Repeats | None) -> dict[int, AtSize]:
+    """Leave out the sizes that are only expected, where a property does not repeat and a refusal does not settle it."""
+    if repeats is None or repeats.evenly or at < BALANCED:
+        return known
+    return {n: there for n, there in known.items() if n in reader.readings or not there.accepted}
+
+
+def _size_rule(
+    at: int, known: dict[int, AtSize], reader: _Reader, repeats: _Repeats | None, asked: Sequence[int]
+) -> SizeRule:
+    """Return which of the sizes asked for have one of the four properties, and the rule that they follow, if any."""
+    told = _of_property(at, known, reader, repeats)
+    having = tuple(n for n in asked if n in told and told[n].properties[at])
+    unknown = tuple(n for n in asked if n not in told or told[n].unknown)
+    rule = None
+    if len(having) == 1 and not unknown:
+        rule = f"{having[0]} only"
+    elif repeats is not None and told is known:
+        period = [reader.readings[n].properties[at] for n in repeats.period]
+        rule = _rule(period, repeats.start, [told[n].properties[at] for n in sorted(told)], min(told))
+    return SizeRule(rule, having, sum(n in reader.readings for n in having), unknown)
 
 
 def sizes_to_read(network: Network) -> int:
@@ -150,43 +193,53 @@ def sizes_to_read(network: Network) -> int:
     return sum(alignment_on(network, axis, n).step + 6 for axis, n in enumerate(network.size))
 
 
-def _repeats(reader: _Reader, lo: int, hi: int) -> tuple[int, list[Properties], bool] | None:
-    """Read the first and the last period of sizes, and some between; return the start of one that repeats, and it.
+def _repeats(reader: _Reader, lo: int, hi: int) -> _Repeats | None:
+    """Read the first and the last period of sizes, and some between; return the first period that repeats.
 
-    Whether it is balanced repeats only if the windows do, which is returned too. A period without accepted sizes counts
-    only where no other size is accepted either.
+    Whether it is balanced repeats only if the windows do. A period without accepted sizes counts only where no other
+    size is accepted either.
     """
     by_acceptance = None
-    own = reader.network.size[reader.axes[0]]
     for start, length in _tried(reader, lo, hi):
         if start + length > hi + 1 or len(reader.readings) + length > MOST_READ:
             continue
-        period = [reader.read(n) for n in range(start, start + length)]
-        middle = (start + hi) // 2
-        expected = [n for n in range(start, hi + 1) if period[(n - start) % length][0]]
-        if not expected and any(reading.accepted for reading in reader.readings.values()):
+        repeats = _Repeats(start, length, True)
+        accepted = [n for n in repeats.period if reader.read(n)[0]]
+        if not accepted and any(reading.accepted for reading in reader.readings.values()):
             continue
-        # One period at the far end, three accepted sizes on the way there, and the network's own size.
-        probes = {*range(hi - length + 1, hi + 1), *expected[1:2], *expected[len(expected) // 2 :][:1], middle}
-        probes |= {own} & {*range(start, hi + 1)}
-        pairs = [(n, start + (n - start) % length) for n in sorted(probes, reverse=True) if n >= start]
+        pairs = [(n, repeats.alike(n)) for n in _probes(reader, repeats, accepted, hi)]
         if all(reader.alike(*pair) for pair in pairs):
-            return start, period, True
-        if by_acceptance is None and all(reader.read(n)[:2] == reader.read(first)[:2] for n, first in pairs):
-            by_acceptance = start, period, False
-    if hi - lo < MOST_READ:
-        for n in range(lo, hi + 1):
-            reader.read(n)
-        return None
+            return repeats
+        if by_acceptance is None and all(
+            reader.read(n)[:BALANCED] == reader.read(first)[:BALANCED] for n, first in pairs
+        ):
+            by_acceptance = repeats._replace(evenly=False)
     return by_acceptance
+
+
+def _probes(reader: _Reader, repeats: _Repeats, accepted: Sequence[int], last: int) -> list[int]:
+    """Return the sizes, largest first, at which a period is tried.
+
+    One period at the far end, three sizes that should be accepted on the way there, and the network's own size.
+    """
+    behind = range(repeats.start, last + 1)
+    expected = [n for n in behind if repeats.alike(n) in accepted]
+    probes = {*range(last - repeats.length + 1, last + 1), *expected[1:2], (repeats.start + last) // 2}
+    if expected:
+        probes.add(expected[len(expected) // 2])
+    own = reader.network.size[reader.axes[0]]
+    if own in behind:
+        probes.add(own)
+    return sorted(probes.intersection(behind), reverse=True)
 
 
 def _tried(reader: _Reader, lo: int, hi: int) -> Iterator[tuple[int, int]]:
     """Yield the starts and the lengths of periods to try.
 
     First the period of the strides at the smallest sizes, and later, since a small image may be refused for being
-    small. Then, from the network's own size on, multiples of that period. Last, what a network's own checks may set:
-    the distance to the next size that it accepts.
+    small. Then, from the network's own size on, multiples of that period, and what a network's own checks may set: the
+    distance to the next size that it accepts. Last, the period that the smallest sizes show, as those of a network
+    that pads its image to a multiple of its own.
     """
     network, axes = reader.network, reader.axes
     own = network.size[axes[0]]
@@ -194,14 +247,28 @@ def _tried(reader: _Reader, lo: int, hi: int) -> Iterator[tuple[int, int]]:
     smallest = range(lo, lo + min(step, MOST_SMALL))
     if not smallest.stop <= own <= hi or any(reader.read(n)[0] for n in smallest):
         yield from ((lo + (2**k - 1) * step, step) for k in range(LATER_STARTS))
-    if not lo <= own <= hi:
+    if lo <= own <= hi:
+        above = range(own + 1, min(hi, own + max(step, MOST_SMALL)) + 1)
+        below = (own - max(1, step >> k) for k in range(step.bit_length()))
+        near = chain(above, (n for n in below if n >= lo))
+        gap = next((abs(n - own) for n in near if reader.read(n)[0]), None)
+        if gap is not None:
+            yield from ((own, length) for length in (step, 2 * step, lcm(step, gap)))
+    yield from _shown(reader, lo, hi)
+
+
+def _shown(reader: _Reader, lo: int, hi: int) -> Iterator[tuple[int, int]]:
+    """Yield the shortest period of the smallest sizes, seen twice or more, without the first third of them."""
+    read = range(lo, min(lo + MOST_SHOWN, hi + 1))
+    if len(reader.readings) + len(read) > max(MOST_READ, hi - lo + 1):
         return
-    above = range(own + 1, min(hi, own + max(step, MOST_SMALL)) + 1)
-    below = (own - max(1, step >> k) for k in range(step.bit_length()))
-    near = chain(above, (n for n in below if n >= lo))
-    gap = next((abs(n - own) for n in near if reader.read(n)[0]), None)
-    if gap is not None:
-        yield from ((own, length) for length in (step, 2 * step, lcm(step, gap)))
+    for n in read:
+        reader.read(n)
+    third = len(read) // 3
+    for length in range(1, third + 1):
+        if all(reader.alike(n, n + length) for n in read[third:-length]):
+            yield lo + third, length
+            return
 
 
 def _rule(period: Sequence[bool], start: int, flags: Sequence[bool], lo: int) -> str | None:
