@@ -25,8 +25,7 @@ from matplotlib.figure import Figure
 import padviz
 from padviz.cli.group import COMMANDS, cli
 from padviz.cli.showing import show
-from padviz.exports.index import card_facts
-from padviz.exports.record import figures_of, records
+from padviz.exports.sidecars import sidecars
 from padviz.reports.rendering import ROWS, to_html, to_text
 from padviz.reports.report import SUFFIXES, Column, Facts, Heading, Lines, Report, Table, Verbatim
 from padviz.reports.tables import FOLDED, readable
@@ -394,14 +393,12 @@ def test_records_the_list_and_the_card_of_an_export_state_what_a_command_does(el
     asked = prepared("usage")[1:]
     facts = json.loads(run("usage", *asked, "--no-picture", "--format", "json").stdout)
     run("export", *asked, "-o", "out", "--format", "json", "--jobs", "1")
-    (record,) = records(Path("out"))
-    assert {key: record.figures[key] for key in facts if key not in ("files", "padding")} == {
-        key: each for key, each in facts.items() if key not in ("files", "padding")
-    }
+    (sidecar,) = sidecars(Path("out"))
+    assert {key: sidecar.facts[key] for key in facts} == facts
     found = known(facts)
     head, *rows = csv.reader(io.StringIO(Path("out/index.csv").read_text()))
     assert [wrong for row in rows for wrong in unstated(found, head, row, exact=True)] == []
-    for name, value in dict(card_facts(figures_of(record))).items():
+    for name, value in sidecar.card.facts:
         assert unstated(found, [name], [str(value)], exact=False) == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import product
 from typing import Any
 
 from padviz.analyses.asked import Source, asked
@@ -65,8 +66,6 @@ def compare(
     >>> [label for label, _ in pair], pair.to_rows()[1]["starved"] < pair.to_rows()[0]["starved"]
     (['zero', 'reflect'], True)
     """
-    from padviz.figures.maps import panels
-
     given = {"model": _several(network), "size": _several(size), "padding": _several(padding), "layer": _several(layer)}
     lists = [name for name, values in given.items() if len(values) > 1]
     if len(lists) != 1:
@@ -74,8 +73,26 @@ def compare(
         raise OptionError(what, where="compare", hint="give a list to one of `padding`, `size`, `layer` and `model`")
     varies = lists[0]
     pairs = [(_read(net, pixels, same), pixels) for net in given["model"] for pixels in given["size"]]
-    schemes = [None if scheme == "declared" else canonical(scheme) for scheme in given["padding"]]
-    choices = [(*pair, scheme, at) for pair in pairs for scheme in schemes for at in given["layer"]]
+    labels = [_label(value) for value in given[varies]]
+    return compared(varies, labels, pairs, given["padding"], given["layer"], heads, scale, on_progress)
+
+
+def compared(
+    varies: str,
+    labels: Sequence[str],
+    pairs: Sequence[tuple[Network | PadvizError, Any]],
+    padding: Sequence[str | None] = (None,),
+    layer: Sequence[str | None] = (None,),
+    heads: str | None = None,
+    scale: str | None = None,
+    on_progress: Progress | None = None,
+) -> Result[Item]:
+    """Compare networks that are read, each at its size; an error stands for one that cannot be read."""
+    from padviz.figures.maps import panels
+
+    choices = []
+    for (network, size), scheme, at in product(pairs, padding, layer):
+        choices.append((network, size, None if scheme == "declared" else canonical(scheme), at))
     outcomes = usages(choices, heads)
     advance = counter(len(outcomes), on_progress)
     for outcome in outcomes:
@@ -83,7 +100,7 @@ def compare(
             outcome.summary()  # keeps its figures, for the report
             outcome.forget_arrays()
         advance(1)
-    items = tuple(zip(map(_label, given[varies]), outcomes, strict=True))
+    items = tuple(zip(labels, outcomes, strict=True))
     draw = partial(panels.compared, items, varies, scale)
     return Result.made_of(None, items, partial(report_of, items, varies), draw, pictured=True)
 

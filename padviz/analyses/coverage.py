@@ -94,8 +94,8 @@ def coverage(
     report = partial(report_of, maps)
     if len(maps) > 1:
         return StripResult.made_of(None, maps, report, partial(panels.strip, maps), pictured=True)
-    draw, axes = partial(heatmap.heatmap, maps[0]), partial(heatmap.plot, maps[0])
-    return CoverageResult.made_of(maps[0], maps, report, draw, axes, pictured=True)
+    draw, axes, png = (partial(how, maps[0]) for how in (heatmap.heatmap, heatmap.plot, heatmap.png))
+    return CoverageResult.made_of(maps[0], maps, report, draw, axes, pictured=True, png=png)
 
 
 SCREEN = (

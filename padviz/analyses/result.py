@@ -28,7 +28,8 @@ TEXTS = {suffix: format_ for format_, suffix in SUFFIXES.items() if format_ != "
 class Shown(NamedTuple, Generic[Row]):
     """How a result is shown: rows, report, and what draws its picture, in a notebook too if it is `pictured`.
 
-    `notes` is what must be known of it, and `part` what a report of several results is made of.
+    `notes` is what must be known of it, and `part` what a report of several results is made of. `png`, if there is
+    one, returns the bytes of a PNG file of the picture in less time.
     """
 
     rows: Sequence[Row]
@@ -38,6 +39,7 @@ class Shown(NamedTuple, Generic[Row]):
     pictured: bool = False
     notes: Sequence[str] = ()
     part: Any = None
+    png: Callable[..., bytes] | None = None
 
 
 class Result(Generic[Row]):
@@ -129,7 +131,12 @@ class Result(Generic[Row]):
 
             # a command has set them before
             with drawing_options(dpi, width, theme) if dpi or width or theme else nullcontext():
-                save(self._shown.draw(**options), path)
+                if suffix == ".png" and self._shown.png:
+                    picture = self._shown.png(**options)
+                    with atomic_path(path) as temporary:
+                        temporary.write_bytes(picture)
+                else:
+                    save(self._shown.draw(**options), path)
         else:
             known = dict.fromkeys((*TEXTS, *counted, *(PICTURES if self._shown.draw else ())))
             what = f"{suffix or 'no suffix'} is not written here"

@@ -19,7 +19,7 @@ from padviz.geometry.receptive_fields import grid_in_words, grid_moves, receptiv
 from padviz.network.network import ENDS, Network, Size, declared, in_words
 from padviz.network.rewrites import circular_axes
 from padviz.network.targets import PART, target_names
-from padviz.phrases import some_names
+from padviz.phrases import counted, some_names
 from padviz.reports.documents import flat, ledger_facts, picked, plain
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, columns
 from padviz.reports.tables import by_axis, once, pixels
@@ -204,7 +204,7 @@ def verdict(network: Network, ledger: Ledger) -> list[str]:
     every = {0: "no window has padding or stride", 1: "the only window with padding or stride is even"}
     lines = [f"Balanced: {every.get(windows, f'all {windows} windows with padding or stride are even')}."]
     if count:
-        split = kinds(ledger)
+        split = kinds(len(ledger.uneven_convolutions), len(ledger.uneven_pools))
         lines = [f"Uneven: {count} of {windows} windows ({split}) read{'s' * (count == 1)} more padding on one side."]
     if ledger.remainders:
         names = [layer.layer for layer in ledger.remainders]
@@ -220,15 +220,14 @@ def verdict(network: Network, ledger: Ledger) -> list[str]:
     return lines
 
 
-def kinds(ledger: Ledger) -> str:
-    """Count the uneven convolutions and pools of a ledger.
+def kinds(convolutions: int, pools: int) -> str:
+    """Write the numbers of uneven convolutions and pools.
 
-    >>> import padviz
-    >>> kinds(padviz.uneven("resnet18", 224))
+    >>> kinds(4, 1)
     '4 convolutions, 1 pool'
     """
-    split = (len(ledger.uneven_convolutions), "convolution"), (len(ledger.uneven_pools), "pool")
-    return ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in split if n)
+    split = (convolutions, "convolution"), (pools, "pool")
+    return ", ".join(counted(n, noun) for n, noun in split if n)
 
 
 def _grid(network: Network, size: Size) -> list[str]:

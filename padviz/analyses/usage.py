@@ -87,8 +87,9 @@ def usage(
     """
     wanted, pixels = asked(network, size, same=same)
     counts = counted(wanted, pixels, padding, layer, pooling, unit, heads=heads, engine=engine)
-    draw, axes = partial(_drawn, "heatmap", counts), partial(_drawn, "plot", counts)
-    return UsageResult.made_of(counts, (counts,), partial(report_of, counts), draw, axes, pictured=True)
+    draw, axes, png = (partial(_drawn, how, counts) for how in ("heatmap", "plot", "png"))
+    report = partial(report_of, counts)
+    return UsageResult.made_of(counts, (counts,), report, draw, axes, pictured=True, png=png)
 
 
 def _drawn(how: str, counts: CountMap, *ax: Any, **look: Any) -> Any:

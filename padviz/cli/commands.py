@@ -19,7 +19,7 @@ from padviz.errors import OptionError, PadvizError
 from padviz.progress import counter
 
 if TYPE_CHECKING:
-    from padviz.exports.batch import ItemOutcome
+    from padviz.exports.saving import ItemOutcome
     from padviz.network.network import Network, Size
 
 PAGES = (".html", ".htm")

@@ -1,26 +1,37 @@
-"""The items of an export: every combination that a manifest names."""
+"""The items of an export: every combination that a manifest names, as a call of an analysis."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from itertools import chain, product
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from unicodedata import normalize
 
 from msgspec import structs
 
 from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownName
-from padviz.exports.manifest import DECLARED, MAPS, RUNNING, TRAINED, Comparison, KernelPicture, Manifest, Maps, Sides
+from padviz.exports.manifest import (
+    DECLARED,
+    EFFECTIVE,
+    MAPS,
+    RUNNING,
+    TRAINED,
+    Comparison,
+    KernelPicture,
+    Manifest,
+    Maps,
+    Sides,
+)
 from padviz.network.network import FILES, Network, Size, as_size, notes_on, sides_in, sizes_in
 from padviz.network.padding_modes import RUNNING_ON
 from padviz.network.rewrites import canonical
+from padviz.reports.tables import pixels
 from padviz.sources import MODULE, WEIGHTS, load, shadowing
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 from padviz.trained.images import BLANK, NOISE, Inputs, normalisation, pictures_in
@@ -29,49 +40,37 @@ MOST_ITEMS = 100_000
 LONG, LONGEST = 60, 240  # bytes of one part of a name, and of all of it
 RESERVED = re.compile(r"index|(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # by the index of the folder, and by Windows
 Find = Callable[[str, Size | None], Network]
-
-
-class WeightSource(NamedTuple):
-    """Where a network's weights come from, the inputs it runs on, and a hash of all files involved."""
-
-    source: str
-    weights: str | None
-    reading: Reading
-    stamp: str
-    inputs: Inputs | None = None
+Pair = tuple[Network | PadvizError, Size]  # a network, or why it cannot be read, and its size
 
 
 @dataclass(frozen=True)
 class Item:
-    """One picture of an export.
+    """A call of an analysis: its name, the networks with their sizes, and the other arguments.
 
-    A map has one value in each tuple, a comparison one network per size, or the error there; None is the network's own
-    size, padding or target. Items are equal if they show the same, under whatever name.
+    An error stands for a network that cannot be read at its size. Weights are read again, from `origin`. The contents
+    of `files` count for the digest. Items are equal if they show the same, whatever their names.
     """
 
     name: str = field(compare=False)
-    what: str
-    networks: tuple[Network | PadvizError, ...] = ()
-    sizes: tuple[Size | None, ...] = (None,)
-    paddings: tuple[str | None, ...] = (None,)
-    layers: tuple[str | None, ...] = (None,)
-    models: tuple[str, ...] = field(default=(), compare=False)
-    scale: str | None = None
-    kernel: KernelPicture | None = None
-    trained: WeightSource | None = None
+    analysis: str
+    words: str = field(compare=False)  # what a message calls it
+    arguments: Mapping[str, Any]
+    names: tuple[str, ...] = ()  # of networks
+    pairs: tuple[Pair, ...] = ()
+    origin: str = ""
+    reading: Reading = AS_IT_IS
+    files: tuple[str, ...] = ()
 
     @property
-    def network(self) -> Network:
-        """The first network that could be read."""
-        for network in self.networks:
-            if isinstance(network, Network):
-                return network
-        raise next(error for error in self.networks if isinstance(error, PadvizError))
-
-    @property
-    def targets(self) -> list[str]:
-        """The target layers that are named."""
-        return [layer for layer in self.layers if layer]
+    def about(self) -> dict[str, Any]:
+        """What the index lists: names of networks, sizes and paddings, as options spell them."""
+        sizes = [size for _, size in self.pairs if size]
+        if self.analysis == "kernel":
+            sizes = [(self.arguments["size"],) * 2]
+        schemes = self.arguments.get("padding")
+        paddings = [padding or DECLARED for padding in (schemes if isinstance(schemes, list) else [schemes])]
+        about = {"name": self.name, "what": self.analysis, "networks": [*self.names]}
+        return {**about, "sizes": [*dict.fromkeys("x".join(map(str, size)) for size in sizes)], "paddings": paddings}
 
 
 def expand(
@@ -90,22 +89,25 @@ def expand(
     ['vgg11-64-zero-usage', 'vgg11-96-zero-usage', 'vgg11-128-zero-usage']
     """
     if sum(map(_count, manifest.maps)) + sum(map(_count, manifest.compare)) > MOST_ITEMS:
-        raise OptionError(f"has more than {MOST_ITEMS} items", where="export", hint="split it into several exports")
+        what = f"has more than {MOST_ITEMS} items"
+        raise OptionError(what, where="export", hint="split it into several exports")
     notes: list[str] = []  # until every network is read: an error is one line
     say = on_note or (lambda note: None)
     find = _finder(folder, reading, allow_modules, say, notes)
-    items = [_add_weights(item, maps, folder, reading) for maps in manifest.maps for item in _maps(maps, find)]
+    items: list[Item] = []
+    for maps in manifest.maps:
+        items += _maps(maps, find, folder, reading)
     items += [_comparison(comparison, find) for comparison in manifest.compare]
-    items += [_kernel_item(kernel) for kernel in manifest.kernel]
+    items += [_kernel(kernel) for kernel in manifest.kernel]
     names: dict[str, Item] = {}
     for item in items:
         folded = _folded(item.name)
         other = names.setdefault(folded, item)
         if other != item:
-            what = f"two items would be called {item.name}: {_describe(other)}, and {_describe(item)}"
+            what = f"two items would be called {item.name}: {other.words}, and {item.words}"
             raise OptionError(what, where="export", hint="rename one, or export it into another folder")
         if RESERVED.fullmatch(folded):
-            what = f"{_describe(item)} would be called {item.name}, which is a reserved name"
+            what = f"{item.words} would be called {item.name}, which is a reserved name"
             raise OptionError(what, where="export", hint="give it another name")
     for note in dict.fromkeys(notes):
         say(note)
@@ -118,9 +120,12 @@ def _count(lists: Maps | Comparison) -> int:
     >>> _count(Maps(["vgg11"], ["1:1000000", 7], ["zero", "valid"])), _count(Maps(["vgg11", "vgg13"]))
     (2000002, 2)
     """
-    sizes = sum(sum(map(len, sides_in(size))) if isinstance(size, str) else 1 for size in lists.sizes)
+    sizes = 0
+    for size in lists.sizes:
+        sizes += sum(map(len, sides_in(size))) if isinstance(size, str) else 1
     kinds = lists.what if isinstance(lists, Maps) else []
-    return prod(n or 1 for n in (len(lists.models), sizes, len(lists.paddings), len(lists.layers), len(kinds)))
+    counts = len(lists.models), sizes, len(lists.paddings), len(lists.layers), len(kinds)
+    return prod(count or 1 for count in counts)
 
 
 def _folded(name: str) -> str:
@@ -132,68 +137,63 @@ def _folded(name: str) -> str:
     return normalize("NFKC", normalize("NFKC", name).casefold())
 
 
-def _describe(item: Item) -> str:
-    if item.kernel:
-        return f"{item.what} {item.kernel.name!r}"
-    return " ".join([item.what, "of", *item.models, *item.targets])
-
-
-def _maps(maps: Maps, find: Find) -> Iterator[Item]:
-    sizes, paddings, kinds = _sizes(maps.sizes), _paddings(maps.paddings), maps.what or ["usage"]
-    layers: list[str | None] = [*maps.layers] or [None]
-    listed = " and ".join(kinds)
-    if maps.paddings and not {*kinds} & {*MAPS, "responses"}:
-        hint = "leave it out, or ask for usage or coverage"
-        raise OptionError(f"has no effect on {listed}", option="padding", hint=hint)
-    if maps.weights and not {*kinds} & {*TRAINED}:
-        hint = f"leave it out, or ask for {', '.join(TRAINED)}"
-        raise OptionError(f"have no effect on {listed}", option="weights", hint=hint)
-    if "responses" not in kinds and (given := [key for key in RUNNING if getattr(maps, key) is not None]):
-        hint = "leave it out, or ask for responses"
-        raise OptionError(f"has no effect on {listed}", option=given[0], hint=hint)
-    networks: dict[str, Network] = {}
-    read = {model: _read(find, model, sizes) for model in maps.models}
-    for model, at_sizes in read.items():
-        first = next((each for each in at_sizes if isinstance(each, Network)), at_sizes[0])
-        if isinstance(first, PadvizError):  # the export fails for a network that no size runs
-            raise first
-        networks[model] = first
+def _maps(maps: Maps, find: Find, folder: Path, reading: Reading) -> Iterator[Item]:
+    kinds = maps.what or ["usage"]
+    for key, (option, takers) in EFFECTIVE.items():
+        if getattr(maps, key) not in (None, "", []) and not {*kinds} & {*takers}:
+            hint = f"leave it out, or ask for {' or '.join(takers)}"
+            raise OptionError(f"has no effect on {' and '.join(kinds)}", option=option, hint=hint)
+    read = {model: _read(find, model, _sizes(maps.sizes)) for model in maps.models}
+    # The export fails for a network that no size runs, and for a layer that no network has.
+    networks = {model: _readable(pairs) for model, pairs in read.items()}
     for name in maps.layers:
         if not any(network.own_name(name) in network.index for network in networks.values()):
             next(iter(networks.values())).find(name)  # raises, with the nearest names
-    for (model, network), what in product(networks.items(), kinds):
-        own_paddings = paddings if what in MAPS else [None]
-        own_layers = layers if what != "uneven" else [None]
-        for (found, size), padding, layer in product(zip(read[model], sizes, strict=True), own_paddings, own_layers):
-            at = size or network.size
-            side = "x".join(map(str, at if at[0] != at[1] else at[:1]))
-            name = _file_name([network.name, side, padding and padding.replace("/", "+"), layer, what])
-            schemes = (padding,) if what != "responses" else tuple(paddings) if maps.paddings else (None, *RUNNING_ON)
-            yield Item(name, what, (found,), (at,), schemes, (layer,), (model,))
+    running, pictures = _running(maps, folder)
+    for model, what in product(networks, kinds):
+        origin, files = _from_folder(model, folder), []
+        known = networks[model].name
+        if what in TRAINED:
+            files = [origin, running["weights"] or "", *pictures]
+        contents = tuple(filter(os.path.isfile, files))  # who reads one that is missing reports it
+        for pair, arguments in product(read[model], _arguments(maps, what, running)):
+            padding, layer = arguments.get("padding"), arguments.get("layer")
+            scheme = padding.replace("/", "+") if isinstance(padding, str) else None
+            name = _file_name([known, pixels(pair[1]), scheme, layer, what])
+            words = " ".join(filter(None, [what, "of", model, layer]))
+            yield Item(name, what, words, arguments, (known,), (pair,), origin, reading, contents)
 
 
-def _add_weights(item: Item, maps: Maps, folder: Path, reading: Reading) -> Item:
-    if item.what not in TRAINED:
-        return item
-    source = _from_folder(item.models[0], folder)
-    weights = _from_folder(maps.weights, folder) if maps.weights.lower().endswith(WEIGHTS) else maps.weights
-    inputs = _inputs(maps, folder) if item.what == "responses" else None
-    pictures = pictures_in(inputs.inputs, inputs.n) if inputs and inputs.inputs not in (NOISE, BLANK) else []
-    stamp, files = sha256(), [source, weights, *map(str, pictures)]
-    for path in filter(os.path.isfile, files):
-        with suppress(OSError), open(path, "rb") as file:  # who reads it reports the error
-            stamp.update(file_digest(file, "sha256").digest())
-    return replace(item, trained=WeightSource(source, weights or None, reading, stamp.hexdigest(), inputs))
+def _arguments(maps: Maps, what: str, running: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """List the arguments of an analysis, beside network and size, for each padding and layer."""
+    layers: Sequence[str | None] = maps.layers or [None]
+    if what == "uneven":
+        return [{}]
+    if what in MAPS:
+        pairs = product(_paddings(maps.paddings), layers)
+        return [{"padding": padding, "layer": layer} for padding, layer in pairs]
+    if what == "filters":
+        return [{"layer": layer, "weights": running["weights"]} for layer in layers]
+    if what == "responses":
+        schemes = [*filter(None, _paddings(maps.paddings))] if maps.paddings else [*RUNNING_ON]
+        return [{"padding": schemes, "layer": layer, **running} for layer in layers]
+    return [{"layer": layer} for layer in layers]
 
 
-def _inputs(maps: Maps, folder: Path) -> Inputs:
-    given: dict[str, Any] = {key: value for key in RUNNING if (value := getattr(maps, key)) is not None}
-    for key in {*given} & {"mean", "std"}:
-        given[key] = tuple(given[key]) if isinstance(given[key], list) else (given[key],)
-        normalisation(len(given[key]), **{"mean": None, "std": None, key: given[key]})  # rejects invalid numbers
-    if given.get("inputs", NOISE) not in (NOISE, BLANK):
-        given["inputs"] = os.path.abspath(folder / given["inputs"])
-    return Inputs(**given)
+def _running(maps: Maps, folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the arguments of analyses that run a network, and the paths of the pictures that it runs on."""
+    running: dict[str, Any] = {"weights": maps.weights or None}
+    if maps.weights.lower().endswith(WEIGHTS):
+        running["weights"] = _from_folder(maps.weights, folder)
+    running |= {key: getattr(maps, key) for key in RUNNING if getattr(maps, key) is not None}
+    for key in {*running} & {"mean", "std"}:
+        values = running[key] if isinstance(running[key], list) else [running[key]]
+        running[key] = values
+        normalisation(len(values), **{"mean": None, "std": None, key: values})  # rejects invalid numbers
+    if running.get("inputs", NOISE) in (NOISE, BLANK):
+        return running, []
+    running["inputs"] = os.path.abspath(folder / running["inputs"])
+    return running, [*map(str, pictures_in(running["inputs"], running.get("n", Inputs.n)))]
 
 
 def _from_folder(name: str, folder: Path) -> str:
@@ -202,34 +202,57 @@ def _from_folder(name: str, folder: Path) -> str:
     return os.path.abspath(folder / name) if path else name
 
 
-def _read(find: Find, model: str, sizes: Sequence[Size | None]) -> list[Network | PadvizError]:
+def _read(find: Find, model: str, sizes: Sequence[Size | None]) -> list[Pair]:
     """Read a network at each size; where it cannot be read, the error stands for it."""
-    read: list[Network | PadvizError] = []
+    networks: list[Network | PadvizError] = []
     for size in sizes:
         try:
-            read.append(find(model, size))
+            networks.append(find(model, size))
         except PadvizError as error:
-            read.append(error)
-    return read
+            networks.append(error)
+    pairs: list[Pair] = []
+    for network, size in zip(networks, sizes, strict=True):
+        pairs.append((network, network.pixels(size) if isinstance(network, Network) else size or ()))
+    return pairs
+
+
+def _readable(pairs: Sequence[Pair]) -> Network:
+    """Return the first network that could be read; else raise why not."""
+    for network, _ in pairs:
+        if isinstance(network, Network):
+            return network
+    raise next(error for error, _ in pairs if isinstance(error, PadvizError))
 
 
 def _comparison(wanted: Comparison, find: Find) -> Item:
-    sizes = _sizes(wanted.sizes)
-    networks = tuple(network for model in wanted.models for network in _read(find, model, sizes))
-    for network in networks:
+    sizes, models = _sizes(wanted.sizes), [*dict.fromkeys(wanted.models)]
+    pairs = [*chain.from_iterable(_read(find, model, sizes) for model in models)]
+    for network, _ in pairs:
         if isinstance(network, OptionError | UnknownName):
             raise network
-    layers: tuple[str | None, ...] = tuple(wanted.layers) or (None,)
-    lists = tuple(sizes), tuple(_paddings(wanted.paddings)), layers
-    if sum(len(values) > 1 for values in (wanted.models, *lists)) != 1:
+    lists: dict[str, list[Any]] = {"model": models, "size": sizes}
+    lists["padding"] = [padding or DECLARED for padding in _paddings(wanted.paddings)]
+    lists["layer"] = [*dict.fromkeys(wanted.layers)] or [None]
+    several = [key for key, values in lists.items() if len(values) > 1]
+    if len(several) != 1:
         hint = "give several values to one of models, sizes, paddings and layers"
-        raise DescriptionError("needs exactly one list of several values", where=f"compare {wanted.name!r}", hint=hint)
-    return Item(_file_name([wanted.name]), "compare", networks, *lists, tuple(wanted.models), scale=wanted.scale)
+        what = "needs exactly one list of several values"
+        raise DescriptionError(what, where=f"compare {wanted.name!r}", hint=hint)
+    varies = several[0]
+    labels = [pixels(size) for _, size in pairs] if varies == "size" else lists[varies]
+    arguments = {"varies": varies, "labels": labels, "scale": wanted.scale}
+    arguments |= {"padding": lists["padding"], "layer": lists["layer"]}
+    names = dict.fromkeys(network.name for network, _ in pairs if isinstance(network, Network))
+    words = f"compare of {' '.join(models)}"
+    return Item(_file_name([wanted.name]), "compare", words, arguments, tuple(names or models), tuple(pairs))
 
 
-def _kernel_item(wanted: KernelPicture) -> Item:
-    paddings = [scheme for scheme in dict.fromkeys(map(canonical, wanted.paddings)) if scheme]
-    return Item(_file_name([wanted.name]), "kernel", kernel=structs.replace(wanted, paddings=paddings))
+def _kernel(wanted: KernelPicture) -> Item:
+    arguments = structs.asdict(wanted)
+    name, paddings = arguments.pop("name"), arguments.pop("paddings")
+    schemes = [scheme for scheme in dict.fromkeys(map(canonical, paddings)) if scheme]
+    arguments["padding"] = schemes or ["zero"]
+    return Item(_file_name([name]), "kernel", f"kernel {name!r}", arguments)
 
 
 def _finder(

@@ -18,6 +18,11 @@ WHATS: tuple[str, ...] = get_args(What)
 MAPS = ("usage", "coverage")  # of counts
 TRAINED = ("filters", "responses")  # need a network's weights
 RUNNING = ("inputs", "n", "seed", "mean", "std")  # keys for responses alone
+EFFECTIVE = {  # keys of maps that only some kinds take: the option that a message names, and the kinds
+    "paddings": ("padding", (*MAPS, "responses")),
+    "weights": ("weights", TRAINED),
+    **{key: (key, ("responses",)) for key in RUNNING},
+}
 DECLARED = "declared"  # the network's own padding
 
 Text = Annotated[str, Meta(min_length=1, max_length=1000)]

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from padviz.errors import Ended, OptionError, PadvizError
-from padviz.exports.batch import ItemOutcome, Look, run
+from padviz.exports.batch import run
 from padviz.exports.index import check_index, write_index
 from padviz.exports.items import Item, expand
 from padviz.exports.manifest import MAPS, WHATS, Manifest, Maps, is_manifest, read_manifest
+from padviz.exports.saving import ItemOutcome
+from padviz.exports.sidecars import Look
 from padviz.figures.canvas import drawing_options
 from padviz.figures.colours import colour_map
 from padviz.sources.tracing.reading import Reading, as_reading
+
+FORMATS = ("png", "npz", "json")
 
 
 def export(
@@ -81,6 +85,9 @@ def export(
     ...     export(["vgg11"], place, size=[64, 96], format_=["json"], jobs=1)[0]
     ItemOutcome(name='vgg11-64-usage', state='made', error='')
     """
+    for name in format_:
+        if name not in FORMATS:
+            raise OptionError(f"{name!r} is not a format", option="format", hint=f"use {', '.join(FORMATS)}")
     given = {"sizes": size, "paddings": padding, "layers": layer, "what": what}
     lists = {key: values for key, values in given.items() if values}
     title, items = _items(source, lists, as_reading(neutral, shape, input_), allow_modules, on_note)
@@ -88,7 +95,7 @@ def export(
         look = Look(tuple(format_), cmap, drawing)
     if cmap:  # imports matplotlib, which only processes that draw need
         colour_map(cmap)
-    if "npz" in look.formats and not any(item.what in MAPS for item in items):
+    if "npz" in look.formats and not any(item.analysis in MAPS for item in items):
         what_for = "npz files are made of maps: usage and coverage"
         raise OptionError(what_for, option="format", hint="leave it out, or ask for maps")
     check_index(Path(folder))

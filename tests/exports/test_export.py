@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 import padviz
-from padviz.exports import batch
+from padviz.exports import batch, sidecars
 from padviz.exports.items import expand
 from padviz.exports.manifest import Manifest, Maps, read_manifest
+from padviz.exports.sidecars import Look, digest_item
 from tests.cli.test_cli import ONE, run
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,7 @@ def test_the_product_of_what_is_named_is_made_and_listed() -> None:
     asked = ("--size", "64,96x128", "--padding", "declared,reflect", "--what", "usage,coverage,uneven,taps")
     assert exported("vgg11", "resnet18", *asked, "--format", "png,npz", jobs=2) == {"made": 24, "kept": 0, "failed": 0}
     everything_is_whole(Path("out"))
-    items = {item["name"]: item for item in json.loads(Path("out/index.json").read_text())["items"]}
+    items = {item["item"]["name"]: item for item in json.loads(Path("out/index.json").read_text())["items"]}
     assert len(items) == 24
     assert {"vgg11-64-usage", "vgg11-96x128-reflect-coverage", "resnet18-64-uneven", "resnet18-96x128-taps"} < {*items}
     for name, item in items.items():
@@ -61,13 +62,14 @@ def test_the_product_of_what_is_named_is_made_and_listed() -> None:
         assert item == json.loads((Path("out") / f"{name}.json").read_text())
     counts, cover = (of("vgg11", (96, 128), "reflect") for of in (padviz.usage, padviz.coverage))
     assert (padviz.read_counts("out/vgg11-96x128-reflect-usage.npz") == counts.counts).all()
-    assert items["vgg11-96x128-reflect-usage"]["figures"]["max"] == counts.max
-    shown = items["vgg11-96x128-reflect-coverage"]["figures"]
-    assert (shown["max"], shown["full"], shown["least_share"]) == (cover.max, cover.full, cover.share().min())
+    assert items["vgg11-96x128-reflect-usage"]["max"] == counts.max
+    (shown,) = items["vgg11-96x128-reflect-coverage"]["layers"]
+    assert (shown["max"], shown["full"], shown["min"]) == (cover.max, cover.full, cover.min)
     rows = {row["name"]: row for row in csv.DictReader(Path("out/index.csv").read_text().splitlines())}
     assert [*rows] == [*items]
     uneven = rows["resnet18-64-uneven"]
-    assert (uneven["uneven"], uneven["starved"]) == (str(len(padviz.uneven("resnet18", 64).uneven)), "")
+    counted = int(uneven["uneven_convolutions"]) + int(uneven["uneven_pools"])
+    assert (counted, uneven["share_starved"]) == (len(padviz.uneven("resnet18", 64).uneven), "")
     html = Path("out/index.html").read_text()
     assert all(name in html for name in items)
     assert f"<tr><td>starved</td><td>{100 * counts.summary().share.starved:.1f} %</td></tr>" in html
@@ -77,8 +79,8 @@ def test_the_product_of_what_is_named_is_made_and_listed() -> None:
 def test_a_scheme_for_each_axis_has_a_name_of_its_own() -> None:
     asked = ("--size", "64", "--padding", "zero,zero/circular,circular/zero,zero/zero")
     assert exported("vgg11", *asked) == {"made": 3, "kept": 0, "failed": 0}
-    items = {item["name"]: item["paddings"] for item in json.loads(Path("out/index.json").read_text())["items"]}
-    assert items == {
+    items = [item["item"] for item in json.loads(Path("out/index.json").read_text())["items"]]
+    assert {item["name"]: item["paddings"] for item in items} == {
         "vgg11-64-zero-usage": ["zero"],
         "vgg11-64-zero+circular-usage": ["zero/circular"],
         "vgg11-64-circular+zero-usage": ["circular/zero"],
@@ -98,7 +100,7 @@ def test_what_is_finished_is_kept_and_what_changed_or_is_not_whole_is_made_again
         Path(name).write_bytes(Path(name).read_bytes()[:100])
     assert exported(*asked) == {"made": 4, "kept": 0, "failed": 0}
     everything_is_whole(Path("out"))
-    assert json.loads(Path("out/one-64-usage.json").read_text())["figures"]["max"] == 25
+    assert json.loads(Path("out/one-64-usage.json").read_text())["max"] == 25
     assert exported(*asked, "--format", "png,npz")["made"] == 4  # other files are asked for
     Path("out/one-64-usage.json").write_text("{")
     Path("out/thumbs/vgg11-64-usage.png").write_bytes(b"cut off")
@@ -107,6 +109,20 @@ def test_what_is_finished_is_kept_and_what_changed_or_is_not_whole_is_made_again
     assert len(json.loads(Path("out/index.json").read_text())["items"]) == 4
     assert exported(*asked)["made"] == 4
     assert not [*Path("out").glob("*.npz")]  # of what was asked for before
+
+
+SIGNAL = """
+from torch import nn
+net = nn.Sequential(nn.Conv1d(1, 4, 3, padding=1), nn.Conv1d(4, 4, 3, stride=2, padding=1))
+"""
+
+
+def test_maps_of_signals_are_listed_and_kept() -> None:
+    Path("signal_net.py").write_text(SIGNAL)
+    asked = ("signal_net:net", "--size", "64", "--what", "usage,coverage,uneven")
+    assert exported(*asked) == {"made": 3, "kept": 0, "failed": 0}
+    assert exported(*asked) == {"made": 0, "kept": 3, "failed": 0}
+    assert len(json.loads(Path("out/index.json").read_text())["items"]) == 3
 
 
 @contextmanager
@@ -141,7 +157,7 @@ def test_a_network_whose_own_size_changed_is_compared_again() -> None:
     exported("all.toml")
     Path("one.toml").write_text(f"size = 12\n{ONE}")
     assert exported("all.toml") == {"made": 1, "kept": 0, "failed": 0}
-    assert json.loads(Path("out/c.json").read_text())["sizes"] == [[12, 12]]
+    assert json.loads(Path("out/c.json").read_text())["item"]["sizes"] == ["12x12"]
 
 
 def test_an_index_that_cannot_be_written_does_not_lose_the_tally() -> None:
@@ -152,16 +168,16 @@ def test_an_index_that_cannot_be_written_does_not_lose_the_tally() -> None:
     assert result.stderr == f"padviz: index: out/index.csv: {why}\n"
 
 
-def test_a_fingerprint_depends_on_network_options_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_digest_depends_on_network_options_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
     def prints(**lists: list[str]) -> set[str]:
         items = expand(Manifest(maps=[Maps(["vgg11", "vgg13"], [64, 65], **lists)]))
-        return {batch.fingerprint(item, look) for item in items for look in (batch.Look(), batch.Look(cmap="viridis"))}
+        return {digest_item(item, look) for item in items for look in (Look(), Look(cmap="viridis"))}
 
     first = prints()
     assert (len(first), prints()) == (8, first)
     for lists in ({"paddings": ["zero"]}, {"layers": ["features.0"]}, {"what": ["coverage"]}):
         assert not prints(**lists) & first
-    monkeypatch.setattr(batch, "__version__", "0.0.0")
+    monkeypatch.setattr(sidecars, "__version__", "0.0.0")
     assert not prints() & first
 
 
@@ -172,7 +188,7 @@ def test_many_maps_go_to_processes_by_size() -> None:
     pairs = [(item, item.name) for item in items]
     grouped = [*batch.groups(pairs)]
     assert sorted(name for group in grouped for _, name in group) == sorted(name for _, name in pairs)
-    assert {len({str(item.sizes) for item, _ in group}) for group in grouped} == {1}
+    assert {len({str(item.about["sizes"]) for item, _ in group}) for group in grouped} == {1}
     assert max(map(len, grouped)) <= batch.GROUP
     assert [*map(len, batch.groups(pairs[:9]))] == [1] * 9
 
@@ -186,7 +202,7 @@ def test_one_that_fails_is_told_and_the_rest_is_done() -> None:
     index = json.loads(Path("out/index.json").read_text())
     (failed,) = index["failed"]
     assert (failed["name"], failed["what"], failed["networks"]) == ("resnet18-224-valid-usage", "usage", ["resnet18"])
-    assert (failed["sizes"], failed["paddings"]) == ([[224, 224]], ["valid"])
+    assert (failed["sizes"], failed["paddings"]) == (["224x224"], ["valid"])
     assert len(index["items"]) == 3
     assert "branches disagree" in Path("out/index.html").read_text()
     assert [row["error"] != "" for row in csv.DictReader(Path("out/index.csv").read_text().splitlines())] == [
@@ -226,15 +242,15 @@ def test_a_manifest_names_maps_comparisons_and_kernels() -> None:
     assert exported("nets/all.toml") == {"made": 8, "kept": 0, "failed": 0}
     everything_is_whole(Path("out"))
     assert "<title>All &lt;of&gt; it</title>" in Path("out/index.html").read_text()
-    assert json.loads(Path("out/depth.json").read_text())["figures"]["values"] == ["features.3", "features.20"]
-    uses = json.loads(Path("out/k.json").read_text())["figures"]["uses"]
-    corners = {scheme: rows[0][0] for scheme, rows in uses.items()}
-    assert corners == {"zero": "4", "partial": "25/4", "zero/partial": "5"}
+    assert json.loads(Path("out/depth.json").read_text())["values"] == ["features.3", "features.20"]
+    layers = json.loads(Path("out/k.json").read_text())["layers"]
+    corners = {layer["padding"]: layer["uses"][0][0] for layer in layers}
+    assert corners == {"zero": 4, "partial": "25/4", "zero/partial": 5}
 
 
 def test_the_decks_manifest_expands() -> None:
     items = expand(read_manifest(ROOT / "configs/exports/deck.toml"))
-    assert {item.what for item in items} == {"usage", "uneven", "taps", "coverage", "compare", "kernel"}
+    assert {item.analysis for item in items} == {"usage", "uneven", "taps", "coverage", "compare", "kernel"}
 
 
 def test_names_are_cut_and_do_not_leave_the_folder() -> None:
@@ -251,7 +267,7 @@ def test_taps_are_those_of_windows_with_several_unless_a_layer_is_named() -> Non
     Path("net.toml").write_text(f"layers = [{', '.join(layers)}]")
     exported("net.toml", "--size", "9", "--what", "taps", "--layer", "one,line", "--format", "json")
     exported("net.toml", "--size", "9", "--what", "taps", "--format", "json")
-    found = {path.stem: json.loads(path.read_text())["figures"] for path in Path("out").glob("net-*.json")}
+    found = {path.stem: json.loads(path.read_text()) for path in Path("out").glob("net-*.json")}
     names = {stem: [layer["layer"] for layer in each["layers"]] for stem, each in found.items()}
     assert names == {"net-9-taps": ["line"], "net-9-line-taps": ["line"], "net-9-one-taps": ["one"]}
 

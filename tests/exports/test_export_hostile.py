@@ -19,8 +19,8 @@ from PIL import Image
 
 import padviz
 from padviz.exports import batch
-from padviz.exports.batch import ItemOutcome, make
 from padviz.exports.items import Item
+from padviz.exports.saving import ItemOutcome, save_item
 from padviz.files.atomic import MARK, MARKED, PREFIX, locked, temporary_folder
 from tests.cli.test_cli import ONE, run, told
 from tests.files.test_atomic import hidden
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 def exported(*args: str) -> list[str]:
     result = run("export", *args, "-o", "out", "--jobs", "1")
     assert (result.exit_code, result.stderr) == (0, ""), result.output
-    return [item["name"] for item in json.loads(Path("out/index.json").read_text())["items"]]
+    return [item["item"]["name"] for item in json.loads(Path("out/index.json").read_text())["items"]]
 
 
 def test_a_record_that_names_files_elsewhere_deletes_none_of_them() -> None:
@@ -44,8 +44,9 @@ def test_a_record_that_names_files_elsewhere_deletes_none_of_them() -> None:
         Path(name).write_text("mine")
     files = ["../victim.txt", str(Path("victim.txt").absolute()), "mine.txt", "thumbs/../../victim.txt"]
     path = Path(f"out/{ITEM}.json")
-    damage = {"fingerprint": "other", "files": files, "lengths": [4] * len(files)}
-    path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
+    facts = json.loads(path.read_text())
+    facts["item"] |= {"digest": "other", "lengths": dict.fromkeys(files, 4)}
+    path.write_text(json.dumps(facts))
     assert exported("vgg11", "--size", "64") == [ITEM]
     assert Path("victim.txt").read_text() == Path("out/mine.txt").read_text() == "mine"
 
@@ -100,29 +101,24 @@ def test_only_what_padviz_left_is_swept() -> None:
     assert not Path("out", f"{PREFIX}none").exists()
 
 
-def figures(*path: str, value: Any) -> Callable[[dict[str, Any]], None]:
-    def change(record: dict[str, Any]) -> None:
-        at = record["figures"]
-        for key in path[:-1]:
-            at = at[key]
-        at[path[-1]] = value
-
-    return change
+def figure(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda facts: facts.update({key: value})
 
 
-def field(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
-    return lambda record: record.update({key: value})
+def about(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda facts: facts["item"].update({key: value})
 
 
-DAMAGED = {
-    "no figures": field("figures", {}),
-    "figures of another kind": field("what", "uneven"),
-    "no sizes": field("sizes", [[]]),
-    "a huge corner": figures("corners", "top_left", value=10**400),
-    "no target": figures("target", value=3),
-    "figures nested deeply": figures("more", value=json.loads("[" * 200 + "]" * 200)),
-    "other files": field("files", ["index.html"]),
-    "another name": field("name", "vgg11-65-usage"),
+DAMAGED: dict[str, Callable[[dict[str, Any]], None]] = {
+    "no figures": lambda facts: facts.pop("share"),
+    "nothing of what it was made of": lambda facts: facts.pop("item"),
+    "figures of another kind": about("what", "uneven"),
+    "no size": about("sizes", [""]),
+    "a huge skew": figure("skew", {"height": 10**400}),
+    "no target": figure("target", 3),
+    "figures nested deeply": figure("more", json.loads("[" * 200 + "]" * 200)),
+    "other files": about("lengths", {"index.html": 3}),
+    "another name": about("name", "vgg11-65-usage"),
 }
 
 
@@ -152,11 +148,13 @@ def test_records_of_somebody_else_are_passed_over() -> None:
     Path("out/bytes.json").write_bytes(b'{"name": "\xff"}')
     Path("out/folder.json").mkdir()
     os.mkfifo("out/pipe.json")
-    for what, wrong in {"uneven": {"target": 5, "layers": [{}]}, "taps": {"layers": []}, "coverage": {}}.items():
-        for name, given in ((what, wrong), ("javascript:alert(1)", kinds[what]["figures"])):
-            record = {**kinds[what], "name": name, "files": [], "lengths": [], "figures": given}
-            Path(f"out/{name}.json").write_text(json.dumps(record))
-    kinds["uneven"]["figures"] |= {"target": 5, "skew": [], "min": "x", "marginalised": {}}  # which only maps have
+    wrong = {"uneven": {"results": [{"layers": [{}]}]}, "taps": {"layers": []}, "coverage": {"layers": [{}]}}
+    for what, figures in wrong.items():
+        for name, given in ((what, figures), ("javascript:alert(1)", {})):
+            facts = {**kinds[what], **given}
+            facts["item"] = facts["item"] | {"name": name, "lengths": {}}
+            Path(f"out/{name}.json").write_text(json.dumps(facts))
+    kinds["uneven"] |= {"target": 5, "skew": [], "min": "x", "marginalised": {}}  # which only maps have
     Path("out/vgg11-64-uneven.json").write_text(json.dumps(kinds["uneven"]))
     assert len(exported("vgg11", "--size", "64")) == 4
 
@@ -294,16 +292,16 @@ def started(*args: str) -> subprocess.Popen[str]:
 
 def indexed() -> dict[str, int]:
     """The items of the index, and how many bytes each one's first file has; all that it lists is whole."""
-    items = json.loads(Path("out/index.json").read_text())["items"]
+    items = [facts["item"] for facts in json.loads(Path("out/index.json").read_text())["items"]]
     for item in items:
-        assert [Path("out", name).stat().st_size for name in item["files"]] == item["lengths"], item["name"]
-        for name in item["files"]:
+        assert {name: Path("out", name).stat().st_size for name in item["lengths"]} == item["lengths"], item["name"]
+        for name in item["lengths"]:
             if name.endswith(".png"):
                 with Image.open(Path("out", name)) as picture:
                     picture.load()
             else:
                 padviz.read_counts(Path("out", name))
-    return {item["name"]: item["lengths"][0] for item in items}
+    return {item["name"]: next(iter(item["lengths"].values())) for item in items}
 
 
 def test_an_export_may_begin_and_end_in_the_middle_of_another() -> None:
@@ -376,9 +374,9 @@ def test_ctrl_c_while_workers_start_leaves_one_line() -> None:
 
 def make_or_die(group: Sequence[tuple[Item, str]], folder: Path, look: Any, caller: int) -> list[ItemOutcome]:
     """What the kernel does to a process where memory is short."""
-    if any(item.sizes[0] == (64, 64) for item, _ in group):
+    if any(item.about["sizes"] == ["64x64"] for item, _ in group):
         os.kill(os.getpid(), signal.SIGKILL)
-    return [make(*each, folder, look) for each in group]
+    return [save_item(*each, folder, look) for each in group]
 
 
 @SLOW
