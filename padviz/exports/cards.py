@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from padviz.analyses.uneven import kinds
 from padviz.counting.shares.summary import Rim, percent
+from padviz.figures.colours import CMAP, SHARES
 from padviz.network.network import ENDS
 from padviz.reports.documents import flat
 from padviz.reports.tables import readable, rounded
@@ -20,13 +21,15 @@ Figures = Mapping[str, Any]  # JSON
 class Card(NamedTuple):
     """Figures of an item; by `rank` the gallery sorts, -1 last.
 
-    `bar` labels the colours of a map. In place of a small picture, `ledger` lists uneven layers, with the padding that
-    they read before and after and whether they are convolutions, and `taps` the least even grids, in percent.
+    `bar` labels the colours of a map, by default those of `cmap`. In place of a small picture stand uneven layers or
+    grids: `ledger` has the name of a layer, the padding that it reads before and after, and whether it is a
+    convolution; `taps` its name, and in percent how often each tap reads a real pixel.
     """
 
     facts: Facts
     rank: Mapping[str, float] = {"starved": -1.0, "overused": -1.0, "skew": -1.0}
     bar: list[str] | None = None
+    cmap: str = CMAP
     ledger: list[tuple[str, int, int, bool]] | None = None
     taps: list[tuple[str, list[list[int]]]] | None = None
 
@@ -57,11 +60,11 @@ def cells_of(what: str, facts: Figures) -> dict[str, object]:
 def _usage(figures: Figures) -> Card:
     share, skew = figures["share"], _most(figures["skew"])
     rank = {"starved": -1.0, "overused": -1.0, "skew": abs(skew)}
-    bar = ["0", f"{_short(figures['max'])} paths"]
+    bar, cmap = ["0", f"{_short(figures['max'])} paths"], CMAP
     facts: Facts = [("fair share", f"none: {figures['share_reason']}")]
     if share:
         rank |= {"starved": float(share["starved"]), "overused": float(share["overused"])}
-        bar = ["0", "1 fair", "2+"]
+        bar, cmap = ["0", "1 fair", "2+"], SHARES
         facts = []
         if figures["rim"]:
             sides = [*figures["rim"].values()]
@@ -79,7 +82,7 @@ def _usage(figures: Figures) -> Card:
         ("asymmetry", readable(float(_most(figures["asymmetry"])))),
         ("skew of usage", f"{skew:+.3g}"),
     ]
-    return Card(facts, rank, bar)
+    return Card(facts, rank, bar, cmap)
 
 
 def _coverage(figures: Figures) -> Card:

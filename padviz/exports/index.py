@@ -16,8 +16,8 @@ from padviz.exports.cards import cells_of
 from padviz.exports.items import Item
 from padviz.exports.manifest import MAPS, WHATS
 from padviz.exports.saving import ItemOutcome
-from padviz.exports.sidecars import THUMBS, Sidecar, sidecars
-from padviz.figures.colours import CMAP, SHARES, hex_stops
+from padviz.exports.sidecars import Sidecar, sidecars, without_thumb
+from padviz.figures.colours import hex_stops
 from padviz.files.atomic import atomic_path, locked
 from padviz.files.opened import opened
 from padviz.pages.html import gallery, natural
@@ -81,16 +81,10 @@ def _sheet(listed: Sequence[Sidecar], failed: Sequence[dict[str, Any]]) -> str:
 def _card(sidecar: Sidecar) -> dict[str, object]:
     """Return what the gallery's template shows of an item, and what the gallery filters and sorts by."""
     about, _, card = sidecar
-    thumbs = [name for name in about.lengths if name.startswith(f"{THUMBS}/")]
-    files = [name for name in about.lengths if name not in thumbs]
+    files = without_thumb(about.lengths)
     title = about.name
     if len(about.networks) == 1 and about.what in WHATS:
         title = about.networks[0]
-    bar = None
-    if card.bar:
-        # usage without fair shares, and coverage, have the colours of counts
-        cmap = about.cmap or (SHARES if len(card.bar) == 3 else CMAP)
-        bar = {"colours": hex_stops(cmap), "labels": card.bar}
     return {
         "name": about.name,
         "title": title,
@@ -99,10 +93,10 @@ def _card(sidecar: Sidecar) -> dict[str, object]:
         "size": [size.replace("x", "×") for size in about.sizes],
         "padding": about.paddings,
         "is_map": about.what in MAPS,
-        "thumb": "".join(thumbs),
+        "thumb": "".join({*about.lengths} - {*files}),
         "picture": "".join(name for name in files if name.endswith(".png")),
         "files": [(name, name.rpartition(".")[2]) for name in (*files, f"{about.name}.json")],
-        "bar": bar if bar and bar["colours"] else None,
+        "bar": card.bar and {"colours": hex_stops(about.cmap or card.cmap), "labels": card.bar},
         "ledger": card.ledger,
         "taps": card.taps,
         "figures": in_html(Facts(card.facts)),

@@ -57,8 +57,8 @@ class Item:
     arguments: Mapping[str, Any]
     names: tuple[str, ...] = ()  # of networks
     pairs: tuple[Pair, ...] = ()
-    origin: str = ""
-    reading: Reading = AS_IT_IS
+    origin: str = field(default="", compare=False)
+    reading: Reading = field(default=AS_IT_IS, compare=False)
     files: tuple[str, ...] = ()
 
     @property
@@ -204,15 +204,13 @@ def _from_folder(name: str, folder: Path) -> str:
 
 def _read(find: Find, model: str, sizes: Sequence[Size | None]) -> list[Pair]:
     """Read a network at each size; where it cannot be read, the error stands for it."""
-    networks: list[Network | PadvizError] = []
+    pairs: list[Pair] = []
     for size in sizes:
         try:
-            networks.append(find(model, size))
+            network = find(model, size)
+            pairs.append((network, network.pixels(size)))
         except PadvizError as error:
-            networks.append(error)
-    pairs: list[Pair] = []
-    for network, size in zip(networks, sizes, strict=True):
-        pairs.append((network, network.pixels(size) if isinstance(network, Network) else size or ()))
+            pairs.append((error, size or ()))
     return pairs
 
 

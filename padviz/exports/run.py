@@ -124,20 +124,22 @@ def _items(
     on_note: Callable[[str], None] | None,
 ) -> tuple[str, list[Item]]:
     """Return the title of the export, and its items."""
-    models = [str(source)] if isinstance(source, str | Path) else [str(model) for model in source]
-    if len(models) == 1 and is_manifest(models[0]):
-        if lists:
-            what = f"the manifest sets its own {next(iter(lists))}"
-            raise OptionError(what, where=models[0], hint="leave the option out, or name models")
-        manifest = read_manifest(models[0])
-        try:
-            items = expand(manifest, Path(models[0]).parent, reading, allow_modules, on_note)
-        except PadvizError as error:
-            where = ", ".join(filter(None, (models[0], error.where or error.option)))
-            raise OptionError(error.what, where=where, hint=error.hint) from None
-        return manifest.title or Path(models[0]).stem, items
-    for kind in lists.get("what", ()):
-        if kind not in WHATS:
-            raise OptionError(f"{kind!r} cannot be exported", option="what", hint=f"use {', '.join(WHATS)}")
-    given: dict[str, Any] = {key: [*values] for key, values in lists.items()}
-    return "padviz export", expand(Manifest(maps=[Maps(models, **given)]), reading=reading, on_note=on_note)
+    models = [str(source)] if isinstance(source, str | Path) else [*map(str, source)]
+    path = models[0] if len(models) == 1 else ""
+    if not is_manifest(path):
+        for kind in lists.get("what", ()):
+            if kind not in WHATS:
+                raise OptionError(f"{kind!r} cannot be exported", option="what", hint=f"use {', '.join(WHATS)}")
+        given: dict[str, Any] = {key: [*values] for key, values in lists.items()}
+        manifest = Manifest(maps=[Maps(models, **given)])
+        return "padviz export", expand(manifest, reading=reading, on_note=on_note)
+    if lists:
+        what = f"the manifest sets its own {next(iter(lists))}"
+        raise OptionError(what, where=path, hint="leave the option out, or name models")
+    manifest = read_manifest(path)
+    try:
+        items = expand(manifest, Path(path).parent, reading, allow_modules, on_note)
+    except PadvizError as error:
+        where = ", ".join(filter(None, (path, error.where or error.option)))
+        raise OptionError(error.what, where=where, hint=error.hint) from None
+    return manifest.title or Path(path).stem, items

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -103,9 +103,12 @@ def digest_item(item: Item, look: Look) -> str:
 def sidecar_of(item: Item, result: Result[Any], digest: str, look: Look, lengths: Mapping[str, int]) -> str:
     """Write a result's JSON with what it was made of; `lengths` are the bytes of each file."""
     about = {**item.about, "cmap": look.cmap, "digest": digest, "lengths": lengths}
-    files = [name for name in lengths if not name.startswith(f"{THUMBS}/")]
     report = result._report
-    return to_json(report._replace(facts={"item": about, **report.facts}, files=files)) + "\n"
+    return to_json(report._replace(facts={"item": about, **report.facts}, files=without_thumb(lengths))) + "\n"
+
+
+def without_thumb(files: Iterable[str]) -> list[str]:
+    return [name for name in files if not name.startswith(f"{THUMBS}/")]
 
 
 def read_sidecar(folder: Path, name: str) -> Sidecar | None:

@@ -119,26 +119,43 @@ def explore(
     wanted = with_same(read) if same else read
     check_image(wanted)
     start = sizes[0] if sizes else wanted.pixels(size)  # type: ignore[arg-type]
-    offered = {start, *([(n, n) for n in SIZES] if sizes is None else sizes)}
-    ordered = sorted(offered, key=lambda each: (each[0] * each[1], each))
+    if sizes is None:
+        sizes = [(n, n) for n in SIZES]
+    ordered = sorted({start, *sizes}, key=lambda each: (each[0] * each[1], each))
     first = wanted.at(start)
-    path, name = first.source, Path(first.source).name  # a page is shared: it names files without their folder
-    networks: list[tuple[Size, Network | PadvizError]] = []
-    for each in ordered:
-        try:
-            networks.append((each, replace(first if each == start else wanted.at(each), source=name)))
-        except PadvizError as error:
-            networks.append((each, PadvizError(str(error).replace(path, name)) if path else error))
-    if padding:
-        schemes = [padding] if isinstance(padding, str) else padding
-        paddings = [*dict.fromkeys(None if scheme == "declared" else canonical(scheme) for scheme in schemes)]
-    else:
-        zeros = with_padding(first, "zero").layers == first.layers
-        paddings = [*EXPLORED] if zeros else [None, *EXPLORED]
-    facts = payload(networks, paddings, ordered.index(start), layer, heads, on_progress)
+    networks = _at_sizes(wanted, first, start, ordered)
+    facts = payload(networks, _paddings(padding, first), ordered.index(start), layer, heads, on_progress)
     title = text(first.title or first.name)
     colours = json.loads(static("colours.json"))
     packed = json.dumps({**facts, "colours": colours}, separators=(",", ":")).replace("<", "\\u003c")
     shown = {"title": title, "windows": WINDOWS, "schemes": SCHEMES, "payload": packed, "images": "data:"}
     html = fill("explorer.html.j2", STYLES, MODULES, **shown)
     return Explorer(title, sum("reason" not in entry for entry in facts["maps"]), html)
+
+
+def _at_sizes(
+    wanted: Network, first: Network, start: Size, sizes: Sequence[Size]
+) -> list[tuple[Size, Network | PadvizError]]:
+    """Read a network at each size, or return the error there.
+
+    A page is shared, so it names files without their folder.
+    """
+    path, name = first.source, Path(first.source).name
+    networks: list[tuple[Size, Network | PadvizError]] = []
+    for size in sizes:
+        try:
+            network = first if size == start else wanted.at(size)
+            networks.append((size, replace(network, source=name)))
+        except PadvizError as error:
+            networks.append((size, PadvizError(str(error).replace(path, name)) if path else error))
+    return networks
+
+
+def _paddings(padding: str | Sequence[str] | None, first: Network) -> list[str | None]:
+    """List the padding schemes that the page offers; None is the declared one."""
+    if padding:
+        schemes = [padding] if isinstance(padding, str) else padding
+        return [*dict.fromkeys(None if scheme == "declared" else canonical(scheme) for scheme in schemes)]
+    if with_padding(first, "zero").layers == first.layers:
+        return [*EXPLORED]
+    return [None, *EXPLORED]

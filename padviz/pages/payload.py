@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields as fields_of
 from fractions import Fraction
@@ -22,7 +22,7 @@ from padviz.network.padding_modes import SCHEMES
 from padviz.network.rewrites import schemes_of, with_padding
 from padviz.network.sizes import resolve_each
 from padviz.network.targets import head_weighting
-from padviz.pages.planes import Shelf, check_room
+from padviz.pages.planes import Shelf, TooLarge, check_room
 from padviz.progress import Progress, counter
 from padviz.reports.documents import ledger_facts, picked
 from padviz.version import SCHEMAS
@@ -47,11 +47,43 @@ def payload(
     `networks` has the network at each size, or the error there; the size at `base` is shown first.
     """
     shelf = Shelf()
-    maps: list[Facts] = []
-    audits: list[Facts] = []
-    errors: list[PadvizError] = []
-    too_large: dict[Size, PadvizError] = {}  # sizes at which a page has no room for the map
     advance = counter(len(networks) * (len(paddings) + 1), on_progress)
+    maps = _maps(shelf, networks, paddings, layer, heads, advance)
+    errors = [error for error in maps if isinstance(error, PadvizError)]
+    if len(errors) == len(maps):
+        raise errors[0]
+    first = next(network for _, network in networks if isinstance(network, Network))
+    return {
+        "schema_version": SCHEMAS["explorer"],
+        "network": text(first.name),
+        "title": text(first.title or first.name),
+        "sizes": [[*size] for size, _ in networks],
+        "windows": window_facts(),
+        "paddings": [padding or "declared" for padding in paddings],
+        "base": base,
+        "heads": head_weighting(heads, layer, first),
+        "maps": [_reason(entry) if isinstance(entry, PadvizError) else entry for entry in maps],
+        "audits": _audits(shelf, networks, _schemes(paddings, first), maps, layer, heads, advance),
+        "planes": shelf.planes,
+        "axes": shelf.axes,
+        "records": shelf.records,
+    }
+
+
+def _reason(error: PadvizError) -> Facts:
+    return {"reason": text(error)}
+
+
+def _maps(
+    shelf: Shelf,
+    networks: Sequence[tuple[Size, Network | PadvizError]],
+    paddings: Sequence[str | None],
+    layer: str | None,
+    heads: str | None,
+    advance: Callable[[int], None],
+) -> list[Facts | PadvizError]:
+    """Pack the map at each size under each padding; where there is none, the error stands for it."""
+    maps: list[Facts | PadvizError] = []
     for size, network in networks:
         rows: dict[str, Facts] = {}
         for padding in paddings:
@@ -59,51 +91,52 @@ def payload(
                 if isinstance(network, PadvizError):
                     raise network
                 counts = usage(network, size, padding, layer, heads=heads)
-                try:
-                    check_room(counts.core.stem_shape, network.name)
-                except SizeError as error:
-                    too_large[size] = error
-                    raise
+                check_room(counts.core.stem_shape, network.name)
                 maps.append({**map_facts(shelf, counts), **geometry_facts(shelf, counts, rows)})
             except (OptionError, UnknownName):
                 raise  # a name that the user typed
             except PadvizError as error:
-                errors.append(error)
-                maps.append({"reason": text(error)})
+                maps.append(error)
             advance(1)
-    if len(errors) == len(maps):
-        raise errors[0]
-    first = next(network for _, network in networks if isinstance(network, Network))
-    names = [padding or "declared" for padding in paddings]
-    zeros = with_padding(first, "zero").layers == first.layers
-    schemes = [None if padding == "zero" and zeros else padding for padding in paddings]
-    places = itertools.product((size for size, _ in networks), schemes)
-    known = {place: at for at, place in enumerate(places) if "reason" not in maps[at]}
+    return maps
+
+
+def _schemes(paddings: Sequence[str | None], first: Network) -> list[str | None]:
+    """Return the paddings as remedies name them: None for zeros where the network declares them."""
+    if with_padding(first, "zero").layers != first.layers:
+        return [*paddings]
+    return [None if padding == "zero" else padding for padding in paddings]
+
+
+def _audits(
+    shelf: Shelf,
+    networks: Sequence[tuple[Size, Network | PadvizError]],
+    schemes: Sequence[str | None],
+    maps: Sequence[Facts | PadvizError],
+    layer: str | None,
+    heads: str | None,
+    advance: Callable[[int], None],
+) -> list[Facts]:
+    """Audit the network at each size; at one whose maps a page has no room for, only the reason is given."""
+    places = list(itertools.product((size for size, _ in networks), schemes))
+    known: dict[tuple[Size, str | None], int] = {}
+    too_large: dict[Size, PadvizError] = {}
+    for at, (place, entry) in enumerate(zip(places, maps, strict=True)):
+        if isinstance(entry, TooLarge):
+            too_large[place[0]] = entry
+        elif not isinstance(entry, PadvizError):
+            known[place] = at
+    audits = []
     for size, network in networks:
         try:
-            if isinstance(network, PadvizError):
-                raise network
-            if size in too_large:
-                raise too_large[size]
-            audits.append(_audit(shelf, examine(network, size, layer, heads, MOST_REMEDIES), known))
+            reason = too_large.get(size, network)
+            if isinstance(reason, PadvizError):
+                raise reason
+            audits.append(_audit(shelf, examine(reason, size, layer, heads, MOST_REMEDIES), known))
         except PadvizError as error:
-            audits.append({"reason": text(error)})
+            audits.append(_reason(error))
         advance(1)
-    return {
-        "schema_version": SCHEMAS["explorer"],
-        "network": text(first.name),
-        "title": text(first.title or first.name),
-        "sizes": [[*size] for size, _ in networks],
-        "windows": window_facts(),
-        "paddings": names,
-        "base": base,
-        "heads": head_weighting(heads, layer, first),
-        "maps": maps,
-        "audits": audits,
-        "planes": shelf.planes,
-        "axes": shelf.axes,
-        "records": shelf.records,
-    }
+    return audits
 
 
 def _audit(shelf: Shelf, examined: Examined, known: Mapping[tuple[Size, str | None], int]) -> Facts:

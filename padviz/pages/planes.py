@@ -20,6 +20,10 @@ T = TypeVar("T")
 MOST_BYTES = 1 << 24  # of one array, uncompressed: a page holds dozens, and a browser must open it
 
 
+class TooLarge(SizeError):
+    """A page has no room for a map."""
+
+
 class Shelf:
     """The arrays, axis maps and records of a page, numbered; equal ones have one number.
 
@@ -76,7 +80,7 @@ def check_room(shape: tuple[int, ...], where: str = "") -> None:
     limbs, height, width = shape
     if 8 * prod(shape) > MOST_BYTES:
         what = f"{height} x {width} counts of {limbs * LIMB_BITS} bits are too large for a page"
-        raise SizeError(what, where=where, hint="name an earlier `layer`, or use a smaller `size`")
+        raise TooLarge(what, where=where, hint="name an earlier `layer`, or use a smaller `size`")
 
 
 def _folded(limbs: Array) -> tuple[str, Array]:

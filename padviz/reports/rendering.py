@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 
 from padviz.errors import printable
+from padviz.phrases import counted
 from padviz.reports import documents, tables
 from padviz.reports.report import Block, Facts, Heading, Lines, Report, Table
 from padviz.version import SCHEMAS
@@ -60,16 +61,26 @@ def _on_screen(block: Block, width: int) -> str:
 def _fitted(table: Table, width: int) -> str:
     """Write a table and its legend; leave out empty columns, and name those that do not fit."""
     headings, cells = table.headings, table.cells()
-    filled = [i for i in range(len(headings)) if any(row[i] not in (None, "") for row in cells)]
-    shown, least = [*filled], tables.least_widths(headings, cells)
+    filled = [i for i, column in enumerate(zip(*cells, strict=True)) if any(cell not in (None, "") for cell in column)]
+    shown = _columns_within(table, filled, tables.least_widths(headings, cells), width)
+    rows = [[row[i] for i in shown] for row in cells]
+    lines = [tables.to_table([headings[i] for i in shown], rows, width)]
+    if table.legend:
+        lines.append(tables.wrapped(table.legend, width))
+    missing = [headings[i] for i in filled if i not in shown]
+    if missing:
+        text = f"Not shown in {width} columns: {', '.join(missing)}. A wider terminal or a pipe shows all."
+        lines.append(tables.wrapped(text, width))
+    return "\n".join(lines)
+
+
+def _columns_within(table: Table, filled: Sequence[int], least: Sequence[int], width: int) -> list[int]:
+    """Choose the columns that a width has room for: the one to spare first goes, until the rest fits."""
+    shown = [*filled]
     # The first column says what a row is about, so it stays. The gap after the last column is not printed.
     while len(shown) > 1 and sum(least[i] for i in shown) - 1 > width:
         shown.remove(max(shown[1:], key=lambda i: (table.columns[i].spare, i)))
-    below = [table.legend]
-    if missing := [headings[i] for i in filled if i not in shown]:
-        below.append(f"Not shown in {width} columns: {', '.join(missing)}. A wider terminal or a pipe shows all.")
-    text = tables.to_table([headings[i] for i in shown], [[row[i] for i in shown] for row in cells], width)
-    return "\n".join([text, *(tables.wrapped(each, width) for each in below if each)])
+    return shown
 
 
 def to_json(report: Report) -> str:
@@ -149,21 +160,35 @@ def in_html(block: Block, most: int = 0) -> str:
     """Write a block of a report as HTML; for a notebook, where rows after the `most` first ones fold."""
     if isinstance(block, Heading):
         return f"<h4>{_html(block)}</h4>"
-    if isinstance(block, Facts) and all(not name for name, _ in block):
-        return "\n".join(f"<p>{_html(text)}</p>" for _, text in block)
-    if isinstance(block, Facts):
-        return _table_of([], block, long=FACT if most else 0)
     if isinstance(block, Lines):
-        return "\n".join(f"<p>{_html(text)}</p>" for text in block.texts)
-    if not isinstance(block, Table):
-        return '<pre style="font-family: monospace">' + "\n".join(map(_html, str(block).split("\n"))) + "</pre>"
-    cells, marks = block.cells(), [block.marked(row) for row in block.rows]
-    most = most or len(cells)
-    parts = ((cells[part], marks[part]) for part in (slice(most), slice(most, None)))
-    head, rest = (_table_of(block.headings, *part) if part[0] else "" for part in parts)
-    more = f"{len(cells) - most} more row{'' if len(cells) == most + 1 else 's'}"
-    folded = f"<details><summary>{more}</summary>\n{rest}</details>\n" if rest else ""
-    return head + folded + (f"<p>{_html(block.legend)}</p>" if block.legend else "")
+        return _paragraphs(block.texts)
+    if isinstance(block, Facts):
+        if any(name for name, _ in block):
+            return _table_of([], block, long=FACT if most else 0)
+        return _paragraphs(text for _, text in block)
+    if isinstance(block, Table):
+        return _folded(block, most or len(block.rows))
+    lines = map(_html, str(block).split("\n"))
+    return '<pre style="font-family: monospace">' + "\n".join(lines) + "</pre>"
+
+
+def _paragraphs(texts: Iterable[object]) -> str:
+    return "\n".join(f"<p>{_html(text)}</p>" for text in texts)
+
+
+def _folded(table: Table, most: int) -> str:
+    """Write a table and its legend; rows after the `most` first ones fold."""
+    cells, marks = table.cells(), [table.marked(row) for row in table.rows]
+    text = ""
+    if cells:
+        text = _table_of(table.headings, cells[:most], marks[:most])
+    if len(cells) > most:
+        more = counted(len(cells) - most, "more row")
+        rest = _table_of(table.headings, cells[most:], marks[most:])
+        text += f"<details><summary>{more}</summary>\n{rest}</details>\n"
+    if table.legend:
+        text += f"<p>{_html(table.legend)}</p>"
+    return text
 
 
 def _table_of(

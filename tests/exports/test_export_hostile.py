@@ -155,8 +155,12 @@ def test_records_of_somebody_else_are_passed_over() -> None:
             facts["item"] = facts["item"] | {"name": name, "lengths": {}}
             Path(f"out/{name}.json").write_text(json.dumps(facts))
     kinds["uneven"] |= {"target": 5, "skew": [], "min": "x", "marginalised": {}}  # which only maps have
+    kinds["uneven"]["results"][0]["=cmd()"] = 1
     Path("out/vgg11-64-uneven.json").write_text(json.dumps(kinds["uneven"]))
     assert len(exported("vgg11", "--size", "64")) == 4
+    columns = Path("out/index.csv").read_text().splitlines()[0].split(",")
+    assert "'=cmd()" in columns
+    assert "=cmd()" not in columns
 
 
 @pytest.mark.parametrize("name", ["index.html", "index.json", "index.csv"])
