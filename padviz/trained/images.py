@@ -239,6 +239,12 @@ def room_for(frames: Sequence[Frame]) -> Frame:
     return Frame(top, left, bottom - top, right - left)
 
 
+def in_frame(scenes: Images, room: Frame, frame: Frame) -> Images:
+    """Slice the pixels of a frame from scenes of the `room` around it."""
+    top, left = frame.top - room.top, frame.left - room.left
+    return scenes[:, :, top : top + frame.height, left : left + frame.width]
+
+
 @dataclass(frozen=True, eq=False)
 class Crop:
     """A place in a picture: `pixels` of all of it, the `scale` to show it at, and where the network's frame begins.

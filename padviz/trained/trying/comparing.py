@@ -1,15 +1,17 @@
-"""A network's outputs before and after a change, image by image: top-1 kept, and how far maps move."""
+"""A network's outputs on crops, before and after a change, image by image: top-1 kept, and how far maps move."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from padviz.errors import DescriptionError
 from padviz.network.network import Size
-from padviz.trained.images import Frame
-from padviz.trained.networks.running import Floats, OutputKind, Outputs
+from padviz.trained.images import Crop, Crops, Frame, in_frame
+from padviz.trained.networks.running import Floats, Images, OutputKind, Outputs, Runner, at_once, outputs_of
 
 Shape = tuple[int, ...]
 Slices = tuple[slice, ...]
@@ -26,22 +28,46 @@ class Output(NamedTuple):
     kind: OutputKind
 
 
+class Batch(NamedTuple):
+    """Some crops, their scenes, and the network's output on its own frame of them, before any change."""
+
+    crops: list[Crop]
+    scenes: Images
+    output: Output
+    before: Floats
+
+
+def run_crops(own: Runner, crops: Crops) -> Iterator[Batch]:
+    """Run a network as it is on crops, as many at a time as fit the cache."""
+    rest = iter(crops)
+    frame = Frame(0, 0, *own.size)
+    output: Output | None = None
+    while batch := list(islice(rest, at_once(own))):
+        scenes = np.stack([crop.scene(crops.room) for crop in batch])
+        outputs = outputs_of(own, in_frame(scenes, crops.room, frame))
+        if output is None:
+            output = output_of(outputs, len(batch), own.where)
+        before = outputs[output.name]
+        check_finite(before, own.where)
+        yield Batch(batch, scenes, output, before)
+
+
 def output_of(outputs: Outputs, images: int, where: str) -> Output:
     """Choose the output to compare: the first with scores of classes, else the first of floats.
 
     >>> output_of({"map": np.zeros((2, 1, 8, 8)), "scores": np.zeros((2, 10))}, 2, "net")
     Output(name='scores', kind='classes')
     """
-    floats = {
-        name: values.shape
-        for name, values in outputs.items()
-        if np.issubdtype(values.dtype, np.floating) and values.ndim > 1 and len(values) == images and values.size
-    }
-    for name, shape in floats.items():
-        if all(n == 1 for n in shape[2:]):
+    maps = []
+    for name, values in outputs.items():
+        by_image = values.ndim > 1 and len(values) == images and values.size
+        if not by_image or not np.issubdtype(values.dtype, np.floating):
+            continue
+        if all(n == 1 for n in values.shape[2:]):
             return Output(name, "classes")
-    for name in floats:
-        return Output(name, "map")
+        maps.append(Output(name, "map"))
+    if maps:
+        return maps[0]
     raise DescriptionError("has no output of floats for each image", where=where, hint="use a network that has one")
 
 
@@ -78,7 +104,9 @@ def probabilities(scores: Floats, kind: Scores) -> Floats:
     """
     flat = scores.reshape(len(scores), -1).astype(np.float64)
     if flat.shape[1] == 1:
-        flat = np.concatenate([1 - flat if kind == "probabilities" else 0 * flat, flat], axis=1)
+        # Of a probability, that of the other class is the rest; a logit is that against 0.
+        other = 1 - flat if kind == "probabilities" else np.zeros_like(flat)
+        flat = np.concatenate([other, flat], axis=1)
     if kind == "probabilities":
         return flat
     raised = np.exp(flat - flat.max(1, keepdims=True))
@@ -104,15 +132,21 @@ def overlap(own: Shape, changed: Shape, frame: Frame, size: Size) -> tuple[Slice
     `size` is that of the network's own frame, and `frame` that of the changed output, relative to it. A frame that
     moves by less than a unit leaves outputs of one shape where they are.
     """
-    axes = next((at for at in (len(own) - 2, len(own) - 3) if at >= 0 and _spatial(own[at : at + 2], size)), None)
-    if axes is None or own[:axes] + own[axes + 2 :] != changed[:axes] + changed[axes + 2 :]:
+    # Height and width are the last two dimensions, or come before channels.
+    axes = [at for at in (len(own) - 2, len(own) - 3) if at >= 0 and _spatial(own[at : at + 2], size)]
+    if not axes:
         return (EVERY, EVERY) if own == changed else None
+    first = axes[0]
+    if own[:first] + own[first + 2 :] != changed[:first] + changed[first + 2 :]:
+        return None
     parts: tuple[list[slice], list[slice]] = [slice(None)] * len(own), [slice(None)] * len(own)
     for i in (0, 1):
-        at, start = axes + i, _units(own[axes + i], size[i], frame[i])
-        if start is None and own != changed:
-            return None
-        start = start or 0
+        at = first + i
+        start = _units(own[at], size[i], frame[i])
+        if start is None:
+            if own != changed:
+                return None
+            start = 0
         length = min(own[at], start + changed[at]) - max(start, 0)
         parts[0][at] = slice(max(start, 0), max(start, 0) + length)
         parts[1][at] = slice(max(-start, 0), max(-start, 0) + length)

@@ -15,11 +15,11 @@ from padviz.files.unfinished import ResumeOptions, Unfinished, digest_of, saved_
 from padviz.intervals import CHANGED, Estimate, half_samples, interval_of_map
 from padviz.network.network import Size
 from padviz.progress import Progress, counter
-from padviz.trained.images import Crops, Frame, Inputs, few_pictures
+from padviz.trained.images import Crops, Frame, Inputs, Pixels, few_pictures
 from padviz.trained.networks.reading import runner_of
-from padviz.trained.networks.running import Floats, batches, middle, outputs_of
+from padviz.trained.networks.running import Floats, Images, batches, middle, outputs_of
 from padviz.trained.networks.trained_network import Trained
-from padviz.trained.trying.comparing import check_finite, output_of
+from padviz.trained.trying.comparing import check_finite, run_crops
 
 LEAST_GRID = 5  # places on a side: an outermost ring, and something inside
 LEAST_EDGE = 1e-12  # of the inside, whose logarithm is taken
@@ -65,45 +65,54 @@ def see(
     """Cover each place of a grid by a patch, in crops of pictures, and compare the change of the output to usage."""
     tops, lefts = places_of(trained.size, patch, grid)
     counts = usage(trained.network, trained.size, heads="share")
-    runner, n, places = runner_of(trained), inputs.n, np.array([*product(tops, lefts)])
-    crops = Crops(inputs, trained.size, frame := Frame(0, 0, *trained.size), runner.channels)
+    runner, n = runner_of(trained), inputs.n
+    crops = Crops(inputs, trained.size, Frame(0, 0, *trained.size), runner.channels)
     question = ""
     if resume.path:
         contents = digest_of(runner.contents(), crops.paths)
         question = f"seen {contents} {trained.size} {n} {patch} {grid} {inputs.seed} {inputs.mean} {inputs.std}"
     kept = Unfinished(resume.path, question, n * grid**2, resume.resume)
-    output, pictures, advance = "", list[int](), counter(n * grid**2, on_progress)
     squares = kept.values.reshape(n, grid**2)  # a view: mean square changes of the output, by crop and place
+    places = np.array([*product(tops, lefts)])
+    output, pictures = "", list[int]()
+    advance = counter(n * grid**2, on_progress)
     with saved_on_exit(kept):
-        for crop, values in zip(crops, squares, strict=False):  # crops first: they count up to their end
-            image = crop.scene(frame)
-            outputs = outputs_of(runner, image[None])
-            output = output or output_of(outputs, 1, runner.where).name
-            check_finite(before := outputs[output].astype(np.float64), runner.where)
-            missing = np.flatnonzero(np.isnan(values))
-            advance(len(values) - len(missing))
-            for part in (missing[batch] for batch in batches(runner, len(missing))):
-                images = np.repeat(image[None], len(part), axis=0)
-                for covered, (top, left) in zip(images, places[part], strict=True):
-                    covered[:, top : top + patch, left : left + patch] = 0  # the mean pixel, once it is normalised
-                check_finite(after := outputs_of(runner, images)[output].astype(np.float64), runner.where)
-                values[part] = ((after - before) ** 2).reshape(len(part), -1).mean(1)
-                kept.save()
-                advance(len(part))
-            pictures.append(crop.picture)
+        for batch in run_crops(runner, crops):
+            output = batch.output.name
+            for crop, image, before in zip(batch.crops, batch.scenes, batch.before, strict=True):
+                values = squares[len(pictures)]
+                missing = np.flatnonzero(np.isnan(values))
+                advance(len(values) - len(missing))
+                for part in batches(runner, len(missing)):
+                    at = missing[part]
+                    covered = _cover(image, places[at], patch)
+                    after = outputs_of(runner, covered)[output].astype(np.float64)
+                    check_finite(after, runner.where)
+                    values[at] = ((after - before) ** 2).reshape(len(at), -1).mean(1)
+                    kept.save()
+                    advance(len(at))
+                pictures.append(crop.picture)
     squares = squares[: len(pictures)]
     if not squares.mean(0).reshape(grid, grid)[middle(grid), middle(grid)].any():
         what = "does not react: a patch anywhere inside leaves its output as it is"
         raise DescriptionError(what, where=trained.where, hint="use trained weights, or a larger `patch`")
     by_place = _geometry(counts, patch, tops, lefts)
     values, by_usage, by_distance, gain, edge = estimates(squares, np.array(pictures), *by_place)
-    about = trained.network.name, trained.network.title, trained.size, crops.name, len(pictures), len({*pictures})
     few = few_pictures(pictures)
     if not few and by_usage.low is None:
         few = (f"no intervals, since fewer than {CHANGED} photographs change the output",)
     notes, edge_usage = (*trained.notes, *crops.notes, *few), edge_of(by_place[0])
-    at = patch, tops, lefts
-    return Seen(*about, output, *at, values, *by_place, by_usage, by_distance, gain, edge, edge_usage, notes)
+    about = trained.network.name, trained.network.title, trained.size, crops.name, len(pictures), len({*pictures})
+    grid_of = output, patch, tops, lefts
+    return Seen(*about, *grid_of, values, *by_place, by_usage, by_distance, gain, edge, edge_usage, notes)
+
+
+def _cover(image: Pixels, places: NDArray[np.int64], patch: int) -> Images:
+    """Copy an image for each place (top, left), and cover a patch there."""
+    images = np.repeat(image[None], len(places), axis=0)
+    for covered, (top, left) in zip(images, places, strict=True):
+        covered[:, top : top + patch, left : left + patch] = 0  # the mean pixel, once it is normalised
+    return images
 
 
 def places_of(size: Size, patch: int, grid: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -114,11 +123,13 @@ def places_of(size: Size, patch: int, grid: int) -> tuple[tuple[int, ...], tuple
     """
     room = min(size) - patch
     if patch < 1 or room < LEAST_GRID - 1:
-        hint = f"use 1 to {min(size) - LEAST_GRID + 1}" if min(size) >= LEAST_GRID else "use a larger `size`"
+        most = min(size) - LEAST_GRID + 1
+        hint = f"use 1 to {most}" if most > 0 else "use a larger `size`"
         what = f"{patch} px do not fit into {size[0]} x {size[1]} at {LEAST_GRID} places a side"
         raise OptionError(what, option="patch", hint=hint)
     if not LEAST_GRID <= grid <= room + 1:
-        what = f"{grid} places a side are too {'few' if grid < LEAST_GRID else 'many'}"
+        extreme = "few" if grid < LEAST_GRID else "many"
+        what = f"{grid} places a side are too {extreme}"
         raise OptionError(what, option="grid", hint=f"use {LEAST_GRID} to {room + 1}")
     tops, lefts = (tuple(np.rint(np.linspace(0, n - patch, grid)).astype(int).tolist()) for n in size)
     return tops, lefts
@@ -140,7 +151,9 @@ def edge_of(values: Floats) -> float:
     ring = np.ones(values.shape, bool)
     ring[1:-1, 1:-1] = False
     inside = values[middle(values.shape[0]), middle(values.shape[1])].mean()
-    return float(values[ring].mean() / inside) if inside else float("nan")
+    if not inside:
+        return float("nan")
+    return float(values[ring].mean() / inside)
 
 
 def unit_ranks(values: Floats, tie: float = COUNTED) -> Floats:
@@ -155,8 +168,8 @@ def unit_ranks(values: Floats, tie: float = COUNTED) -> Floats:
     at[order] = np.cumsum(np.diff(flat[order], prepend=flat[order[0]]) > tie * np.abs(flat).max())
     counts = np.bincount(at)
     ranked = (np.cumsum(counts) - counts / 2)[at] - values.size / 2
-    norm = np.linalg.norm(ranked)
-    scaled: Floats = ranked / norm if norm else ranked
+    norm = float(np.linalg.norm(ranked)) or 1.0  # all tie
+    scaled: Floats = ranked / norm
     return scaled
 
 
@@ -177,16 +190,22 @@ def estimates(
     if np.count_nonzero(sums.any(axis=1)) < CHANGED:
         count = 0  # so that there are no intervals
     own, halves = maps(drawn)[0], (maps(drawn[1:]), maps(1 - drawn[1:]))
-    ranked = np.array([[unit_ranks(seen, MEASURED) for seen in half] for half in halves])
+    ranked = np.stack([np.apply_along_axis(unit_ranks, 1, half, MEASURED) for half in halves])
     agreement = float((ranked[0] * ranked[1]).sum(1).mean())
     whole, by_usage, by_distance = unit_ranks(own, MEASURED), unit_ranks(usage), unit_ranks(distance)
 
     def correlation(other: Floats, fisher: bool) -> Estimate:
         return interval_of_map(float(whole @ other), ranked @ other, count, agreement, fisher)
 
-    value = edge_of(own.reshape(usage.shape))
-    edges = np.array([[edge_of(seen.reshape(usage.shape)) for seen in half] for half in halves])
-    of_log = interval_of_map(float(np.log(max(value, LEAST_EDGE))), np.log(np.maximum(edges, LEAST_EDGE)), count)
-    edge = Estimate(value, *(None if end is None else float(np.exp(end)) for end in of_log[1:]))
+    def edge_over_inside(flat: Floats) -> float:
+        return edge_of(flat.reshape(usage.shape))
+
+    value = edge_over_inside(own)
+    edges = np.stack([np.apply_along_axis(edge_over_inside, 1, half) for half in halves])
+    edge = interval_of_map(float(np.log(max(value, LEAST_EDGE))), np.log(np.maximum(edges, LEAST_EDGE)), count)
+    if edge.low is not None and edge.high is not None:
+        edge = Estimate(value, float(np.exp(edge.low)), float(np.exp(edge.high)))
+    else:
+        edge = Estimate(value, None, None)
     correlations = correlation(by_usage, True), correlation(by_distance, True)
     return own.reshape(usage.shape), *correlations, correlation(by_usage - by_distance, False), edge

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -15,12 +14,12 @@ from padviz.intervals import CHANGED, Estimate, mean, share
 from padviz.network.network import Size, as_size, in_words
 from padviz.network.padding_modes import OTHER
 from padviz.progress import Progress, counter
-from padviz.trained.images import Crop, Crops, Frame, Inputs, few_pictures, resized_frame, room_for
+from padviz.trained.images import Crop, Crops, Frame, Inputs, few_pictures, in_frame, resized_frame, room_for
 from padviz.trained.networks.reading import runner_of
-from padviz.trained.networks.running import Floats, Images, OutputKind, Runner, at_once, outputs_of
+from padviz.trained.networks.running import Floats, Images, OutputKind, Runner, outputs_of
 from padviz.trained.networks.trained_network import Trained
 from padviz.trained.trying import comparing
-from padviz.trained.trying.comparing import Output, output_of, overlap
+from padviz.trained.trying.comparing import Output, overlap, run_crops
 
 How = Literal["crop", "resize"]
 ChangeKind = Literal["shift", "size", "padding"]
@@ -63,14 +62,18 @@ class TrialRow:
         if self.kind == "padding":
             return f"{self.padding} padding"
         height, width = self.size
-        pixels = f"{height} px" if height == width else f"{height} x {width} px"
+        pixels = f"{height} x {width} px"
+        if height == width:
+            pixels = f"{height} px"
         if self.how == "resize":
             return f"{pixels} (resized)"
-        (rows, *others) = {new - old for new, old in zip(self.size, self.trained_at, strict=True)}
-        if others:
+        rows = height - self.trained_at[0]
+        if rows != width - self.trained_at[1]:
             return f"{pixels} (another crop)"
-        count, which = "one" if abs(rows) == 1 else str(abs(rows)), "more" if rows > 0 else "fewer"
-        return f"{pixels} ({count} row{'' if abs(rows) == 1 else 's'} {which})"
+        which = "more" if rows > 0 else "fewer"
+        if abs(rows) == 1:
+            return f"{pixels} (one row {which})"
+        return f"{pixels} ({abs(rows)} rows {which})"
 
     @property
     def estimates(self) -> tuple[Estimate, ...]:
@@ -107,13 +110,16 @@ class Trial:
         return self.rows[1:]
 
     def row(self, *, size: int | Size | None = None, padding: str | None = None, how: How = "crop") -> TrialRow:
+        if size is None:
+            for row in self.rows:
+                if row.kind == "padding" and row.padding == padding:
+                    return row
+            raise UnknownName(f"{padding} was not tried", where=self.network)
         wanted = (size, size) if isinstance(size, int) else size
         for row in self.rows:
-            if size is None and row.kind == "padding" and row.padding == padding:
+            if row.kind == "size" and (row.size, row.how) == (wanted, how):
                 return row
-            if size is not None and row.kind == "size" and (row.size, row.how) == (wanted, how):
-                return row
-        raise UnknownName(f"{padding if size is None else size} was not tried", where=self.network)
+        raise UnknownName(f"{size} was not tried", where=self.network)
 
 
 @dataclass(eq=False)
@@ -136,8 +142,7 @@ class Variant:
     def images(self, crops: Sequence[Crop], scenes: Images, room: Frame) -> Images:
         if self.how == "resize":
             return np.stack([crop.scene(self.frame, self.runner.size) for crop in crops])
-        top, left = self.frame.top - room.top, self.frame.left - room.left
-        return scenes[:, :, top : top + self.frame.height, left : left + self.frame.width]
+        return in_frame(scenes, room, self.frame)
 
     def run(self, images: Images, before: Floats, output: Output, own: Size) -> None:
         """Run a batch of crops, and keep how the output differs from the one `before` the change."""
@@ -151,11 +156,13 @@ class Variant:
         if output.kind == "classes" and after.shape == before.shape:
             self.parts.append({"scores": after})
             return
-        alike = output.kind == "map" and (self.how != "resize" or after.shape == before.shape)
-        parts = overlap(before.shape[1:], after.shape[1:], self.frame, own) if alike else None
+        parts = None
+        # A resized image has other pixels: only maps of one shape stand for the same places.
+        if output.kind == "map" and (self.how != "resize" or after.shape == before.shape):
+            parts = overlap(before.shape[1:], after.shape[1:], self.frame, own)
         if parts is None:
-            made, trained = in_words(after.shape[1:]), in_words(before.shape[1:])
-            self.note = f"makes {made}, and {trained} as trained: not comparable"
+            returned, trained = in_words(after.shape[1:]), in_words(before.shape[1:])
+            self.note = f"makes {returned}, and {trained} as trained: not comparable"
             return
         self.parts.append(comparing.compare_maps(before[:, *parts[0]], after[:, *parts[1]]))
 
@@ -163,14 +170,18 @@ class Variant:
         """Return the figures of all crops, from the `scores` before if they are of classes; none if there is a note."""
         if self.note:
             return {}
-        figures = {name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]}
-        changed = figures["moved" if scores is None else "scores"]
-        if lost := int((~np.isfinite(changed.reshape(len(changed), -1)).all(1)).sum()):
+        figures = {}
+        for name in self.parts[0]:
+            figures[name] = np.concatenate([part[name] for part in self.parts])
+        changed = figures["moved"] if scores is None else figures["scores"]
+        lost = np.count_nonzero(~np.isfinite(changed.reshape(len(changed), -1)).all(1))
+        if lost:
             self.note = f"returns NaN or infinite numbers for {lost} of {len(changed)} crops"
             return {}
         if scores is not None:
             return comparing.compare_classes(scores, changed)
-        norm = max(float(np.sqrt((figures["norm"] ** 2).mean())), comparing.LEAST)  # of all: one near 0 counts little
+        # The norm is that of all crops, so that one whose output is near 0 counts little.
+        norm = max(float(np.sqrt((figures["norm"] ** 2).mean())), comparing.LEAST)
         return {"relative": figures["moved"] / norm, "correlation": figures["correlation"]}
 
 
@@ -186,124 +197,149 @@ class AsTrained(NamedTuple):
         """The class of all crops; None where they have several, or there is one crop, or a map."""
         if self.scores is None or len(self.pictures) < 2:
             return None
-        best = comparing.probabilities(self.scores, comparing.kind_of(self.scores)).argmax(1)
-        return int(best[0]) if (best == best[0]).all() else None
+        best = set(comparing.probabilities(self.scores, comparing.kind_of(self.scores)).argmax(1).tolist())
+        return best.pop() if len(best) == 1 else None
 
 
 def try_changes(
-    trained: Trained, sizes: int | Sequence[int | Size] | None, padding: str | Sequence[str] | None,
-    inputs: Inputs, repad: Repad, on_progress: Progress | None,
-) -> Trial:  # fmt: skip
+    trained: Trained,
+    sizes: int | Sequence[int | Size] | None,
+    padding: str | Sequence[str] | None,
+    inputs: Inputs,
+    repad: Repad,
+    on_progress: Progress | None,
+) -> Trial:
     """Run a trained network as it is, and with each change, on the same crops."""
     own, notes = runner_of(trained), [*trained.notes]
-    variants = [Variant("shift", own, Frame(1, 1, *own.size)), *_variants(trained, sizes, padding, repad, notes)]
+    variants = [
+        Variant("shift", own, Frame(1, 1, *own.size)),
+        *_sizes(trained, sizes, sizes is None and padding is None, notes),
+        *_paddings(trained, padding, sizes is None and padding is None, repad, notes),
+    ]
     if len(variants) == 1:
         raise OptionError("leaves nothing to try", option="padding", hint="name a scheme, or a `size`")
     room = room_for([Frame(0, 0, *own.size), *(variant.frame for variant in variants)])
     crops = Crops(inputs, own.size, room, own.channels)
-    found = _run(own, variants, crops, counter(inputs.n * (1 + len(variants)), on_progress))
-    rows = tuple(_rows(variants, found))
+    as_trained = _run(own, variants, crops, counter(inputs.n * (1 + len(variants)), on_progress))
+    rows = tuple(_rows(variants, as_trained))
+    pictures = as_trained.pictures
+    notes += [*crops.notes, *few_pictures(pictures), *_doubts(rows, as_trained)]
     about = trained.network.name, trained.network.title, trained.size, crops.name
-    counts = len(found.pictures), len({*found.pictures})
-    few = few_pictures(found.pictures)
-    notes += [*crops.notes, *few]
-    bare = [row.name for row in rows if any(each.low is None for each in row.estimates)]
-    if bare and not few:
-        notes.append(f"no interval where fewer than {CHANGED} photographs change: {', '.join(bare)}")
-    value, by_class = rows[0].main.value if rows[0].main else None, found.output.kind == "classes"
-    if value is not None and (value < LEAST_KEPT if by_class else value > MOST_MOVED):
-        notes.append("even a shift by one pixel changes most of the output: use images like the training images")
-    if (class_ := found.one_class) is not None:
-        notes.append(f"all {counts[0]} crops have class {class_} as trained: use more photographs")
-    return Trial(*about, *counts, *found.output, rows, tuple(notes))
+    return Trial(*about, len(pictures), len({*pictures}), *as_trained.output, rows, tuple(notes))
 
 
-def _variants(
-    trained: Trained, sizes: int | Sequence[int | Size] | None, padding: str | Sequence[str] | None, repad: Repad,
-    notes: list[str],
-) -> Iterator[Variant]:  # fmt: skip
-    """Yield the changes that were asked for; or the default ones that the network takes, with notes on the others."""
-    required = sizes is not None or padding is not None
+def _doubts(rows: Sequence[TrialRow], as_trained: AsTrained) -> Iterator[str]:
+    """Note figures without intervals, a baseline that changes most of the output, and crops of one class."""
+    bare = [row.name for row in rows if any(figure.low is None for figure in row.estimates)]
+    if bare and not few_pictures(as_trained.pictures):
+        yield f"no interval where fewer than {CHANGED} photographs change: {', '.join(bare)}"
+    if rows[0].main is not None and rows[0].main.value is not None:
+        value = rows[0].main.value
+        unlike = value > MOST_MOVED
+        if as_trained.output.kind == "classes":
+            unlike = value < LEAST_KEPT
+        if unlike:
+            yield "even a shift by one pixel changes most of the output: use images like the training images"
+    class_ = as_trained.one_class
+    if class_ is not None:
+        yield f"all {len(as_trained.pictures)} crops have class {class_} as trained: use more photographs"
+
+
+def _sizes(
+    trained: Trained, sizes: int | Sequence[int | Size] | None, by_default: bool, notes: list[str]
+) -> Iterator[Variant]:
+    """Yield the sizes that were asked for; or the balanced ones that the network takes, with notes on the others."""
     own = trained.size
-    if required:
-        wanted = [as_size(size) for size in ([sizes] if isinstance(sizes, int) else sizes or ())]
-    else:
+    if by_default:
         wanted = [near.size for near in nearest_balanced(trained.network, own) if near]
-        notes += [] if wanted else [f"no balanced size near {own[0]} x {own[1]}"]
+        if not wanted:
+            notes.append(f"no balanced size near {own[0]} x {own[1]}")
+    else:
+        asked = (sizes,) if isinstance(sizes, int) else sizes or ()
+        wanted = [as_size(size) for size in asked]
     for size in dict.fromkeys(wanted):
         if size == own:
             raise OptionError(f"{size[0]} x {size[1]} is the training size", option="size", hint="try another")
         try:
             runner = runner_of(replace(trained, size=size))
         except PadvizError as error:
-            if required:
+            if not by_default:
                 raise
             notes.append(f"{size[0]} x {size[1]} px: not tried: {error.what}")
             continue
-        yield Variant("size", runner, resized_frame(own, size), "crop", required=required)
-        yield Variant("size", runner, Frame(0, 0, *own), "resize", required=required)
-    schemes = [padding] if isinstance(padding, str) else padding or (() if required else OTHER)
+        yield Variant("size", runner, resized_frame(own, size), "crop", required=not by_default)
+        yield Variant("size", runner, Frame(0, 0, *own), "resize", required=not by_default)
+
+
+def _paddings(
+    trained: Trained, padding: str | Sequence[str] | None, by_default: bool, repad: Repad, notes: list[str]
+) -> Iterator[Variant]:
+    """Yield the schemes that were asked for; or all that keep sizes, with notes on what cannot be run."""
+    schemes = (padding,) if isinstance(padding, str) else padding or ()
+    if by_default:
+        schemes = OTHER
     for scheme in dict.fromkeys(schemes):
         try:
             runner, stays = repad(trained, scheme)
         except PadvizError as error:
-            if required:
+            if not by_default:
                 raise
             notes.append(f"{scheme} padding: not tried: {error.what}")
             continue
         notes += stays
-        yield Variant("padding", runner, Frame(0, 0, *own), padding=scheme, required=required)
+        yield Variant("padding", runner, Frame(0, 0, *trained.size), padding=scheme, required=not by_default)
 
 
 def _run(own: Runner, variants: Sequence[Variant], crops: Crops, advance: Callable[[int], None]) -> AsTrained:
-    """Run all variants on all crops, as many at a time as fit the cache; `advance` counts every image."""
-    unchanged, rest = Variant("shift", own, Frame(0, 0, *own.size)), iter(crops)
-    output: Output | None = None
+    """Run all variants on all crops; `advance` counts every image."""
+    outputs = list[Output]()
+    scores, pictures = list[Floats](), list[int]()
     first: Floats | None = None
-    scores, pictures, reacts = list[Floats](), list[int](), False
-    while part := list(islice(rest, at_once(own))):
-        scenes = np.stack([crop.scene(crops.room) for crop in part])
-        outputs = outputs_of(own, unchanged.images(part, scenes, crops.room))
-        output = output or output_of(outputs, len(part), own.where)
-        before = outputs[output.name]
-        advance(len(part))
-        comparing.check_finite(before, own.where)
-        first = before[:1] if first is None else first
+    reacts = False
+    for batch in run_crops(own, crops):
+        count, before = len(batch.crops), batch.before
+        advance(count)
+        if first is None:
+            first = before[:1]
         reacts |= bool((np.abs(before - first) > ALIKE * np.abs(first).max()).any())
-        if output.kind == "classes":
+        outputs.append(batch.output)
+        if batch.output.kind == "classes":
             scores.append(before)
-        pictures += [crop.picture for crop in part]
+        pictures += [crop.picture for crop in batch.crops]
         for variant in variants:
             if not variant.note:
-                variant.run(variant.images(part, scenes, crops.room), before, output, own.size)
-            advance(len(part))
+                images = variant.images(batch.crops, batch.scenes, crops.room)
+                variant.run(images, before, batch.output, own.size)
+            advance(count)
     if not reacts and len(pictures) > 1:
         what = "does not react: its output is the same for all images"
         raise DescriptionError(what, where=own.where, hint="use trained weights")
-    assert output  # crops are never none
-    return AsTrained(output, np.concatenate(scores) if scores else None, pictures)
+    return AsTrained(outputs[0], np.concatenate(scores) if scores else None, pictures)
 
 
-def _rows(variants: Sequence[Variant], found: AsTrained) -> Iterator[TrialRow]:
-    pictures = np.array(found.pictures)
+def _rows(variants: Sequence[Variant], as_trained: AsTrained) -> Iterator[TrialRow]:
+    pictures = np.array(as_trained.pictures)
     _, at = np.unique(pictures, return_inverse=True)
-    by_variant = [variant.compare(found.scores) for variant in variants]
+    by_variant = [variant.compare(as_trained.scores) for variant in variants]
     own, shift = variants[0].runner.size, by_variant[0]
     for variant, figures in zip(variants, by_variant, strict=True):
         about = variant.kind, variant.runner.size, variant.how, variant.padding, own
         if not figures:
             yield TrialRow(*about, {}, note=variant.note)
             continue
-        estimates = {name: mean(values, pictures).figure for name, values in figures.items() if name != "kept"}
-        if "kept" in figures:
-            kept = share(np.bincount(at, figures["kept"]), np.bincount(at), least=0).figure
-            estimates = {"kept": kept, **estimates}
+        estimates = {}
+        for name, values in figures.items():
+            estimates[name] = mean(values, pictures).figure
+            if name == "kept":  # a share of crops, by picture
+                estimates[name] = share(np.bincount(at, values), np.bincount(at), least=0).figure
         if variant is variants[0] or not shift:
             yield TrialRow(*about, estimates)
             continue
         against = {name: mean(values - shift[name], pictures).figure for name, values in figures.items()}
         losses = {name: float(values.mean()) for name, values in shift.items()}
-        needs = "more pictures" if found.one_class is not None else needs_of(against, losses)
+        needs: TrialNeeds = "more pictures"
+        if as_trained.one_class is None:
+            needs = needs_of(against, losses)
         yield TrialRow(*about, estimates, against, needs)
 
 
@@ -317,7 +353,9 @@ def needs_of(against: Mapping[str, Estimate], shift: Mapping[str, float]) -> Tri
         if low is None or high is None:
             settled = False
             continue
-        least, most, loss = (-high, -low, 1 - shift[name]) if name == "kept" else (low, high, shift[name])
+        least, most, loss = low, high, shift[name]
+        if name == "kept":  # more of it is better
+            least, most, loss = -high, -low, 1 - loss
         if least > 0:
             return "fine-tune"
         settled &= most <= loss + ROUNDING
