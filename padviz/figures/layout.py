@@ -111,7 +111,9 @@ def lay_out(
 
     places = []
     lefts = [EDGE + left for left in accumulate((wide + BETWEEN for wide in across), initial=0.0)]
-    beside_at = top + _label_height(_labels(rows[0], across)) + boxes[0].above
+    beside_at = top
+    if boxes:
+        beside_at += _label_height(_labels(rows[0], across)) + boxes[0].above
     for row in rows:
         labels = _labels(row, across)
         y = top + _label_height(labels)
