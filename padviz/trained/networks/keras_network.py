@@ -35,22 +35,30 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
 
     def kernel(layer: Layer) -> Stored:
         title = layer.origin.name if layer.origin else layer.name
-        kind = steps[title].kind
-        first = kind == "SeparableConv2D" and layer.name.endswith(".depthwise")
-        arrays = stored.get(title, [])[1 if kind == "SeparableConv2D" and not first else 0 :]
+        arrays = stored.get(title, [])
+        norm = title.rpartition("/")[2] in normed
+        depthwise = steps[title].kind == "DepthwiseConv2D"
+        if steps[title].kind == "SeparableConv2D":  # one layer of Keras, and two convolutions
+            depthwise = layer.name.endswith(".depthwise")
+            arrays = arrays[:1] if depthwise else arrays[1:]
+            norm = norm and not depthwise
         if not arrays:
             raise Unread("the file names none of its weights: save it again")
-        if arrays[0].ndim != 4 or arrays[0].dtype.kind != "f":
-            raise Unread("unexpected shape or type of weights")
-        weights = arrays[0].transpose(3, 2, 0, 1)
-        if kind == "DepthwiseConv2D" or first:
-            height, width, channels, times = arrays[0].shape
-            weights = arrays[0].transpose(2, 3, 0, 1).reshape(channels * times, 1, height, width)
-        norm = title.rpartition("/")[2] in normed and not first
-        return weights, layer.channels.groups if layer.channels else 1, norm, layer.name
+        groups = layer.channels.groups if layer.channels else 1
+        return _in_order(arrays[0], depthwise), groups, norm, layer.name
 
     model = Unrun(str(path), "export it to .onnx for that")
     return Trained(network, size or network.size, model, str(path), 0, *kernels_of(network, kernel))
+
+
+def _in_order(array: Array, depthwise: bool) -> Array:
+    """Arrange weights as (channels out, channels in / groups, height, width)."""
+    if array.ndim != 4 or array.dtype.kind != "f":
+        raise Unread("unexpected shape or type of weights")
+    if not depthwise:
+        return array.transpose(3, 2, 0, 1)
+    height, width, channels, times = array.shape
+    return array.transpose(2, 3, 0, 1).reshape(channels * times, 1, height, width)
 
 
 def _steps(model: Model, path: str = "") -> Iterator[tuple[str, Step]]:

@@ -114,15 +114,7 @@ class _StoredTensors:
     def _numbers(self, name: str, depth: int) -> Array:
         tensor, node = self.constants.tensor(name), self.constants.makers.get(name)
         if tensor is not None and (depth or name in self.constants.stored):
-            if prod(max(n, 0) for n in tensor.dims) > MOST_NUMBERS:
-                raise Unread("its weights are too many")
-            try:
-                array = constants.read(tensor, self.folder, MOST_NUMBERS)
-            except constants.Unread as error:
-                raise Unread(f"its weights cannot be read: {printable(f'{tensor.name} {error}')}") from None
-            except Exception as error:  # of onnx, which has many
-                raise Unread(f"its weights cannot be read: {printable(' '.join(str(error).split())[:120])}") from None
-            return array.astype(np.float32) if array.dtype.kind == "V" or array.dtype.name == "bfloat16" else array
+            return self._stored(tensor)
         if node is None or depth == 0:
             raise Unread("its weights are an input")
         if node.op_type not in PASSED:
@@ -138,6 +130,20 @@ class _StoredTensors:
             return shifted * scale
         return numbers
 
+    def _stored(self, tensor: Proto) -> Array:
+        if prod(max(n, 0) for n in tensor.dims) > MOST_NUMBERS:
+            raise Unread("its weights are too many")
+        try:
+            array = constants.read(tensor, self.folder, MOST_NUMBERS)
+        except constants.Unread as error:
+            raise Unread(f"its weights cannot be read: {printable(f'{tensor.name} {error}')}") from None
+        except Exception as error:  # of onnx, which has many
+            raise Unread(f"its weights cannot be read: {printable(' '.join(str(error).split())[:120])}") from None
+        # numpy has no bfloat16 of its own: it is another library's, or raw bytes.
+        if array.dtype.kind == "V" or array.dtype.name == "bfloat16":
+            return array.astype(np.float32)
+        return array
+
 
 def _along(values: Array, like: Array, axis: int) -> NDArray[np.float32]:
     """Shape scales or zero points, one for all numbers or one for each place along an axis, as what they go with.
@@ -148,12 +154,16 @@ def _along(values: Array, like: Array, axis: int) -> NDArray[np.float32]:
         return values.astype(np.float32).reshape(())
     if values.shape != like.shape[axis : axis + 1 or None]:
         raise ValueError
-    return values.astype(np.float32).reshape([-1 if i == axis % like.ndim else 1 for i in range(like.ndim)])
+    shape = [1] * like.ndim
+    shape[axis] = -1
+    return values.astype(np.float32).reshape(shape)
 
 
 def _weight_name(node: Proto) -> str:
     at = WEIGHT.get(node.op_type, 1)
-    return str(node.input[at]) if len(node.input) > at else ""
+    if len(node.input) <= at:
+        return ""
+    return str(node.input[at])
 
 
 def _trained_on(model: Model, stored: _StoredTensors) -> TrainedOn | None:
@@ -161,9 +171,13 @@ def _trained_on(model: Model, stored: _StoredTensors) -> TrainedOn | None:
     for node in needed(model.graph):
         if node.op_type != "Conv" or stored.constants.behind(node.input[0], LAID_OUT) != model.image.name:
             continue
-        for norm in stored.norms_of(node) if attributes(node).get("group", 1) <= 1 else ():
+        if attributes(node).get("group", 1) > 1:
+            continue
+        for norm in stored.norms_of(node):
             with suppress(Unread, *BROKEN):
-                bias = stored.numbers(node.input[2]) if len(node.input) > 2 else np.float64(0)
+                bias: Array | float = 0.0
+                if len(node.input) > 2:
+                    bias = stored.numbers(node.input[2])
                 mean, variance = (stored.numbers(norm.input[i]) for i in (3, 4))
                 return infer_images(title(node), stored.weights(node), bias, mean, variance)
     return None
@@ -256,7 +270,9 @@ class OnnxRunner:
         }
 
     def _run(self, opened: Session, images: NDArray[np.floating]) -> Outputs:
-        read = images.transpose(0, 2, 3, 1) if self.image.channels_last else images
+        read = images
+        if self.image.channels_last:
+            read = images.transpose(0, 2, 3, 1)
         if np.issubdtype(self.kind, np.integer):
             read = np.clip(np.rint(read), 0, np.iinfo(self.kind).max)
         names = [output.name for output in opened.get_outputs()]
@@ -294,7 +310,9 @@ def session(model: Proto, where: str) -> Session:
 
 def _line_of(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    return f"{text[:LONGEST]}…" if len(text) > LONGEST else text or type(error).__name__
+    if len(text) > LONGEST:
+        return f"{text[:LONGEST]}…"
+    return text or type(error).__name__
 
 
 def _add_reductions(model: Proto, tensors: Mapping[str, Shape]) -> Proto:
@@ -321,8 +339,9 @@ def _add_reductions(model: Proto, tensors: Mapping[str, Shape]) -> Proto:
                 "flat": np.array([0, 0, -1]),
             }
             given = {"map": tensor, **{name: f"{OURS}{name}/{shape}" for name in weights}}
-            for name, values in weights.items() if shape not in known else ():
-                reducing.graph.initializer.append(numpy_helper.from_array(values, given[name]))
+            if shape not in known:  # maps of one shape share them
+                for name, values in weights.items():
+                    reducing.graph.initializer.append(numpy_helper.from_array(values, given[name]))
             known.add(shape)
             for op, reads, part, options in REDUCTIONS:
                 read = [given.get(name, f"{OURS}{name}/{tensor}") for name in reads]

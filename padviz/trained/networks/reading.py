@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -53,13 +53,8 @@ def read(
     `weights` is a .safetensors or .pth file of a module's parameters; or, for a factory that takes `weights`, their
     name, as "DEFAULT".
     """
-    if not isinstance(source, Path) and (is_module(source) or (isinstance(source, str) and MODULE.fullmatch(source))):
-        try:
-            from padviz.trained.networks import torch_network
-        except ImportError:
-            hint = "install it: pip install 'padviz[torch]'"
-            raise DescriptionError("needs PyTorch", where=str(source), hint=hint) from None
-        return torch_network.read(source, size, weights, reading)
+    if is_module(source) or (isinstance(source, str) and MODULE.fullmatch(source)):
+        return _read_module(source, size, weights, reading)
     if weights is not None:
         hint = "name one as package.module:attribute, as torchvision.models:resnet50"
         raise OptionError(f"{str(weights)!r} needs a PyTorch module", option="weights", hint=hint)
@@ -80,14 +75,33 @@ def read(
         raise DescriptionError("is read without its weights", where=where, hint="export it to .onnx, with them")
     if kind:
         raise refusal(kind, where)
-    if isinstance(source, str | Path):
-        described = where.lower().endswith(".toml") or where in zoo()
-        what = "a description has no weights" if described else "is neither a network with weights nor a module's name"
-        origin = load_config(where).source if where in zoo() else ""
-        home, _, name = origin.rpartition(".")
-        hint = f"name an .onnx file, or {home}:{name} with `weights`" if home.startswith("torchvision.") else HINT
-        raise UnknownName("is a folder" if os.path.isdir(where) else what, where=where, hint=hint)
-    raise UnknownName(f"an object of type {type(source).__name__} is not a network with weights", hint=HINT)
+    if not isinstance(source, str | Path):
+        raise UnknownName(f"an object of type {type(source).__name__} is not a network with weights", hint=HINT)
+    raise _without_weights(where)
+
+
+def _read_module(source: Any, size: Size | None, weights: str | Path | None, reading: Reading) -> Trained:
+    try:
+        from padviz.trained.networks import torch_network
+    except ImportError:
+        hint = "install it: pip install 'padviz[torch]'"
+        raise DescriptionError("needs PyTorch", where=str(source), hint=hint) from None
+    return torch_network.read(source, size, weights, reading)
+
+
+def _without_weights(where: str) -> UnknownName:
+    """Return the error for a path or name that has no weights: of the zoo's networks, it names torchvision's module."""
+    if os.path.isdir(where):
+        return UnknownName("is a folder", where=where, hint=HINT)
+    if where in zoo():
+        home, _, name = load_config(where).source.rpartition(".")
+        hint = HINT
+        if home.startswith("torchvision."):
+            hint = f"name an .onnx file, or {home}:{name} with `weights`"
+        return UnknownName("a description has no weights", where=where, hint=hint)
+    if where.lower().endswith(".toml"):
+        return UnknownName("a description has no weights", where=where, hint=HINT)
+    return UnknownName("is neither a network with weights nor a module's name", where=where, hint=HINT)
 
 
 def runner_of(
@@ -139,7 +153,8 @@ def _select_heads(outputs: Mapping[str, Reals], network: Network, image: Reals) 
         maps = ((name, _channels_first(outputs[name], units)) for name in (*named, *outputs))
         name, head = next(((name, values) for name, values in maps if values is not None), ("", None))
         if head is None or name in heads:
-            what = f"returns {'no map' if head is None else 'several maps'} of {in_words(units)} units"
+            maps_of_it = "no map" if head is None else "several maps"
+            what = f"returns {maps_of_it} of {in_words(units)} units"
             raise DescriptionError(what, where=f"{network.name}, {target}", hint="name with `layer` a module inside")
         heads[name] = head
     return [*heads.values()]
@@ -150,4 +165,6 @@ def _channels_first(values: Reals, units: Size) -> Reals | None:
     axes = len(units)
     if values.ndim > axes and values.shape[-axes:] == units:
         return values
-    return np.moveaxis(values, -1, 1) if values.ndim == axes + 2 and values.shape[1:-1] == units else None
+    if values.ndim == axes + 2 and values.shape[1:-1] == units:
+        return np.moveaxis(values, -1, 1)
+    return None

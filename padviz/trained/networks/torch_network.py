@@ -27,6 +27,7 @@ from padviz.errors import DescriptionError, OptionError, PadvizError, nearest, p
 from padviz.files.opened import opened
 from padviz.network.layer import Layer
 from padviz.network.network import Size, in_words
+from padviz.phrases import some_names
 from padviz.sources import WEIGHTS
 from padviz.sources.torch import load
 from padviz.sources.torch.call import Modules
@@ -45,20 +46,21 @@ CACHED = 1 << 18  # numbers that are reduced at once: more leave the cache
 SMALL = 14 * 14  # pixels of a map up to which one product makes all lines fastest
 SAVE = "save a module's state_dict()"
 LONGEST = 160  # characters of what another library says
-NAMED = 3  # parameters, in a line
 ONE = "a module that wraps it and takes one image is run"
 Within = Callable[[], AbstractContextManager[object]]
 
 
 def read(source: str | nn.Module, size: Size | None, weights: str | Path | None, reading: Reading) -> Trained:
-    where = source if isinstance(source, str) else type(source).__name__
     from_file = weights is not None and str(weights).lower().endswith(WEIGHTS)
     notes: list[str] = []
     if isinstance(source, str):
-        module = load.resolve(source, None if from_file else partial(_with_weights, weights=weights, notes=notes))
-    elif weights is not None and not from_file:
-        raise _not_a_file(weights)
+        where = source
+        call = None if from_file else partial(_with_weights, weights=weights, notes=notes)
+        module = load.resolve(source, call)
     else:
+        if weights is not None and not from_file:
+            raise _not_a_file(weights)
+        where = type(source).__name__
         module = source
     network = load.network_of(module, where.rsplit(":", 1)[-1], where, reading, size)
     assert isinstance(module, nn.Module)  # network_of rejects all else
@@ -66,48 +68,64 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
     if weights is not None and from_file:
         _load(module, state_of(Path(weights)), str(weights), where)
     pixels = network.pixels(size)
+    channels, calls = _watched(module, where, reading, pixels)
+    model: nn.Module | Unrun = module
+    if reading.image or {*reading.shapes} - {load.image_input(module, reading)}:  # it takes more than an image
+        model = Unrun(where, ONE)
+    kernels = kernels_of(network, calls.stored)
+    return Trained(network, pixels, model, where, channels, *kernels, tuple(notes), calls.trained_on)
+
+
+def _watched(module: nn.Module, where: str, reading: Reading, pixels: Size) -> tuple[int, _ConvolutionCalls]:
+    """Trace a module with its weights; return the channels that it took, and how its convolutions were called."""
+    said = reading.channels_of(load.image_input(module, reading), where) or ()
     failures = []
-    image = load.image_input(module, reading)
-    said = reading.channels_of(image, where)
-    for channels in said[:1] if said else load.channels_of(module, len(pixels)):
+    for channels in said[:1] or load.channels_of(module, len(pixels)):
         calls = _ConvolutionCalls()
-        try:  # again, with its weights
+        try:
             load.trace(module, where, reading, channels, pixels, watch=calls.watch)
-            break
         except PadvizError as error:
             failures.append(error)
-    else:
-        raise failures[0]
-    others = reading.image or {*reading.shapes} - {image}
-    model, kernels = Unrun(where, ONE) if others else module, kernels_of(network, calls.stored)
-    return Trained(network, pixels, model, where, channels, *kernels, tuple(notes), calls.trained_on)
+        else:
+            return channels, calls
+    raise failures[0]
 
 
 def _with_weights(factory: Callable[..., Any], source: str, weights: str | Path | None, notes: list[str]) -> Any:
     """Call a factory with its weights by name; without a name, note that they may be random, or reject them."""
     taken = load.parameters_of(factory)
-    key = next((key for key in ("weights", "pretrained") if key in taken), None)
     if weights is None:
-        if key and not taken[key].default:
+        by_name = taken.get("weights") or taken.get("pretrained")
+        if by_name is None:
+            notes.append(f"{source}: it keeps the weights it was created with; `weights` FILE loads others")
+        elif not by_name.default:
             hint = "use `weights` DEFAULT, or the path of a file that fits"
             raise DescriptionError("makes a module with random weights", where=source, hint=hint)
-        if not key:
-            notes.append(f"{source}: it keeps the weights it was created with; `weights` FILE loads others")
         return load.call_factory(factory, source, {})
-    if key is None:
+    options: dict[str, object]
+    if "weights" in taken:
+        names = _names_of_weights(taken["weights"])
+        options = {"weights": str(weights)}
+    elif "pretrained" in taken:
+        names = ["DEFAULT"]
+        options = {"pretrained": True}
+    else:
         raise _not_a_file(weights)
-    names = ["DEFAULT"]
-    if key == "weights":  # an enumeration in the signature lists the names
-        kinds = [kind for kind in get_args(taken[key].annotation) if isinstance(kind, EnumType)]
-        known = {name for kind in kinds for name in kind.__members__}
-        names = sorted(known, key=lambda name: (name != "DEFAULT", name))
     if names and str(weights).rpartition(".")[2] not in names:
         what, hint = f"{source} has no weights called {str(weights)!r}", f"use {', '.join(names)}, {A_FILE}"
         raise OptionError(what, option="weights", hint=hint)
-    options: dict[str, object] = {key: str(weights) if key == "weights" else True}
     if "weights_backbone" in taken:
         options["weights_backbone"] = None
     return load.call_factory(factory, source, options, f"use a name that it has for weights, {A_FILE}")
+
+
+def _names_of_weights(parameter: inspect.Parameter) -> list[str]:
+    """List the names that the enumeration in a factory's signature has, DEFAULT first; none without one."""
+    names = set[str]()
+    for kind in get_args(parameter.annotation):
+        if isinstance(kind, EnumType):
+            names.update(kind.__members__)
+    return sorted(names, key=lambda name: (name != "DEFAULT", name))
 
 
 def _not_a_file(weights: str | Path) -> OptionError:
@@ -127,7 +145,7 @@ def state_of(path: Path) -> dict[str, Tensor]:
     seen = [state]
     while key := next((key for key in NESTED if isinstance(state.get(key), Mapping)), ""):
         state = state[key]
-        if any(state is one for one in seen):
+        if any(state is outer for outer in seen):
             raise DescriptionError(f"holds itself under {key!r}", where=str(path), hint=SAVE)
         seen.append(state)
     state = {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, Tensor)}
@@ -174,7 +192,11 @@ def _from_pickle(path: Path) -> Mapping[Any, Any]:
 def _in_parentheses(error: BaseException) -> str:
     """Quote the first sentence of an error in parentheses; "" if it has none."""
     text = " ".join(str(error).split()).partition(". ")[0].rstrip(".")
-    return f" ({printable(text if len(text) <= LONGEST else text[:LONGEST] + '…')})" if text else ""
+    if not text:
+        return ""
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}…"
+    return f" ({printable(text)})"
 
 
 def _load(module: nn.Module, state: dict[str, Tensor], path: str, where: str) -> None:
@@ -183,29 +205,43 @@ def _load(module: nn.Module, state: dict[str, Tensor], path: str, where: str) ->
     for prefix in PREFIXES:
         if not state.keys() & wanted.keys() and all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items()}
-    faults = []
-    if missing := [key for key in wanted if key not in state]:
-        faults.append(f"lacks {_some_keys(missing)}")
-    if further := [key for key in state if key not in wanted]:
-        faults.append(f"has in addition {_some_keys(further)}")
-    both = [key for key in wanted if key in state]
-    if reshaped := [key for key in both if wanted[key].shape != state[key].shape]:
-        shapes = [in_words(tensors[reshaped[0]].shape) or "one number" for tensors in (state, wanted)]
-        more = f", as of {len(reshaped) - 1} more" if len(reshaped) > 1 else ""
-        faults.append(f"has {reshaped[0]} of another shape ({shapes[0]}, not {shapes[1]}){more}")
-    if whole := [key for key in both if wanted[key].is_floating_point() and not state[key].is_floating_point()]:
-        dtypes = [str(tensors[whole[0]].dtype).removeprefix("torch.") for tensors in (state, wanted)]
-        faults.append(f"has {whole[0]} of {dtypes[0]} where there is {dtypes[1]}")
+    faults = [*_misfits(state, wanted)]
     if faults:
         hint = "use weights of exactly this model"
         raise DescriptionError(f"does not fit {where}: {', and '.join(faults)}", where=path, hint=hint)
     module.load_state_dict(state, strict=True, assign=True)
-    if empty := [name for name, tensor in module.named_parameters() if tensor.is_meta]:
-        raise DescriptionError(f"{_some_keys(empty)} of {where} cannot be filled from it", where=path)
+    empty = [name for name, tensor in module.named_parameters() if tensor.is_meta]
+    if empty:
+        raise DescriptionError(f"{some_names(empty)} of {where} cannot be filled from it", where=path)
 
 
-def _some_keys(keys: list[str]) -> str:
-    return ", ".join(keys[:NAMED]) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
+def _misfits(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Iterator[str]:
+    """Say how the tensors of a file differ from the `wanted` ones, by name, shape and type."""
+    missing, reshaped, integers = [], [], []
+    for key, tensor in wanted.items():
+        if key not in state:
+            missing.append(key)
+            continue
+        if tensor.shape != state[key].shape:
+            reshaped.append(key)
+        if tensor.is_floating_point() and not state[key].is_floating_point():
+            integers.append(key)
+    further = [key for key in state if key not in wanted]
+    if missing:
+        yield f"lacks {some_names(missing)}"
+    if further:
+        yield f"has in addition {some_names(further)}"
+    if reshaped:
+        key = reshaped[0]
+        shape, right = (in_words(tensors[key].shape) or "one number" for tensors in (state, wanted))
+        more = ""
+        if len(reshaped) > 1:
+            more = f", as of {len(reshaped) - 1} more"
+        yield f"has {key} of another shape ({shape}, not {right}){more}"
+    if integers:
+        key = integers[0]
+        dtype, right = (str(tensors[key].dtype).removeprefix("torch.") for tensors in (state, wanted))
+        yield f"has {key} of {dtype} where there is {right}"
 
 
 class _ConvolutionCalls(TorchFunctionMode):
@@ -231,11 +267,13 @@ class _ConvolutionCalls(TorchFunctionMode):
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        out, op = func(*args, **kwargs), op_of(func)
 
         def argument(at: int, name: str, default: Any = None) -> Any:
-            return args[at] if len(args) > at else kwargs.get(name, default)
+            if len(args) > at:
+                return args[at]
+            return kwargs.get(name, default)
 
-        out, op = func(*args, **kwargs), op_of(func)
         if op in CALLS and (value := self.tracer.memory.value(out)):
             name = self.tracer.trace.layers[value.at].name
             self.weights[name] = argument(1, "weight"), argument(6, "groups", 1)
@@ -244,15 +282,25 @@ class _ConvolutionCalls(TorchFunctionMode):
                 self.of_image[name] = argument(2, "bias")
         elif op == "batch_norm" and (convolution := self.outputs.get(argument(0, "input"))):
             self.normed.add(convolution)
+            # `torch.batch_norm` has weight and bias before the statistics.
             at = 3 if func is torch.batch_norm else 1
-            if convolution in self.of_image and self.weights[convolution][1] == 1 and self.trained_on is None:
-                weights, bias = self.weights[convolution][0], self.of_image[convolution]
-                statistics = argument(at, "running_mean"), argument(at + 1, "running_var")
-                tensors = weights, torch.zeros(1) if bias is None else bias, *statistics
-                if all(each is not None and each.is_floating_point() and not each.is_meta for each in tensors):
-                    numbers = [tensor.detach().cpu().double().numpy() for tensor in tensors]
-                    self.trained_on = infer_images(convolution, *numbers)
+            self._infer_images(convolution, argument(at, "running_mean"), argument(at + 1, "running_var"))
         return out
+
+    def _infer_images(self, convolution: str, *statistics: Tensor | None) -> None:
+        """Infer the images of the training from the first convolution that reads the image, and its norm."""
+        weights, groups = self.weights[convolution]
+        if convolution not in self.of_image or groups != 1 or self.trained_on is not None:
+            return
+        bias = self.of_image[convolution]
+        if bias is None:
+            bias = torch.zeros(1)
+        numbers = []
+        for tensor in (weights, bias, *statistics):
+            if tensor is None or not tensor.is_floating_point() or tensor.is_meta:
+                return
+            numbers.append(tensor.detach().cpu().double().numpy())
+        self.trained_on = infer_images(convolution, *numbers)
 
     def stored(self, layer: Layer) -> Stored:
         weight, groups = self.weights.get(layer.name, (None, 1))
@@ -391,7 +439,9 @@ class _Responses(TorchFunctionMode):
                 what = "returns complex numbers, which have no mean response"
                 raise DescriptionError(what, where=name, hint="use a network with real weights")
             if has_borders(*output.shape[2:]):
-                layer = f"{name}#{self.calls[name]}" if self.calls[name] > 1 else name
+                layer = name
+                if self.calls[name] > 1:
+                    layer = f"{name}#{self.calls[name]}"
                 self.maps.append(reduce_maps(layer, output.detach().float().contiguous().cpu().numpy()))
         return output
 
