@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from padviz.counting.shares.summary import percent
 from padviz.errors import DescriptionError, OptionError, UnknownName, nearest
 from padviz.network.network import Size
+from padviz.phrases import counted
 from padviz.progress import Progress, counter
 from padviz.trained.images import BLANK, Inputs, compare_normalisation, images_of
 from padviz.trained.networks.running import LINES, Floats, Images, Reduced, Runner, batches, middle, middle_weights
@@ -89,15 +90,22 @@ class BorderResponses:
         own, random = self.mean(None), self.mean(SHUFFLED)
         if own is None:
             return "No convolution has a border energy E: see the notes of the layers."
-        beside = ""
+        verdict = f"Border energy E is {own:.3f} as trained"
         if random is not None:
-            than = "more than" if own > ALIKE * random else "less than" if random > ALIKE * own else "about what"
-            beside = f", {than} geometry alone gives: {random:.3f} with shuffled weights"
-        quiet = f", within the noise of {self.count} inputs" if own < NOISE else ""
+            than = "about what"
+            if own > ALIKE * random:
+                than = "more than"
+            elif random > ALIKE * own:
+                than = "less than"
+            verdict += f", {than} geometry alone gives: {random:.3f} with shuffled weights"
+        if own < NOISE:
+            verdict += f", within the noise of {self.count} inputs"
         others = [padding for padding in self.paddings if padding not in (None, SHUFFLED)]
         tried = [(mean, padding) for padding in others if (mean := self.mean(padding))]
-        least = f"; lowest among the paddings tried: {min(tried)[0]:.3f} ({min(tried)[1]})" if tried else ""
-        return f"Border energy E is {own:.3f} as trained{beside}{quiet}{least}."
+        if tried:
+            least, padding = min(tried)
+            verdict += f"; lowest among the paddings tried: {least:.3f} ({padding})"
+        return f"{verdict}."
 
     def under(self, padding: str | None) -> tuple[BorderResponse, ...]:
         return tuple(row for row in self.rows if row.padding == padding)
@@ -130,14 +138,16 @@ def respond(
     rows = [row for padding, runner in runners for row in border_responses(runner, images, padding, advance)]
     if kind != BLANK:
         if len(images) < inputs.n:
-            pictures = f"{len(images)} picture{'s' if len(images) > 1 else ''}"
-            notes.append(f"{kind} has {pictures}, and {inputs.n} were asked for")
+            notes.append(f"{kind} has {counted(len(images), 'picture')}, and {inputs.n} were asked for")
         if len(images) == 1:
             notes.append("E cannot be measured on a single input; use more")
             rows = [replace(row, energy=NONE, profiles=()) for row in rows]
-        known = trained.trained_on
-        wrong = compare_normalisation(known, images, inputs) if known else _check_reactions(own, images, rows)
-        notes += [wrong] if wrong else []
+        if trained.trained_on:
+            wrong = compare_normalisation(trained.trained_on, images, inputs)
+        else:
+            wrong = _check_reactions(own, images, rows)
+        if wrong:
+            notes.append(wrong)
     about = trained.network.name, trained.network.title, trained.size, tuple(padding for padding, _ in runners)
     return BorderResponses(*about, kind, len(images), tuple(rows), tuple(notes))
 
@@ -149,7 +159,10 @@ def _check_reactions(runner: Runner, images: Images, rows: Sequence[BorderRespon
     scales = {row.layer: row.scale for row in rows[:FIRST]}
     for response in runner.responses(constant):
         scale = scales.get(response.layer)
-        if scale and np.isfinite(scale) and (share := response.square / len(response.lines) / scale**2) > CONSTANT:
+        if not scale or not np.isfinite(scale):
+            continue
+        share = response.square / len(response.lines) / scale**2
+        if share > CONSTANT:
             return (
                 f"{response.layer} hardly reacts to the inputs: {percent(min(share, 1))} of its mean square is there "
                 "for their mean colour alone; E is then that of biases: check `mean` and `std`"
@@ -205,28 +218,30 @@ class _LayerSums:
 
     def response(self, padding: str | None) -> BorderResponse:
         count, scale = self.count, float(np.sqrt(self.square / self.count))
-        found = BorderResponse(self.layer, padding, len(self.squares), (self.height, self.width), scale)
+        response = BorderResponse(self.layer, padding, len(self.squares), (self.height, self.width), scale)
         if not np.isfinite(scale) or not np.isfinite(self.total).all():
-            return replace(found, note="returns NaN or infinite numbers")
+            return replace(response, note="returns NaN or infinite numbers")
         if not scale:
-            return replace(found, note="is dead: 0 all over the interior")
+            return replace(response, note="is dead: 0 all over the interior")
         columns = self.lines[..., self.rows :]
         differences = self.lines - columns[..., middle(self.width)].mean(2, keepdims=True)  # sums of D over each half
-        first, second = differences[0] / -(-count // 2), differences[1] / (count // 2 or 1)
-        energy = np.sqrt(np.maximum((first * (second if count > 1 else first)).mean(0), 0)) / scale
+        first = second = differences[0] / -(-count // 2)
+        if count > 1:  # the noise of two halves is independent: it cancels in their product
+            second = differences[1] / (count // 2)
+        energy = np.sqrt(np.maximum((first * second).mean(0), 0)) / scale
         energy[energy < ROUNDING] = 0
-        axes = energy[: self.rows], energy[self.rows :]
-        profiles = tuple(
-            line[: min(-(-len(line) // 2), LINES)] for of_axis in axes for line in (of_axis, of_axis[::-1])
-        )
+        profiles = []
+        for by_line in (energy[: self.rows], energy[self.rows :]):
+            most = min(-(-len(by_line) // 2), LINES)
+            profiles += [by_line[:most], by_line[::-1][:most]]
         energies = Sides(*(float(profile[0]) for profile in profiles))
-        found = replace(found, energy=energies, profiles=profiles, map=self.total / count)
+        response = replace(response, energy=energies, profiles=tuple(profiles), map=self.total / count)
         if count == 1:
-            return found
+            return response
         sides = differences.sum(0)[:, self.ends] / count
         spread = np.sqrt(np.maximum(self.squares / count - sides**2, 0) / (count - 1))
         aware = (np.abs(sides) > CERTAIN * spread) & (np.abs(sides) > LARGE * scale)
         means = np.concatenate(self.means)
         errors = means.std(0, ddof=1) / np.sqrt(count)  # 0 where all inputs are alike
         t = [float(mean / error) if error else None for mean, error in zip(means.mean(0), errors, strict=True)]
-        return replace(found, t=Sides(*t), aware=float(aware.any(1).mean()))
+        return replace(response, t=Sides(*t), aware=float(aware.any(1).mean()))

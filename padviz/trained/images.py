@@ -15,6 +15,7 @@ from padviz.errors import OptionError, check_integer
 from padviz.files.pictures import opened_picture
 from padviz.intervals import IMAGES
 from padviz.network.network import Size
+from padviz.phrases import counted
 from padviz.trained.networks.running import Images, check_room
 from padviz.trained.networks.trained_network import TrainedOn
 
@@ -68,19 +69,23 @@ def to_crop(images: str | Path | None, n: int, noise: bool, *about: Any) -> Inpu
         raise OptionError(NOISE_SAYS, option="images", hint="name a folder of them, or add `noise`")
     if images is not None and noise:
         raise OptionError("cannot be combined with `images`", option="noise", hint="leave out one of them")
-    return Inputs(NOISE if images is None else Path(images), n, *about)
+    if images is None:
+        return Inputs(NOISE, n, *about)
+    return Inputs(Path(images), n, *about)
 
 
 def images_of(inputs: Inputs, size: Size, channels: int) -> Images:
     """Return images as a network reads them, of shape (images, channels, height, width); a blank is a single one."""
     means, stds = normalisation(channels, inputs.mean, inputs.std)
-    pictures = [] if inputs.inputs in (NOISE, BLANK) else pictures_in(inputs.inputs, inputs.n)
-    count = 1 if inputs.inputs == BLANK else len(pictures) or inputs.n
-    check_room("n", count, channels, size)
-    if inputs.inputs == NOISE:
-        return (np.random.default_rng(inputs.seed).random((count, channels, *size), dtype=np.float32) - means) / stds
     if inputs.inputs == BLANK:
-        return np.zeros((count, channels, *size), np.float32)
+        check_room("n", 1, channels, size)
+        return np.zeros((1, channels, *size), np.float32)
+    if inputs.inputs == NOISE:
+        check_room("n", inputs.n, channels, size)
+        noise = np.random.default_rng(inputs.seed).random((inputs.n, channels, *size), dtype=np.float32)
+        return (noise - means) / stds
+    pictures = pictures_in(inputs.inputs, inputs.n)
+    check_room("n", len(pictures), channels, size)
     return np.stack([(pixels_of(open_picture(path), size, channels) - means) / stds for path in pictures])
 
 
@@ -90,13 +95,17 @@ def normalisation(
     """Broadcast mean and deviation to the channels, of shape (channels, 1, 1)."""
     by_channel = []
     for option, values, usual in (("mean", mean, MEAN), ("std", std, STD)):
-        values = tuple(values) if values else usual if channels == 3 else (sum(usual) / 3,)
+        if not values:
+            # Other channels than colours get the mean over the three.
+            values = usual if channels == 3 else (sum(usual) / 3,)
         if len(values) not in (1, channels):
             what = f"has {len(values)} numbers, and the network reads {channels} channels"
             raise OptionError(what, option=option, hint=f"give 1 or {channels}")
         if not np.isfinite(values).all() or (option == "std" and min(values) <= 0):
-            raise OptionError(f"must be finite{' and above 0' * (option == 'std')}", option=option)
-        by_channel.append(np.broadcast_to(np.array(values, np.float32), (channels,)).reshape(channels, 1, 1).copy())
+            what = "must be finite" if option == "mean" else "must be finite and above 0"
+            raise OptionError(what, option=option)
+        of_channel = np.broadcast_to(np.array(values, np.float32), (channels,))
+        by_channel.append(of_channel.reshape(channels, 1, 1).copy())
     return by_channel[0], by_channel[1]
 
 
@@ -104,7 +113,9 @@ def pictures_in(folder: str | Path, count: int, option: str = "inputs") -> list[
     """List the first pictures of a folder, by name."""
     place = Path(folder)
     if not place.is_dir():
-        hint = "use noise, blank, or a folder of pictures" if option == "inputs" else "use a folder of pictures"
+        hint = "use a folder of pictures"
+        if option == "inputs":
+            hint = "use noise, blank, or a folder of pictures"
         raise OptionError(f"{str(folder)!r} is not a folder", option=option, hint=hint)
     pictures = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     if not pictures:
@@ -135,7 +146,9 @@ def compare_normalisation(trained_on: TrainedOn, images: Images, inputs: Inputs)
         pixels = float((mean + std * trained_on.mean).mean())
         ratio = max(trained / deviation, deviation / trained)
         most = SLACK * pixels * (1 - pixels)  # variance of pixels from 0 to 1
-        return ratio if ratio <= FAR and trained**2 <= most else np.inf
+        if ratio > FAR or trained**2 > most:
+            return np.inf
+        return ratio
 
     if np.isfinite(misfit(*own)):
         return ""
@@ -152,7 +165,10 @@ def compare_normalisation(trained_on: TrainedOn, images: Images, inputs: Inputs)
 
 def _as_option(values: NDArray[np.float32]) -> str:
     """Write figures as an option takes them: one where all channels have the same."""
-    return ",".join(f"{value:.3g}" for value in (values if len({*values.tolist()}) > 1 else values[:1]))
+    texts = [f"{value:.3g}" for value in values.tolist()]
+    if len(set(texts)) == 1:
+        return texts[0]
+    return ",".join(texts)
 
 
 def open_picture(path: str | Path) -> Picture:
@@ -167,27 +183,48 @@ def open_picture(path: str | Path) -> Picture:
 
 def _convert(picture: Picture, where: str) -> Picture:
     """Convert a picture to a mode whose black and white are known."""
-    from PIL import Image
-
     tags = getattr(picture, "tag_v2", {})
     signed = SIGNED in np.atleast_1d(tags.get(SAMPLES, 1))
     if picture.mode == "La":
         picture = picture.convert("LA")
     if picture.mode in PLAIN and not signed:
-        kind = "RGBA" if picture.has_transparency_data else "L" if picture.mode in ("1", "L") else "RGB"
-        return picture if picture.mode == kind else picture.convert(kind)
+        if picture.has_transparency_data:
+            return _in_mode(picture, "RGBA")
+        return _in_mode(picture, "L" if picture.mode in ("1", "L") else "RGB")
+    transparent = "transparency" in picture.info
     # Pillow before 11 opens a PNG of 16 bits as I.
     wide = picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG")
-    if signed or "transparency" in picture.info or not (wide or picture.mode == "F"):
-        what = f"{'signed ' if signed else ''}pixels of mode {picture.mode} have no known black and white"
-        what += " with transparency" if "transparency" in picture.info else ""
+    if signed or transparent or not (wide or picture.mode == "F"):
+        what = f"pixels of mode {picture.mode} have no known black and white"
+        if signed:
+            what = f"signed {what}"
+        if transparent:
+            what += " with transparency"
         raise OptionError(what, where=where, hint="save it as an RGB picture of 8 bits")
-    white = (1 << int(np.ravel(tags.get(BITS, 16))[0])) - 1 if wide else 1
-    values = np.asarray(picture, np.float32) / np.float32(white)
+    most = 1
+    if wide:
+        bits = int(np.ravel(tags.get(BITS, 16))[0])
+        most = (1 << bits) - 1
+    return _in_floats(picture, most, tags.get(PHOTOMETRIC) == WHITE_IS_ZERO, where)
+
+
+def _in_floats(picture: Picture, most: int, negative: bool, where: str) -> Picture:
+    """Convert a picture whose values go up to `most` to mode F, from 0, which is black, to 1."""
+    from PIL import Image
+
+    values = np.asarray(picture, np.float32) / np.float32(most)
     if not ((values >= 0) & (values <= 1)).all():  # nor is NaN
         what = "has floats beyond 0 to 1, and nothing says which of them is white"
         raise OptionError(what, where=where, hint="scale them to 0 to 1, or save it with 8 bits")
-    return Image.fromarray(1 - values if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else values)
+    if negative:
+        values = 1 - values
+    return Image.fromarray(values)
+
+
+def _in_mode(picture: Picture, mode: str) -> Picture:
+    if picture.mode == mode:
+        return picture
+    return picture.convert(mode)
 
 
 def pixels_of(picture: Picture, size: Size | None, channels: int) -> Pixels:
@@ -200,16 +237,18 @@ def pixels_of(picture: Picture, size: Size | None, channels: int) -> Pixels:
     if channels not in (1, 3, 4):
         what = f"a picture has 1, 3 or 4 channels, and the network reads {channels}"
         raise OptionError(what, hint="use a network that reads pictures")
-    kind = "F" if picture.mode == "F" else "L" if channels == 1 else "RGB"
-    picture = picture if picture.mode == kind else picture.convert(kind)
+    if picture.mode != "F":
+        picture = _in_mode(picture, "L" if channels == 1 else "RGB")
     if size is not None:
         picture = ImageOps.fit(picture, (size[1], size[0]))
-    pixels: Pixels = np.asarray(picture, dtype=np.float32)
-    if kind == "F":  # which bicubic scaling overshoots; in fewer bits it is clipped
-        planes = np.broadcast_to(np.clip(pixels, 0, 1), (min(channels, 3), *pixels.shape))
+    planes: Pixels = np.atleast_3d(np.asarray(picture, dtype=np.float32)).transpose(2, 0, 1)
+    if picture.mode == "F":  # which bicubic scaling overshoots; in fewer bits it is clipped
+        planes = np.broadcast_to(np.clip(planes, 0, 1), (min(channels, 3), *planes.shape[1:]))
     else:
-        planes = (pixels[None] if kind == "L" else pixels.transpose(2, 0, 1)) / np.float32(255)
-    return planes if channels != 4 else np.concatenate([planes, np.ones_like(planes[:1])])
+        planes = planes / np.float32(255)
+    if channels == 4:  # opaque
+        planes = np.concatenate([planes, np.ones_like(planes[:1])])
+    return planes
 
 
 class TooSmall(OptionError):
@@ -312,13 +351,17 @@ class Crops:
             least = max(room.height / picture.height, room.width / picture.width)
             scale = max(least, min(around, 1))
             tall, wide = (math.floor(n * scale + 1e-6) for n in picture.size[::-1])
-            fold = int(1 / (OVERSAMPLED * scale)) if picture.mode in ("L", "RGB") else 1
-            pixels = pixels_of(picture.reduce(fold) if fold > 1 else picture, None, self.channels)
+            fold = 1
+            if picture.mode in ("L", "RGB"):
+                fold = max(int(1 / (OVERSAMPLED * scale)), 1)
+            if fold > 1:
+                picture = picture.reduce(fold)
+            pixels = pixels_of(picture, None, self.channels)
             random, share = np.random.default_rng([self.inputs.seed, i]), -(-left // (len(self.paths) - i))
             left -= share
             for _ in range(share):  # at random places
                 at = (int(random.integers(tall - room.height + 1)), int(random.integers(wide - room.width + 1)))
-                yield Crop(i, pixels, scale * max(fold, 1), at[0] - room.top, at[1] - room.left, *self.normal)
+                yield Crop(i, pixels, scale * fold, at[0] - room.top, at[1] - room.left, *self.normal)
         if self.small == len(self.paths):
             what = f"no picture in {self.name!r} has {room.height} x {room.width} pixels or more"
             raise TooSmall(what, option="images", hint="use larger pictures, or smaller sizes")
@@ -327,12 +370,16 @@ class Crops:
     def notes(self) -> tuple[str, ...]:
         if self.noise:
             return (NOISE_SAYS,)
-        were = "picture is" if self.small == 1 else "pictures are"
-        what = f"{self.small} {were} below {self.room.height} x {self.room.width} px, and left out"
-        return (what,) if self.small else ()
+        if not self.small:
+            return ()
+        were = "is" if self.small == 1 else "are"
+        size = f"{self.room.height} x {self.room.width} px"
+        return (f"{counted(self.small, 'picture')} {were} below {size}, and left out",)
 
 
 def few_pictures(pictures: Iterable[int]) -> tuple[str, ...]:
     count = len({*pictures})
-    are = "photograph is" if count == 1 else "photographs are"
-    return () if count >= IMAGES else (f"{count} {are} too few for intervals; use {IMAGES} or more",)
+    if count >= IMAGES:
+        return ()
+    are = "is" if count == 1 else "are"
+    return (f"{counted(count, 'photograph')} {are} too few for intervals; use {IMAGES} or more",)

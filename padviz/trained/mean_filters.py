@@ -13,7 +13,7 @@ from padviz.errors import DescriptionError
 from padviz.geometry.ledger import axis_padding, tap_exposure, windows_of
 from padviz.geometry.receptive_fields import grid_offsets
 from padviz.network.layer import Kind, Layer
-from padviz.network.network import Size
+from padviz.network.network import Network, Size
 from padviz.network.operations import Transposed, Window
 from padviz.network.rewrites import check_image
 from padviz.network.targets import upto
@@ -174,27 +174,57 @@ def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:
             shared.setdefault(kernel.key, []).append(kernel)
     unread = {name: why for name, why in trained.unread.items() if name in wanted}
     if not shared:
-        why = next((f": {name}: {why}" for name, why in unread.items()), "")
-        among = " among those layers" if layers else ""
-        what = f"has no convolution of several taps{among} whose weights are there{why}"
-        raise DescriptionError(what, where=trained.where, hint="padviz layers lists its convolutions")
-    asked = upto(network, tuple(wanted)) if layers else network
-    offsets, windows = grid_offsets(asked, size), {layer.name: each for layer, each in windows_of(asked, size)}
+        raise _none_measured(trained.where, bool(layers), unread)
+    asked = network
+    if layers:
+        asked = upto(network, tuple(wanted))
+    grids = _grids(asked, size)
     taps = {row.layer: row.grid / row.units for row in tap_exposure(asked, size) if row.units}
-
-    def grid(of: Sequence[Layer], axis: int) -> Grid:
-        """Place layers of the same weights on an axis; None where they differ."""
-        op = of[0].ops[axis]
-        known = {offsets.get(layer.name, (None, None))[axis] for layer in of}
-        pads = {axis_padding(*windows[layer.name][axis]).reads if layer.name in windows else None for layer in of}
-        stride = op.stride if isinstance(op, Window | Transposed) else 1
-        return stride, known.pop() if len(known) == 1 else None, pads.pop() if len(pads) == 1 else None
-
     rows = []
     for kernels in shared.values():
-        of = [asked.find(kernel.layer) for kernel in kernels]
-        rows.append(_mean_filter(kernels, of[0], (grid(of, 0), grid(of, 1)), taps.get(of[0].name)))
+        users = [asked.find(kernel.layer) for kernel in kernels]
+        both = [_common([grids[layer.name][axis] for layer in users]) for axis in (0, 1)]
+        rows.append(_mean_filter(kernels, users[0], (both[0], both[1]), taps.get(users[0].name)))
     return MeanFilters(network.name, network.title, size, tuple(rows), unread)
+
+
+def _none_measured(where: str, among_layers: bool, unread: Mapping[str, str]) -> DescriptionError:
+    what = "has no convolution of several taps"
+    if among_layers:
+        what += " among those layers"
+    what += " whose weights are there"
+    if unread:
+        name, why = next(iter(unread.items()))
+        what += f": {name}: {why}"
+    return DescriptionError(what, where=where, hint="padviz layers lists its convolutions")
+
+
+def _grids(network: Network, size: Size) -> dict[str, list[Grid]]:
+    """Return the grid of each layer, by name, on both axes."""
+    offsets = grid_offsets(network, size)
+    windows = {layer.name: by_axis for layer, by_axis in windows_of(network, size)}
+    grids: dict[str, list[Grid]] = {}
+    for layer in network.layers:
+        grids[layer.name] = []
+        for axis in (0, 1):
+            op = layer.ops[axis]
+            stride = op.stride if isinstance(op, Window | Transposed) else 1
+            offset = offsets.get(layer.name, (None, None))[axis]
+            consumed = None
+            if layer.name in windows:
+                consumed = axis_padding(*windows[layer.name][axis]).reads
+            grids[layer.name].append((stride, offset, consumed))
+    return grids
+
+
+def _common(grids: Sequence[Grid]) -> Grid:
+    """Return the grid that layers of the same weights have; None where they differ."""
+    stride, offset, consumed = grids[0]
+    if any(other[1] != offset for other in grids):
+        offset = None
+    if any(other[2] != consumed for other in grids):
+        consumed = None
+    return stride, offset, consumed
 
 
 def _mean_filter(
@@ -204,15 +234,25 @@ def _mean_filter(
     weights = kernels[0].weights
     with np.errstate(invalid="ignore", over="ignore"):  # `why` says what is not finite
         means, magnitudes = weights.mean(1, dtype=np.float64), np.abs(weights).mean(1, dtype=np.float64)
-    largest, finite = magnitudes.max((1, 2)), bool(np.isfinite(magnitudes).all())
-    live = largest > DEAD * np.median(largest) if finite else np.ones(len(magnitudes), bool)
-    why = NOT_FINITE if not finite else "" if live.any() else "weights are all 0"
+    why = ""
+    if not np.isfinite(magnitudes).all():
+        live = np.ones(len(magnitudes), bool)
+        why = NOT_FINITE
+    else:
+        largest = magnitudes.max((1, 2))
+        live = largest > DEAD * np.median(largest)
+        if not live.any():
+            why = "weights are all 0"
     means, magnitudes, (_, _, *taps) = means[live], magnitudes[live], weights.shape
     shape = (taps[0], taps[1]), (grids[0][0], grids[1][0])
     about = layer.name, layer.kind, *shape, len(live), int((~live).sum()), kernels[0].norm, len(kernels)
     if why:
         return MeanFilter(*about, None, None, exposure, None, None, why)
-    height, width = (_skew(means, magnitudes, i, grids[i]) if taps[i] > 1 else None for i in (0, 1))
+    height = width = None
+    if taps[0] > 1:
+        height = _skew(means, magnitudes, 0, grids[0])
+    if taps[1] > 1:
+        width = _skew(means, magnitudes, 1, grids[1])
     return MeanFilter(*about, means.mean(0), magnitudes.mean(0), exposure, height, width)
 
 
@@ -222,14 +262,17 @@ def _skew(means: Floats, magnitudes: Floats, axis: int, grid: Grid) -> AxisSkew:
     half = along.shape[1] // 2
     skews = (along[:, -half:].sum(1) - along[:, :half].sum(1)) / along.sum(1)
     count, skew = len(skews), float(skews.mean())
-    spread = float(skews.std(ddof=1)) if count > 1 else 0.0
+    spread = 0.0
+    if count > 1:
+        spread = float(skews.std(ddof=1))
     odd = ((means - np.flip(means, 1 + axis)) / 2).reshape(count, -1)
     norm, odd_norm = float(np.linalg.norm(means.mean(0))), float(np.linalg.norm(odd.mean(0)))
     flips = _sign_flips(count)
     p = _p_value(np.abs(flips @ skews) / count, abs(skew))
-    asymmetry, asymmetry_p = odd_norm / norm if norm else 0.0, np.linalg.norm(flips @ odd, axis=1) / count
+    asymmetry = odd_norm / norm if norm else 0.0
+    asymmetry_p = _p_value(np.linalg.norm(flips @ odd, axis=1) / count, odd_norm)
     z = skew / (spread / count**0.5) if spread else None
-    return AxisSkew(skew, z, p, asymmetry, _p_value(asymmetry_p, odd_norm), *grid)
+    return AxisSkew(skew, z, p, asymmetry, asymmetry_p, *grid)
 
 
 def _p_value(flipped: Floats, own: float) -> float:

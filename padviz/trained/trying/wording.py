@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from padviz.counting.shares.summary import percent
 from padviz.intervals import Estimate
+from padviz.phrases import counted
 from padviz.trained.trying.seen import Seen
 from padviz.trained.trying.trial import Trial, TrialRow
 
@@ -18,28 +19,38 @@ MEANINGS = {
 def answer(tried: Trial) -> str:
     """Compare the best and the worst change with the baseline in one sentence."""
 
-    def harm(row: TrialRow) -> tuple[float, ...]:
-        found = {name: figure.value or 0 for name, figure in row.figures.items()}
-        return (-found["kept"], found.get("kl", 0)) if "kept" in found else (found["relative"],)
-
-    def figures(row: TrialRow, of: str, interval: bool = True) -> str:
-        figure, kl = row.main or Estimate(None, None, None), row.figures.get("kl")
-        diverges = f", KL {cell('kl', kl)}" if kl else ""
-        return f"{_percent_or_times(figure.value or 0)}{of}{_interval(figure) if interval else ''}{diverges}"
-
-    known = sorted((row for row in tried.changes if row.main is not None), key=harm)
+    known = sorted((row for row in tried.changes if row.main is not None), key=_harm)
     if not known or tried.shift.main is None:
         return "None of the changes has an output that can be compared with that of the network as trained."
     best, worst = known[0], known[-1]
-    crops = f"{tried.count} crop{'' if tried.count == 1 else 's'}"
-    verb, by, of = "changes the output", " by", f" of its norm on average over {crops}"
+    crops = counted(tried.count, "crop")
+    verb, by, of = "changes the output", "by", f" of its norm on average over {crops}"
     if tried.kind == "classes":
-        verb, by, of = "keeps the top-1", " on", f" of {crops}"
-    shift = f"; a shift by one pixel{by} {figures(tried.shift, '', interval=False)}"
+        verb, by, of = "keeps the top-1", "on", f" of {crops}"
+    share = _percent_or_times(tried.shift.main.value or 0)
+    shift = f"a shift by one pixel {by} {share}{_divergence(tried.shift)}"
     if len(known) == 1:
-        return f"{best.name} {verb}{by} {figures(best, of)}{shift}."
-    more = f"Of {len(known)} changes, {best.name} harms least: it {verb}{by} {figures(best, of)}"
-    return f"{more}; {worst.name} harms most:{by} {figures(worst, '')}{shift}."
+        return f"{best.name} {verb} {by} {_effect(best, of)}; {shift}."
+    more = f"Of {len(known)} changes, {best.name} harms least: it {verb} {by} {_effect(best, of)}"
+    return f"{more}; {worst.name} harms most: {by} {_effect(worst, '')}; {shift}."
+
+
+def _harm(row: TrialRow) -> tuple[float, ...]:
+    """Order changes: by kept answers, then by divergence; or by how far the output moves."""
+    values = {name: figure.value or 0 for name, figure in row.figures.items()}
+    if "kept" in values:
+        return (-values["kept"], values.get("kl", 0))
+    return (values["relative"],)
+
+
+def _effect(row: TrialRow, of: str) -> str:
+    figure = row.main or Estimate(None, None, None)
+    return f"{_percent_or_times(figure.value or 0)}{of}{_interval(figure)}{_divergence(row)}"
+
+
+def _divergence(row: TrialRow) -> str:
+    kl = row.figures.get("kl")
+    return f", KL {cell('kl', kl)}" if kl else ""
 
 
 def needs(tried: Trial) -> list[str]:
@@ -50,24 +61,37 @@ def needs(tried: Trial) -> list[str]:
 
 def explained(seen_map: Seen) -> str:
     """Describe what geometry explains of where a network sees."""
+    value = seen_map.by_usage.value or 0
+    verb = "is the reverse of"
+    for least, words in ((-0.5, "hardly explains"), (0.5, "explains part of"), (0.8, "explains")):
+        if value >= least:
+            verb = words
+    usage = f"Usage {verb} what {seen_map.title} sees (Spearman {with_ends(seen_map.by_usage)})"
 
-    def beside(value: Estimate, mark: float, above: str, same: str, below: str, unknown: str) -> str:
-        if value.low is None or value.high is None:
-            return unknown
-        return above if value.low > mark else below if value.high < mark else same
+    distance = f"{seen_map.by_distance.value:.2f}"
+    more = _against(seen_map.gain, 0, "more than", "no more than", "less than")
+    if more and value >= -0.5:
+        usage += f", {more} distance to the border does ({distance})"
+    else:
+        usage += f"; distance to the border: {distance}"
 
-    verbs = ((0.8, "explains"), (0.5, "explains part of"), (-0.5, "hardly explains"))
-    value, distance = seen_map.by_usage.value or 0, f"{seen_map.by_distance.value:.2f}"
-    verb = next((verb for least, verb in verbs if value >= least), None)
-    more = beside(seen_map.gain, 0, "more than", "no more than", "less than", "")
-    compared = f", {more} distance to the border does ({distance})" if more and verb else ""
-    compared = compared or f"; distance to the border: {distance}"
-    words = " (better than usage)", " (no measurable difference)", " (worse than usage)", ""
-    edge = f"{with_ends(seen_map.edge)} seen, {seen_map.edge_usage:.2f} in usage"
-    return (
-        f"Usage {verb or 'is the reverse of'} what {seen_map.title} sees (Spearman {with_ends(seen_map.by_usage)})"
-        f"{compared}; edge over inside: {edge}{beside(seen_map.edge, seen_map.edge_usage, *words)}."
-    )
+    edge = f"edge over inside: {with_ends(seen_map.edge)} seen, {seen_map.edge_usage:.2f} in usage"
+    better, same, worse = "better than usage", "no measurable difference", "worse than usage"
+    compared = _against(seen_map.edge, seen_map.edge_usage, better, same, worse)
+    if compared:
+        edge += f" ({compared})"
+    return f"{usage}; {edge}."
+
+
+def _against(value: Estimate, mark: float, above: str, same: str, below: str) -> str:
+    """Return the word for where an interval lies; "" where there is none."""
+    if value.low is None or value.high is None:
+        return ""
+    if value.low > mark:
+        return above
+    if value.high < mark:
+        return below
+    return same
 
 
 def cell(name: str, value: Estimate | None) -> str | None:
@@ -80,7 +104,9 @@ def cell(name: str, value: Estimate | None) -> str | None:
         return None
     if name in ("kept", "relative"):
         return f"{_percent_or_times(value.value)}{_interval(value)}"
-    return f"{value.value:.2f}" if name == "correlation" or value.value >= 0.1 else f"{value.value:.2g}"
+    if name == "kl" and value.value < 0.1:
+        return f"{value.value:.2g}"
+    return f"{value.value:.2f}"
 
 
 def against(row: TrialRow) -> str | None:
@@ -94,7 +120,9 @@ def against(row: TrialRow) -> str | None:
     if difference is None:
         return None
     mean, *interval = (f"{round(100 * end):+,d}" for end in difference if end is not None)
-    return f"{mean} ({' to '.join(interval)})" if interval else mean
+    if not interval:
+        return mean
+    return f"{mean} ({' to '.join(interval)})"
 
 
 def _percent_or_times(value: float) -> str:
@@ -103,7 +131,9 @@ def _percent_or_times(value: float) -> str:
     >>> _percent_or_times(0.8461), _percent_or_times(1234.5)
     ('85 %', '1,234x')
     """
-    return percent(value, 0) if value < LARGE else f"{value:,.0f}x"
+    if value < LARGE:
+        return percent(value, 0)
+    return f"{value:,.0f}x"
 
 
 def _interval(value: Estimate) -> str:
@@ -115,5 +145,6 @@ def _interval(value: Estimate) -> str:
 
 
 def with_ends(value: Estimate) -> str:
-    ends = "" if value.low is None or value.high is None else f" ({value.low:.2f} to {value.high:.2f})"
-    return f"{value.value:.2f}{ends}"
+    if value.low is None or value.high is None:
+        return f"{value.value:.2f}"
+    return f"{value.value:.2f} ({value.low:.2f} to {value.high:.2f})"
