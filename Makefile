@@ -163,7 +163,7 @@ figures-trained: .venv/.tools
 		--step 16 --mean .5 --std .5 --padding symmetric,circular --threshold -o docs/text-detector-positions.png --overwrite
 	$(BIN)/padviz trial $(MOBILENET) -n 130 --size 223 --size 225 --padding reflect,symmetric,replicate,circular,partial \
 		-o docs/mobilenet-v2-trial.png --overwrite
-	$(BIN)/padviz detect $(MOBILENET) --cover -n 13 -o docs/mobilenet-v2-seen.png --overwrite
+	$(BIN)/padviz seen $(MOBILENET) -n 13 -o docs/mobilenet-v2-seen.png --overwrite
 	$(BIN)/python -W ignore experiments/seams.py .bench/trained/centerface.onnx \
 		.bench/trained/photographs/astronaut.png -o docs/seams.png
 

@@ -16,22 +16,27 @@ if TYPE_CHECKING:
     from padviz.analyses.check import check
     from padviz.analyses.compare import compare
     from padviz.analyses.coverage import coverage
-    from padviz.analyses.cuts import shards, stream, streamed
-    from padviz.analyses.detect import detect, seen
+    from padviz.analyses.detect import detect
     from padviz.analyses.diff import diff
     from padviz.analyses.filters import filters
+    from padviz.analyses.keeps import keeps
     from padviz.analyses.kernel import kernel
-    from padviz.analyses.layers import costs, fields, layers, networks
+    from padviz.analyses.layers import costs, fields, layers
     from padviz.analyses.load import convert, load
+    from padviz.analyses.networks import networks
     from padviz.analyses.repad import repad
     from padviz.analyses.responses import responses
     from padviz.analyses.result import Result
     from padviz.analyses.rings import rings
     from padviz.analyses.seams import seams
+    from padviz.analyses.seen import seen
+    from padviz.analyses.shards import shards
     from padviz.analyses.sizes import sizes
+    from padviz.analyses.stream import stream, streamed
+    from padviz.analyses.taps import taps
     from padviz.analyses.tiles import tiles, verify_tiles
     from padviz.analyses.trial import trial
-    from padviz.analyses.uneven import taps, uneven
+    from padviz.analyses.uneven import uneven
     from padviz.analyses.usage import usage
     from padviz.counting.count_map import CountMap
     from padviz.cutting.by_layer import sharded
@@ -47,15 +52,16 @@ if TYPE_CHECKING:
 __all__ = [
     "CountMap", "Explorer", "Layer", "Network", "PadvizError", "Plan", "Repadded", "Result", "Verified", "__version__",
     "audit", "check", "compare", "convert", "costs", "coverage", "detect", "diff", "explore", "export",
-    "fields", "filters", "kernel", "layers", "load", "networks", "read_counts", "repad", "responses", "rings", "seams",
-    "seen", "sharded", "shards", "sizes", "stream", "streamed", "taps", "tiled", "tiles", "trial", "uneven", "usage",
-    "verify_tiles",
+    "fields", "filters", "keeps", "kernel", "layers", "load", "networks", "read_counts", "repad", "responses", "rings",
+    "seams", "seen", "sharded", "shards", "sizes", "stream", "streamed", "taps", "tiled", "tiles", "trial", "uneven",
+    "usage", "verify_tiles",
 ]  # fmt: skip
 
 GROUPS = {  # the commands by purpose, in the order of help, with what it says of each
     "Judge": {
         "audit": "How much of the border is neglected, and what may help.",
         "uneven": "Layers that read more padding on one side, and the fix.",
+        "taps": "How often each kernel position reads the image.",
         "sizes": "Balanced input sizes: every window reads its padding evenly.",
         "check": "What must hold: expectations, rules, in CI.",
         "diff": "Layers where two networks read different rows.",
@@ -71,30 +77,35 @@ GROUPS = {  # the commands by purpose, in the order of help, with what it says o
         "filters": "Mean filters of a trained network, and their skew.",
         "responses": "Border artifacts in a trained network's feature maps.",
         "detect": "Where a trained network sees a stimulus, or is blind.",
+        "seen": "What a trained network sees of photographs, place by place.",
         "trial": "What each remedy does to a trained network at once.",
         "rings": "Accuracy on objects, by distance to the border.",
     },
     "Change": {
         "repad": "Change the padding of an ONNX file, verified.",
         "convert": "Convert any network to a TOML description.",
+    },
+    "Cut": {
         "tiles": "Context that tiles need, and a plan without seams.",
+        "keeps": "What a tile of some size keeps of an image.",
         "seams": "Seams of a tiler: its output against the whole image's.",
+        "shards": "What parts of an image that run at once exchange.",
+        "stream": "What to keep between chunks of a signal.",
     },
     "List": {
-        "layers": "Every layer of a network; without MODEL, all names.",
+        "layers": "Every layer of a network.",
+        "networks": "The built-in networks.",
     },
     "Many": {
         "export": "Many maps at once: pictures, counts, index, gallery.",
     },
 }
 _HOMES = {  # but for those that are the function of their file in analyses/
-    "analyses.cuts": "shards stream streamed",
-    "analyses.detect": "seen",
-    "analyses.layers": "costs fields networks",
+    "analyses.layers": "costs fields",
     "analyses.load": "convert",
     "analyses.result": "Result",
+    "analyses.stream": "streamed",
     "analyses.tiles": "verify_tiles",
-    "analyses.uneven": "taps",
     "counting.count_map": "CountMap",
     "cutting.by_layer": "sharded",
     "cutting.plan": "Plan",

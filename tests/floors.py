@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 PACKAGE = Path(__file__).parent.parent / "padviz"
 FLOORS = (
-    ("errors", "version", "engine", "intervals", "phrases", "progress"),
+    ("errors", "version", "options", "engine", "intervals", "phrases", "progress"),
     ("files", "network"),
     ("sources", "counting", "geometry", "nn"),
     ("cutting",),

@@ -32,8 +32,8 @@ LONG = dict.fromkeys(("compare resnet50", "compare vgg19 --size 512", "export vg
 LONG |= {"usage resnet50 --size 65536": SLOW, "export resnet50": REST, "audit resnet50 mobilenet_v2": REST}
 LONG |= {
     "trial model.onnx --images photos --": REST,
-    "detect model.onnx --cover --images photos --patch 32 --grid 7 -n 30 -o": REST,
-    "detect model.onnx --cover": SLOW,
+    "seen model.onnx --images photos --patch 32 --grid 7 -n 30 -o": REST,
+    "seen model.onnx": SLOW,
 }
 PRINTED = [
     pytest.param(command, marks=next((mark for long, mark in LONG.items() if command.startswith(long)), ()))

@@ -45,12 +45,14 @@ WALK = {
     "compare": "net.toml --padding zero,symmetric", "coverage": "net.toml",
     "detect": "seeing.onnx --size 48x64 --padding trained,circular",
     "diff": "vgg11 vgg13 --size 64", "filters": "model.onnx --size 32x48",
-    "kernel": "--size 4x5 --padding zero,partial --pixel 0,1", "layers": "net.toml", "layers ": "",
+    "kernel": "--size 4x5 --padding zero,partial --pixel 0,1", "layers": "net.toml", "networks": "",
     "repad": "model.onnx --size 32x48 --padding reflect", "responses": "model.onnx --size 32x48 -n 2",
     "rings": "vgg11 --gt gt.json --pred pred.json --rings 3 --size 96x128 --by-class",
-    "detect --cover": "model.onnx --images photos -n 2 --size 32x48 --patch 4 --grid 5",
+    "seen": "model.onnx --images photos -n 2 --size 32x48 --patch 4 --grid 5",
     "seams": "whole.npy tiled.npy",
-    "sizes": "net.toml --size 9:60", "uneven --taps": "net.toml",
+    "shards": "unet_padded --size 512 --shards 4", "stream": "tests.signals:Tcn --chunk 64",
+    "keeps": "unet_padded --size 1024 --tile 256",
+    "sizes": "net.toml --size 9:60", "taps": "net.toml",
     "tiles": "unet_padded --size 1024x1536 --tile 512 --for monai",
     "trial": "model.onnx --images photos -n 4 --padding circular --size 225",
     "uneven": "net.toml --all", "usage": "net.toml",
@@ -59,7 +61,7 @@ FUNCTIONS: dict[str, Callable[[], padviz.Result[Any]]] = {  # whose results no c
     "costs": lambda: padviz.costs("resnet50", 224),
     "fields": lambda: padviz.fields("resnet50", 224),
 }
-UNDRAWN = ("costs", "layers ")  # beside the commands whose -o takes no picture
+UNDRAWN = ("costs", "networks", "shards", "stream", "keeps")  # beside the commands whose -o takes no picture
 ASIDE = {"explore", "export", "convert"}  # which make pages, folders and descriptions
 FIRST = "parted on both axes"
 ASKED = [pytest.param((command, FIRST), id=command) for command in WALK] + [
@@ -117,7 +119,7 @@ def ran(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]
         here.delenv("COLUMNS", raising=False)  # as the command that runs has none
         with here.context() as inside:
             inside.setattr("padviz.reports.rendering.to_text", catching)
-            for home in ("analysis", "commands"):
+            for home in ("running", "commands"):
                 inside.setattr(f"padviz.cli.{home}.show", showing)
             done = run(*prepared(command, network))
         assert done.exit_code == 0, done.stderr
@@ -142,7 +144,7 @@ def test_the_walk_has_all_commands() -> None:
     for name in {*COMMANDS} - ASIDE:
         command = cli.get_command(None, name)  # type: ignore[arg-type]
         assert command is not None
-        (option,) = [each for each in command.params if each.name == "format_"]
+        (option,) = [each for each in command.params if each.opts[0] == "--format"]
         assert {"table", "json", "csv", "markdown"} <= {*option.type.choices}  # type: ignore[attr-defined]
         assert (name == "check") == ("github" in option.type.choices)
 
@@ -444,7 +446,7 @@ def test_what_python_and_notebooks_print_is_short(result: padviz.Result[Any]) ->
 
 def test_a_picture_is_drawn_where_the_command_has_one(ran: Ran, result: padviz.Result[Any], tmp_path: Path) -> None:
     command: Any = cli.get_command(None, ran.command.split()[0])  # type: ignore[arg-type]
-    output = next((option.help for option in command.params if option.name == "output"), "") if command else ".png"
+    output = next((option.help for option in command.params if option.opts[0] == "-o"), "") if command else ".png"
     if ran.command in UNDRAWN or ".png" not in output:
         with pytest.raises(padviz.PadvizError, match="has no picture"):
             result.plot()

@@ -289,7 +289,7 @@ def test_one_version_is_released() -> None:
 
 def test_examples_of_how_to_contribute_stand_in_the_code() -> None:
     blocks = [block for language in ("python", "toml") for block in fenced(CONTRIBUTING, language)]
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     for block in blocks:
         first, *lines = block.rstrip("\n").split("\n")
         code = {line.strip() for line in (ROOT / first.removeprefix("# ")).read_text().split("\n")}

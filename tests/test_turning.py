@@ -39,7 +39,7 @@ COMMANDS = {
     "audit": "MODEL --size SIZE",
     "coverage": "MODEL --size SIZE -o OUT.csv --overwrite",
     "tiles": "MODEL --size SIZE",
-    "uneven --taps": "MODEL --size SIZE",
+    "taps": "MODEL --size SIZE",
     "layers": "MODEL --size SIZE",
     "diff": "MODEL --size SIZE --same",
 }

@@ -124,7 +124,7 @@ def best(fine: bool, remedies: Sequence[Remedy]) -> str:
 def accuracy(network: Network, reads_padding: bool) -> str:
     """Return the meaning of starved pixels for a trained network, and the command that measures it."""
     source = network.source if network.source.lower().endswith(FILES) else "model.onnx"
-    command = f"padviz detect {typed(source)} --cover --images FOLDER"
+    command = f"padviz seen {typed(source)} --images FOLDER"
     if len(network.targets) > 1:
         command = "padviz rings --gt instances.json --pred results.json"
     if not reads_padding:

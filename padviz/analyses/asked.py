@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from padviz.trained.networks.trained_network import Trained
 
 Source: TypeAlias = "str | Path | Network | nn.Module"  # a network, or what it is read from
+OptionalSource: TypeAlias = "str | Path | Network | nn.Module | None"
 TrainedSource: TypeAlias = "str | Path | nn.Module | Trained"
 Pixels: TypeAlias = "int | Sequence[int] | None"  # a side of a square, or (height, width)
 Layers: TypeAlias = "str | Iterable[str] | None"  # the name of one, or several
@@ -26,6 +27,16 @@ Layers: TypeAlias = "str | Iterable[str] | None"  # the name of one, or several
 def names(layer: Layers) -> tuple[str, ...]:
     """List layers that are named: one, several, or none."""
     return (layer,) if isinstance(layer, str) else tuple(layer or ())
+
+
+def schemes(padding: str | Sequence[str] | None) -> list[str]:
+    """List the padding schemes that are named, each once, without the network's own.
+
+    >>> schemes(["declared", "reflect", "reflect"])
+    ['reflect']
+    """
+    named = [padding] if isinstance(padding, str) else padding or ()
+    return [scheme for scheme in dict.fromkeys(named) if scheme != "declared"]
 
 
 def asked(
@@ -45,16 +56,25 @@ def asked(
     return cut_and_pad(with_same(loaded) if same else loaded, names(layer), padding), pixels
 
 
+def asked_up_to(
+    layer: Layers, network: Source, size: Pixels = None, padding: str | None = None, same: bool = False
+) -> tuple[Network, Size]:
+    """Load a network up to the layers whose outputs are asked for, by default its last maps, and the size."""
+    from padviz.network.targets import output_layers, upto
+
+    whole, pixels = asked(network, size, padding, same)
+    return upto(whole, output_layers(layer, whole)), pixels
+
+
 def runners_of(
     trained: Trained, padding: str | Sequence[str] | None
 ) -> tuple[list[tuple[str | None, Runner]], tuple[str, ...]]:
     """Return what runs the network as it is and under each padding, and notes on layers that keep theirs."""
     from padviz.trained.networks.reading import runner_of
 
-    schemes = dict.fromkeys([padding] if isinstance(padding, str) else padding or ())
     runners: list[tuple[str | None, Runner]] = [(None, runner_of(trained))]
     notes = [*trained.notes]
-    for scheme in schemes:
+    for scheme in schemes(padding):
         runner, stays = repadded(trained, scheme)
         runners.append((scheme, runner))
         notes += stays

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from padviz.advice.changes import wraps
 from padviz.advice.remedies import MapOutcome, Outcome, Remedy
 from padviz.advice.verdict import DRAWN, Audit, examine
 from padviz.advice.wording import UNTRAINED, best_remedy
 from padviz.analyses.asked import Pixels, Source, asked
-from padviz.analyses.result import Door, Result
+from padviz.analyses.result import Result
 from padviz.analyses.usage import fairness
 from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError, SizeError
 from padviz.network.network import Network, Size, in_words
 from padviz.network.rewrites import cut_and_pad, with_same
+from padviz.options import EACH_MODEL, EACH_SIZE, HEADS, IMAGES, LAYERS, PADDING, SAME, WEIGHTS, Command
 from padviz.phrases import some_names
 from padviz.progress import Progress
 from padviz.reports.report import Block, Column, Facts, Heading, Lines, Report, Table
@@ -35,15 +36,15 @@ class AuditResult(Result[Remedy], Audit):
 
 
 def audit(
-    network: Source,
-    size: Pixels = None,
-    layer: str | Sequence[str] | None = None,
+    network: Annotated[Source, EACH_MODEL],
+    size: Annotated[Pixels, EACH_SIZE] = None,
+    layer: Annotated[str | Sequence[str] | None, LAYERS] = None,
     *,
-    padding: str | None = None,
-    same: bool = False,
-    heads: str | None = None,
-    images: str | Path | None = None,
-    weights: str | Path | None = None,
+    padding: Annotated[str | None, PADDING] = None,
+    same: Annotated[bool, SAME] = False,
+    heads: Annotated[str | None, HEADS] = None,
+    images: Annotated[str | Path | None, IMAGES] = None,
+    weights: Annotated[str | Path | None, WEIGHTS] = None,
     on_progress: Progress | None = None,
 ) -> AuditResult:
     """Judge how a network treats the border of an image at a size, and find what could be changed, best first.
@@ -351,17 +352,14 @@ def _share(value: float) -> str:
     return f"{value:.{1 if value < 0.001 else 2 if value < 10 else 3}g}"
 
 
-def _failed(network: Network, size: Size, error: SizeError, asked: Mapping[str, Any]) -> Failed:
-    as_it_runs = cut_and_pad(with_same(network) if asked.get("same") else network, (), asked.get("padding"))
+def _failed(
+    error: SizeError, network: Network, size: Size, padding: str | None = None, same: bool = False, **others: object
+) -> Failed:
+    as_it_runs = cut_and_pad(with_same(network) if same else network, (), padding)
     return Failed(network.name, as_it_runs.title, size, f"cannot run: {error.where}: {error.what}")
 
 
-def _refuse(asked: Mapping[str, Any]) -> None:
-    if "images" in asked and len(asked["pairs"]) > 1:
-        raise OptionError("remedies are tried on one network at one size", option="images", hint="name one")
-
-
-DOOR = Door(
+COMMAND = Command(
     audit,
     """Report how MODEL treats the border of an image, and list changes that may help.
 
@@ -387,10 +385,8 @@ DOOR = Door(
       padviz audit resnet50 --size 224
       padviz audit resnet50 mobilenet_v2 vgg19 --size 224,512
     """,
-    "sizes padding same layers heads images weights",
-    model="several",
     counting="images",
-    refuse=_refuse,
+    alone=IMAGES,
     together=report_of,
     failed=_failed,
 )

@@ -70,7 +70,9 @@ def compare(
     lists = [name for name, values in given.items() if len(values) > 1]
     if len(lists) != 1:
         what = f"{len(lists)} lists are given ({', '.join(lists)})" if lists else "nothing has two values that differ"
-        raise OptionError(what, where="compare", hint="give a list to one of `padding`, `size`, `layer` and `model`")
+        raise OptionError(
+            what, where="compare", hint="give a list to `padding`, `size` or `layer`, or name several networks"
+        )
     varies = lists[0]
     pairs = [(_read(net, pixels, same), pixels) for net in given["model"] for pixels in given["size"]]
     labels = [_label(value) for value in given[varies]]

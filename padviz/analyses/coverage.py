@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, overload
+from typing import Annotated, Any, overload
 
 from padviz.analyses.asked import Pixels, Source, asked, names
-from padviz.analyses.result import Door, Result
+from padviz.analyses.result import Result
 from padviz.analyses.usage import MANY
 from padviz.counting.count import coverages
 from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError
 from padviz.network.network import ENDS, in_words
 from padviz.network.targets import target_names
-from padviz.reports.report import Column, Heading, Report, Table
+from padviz.options import CMAP, LAYERS, MODEL, PADDING, POOLING, SAME, SIZE, Command
+from padviz.reports.report import COUNTS, PICTURES, Column, Heading, Report, Table
 from padviz.reports.tables import rounded
 
 
@@ -48,13 +49,13 @@ def coverage(
 
 
 def coverage(
-    network: Source,
-    size: Pixels = None,
-    padding: str | None = None,
-    layer: str | Sequence[str] | None = None,
-    pooling: str = "count",
+    network: Annotated[Source, MODEL],
+    size: Annotated[Pixels, SIZE] = None,
+    padding: Annotated[str | None, PADDING] = None,
+    layer: Annotated[str | Sequence[str] | None, LAYERS] = None,
+    pooling: Annotated[str, POOLING] = "count",
     *,
-    same: bool = False,
+    same: Annotated[bool, SAME] = False,
     engine: str = "auto",
 ) -> CoverageResult | StripResult:
     """Count the paths that reach each unit of a layer from real pixels, not padding.
@@ -125,7 +126,7 @@ def _row(counts: CountMap) -> dict[str, object]:
     return {"layer": counts.target.layer, **dict(zip(axes, counts.shape[-len(axes) :], strict=True)), **figures}
 
 
-DOOR = Door(
+COMMAND = Command(
     coverage,
     """Count the paths that reach each unit of a layer of MODEL from pixels of the image, exactly, and draw their share.
 
@@ -136,7 +137,7 @@ DOOR = Door(
     Example:
       padviz coverage vgg19 --size 224 --layer features.9,features.36
     """,
-    "size padding same layers pooling cmap",
-    picture="always",
-    counts=True,
+    files=(*PICTURES, *COUNTS),
+    always=True,
+    look=(CMAP,),
 )

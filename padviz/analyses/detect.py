@@ -7,27 +7,44 @@ from functools import partial
 from itertools import product
 from operator import attrgetter, itemgetter
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from padviz.analyses.asked import Pixels, TrainedSource, runners_of
-from padviz.analyses.result import Door, Result
-from padviz.analyses.trial import about
+from padviz.analyses.result import Result
 from padviz.counting.shares.summary import percent
 from padviz.errors import printable
 from padviz.files.unfinished import ResumeOptions
-from padviz.network.network import Size, in_words
+from padviz.network.network import in_words
+from padviz.options import (
+    BGR,
+    CLASS,
+    CONTRAST,
+    HEIGHT,
+    IMAGE,
+    LAYER,
+    MEAN,
+    PADDINGS,
+    RESUME,
+    RUN_MODEL,
+    SHIFT,
+    SIZE,
+    STD,
+    STEP,
+    STIMULUS,
+    THRESHOLD,
+    WEIGHTS,
+    Command,
+)
 from padviz.progress import Progress
 from padviz.reports.documents import picked, plain
-from padviz.reports.report import Column, Facts, Heading, Lines, Report, Table, columns, grid
+from padviz.reports.report import Column, Facts, Report, Table, columns, grid
 from padviz.reports.tables import named, once
 from padviz.trained.border_responses import Sides
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 from padviz.trained.detecting.detection import DetectOptions, score_positions
-from padviz.trained.images import to_crop
 from padviz.trained.networks.reading import as_trained
-from padviz.trained.trying.seen import Seen, see
-from padviz.trained.trying.wording import explained, with_ends
 
 
 class DetectResult(Result[PositionMap], Detectability):
@@ -35,25 +52,25 @@ class DetectResult(Result[PositionMap], Detectability):
 
 
 def detect(
-    network: TrainedSource,
-    stimulus: str | None = None,
-    size: Pixels = None,
-    padding: str | Sequence[str] | None = None,
+    network: Annotated[TrainedSource, RUN_MODEL],
+    stimulus: Annotated[str | None, STIMULUS] = None,
+    size: Annotated[Pixels, SIZE] = None,
+    padding: Annotated[str | Sequence[str] | None, PADDINGS] = None,
     *,
-    weights: str | Path | None = None,
-    height: int | None = None,
-    contrast: float | None = None,
-    step: int | None = None,
-    layer: str | None = None,
-    class_: int | None = None,
-    threshold: bool = False,
-    image: str | Path | None = None,
-    shift: int | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    bgr: bool = False,
+    weights: Annotated[str | Path | None, WEIGHTS] = None,
+    height: Annotated[int | None, HEIGHT] = None,
+    contrast: Annotated[float | None, CONTRAST] = None,
+    step: Annotated[int | None, STEP] = None,
+    layer: Annotated[str | None, LAYER] = None,
+    class_: Annotated[int | None, CLASS] = None,
+    threshold: Annotated[bool, THRESHOLD] = False,
+    image: Annotated[str | Path | None, IMAGE] = None,
+    shift: Annotated[int | None, SHIFT] = None,
+    mean: Annotated[Sequence[float] | None, MEAN] = None,
+    std: Annotated[Sequence[float] | None, STD] = None,
+    bgr: Annotated[bool, BGR] = False,
     unfinished: Path | None = None,
-    resume: bool = False,
+    resume: Annotated[bool, RESUME] = False,
     on_progress: Progress | None = None,
 ) -> DetectResult:
     """Move a stimulus over a neutral background, and score how well a trained network sees it at each position.
@@ -212,103 +229,9 @@ def _unseen(score_map: PositionMap) -> str | None:
     return _share(float(np.isinf(score_map.values).mean()))
 
 
-class SeenResult(Result[Seen], Seen):
-    """Where a network sees: `.values` and `.usage` by place, `.by_usage` and `.by_distance`."""
-
-
-def seen(
-    network: TrainedSource,
-    images: str | Path | None = None,
-    patch: int = 24,
-    grid: int = 11,
-    n: int = 16,
-    *,
-    size: int | Size | None = None,
-    weights: str | Path | None = None,
-    noise: bool = False,
-    seed: int = 0,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    unfinished: Path | None = None,
-    resume: bool = False,
-    on_progress: Progress | None = None,
-) -> SeenResult:
-    """Measure how much the output of a trained network changes if a patch covers each place of a grid.
-
-    The map is compared with usage at the same places by rank correlation, and, as the baseline, with the distance to
-    the border.
-
-    Parameters
-    ----------
-    network, size, weights
-        As for `filters`.
-    images : str or Path
-        A folder of photographs like those of the training.
-    patch : int
-        Side of the patch of mean pixels, in pixels.
-    grid : int
-        Places of the patch along each side, from border to border.
-    n : int
-        The number of crops.
-    noise, seed, mean, std, on_progress
-        As for `trial`.
-    unfinished, resume
-        As for `detect`.
-
-    Returns
-    -------
-    SeenResult
-        With `.values` and `.usage` by place, `.by_usage` and `.by_distance`, and `.plot()`.
-
-    Raises
-    ------
-    PadvizError
-        For a network, folder, patch or grid that cannot be used.
-
-    Notes
-    -----
-    Intervals are of 95 %, by random halves of the pictures; below 10 there are none. Those of correlations are
-    corrected for the noise that few pictures have. The output is that of the first classes, or the first map.
-
-    Examples
-    --------
-    >>> import padviz, torch
-    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.Conv2d(8, 1, 3, padding=1))
-    >>> padviz.seen(net, noise=True, patch=4, grid=5, n=2, size=16).values.shape
-    (5, 5)
-    """
-    from padviz.figures.trained import position_maps
-
-    inputs = to_crop(images, n, noise, seed, mean, std)
-    trained = as_trained(network, size, weights)
-    resuming = ResumeOptions(unfinished, resume)
-    found = see(trained, patch, grid, inputs, resuming, on_progress)
-    draw = partial(position_maps.seen, found)
-    return SeenResult.made_of(found, (found,), partial(seen_report, found), draw, pictured=True, notes=found.notes)
-
-
-def seen_report(seen_map: Seen) -> Report:
-    sentence = explained(seen_map)
-    rows: list[list[object]] = [
-        ["Spearman with usage", with_ends(seen_map.by_usage), None],
-        ["Spearman with distance to the border", with_ends(seen_map.by_distance), None],
-        ["usage minus distance", with_ends(seen_map.gain), None],
-        ["edge over inside", with_ends(seen_map.edge), f"{seen_map.edge_usage:.2f}"],
-    ]
-    what = f"a patch of {seen_map.patch} px at {len(seen_map.tops)} x {len(seen_map.lefts)} places"
-    heading = Heading(about(seen_map, f"{what}; {seen_map.count} crops"))
-    grids = (each.ravel().tolist() for each in (seen_map.values, seen_map.usage, seen_map.distance))
-    places = [(*place, *cells) for place, *cells in zip(product(seen_map.tops, seen_map.lefts), *grids, strict=True)]
-    keys = "network size images count pictures output patch tops lefts by_usage by_distance gain"
-    edge = {"edge": {"seen": seen_map.edge, "usage": seen_map.edge_usage}}
-    facts = {"answer": sentence, **picked(seen_map, keys), **edge, **picked(seen_map, "values usage distance notes")}
-    screen = [Lines([sentence]), heading, grid(["", "seen", "usage"], rows)]
-    return Report("seen", facts, [screen], grid(["top", "left", "seen", "usage", "distance"], places))
-
-
-DOOR = Door(
+COMMAND = Command(
     detect,
-    """Map where MODEL, a trained network, sees something, and where it is blind, in one of three ways.
+    """Map where MODEL, a trained network, sees something, and where it is blind.
     --padding trained,symmetric compares the padding as trained with another.
 
     By default, a stimulus moves over a plain background. A detector scores by the peak of its map near the stimulus, a
@@ -319,21 +242,13 @@ DOOR = Door(
 
     With --image, a photograph is shifted right and down under the frame instead, and scored in the same way.
 
-    With --cover, a patch hides one place of photographs after another. What the network sees at a
-    place is measured by how much the output changes when it is hidden (root mean square). Two rank correlations
-    (Spearman) of this change are compared: with usage, the number of paths from the pixels under the patch, and with
-    the distance to the border. 95 % intervals over images need at least 10.
+    To hide places of photographs instead, and measure how much the output changes, use padviz seen.
 
     \b
     Example:
       padviz detect model.onnx --stimulus text:padding --padding trained,symmetric,circular
       padviz detect model.onnx --step 32 --format csv
-      padviz detect model.onnx --cover --images photos --patch 32 --grid 7
     """,
-    "size paddings layer stimulus height contrast step class threshold image shift mean std bgr resume "
-    "cover images n patch grid seed noise",
-    picture="always",
-    model="trained",
+    always=True,
     counting="positions",
-    instead={"cover": seen},
 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from padviz.analyses.asked import Pixels, TrainedSource, names
-from padviz.analyses.result import Door, Result
+from padviz.analyses.result import Result
 from padviz.errors import DescriptionError
 from padviz.network.network import in_words
+from padviz.options import LAYERS, SIZE, TRAINED_MODEL, WEIGHTS, Command
 from padviz.phrases import some_names
 from padviz.reports.documents import flat, picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
@@ -24,7 +25,11 @@ class FiltersResult(Result[MeanFilter], MeanFilters):
 
 
 def filters(
-    network: TrainedSource, size: Pixels = None, layer: str | Sequence[str] = (), *, weights: str | Path | None = None
+    network: Annotated[TrainedSource, TRAINED_MODEL],
+    size: Annotated[Pixels, SIZE] = None,
+    layer: Annotated[str | Sequence[str], LAYERS] = (),
+    *,
+    weights: Annotated[str | Path | None, WEIGHTS] = None,
 ) -> FiltersResult:
     """Average the filters of every convolution of a trained network, and measure how they are skewed.
 
@@ -207,7 +212,7 @@ def _notes(mean_filters: MeanFilters) -> list[str]:
     return sentences
 
 
-DOOR = Door(
+COMMAND = Command(
     filters,
     """Average the filters of every convolution of MODEL, a trained network, and measure how they are skewed.
 
@@ -224,6 +229,4 @@ DOOR = Door(
       padviz filters model.onnx -o filters.png
       padviz filters model.onnx --format json
     """,
-    "size layers",
-    model="weights",
 )

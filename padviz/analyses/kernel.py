@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import zip_longest
+from typing import Annotated
 
 from padviz.analyses.asked import names
-from padviz.analyses.result import Door, Result
+from padviz.analyses.result import Result
 from padviz.errors import OptionError
 from padviz.geometry.one_layer import MOST, Illustration, illustrate
 from padviz.network.network import AXES, as_size, on_axes
 from padviz.network.rewrites import canonical, padding_in_words
+from padviz.options import CMAP, DILATION, KERNEL, PADDINGS, PIXEL, SIZE, STRIDE, Command
 from padviz.reports import tables
 from padviz.reports.documents import picked
 from padviz.reports.report import Block, Heading, Report, Verbatim, grid
 
 
 def kernel(
-    kernel: int = 3,
-    stride: int = 1,
-    dilation: int = 1,
-    size: int | tuple[int, int] = 7,
-    padding: str | Sequence[str] = "zero",
-    pixel: tuple[int, int] | None = None,
+    kernel: Annotated[int, KERNEL] = 3,
+    stride: Annotated[int, STRIDE] = 1,
+    dilation: Annotated[int, DILATION] = 1,
+    size: Annotated[int | tuple[int, int], SIZE] = 7,
+    padding: Annotated[str | Sequence[str], PADDINGS] = "zero",
+    pixel: Annotated[tuple[int, int] | None, PIXEL] = None,
 ) -> Result[Illustration]:
     """Show a window on a small image: what the padding copies, as letters, and how often each pixel is used.
 
@@ -102,7 +104,7 @@ def _side_by_side(grids: Mapping[str, Sequence[Sequence[object]]], pixel: tuple[
     )
 
 
-DOOR = Door(
+COMMAND = Command(
     kernel,
     """Show a window on a small image: what the padding copies, as letters, and how often each pixel is used.
 
@@ -113,6 +115,5 @@ DOOR = Door(
       padviz kernel --padding symmetric,reflect --size 5
       padviz kernel --padding partial --pixel 0,0
     """,
-    "size paddings kernel stride dilation pixel cmap",
-    model="none",
+    look=(CMAP,),
 )

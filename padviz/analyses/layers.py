@@ -1,15 +1,14 @@
-"""What a network is made of: every layer, its receptive field, and what it costs; or the networks of the zoo."""
+"""What a network is made of: every layer, its receptive field, and what it costs."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from fractions import Fraction
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from padviz.analyses.asked import Layers, Pixels, Source, asked, names
-from padviz.analyses.result import Door, Result
+from padviz.analyses.result import Result
 from padviz.errors import SizeError
 from padviz.geometry.costs import COUNTED, Costs, LayerCost
 from padviz.geometry.costs import costs as counted_costs
@@ -17,10 +16,10 @@ from padviz.geometry.receptive_fields import AxisField, ReceptiveField, around_u
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size, in_words
 from padviz.network.sizes import layer_rows
+from padviz.options import LAYERS, MODEL, PADDING, SAME, SIZE, Command
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
-from padviz.reports.tables import once, pixels, readable
-from padviz.sources.toml.load import load_config, zoo
+from padviz.reports.tables import once, readable
 
 
 class CostsResult(Result[LayerCost], Costs):
@@ -28,7 +27,11 @@ class CostsResult(Result[LayerCost], Costs):
 
 
 def layers(
-    network: Source, size: Pixels = None, padding: str | None = None, same: bool = False, layer: Layers = None
+    network: Annotated[Source, MODEL],
+    size: Annotated[Pixels, SIZE] = None,
+    padding: Annotated[str | None, PADDING] = None,
+    same: Annotated[bool, SAME] = False,
+    layer: Annotated[Layers, LAYERS] = None,
 ) -> Result[Layer]:
     """List every layer: kernel, stride, dilation, padding, sizes, multiply-adds, receptive field and grid offset.
 
@@ -94,28 +97,6 @@ def costs(
     wanted, pixels = asked(network, size, padding, same, layer)
     counted = counted_costs(wanted, pixels)
     return CostsResult.made_of(counted, counted.layers, partial(costs_report, wanted, pixels, counted))
-
-
-def networks() -> Result[Network]:
-    """List the networks that padviz knows by name.
-
-    Returns
-    -------
-    Result
-        The networks of the zoo.
-
-    Raises
-    ------
-    PadvizError
-        If a description of the zoo cannot be read.
-
-    Examples
-    --------
-    >>> "resnet50" in [network.name for network in networks()]
-    True
-    """
-    rows = tuple(map(load_config, zoo()))
-    return Result.made_of(None, rows, partial(networks_report, rows))
 
 
 def fields(
@@ -252,27 +233,9 @@ def costs_report(network: Network, size: Size, counted: Costs) -> Report:
     return Report("costs", facts, [screen], Table(columns("layer macs"), counted.layers))
 
 
-def networks_report(nets: Sequence[Network]) -> Report:
-    size = Column("size", of=lambda net: "x".join(map(str, net.size)), show=lambda size: pixels(size.split("x")))
-    layers, source = Column("layers", of=lambda net: len(net.layers) - 1, spare=1), Column("source", show=_origin)
-    zoo = Table((*columns("name title"), size, layers, source), nets)
-    return Report("networks", {"networks": zoo.records}, [[zoo]])
-
-
-def _origin(source: str) -> str:
-    """Shorten a source for tables.
-
-    >>> _origin("torchvision.models.vgg19"), _origin("Howard et al. 2017, arXiv 1704.04861")
-    ('torchvision', 'Howard et al. 2017')
-    """
-    return "torchvision" if source.startswith("torchvision.") else re.split("[,;]| of ", source)[0]
-
-
-DOOR = Door(
+COMMAND = Command(
     layers,
     """List the layers of MODEL: kernel, stride, dilation, padding, sizes, multiply-adds, receptive field, grid offset.
-
-    Without MODEL it lists the built-in networks: names to use as MODEL, their input sizes, and where each comes from.
 
     Multiply-adds are those of convolutions; their sum stands below. Where a description does not say how many
     channels a convolution makes, they are not known.
@@ -283,10 +246,7 @@ DOOR = Door(
 
     \b
     Example:
-      padviz layers
+      padviz layers vgg11
       padviz layers resnet50 --size 224
     """,
-    "size padding same layers",
-    model="optional",
-    instead={"": networks},
 )

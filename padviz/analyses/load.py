@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from padviz.analyses.asked import Pixels, Source, asked
 from padviz.analyses.result import opening
 from padviz.geometry.sizing.nearest import near_sizes_named
 from padviz.network.network import Network, as_size
+from padviz.options import INPUT, NEUTRAL, SHAPE
 from padviz.sources import load as loaded
 from padviz.sources.tracing.reading import Shape, as_reading
 
@@ -74,9 +75,9 @@ def _figures(network: Network) -> dict[str, Any]:
 def load(
     source: Source,
     size: Pixels = None,
-    neutral: str | Iterable[str] = (),
-    shape: Mapping[str, Shape] | None = None,
-    input_: str | None = None,
+    neutral: Annotated[str | Iterable[str], NEUTRAL] = (),
+    shape: Annotated[Mapping[str, Shape] | None, SHAPE] = None,
+    input_: Annotated[str | None, INPUT] = None,
 ) -> Network:
     """Load a network: a name of the zoo, a TOML, ONNX, .keras or .pt2 file, a module, or a network as it is.
 

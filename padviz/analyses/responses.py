@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 from padviz.analyses.asked import Pixels, TrainedSource, names, runners_of
-from padviz.analyses.result import Door, Result
+from padviz.analyses.result import Result
 from padviz.network.network import in_words
 from padviz.network.padding_modes import RUNNING_ON
+from padviz.options import INPUTS, LAYERS, MEAN, NO_SHUFFLED, PADDINGS, RUN_MODEL, SEED, SIZE, STD, WEIGHTS, Command, N
 from padviz.progress import Progress
 from padviz.reports.documents import flat, picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table
@@ -24,18 +26,18 @@ class ResponsesResult(Result[BorderResponse], BorderResponses):
 
 
 def responses(
-    network: TrainedSource,
-    size: Pixels = None,
-    padding: str | Sequence[str] | None = None,
-    inputs: str | Path = "noise",
-    n: int = 16,
+    network: Annotated[TrainedSource, RUN_MODEL],
+    size: Annotated[Pixels, SIZE] = None,
+    padding: Annotated[str | Sequence[str] | None, PADDINGS] = RUNNING_ON,
+    inputs: Annotated[str | Path, INPUTS] = "noise",
+    n: Annotated[int, N] = 16,
     *,
-    layer: str | Sequence[str] | None = None,
-    weights: str | Path | None = None,
-    seed: int = 0,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    shuffled: bool = True,
+    layer: Annotated[str | Sequence[str] | None, LAYERS] = None,
+    weights: Annotated[str | Path | None, WEIGHTS] = None,
+    seed: Annotated[int, SEED] = 0,
+    mean: Annotated[Sequence[float] | None, MEAN] = None,
+    std: Annotated[Sequence[float] | None, STD] = None,
+    shuffled: Annotated[bool, NO_SHUFFLED] = True,
     on_progress: Progress | None = None,
 ) -> ResponsesResult:
     """Run a trained network, and measure how the responses of every convolution differ at the border.
@@ -45,7 +47,8 @@ def responses(
     network, size, weights
         As for `filters`.
     padding : str or sequence of str, optional
-        Schemes to measure besides the network's own padding.
+        Schemes to measure besides the network's own padding; by default those that keep the sizes of maps and the
+        reach of windows.
     inputs : "noise", "blank", or the path of a folder of pictures
         Noise has random pixels, from 0 to 1; a blank is the mean pixel everywhere.
     n : int
@@ -129,8 +132,8 @@ def _table(responses: BorderResponses) -> Table:
     return Table(headings, [*rows.values(), mean])
 
 
-DOOR = Door(
-    partial(responses, padding=RUNNING_ON),
+COMMAND = Command(
+    responses,
     """Run MODEL, a trained network, and compare its feature maps at the border with their interior.
 
     E, the border energy, is the rms step from the interior to the outermost line, over the rms of the interior. At .5,
@@ -149,7 +152,5 @@ DOOR = Door(
       padviz responses model.onnx -o responses.png
       padviz responses model.onnx --padding circular --inputs blank --format json
     """,
-    "size paddings layers inputs n mean std seed no-shuffled",
-    model="trained",
     counting="images",
 )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from padviz.analyses.asked import Pixels, Source
-from padviz.analyses.result import Door, Result
+from padviz.analyses.asked import OptionalSource, Pixels
+from padviz.analyses.result import Result
 from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError
 from padviz.intervals import FEW, IMAGES, Estimate, excludes_zero
 from padviz.network.network import in_words
+from padviz.options import BY_CLASS, GT, IMAGE_SIZES, IOU, MODEL, PRED, PX, RINGS, SEED, SIZE, Command
 from padviz.reports.documents import flat, plain
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, grid
 from padviz.scoring import detections
@@ -22,7 +23,7 @@ from padviz.scoring.reading.formats import doubts_of, kind_of, read_rings, read_
 from padviz.scoring.rings import INNERMOST, Difference, Part, Ring, Rings, check_filled
 from padviz.sources import load_at
 
-RINGS = 4  # where nothing says how many
+NUMBER = 4  # of rings, where nothing says how many
 HEADLINE = 2  # figures of the first table and the sentence: recall and AP, accuracy, or IoU
 PLACE = "from the border"
 LEGEND = "Recall at IoU .5; AP: mean over IoU .5 to .95."
@@ -42,17 +43,17 @@ class RingsResult(Result[Ring], Rings):
 
 
 def rings(
-    gt: str | Path,
-    pred: str | Path,
-    network: Source | None = None,
-    size: Pixels = None,
+    gt: Annotated[str | Path, GT],
+    pred: Annotated[str | Path, PRED],
+    network: Annotated[OptionalSource, MODEL] = None,
+    size: Annotated[Pixels, SIZE] = None,
     *,
-    image_sizes: str | Path | None = None,
-    rings: int | None = None,
-    px: Sequence[float] | None = None,
-    iou: Sequence[float] | None = None,
-    by_class: bool = False,
-    seed: int = 0,
+    image_sizes: Annotated[str | Path | None, IMAGE_SIZES] = None,
+    rings: Annotated[int | None, RINGS] = None,
+    px: Annotated[Sequence[float] | None, PX] = None,
+    iou: Annotated[Sequence[float] | None, IOU] = None,
+    by_class: Annotated[bool, BY_CLASS] = False,
+    seed: Annotated[int, SEED] = 0,
 ) -> RingsResult:
     """Score a detector's results by distance to the border: is it worse there?
 
@@ -106,10 +107,12 @@ def rings(
     >>> scored[0].count, scored[0].figures["recall"].value
     (1, 1.0)
     """
+    if size is not None and network is None:
+        raise OptionError("needs a network", option="size", hint="name MODEL, or leave it out")
     if rings is not None and px:
         what = "sets the edges of the rings, so `rings` is not used"
         raise OptionError(what, option="px", hint="leave one of them out")
-    kind, count, pixels = kind_of(gt, pred), RINGS if rings is None else rings, px or ()
+    kind, count, pixels = kind_of(gt, pred), NUMBER if rings is None else rings, px or ()
     if kind in ("labels", "masks"):
         boxes_only = {"image_sizes": image_sizes, "size": network, "iou": iou, "by_class": by_class}
         for option, value in boxes_only.items():
@@ -354,12 +357,7 @@ def _differs(row: Difference, where: str) -> str:
     return f"{row.figure} is {word} {where} {row.one} ({first}) than {where} {row.other} ({second})"
 
 
-def _refuse(asked: Mapping[str, object]) -> None:
-    if "size" in asked and asked["pairs"] == [(None, None)]:
-        raise OptionError("needs a network", option="size", hint="name MODEL, or leave it out")
-
-
-DOOR = Door(
+COMMAND = Command(
     rings,
     """Score a detector's results by distance to the border: is it worse there?
 
@@ -385,7 +383,4 @@ DOOR = Door(
       padviz rings --gt instances.json --pred results.json --px 8,16 --iou .2,.5,.75
       padviz rings --gt instances.json --pred results.json resnet50 --size 224 -o rings.png
     """,
-    "gt pred image-sizes size rings px iou by-class seed",
-    model="optional",
-    refuse=_refuse,
 )

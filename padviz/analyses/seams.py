@@ -10,12 +10,12 @@ from itertools import pairwise, product
 from math import log10
 from pathlib import Path
 from tokenize import TokenError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from padviz.analyses.asked import Pixels
-from padviz.analyses.result import Door, Result
+from padviz.analyses.result import Result
 from padviz.counting.shares.summary import percent
 from padviz.cutting.plan import Plan
 from padviz.cutting.running import TOLERANCES
@@ -38,6 +38,7 @@ from padviz.errors import DescriptionError, OptionError, check_integer
 from padviz.files.archives import BROKEN
 from padviz.files.opened import opened
 from padviz.network.network import in_words
+from padviz.options import CMAP, PERIOD, TILED, WHOLE, Command
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, columns
 from padviz.trained.images import SUFFIXES, open_picture
 
@@ -134,7 +135,14 @@ class SeamsResult(Result[Seams], Comparison):
     """A verdict and its figures; the rows are the seams of each axis."""
 
 
-def seams(whole: Any, tiled: Any, *, period: Pixels = None, plan: Plan | None = None, image: Any = None) -> SeamsResult:
+def seams(
+    whole: Annotated[Any, WHOLE],
+    tiled: Annotated[Any, TILED],
+    *,
+    period: Annotated[Pixels, PERIOD] = None,
+    plan: Plan | None = None,
+    image: Any = None,
+) -> SeamsResult:
     """Compare a stitched output with that for the whole image: are there seams, where, and of which kind?
 
     Parameters
@@ -306,7 +314,7 @@ def _draw(found: Comparison, errors: Values, cmap: str | None = None) -> Figure:
     return seams(errors, found.lines, title, [advice, _figures(found)], cmap)
 
 
-DOOR = Door(
+COMMAND = Command(
     seams,
     """Compare TILED, the stitched output of a tiler, with WHOLE, that for the whole image: are there seams?
 
@@ -318,6 +326,5 @@ DOOR = Door(
       padviz seams whole.npy tiled.npy
       padviz seams whole.npy tiled.npy --period 40 -o seams.png
     """,
-    "period cmap",
-    model="outputs",
+    look=(CMAP,),
 )

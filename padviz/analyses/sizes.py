@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from padviz.analyses.asked import Layers, Source, asked
-from padviz.analyses.result import Door, Result
+from padviz.analyses.result import Result
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.balance.balanced_sizes import odd_window
 from padviz.geometry.sizing.at_size import AtSize, at_size
@@ -29,6 +29,7 @@ from padviz.geometry.sizing.rules import (
 )
 from padviz.network.network import ENDS, LARGEST, Network, Size, as_size, in_words, sizes_in
 from padviz.network.sizes import AlongAxes
+from padviz.options import IMAGES, LAYERS, PADDING, SAME, SIZED_MODEL, SIZES, Command
 from padviz.progress import Progress
 from padviz.reports.documents import picked, plain
 from padviz.reports.report import Block, Column, Facts, Heading, Lines, Report, Table, Verbatim, columns
@@ -95,13 +96,13 @@ class SizesResult(Result[AxisSizes], Sizes):
 
 
 def sizes(
-    network: Source,
-    size: str | int | tuple[int, ...] | Iterable[int | Size] = DEFAULT,
-    padding: str | None = None,
-    same: bool = False,
-    layer: Layers = None,
+    network: Annotated[Source, SIZED_MODEL],
+    size: Annotated[str | int | tuple[int, ...] | Iterable[int | Size], SIZES] = DEFAULT,
+    padding: Annotated[str | None, PADDING] = None,
+    same: Annotated[bool, SAME] = False,
+    layer: Annotated[Layers, LAYERS] = None,
     *,
-    images: str | Path | None = None,
+    images: Annotated[str | Path | None, IMAGES] = None,
     on_progress: Progress | None = None,
 ) -> SizesResult:
     """Compute which input sizes a network accepts, stretches or reads evenly, and what to pad at one that it does not.
@@ -479,7 +480,7 @@ def _about_images(images: SizesOfImages) -> Iterator[Block]:
     )
 
 
-DOOR = Door(
+COMMAND = Command(
     sizes,
     """Compute which input sizes MODEL takes, and what to pad at a size that it refuses or stretches.
 
@@ -490,6 +491,5 @@ DOOR = Door(
       padviz sizes unet_padded --size 350x525
       padviz sizes resnet50 --size 64:1024
     """,
-    "sizes padding same layers images",
     counting="reading at each size",
 )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
-from padviz.analyses.asked import TrainedSource, repadded
-from padviz.analyses.result import Door, Result
+from padviz.analyses.asked import TrainedSource, repadded, schemes
+from padviz.analyses.result import Result
 from padviz.network.network import Size, in_words
+from padviz.options import IMAGES, MEAN, NOISE, PADDINGS, RUN_MODEL, SEED, SIZES, STD, TRAINED_AT, WEIGHTS, Command, N
 from padviz.progress import Progress
 from padviz.reports.documents import picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table
@@ -25,18 +27,18 @@ class TrialResult(Result[TrialRow], Trial):
 
 
 def trial(
-    network: TrainedSource,
-    images: str | Path | None = None,
-    size: int | Size | Sequence[int | Size] | None = None,
-    padding: str | Sequence[str] | None = None,
-    n: int = 64,
+    network: Annotated[TrainedSource, RUN_MODEL],
+    images: Annotated[str | Path | None, IMAGES] = None,
+    size: Annotated[int | Size | Sequence[int | Size] | None, SIZES] = None,
+    padding: Annotated[str | Sequence[str] | None, PADDINGS] = None,
+    n: Annotated[int, N] = 64,
     *,
-    trained_at: int | Size | None = None,
-    weights: str | Path | None = None,
-    noise: bool = False,
-    seed: int = 0,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    trained_at: Annotated[int | Size | None, TRAINED_AT] = None,
+    weights: Annotated[str | Path | None, WEIGHTS] = None,
+    noise: Annotated[bool, NOISE] = False,
+    seed: Annotated[int, SEED] = 0,
+    mean: Annotated[Sequence[float] | None, MEAN] = None,
+    std: Annotated[Sequence[float] | None, STD] = None,
     on_progress: Progress | None = None,
 ) -> TrialResult:
     """Measure what other sizes and padding schemes do to a trained network as it is.
@@ -94,7 +96,8 @@ def trial(
 
     inputs = to_crop(images, n, noise, seed, mean, std)
     trained = as_trained(network, trained_at, weights)
-    tried = try_changes(trained, size, padding, inputs, repadded, on_progress)
+    tried_schemes = None if padding is None else schemes(padding)
+    tried = try_changes(trained, size, tried_schemes, inputs, repadded, on_progress)
     shown = partial(report_of, tried), partial(intervals.dots, tried), partial(intervals.plot_dots, tried)
     return TrialResult.made_of(tried, tried.rows, *shown, pictured=True, notes=tried.notes)
 
@@ -139,7 +142,7 @@ def _flat(row: TrialRow, names: Sequence[str]) -> dict[str, object]:
     return cells
 
 
-DOOR = Door(
+COMMAND = Command(
     trial,
     """Run MODEL, a trained network, on crops of photographs before and after each change, and compare its answers.
 
@@ -155,7 +158,5 @@ DOOR = Door(
       padviz trial model.onnx --images photos
       padviz trial model.onnx --images photos --size 225 --padding reflect,partial -o trial.png
     """,
-    "sizes paddings images n trained-at mean std seed noise",
-    model="trained",
     counting="images",
 )

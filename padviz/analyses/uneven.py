@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from padviz.analyses.asked import Layers, Pixels, Source, asked, names
-from padviz.analyses.result import Door, Result
+from padviz.analyses.asked import Layers, Pixels, Source, asked
+from padviz.analyses.result import Result
 from padviz.counting.shares.rims import rims_added
-from padviz.counting.shares.summary import Rim, percent
-from padviz.errors import OptionError, SizeError
+from padviz.counting.shares.summary import Rim
+from padviz.errors import SizeError
 from padviz.geometry.balance.balanced_sizes import nearest_balanced, odd_window
 from padviz.geometry.costs import COUNTED, costs
-from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, TapExposure, ledger, padded_before, tap_exposure
+from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, TapExposure, ledger, padded_before
 from padviz.geometry.reaching.shifts import seams_in_words, wrapping_axes
 from padviz.geometry.receptive_fields import grid_in_words, grid_moves, receptive_fields
 from padviz.network.network import ENDS, Network, Size, declared, in_words
 from padviz.network.rewrites import circular_axes
 from padviz.network.targets import PART, target_names
+from padviz.options import ALL, EACH_MODEL, EACH_SIZE, LAYERS, PADDING, SAME, Command
 from padviz.phrases import counted, some_names
 from padviz.reports.documents import flat, ledger_facts, picked, plain
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, columns
-from padviz.reports.tables import by_axis, once, pixels
+from padviz.reports.tables import by_axis, pixels
 
 
 class UnevenResult(Result[LayerPadding], Ledger):
@@ -30,13 +31,13 @@ class UnevenResult(Result[LayerPadding], Ledger):
 
 
 def uneven(
-    network: Source,
-    size: Pixels = None,
-    padding: str | None = None,
-    same: bool = False,
-    layer: Layers = None,
+    network: Annotated[Source, EACH_MODEL],
+    size: Annotated[Pixels, EACH_SIZE] = None,
+    padding: Annotated[str | None, PADDING] = None,
+    same: Annotated[bool, SAME] = False,
+    layer: Annotated[Layers, LAYERS] = None,
     *,
-    all_: bool = False,
+    all_: Annotated[bool, ALL] = False,
 ) -> UnevenResult:
     """Account for the padding of every window at a size, and list those that read more of it on one side.
 
@@ -74,9 +75,9 @@ def uneven(
 
     wanted, pixels = asked(network, size, padding, same, layer)
     rows = ledger(wanted, pixels)
-    part = wanted, rows
+    part = wanted, rows, all_
     listed, draw = rows.layers if all_ else rows.uneven, partial(figures.ledger_bars, rows, wanted.title)
-    return UnevenResult.made_of(rows, listed, partial(report_of, [part], all_), draw, part=part)
+    return UnevenResult.made_of(rows, listed, partial(report_of, [part]), draw, part=part)
 
 
 SOURCE = "Alsallakh et al., ICLR 2021"
@@ -87,7 +88,7 @@ REPORTED = {  # ImageNet top-1 accuracy in percent of networks trained and teste
     "resnet50": (75.65, 76.01),
     "resnet101": (77.37, 77.67),
 }
-Part = tuple[Network, Ledger]
+Part = tuple[Network, Ledger, bool]  # whether even windows are listed, too
 
 
 class Reads(NamedTuple):
@@ -135,12 +136,12 @@ SHEET = (
 )
 
 
-def report_of(results: Sequence[Part], all_: bool = False) -> Report:
+def report_of(results: Sequence[Part]) -> Report:
     """Report the ledgers of networks: their uneven windows, or all."""
-    facts = [_facts(network, ledger, all_) for network, ledger in results]
-    known = dict.fromkeys(axis for network, _ in results for axis in network.axes)
+    facts = [_facts(*part) for part in results]
+    known = dict.fromkeys(axis for network, *_ in results for axis in network.axes)
     sheet, screen = [], []
-    for (network, windows), found in zip(results, facts, strict=True):
+    for (network, windows, all_), found in zip(results, facts, strict=True):
         listed = [each for each in zip(windows.layers, found["layers"], strict=True) if all_ or each[0].uneven]
         screen.append(_blocks(network, windows, listed, all_))
         size = dict(zip(network.axes, windows.size, strict=True))
@@ -269,54 +270,6 @@ def _reported(network: Network) -> dict[str, float]:
     return dict(zip(("at_224", "at_225"), known, strict=False))
 
 
-def taps(
-    network: Source, size: Pixels = None, padding: str | None = None, same: bool = False, layer: Layers = None
-) -> Result[TapExposure]:
-    """Count, for each tap of each window, the units that read a real pixel with it.
-
-    An even layer has a grid that mirrors; an uneven one does not, and skewed filters go with it.
-
-    Parameters
-    ----------
-    network, size, padding, same
-        As for `uneven`.
-    layer : str or iterable of str, optional
-        Only these layers; by default all windows with several taps.
-
-    Returns
-    -------
-    Result
-        One for each convolution and pool; grids of shape (kernel height, width), in units.
-
-    Raises
-    ------
-    PadvizError
-        For a network, size or option that cannot be used.
-
-    Notes
-    -----
-    A grid sums to the layer's reads of real pixels, which is what usage counts of that layer alone.
-    Source: Alsallakh et al., ICLR 2021: the geometric side of its mean filters.
-
-    Examples
-    --------
-    >>> taps("resnet18", 224, layer="layer4.0.conv1")[0].grid
-    array([[36, 42, 42],
-           [42, 49, 49],
-           [42, 49, 49]])
-    """
-    from padviz.figures.maps import panels
-
-    wanted, pixels = asked(network, size, padding, same, layer)
-    only = {wanted.find(name).name for name in names(layer)}
-    rows = tuple(row for row in tap_exposure(wanted, pixels) if (row.layer in only if only else row.grid.size > 1))
-    if not rows:
-        what = f"{', '.join(only)} has no taps" if only else "has no window with several taps"
-        raise OptionError(what, where=wanted.name, hint="convolutions and pools have; padviz layers MODEL lists them")
-    title = f"{wanted.title}, {' × '.join(map(str, pixels))}"
-    return Result.made_of(None, rows, partial(taps_report, rows, wanted, pixels), partial(panels.taps, rows, title))
-
-
 POOL = "* pool: no weights to skew."
 
 
@@ -324,36 +277,7 @@ def kind_of(window: TapExposure | LayerPadding) -> str:
     return f"{window.kind}{'' if window.convolution else '*'}"
 
 
-TAPS = (
-    Column("taps", of=lambda row: in_words(row.grid.shape)),
-    Column("units"),
-    Column("least", of=lambda row: int(row.grid.min())),
-    Column("most", of=lambda row: int(row.grid.max())),
-)
-
-
-def taps_report(rows: Sequence[TapExposure], network: Network, size: Size) -> Report:
-    keys = "layer kind convolution uneven units grid imbalance"
-    facts = {"network": network.name, "size": [*size], "layers": [picked(row, keys) for row in rows]}
-    pools = "" if all(row.convolution for row in rows) else POOL
-    shown = (Column("layer"), Column("kind", of=kind_of), *TAPS, Column("imbalance", of=_imbalance))
-    table = Table(shown, rows, pools, marked=lambda row: row.uneven)
-    heading = Heading(f"{network.title}, {in_words(size)}: units whose tap reads a real pixel")
-    across = [Column("_".join(ENDS[axis]), of=partial(_across, axis)) for axis in reversed(network.axes)]
-    sheet = (*columns("layer kind"), *TAPS, *across, *columns("uneven convolution"))
-    return Report("taps", facts, [[heading, table]], Table(sheet, rows))
-
-
-def _across(axis: str, row: TapExposure) -> float:
-    return row.imbalance[axis]
-
-
-def _imbalance(row: TapExposure) -> str:
-    both = once(percent(share, 2, "+") for share in row.imbalance.values())
-    return f"{both} uneven" if row.uneven else both if any(row.imbalance.values()) else "0"
-
-
-DOOR = Door(
+COMMAND = Command(
     uneven,
     """List the layers of MODEL that read more padding on one side than on the other.
 
@@ -361,18 +285,12 @@ DOOR = Door(
     map's units) off the image's centre. One more pixel of input often fixes it. In our experiment, filters became
     skewed where the grid was off centre. Pools have no weights to skew.
 
-    --taps counts, for each kernel position (tap), the output positions at which it reads the image, not padding.
-    Imbalance (height x width) is the bottom (right) half of the kernel minus the top (left) half, in percent of their
-    sum.
+    To see how often each kernel position reads the image, use padviz taps.
 
     \b
     Example:
       padviz uneven resnet50 --size 224
-      padviz uneven resnet18 --size 224 --taps -o taps.png
       padviz uneven resnet50 mobilenet_v1 --size 224,225 --format markdown
     """,
-    "sizes padding same layers all taps",
-    model="several",
-    instead={"taps": taps},
     together=report_of,
 )

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial, reduce
-from typing import Any
+from typing import Annotated, Any
 
 from padviz.analyses.asked import Pixels, Source, asked
-from padviz.analyses.result import Door, Result
+from padviz.analyses.result import Result
 from padviz.counting.count import usage as counted
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Summary, percent, unit_text
-from padviz.errors import OptionError
 from padviz.network.network import AXES, in_words
 from padviz.network.rewrites import padding_in_words
+from padviz.options import CMAP, HEADS, LAYERS, MODEL, PADDING, POOLING, SAME, SCALE, SIZE, UNIT, Command
 from padviz.reports.documents import plain
-from padviz.reports.report import Column, Facts, Report, Show, Table
+from padviz.reports.report import COUNTS, PICTURES, Column, Facts, Report, Show, Table
 from padviz.reports.tables import readable
 
 Unit = tuple[int | slice, int | slice]
@@ -26,15 +26,15 @@ class UsageResult(Result[CountMap], CountMap):
 
 
 def usage(
-    network: Source,
-    size: Pixels = None,
-    padding: str | None = None,
-    layer: str | Sequence[str] | None = None,
-    pooling: str = "count",
-    unit: Unit | None = None,
+    network: Annotated[Source, MODEL],
+    size: Annotated[Pixels, SIZE] = None,
+    padding: Annotated[str | None, PADDING] = None,
+    layer: Annotated[str | Sequence[str] | None, LAYERS] = None,
+    pooling: Annotated[str, POOLING] = "count",
+    unit: Annotated[Unit | None, UNIT] = None,
     *,
-    same: bool = False,
-    heads: str | None = None,
+    same: Annotated[bool, SAME] = False,
+    heads: Annotated[str | None, HEADS] = None,
     engine: str = "auto",
 ) -> UsageResult:
     """Count the paths from every input pixel to the units of the target layer.
@@ -244,12 +244,7 @@ def fairness(of: Callable[[Any], Any]) -> tuple[Column, Column, Column]:
     return _figure("rim.short", "rim", of), starved, overused
 
 
-def _refuse(asked: Mapping[str, object]) -> None:
-    if asked.get("scale") == "each":
-        raise OptionError("each is of several maps", option="scale", hint="use counts or share, or leave it out")
-
-
-DOOR = Door(
+COMMAND = Command(
     usage,
     """Count the paths from every input pixel of MODEL to its last feature map, exactly, and draw its fair share.
 
@@ -260,8 +255,7 @@ DOOR = Door(
       padviz usage resnet50 --size 300x400 --padding reflect -o counts.npz
       padviz usage ssd300_vgg16 --heads share
     """,
-    "size padding same layers heads unit pooling scale cmap",
-    picture="always",
-    counts=True,
-    refuse=_refuse,
+    files=(*PICTURES, *COUNTS),
+    always=True,
+    look=(SCALE, CMAP),
 )

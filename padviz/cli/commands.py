@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from padviz.cli import options
+from padviz.cli import session as options
+from padviz.cli.session import session
 from padviz.cli.showing import To, checked_output, default_path, output_to, outputs, progress, put, show
 from padviz.cli.value_types import DECLARED, Names, Pixels, split_commas
-from padviz.cli.vocabulary import MODELS, PLURALS, Command, argument, given, session
+from padviz.cli.vocabulary import MODELS, PLURALS, Command, argument, given
 from padviz.errors import OptionError, PadvizError
 from padviz.progress import counter
 
@@ -199,13 +200,11 @@ def explore_command(
 
 @click.command(name="tiles", cls=Command)
 @MODELS["one"]
-@given(
-    "size padding same layers tile chunk shards axis keeps object for level norms verify weights", object=0, axis=None
-)
+@given("size padding same layers tile object for level norms verify weights", object=0)
 @outputs("asked")
 def tiles_command(
     model: str, size: Pixels | None, padding: str | None, same: bool, verify: bool, weights: str | None, to: To,
-    chunk: int | None, shards: int | None, axis: str | None, keeps: bool, **planned: Any,
+    **planned: Any,
 ) -> None:  # fmt: skip
     """Compute the context tiles need so that the stitched output equals the output for the whole image.
 
@@ -218,10 +217,7 @@ def tiles_command(
     --size alone       list tile sizes with their costs
     --for LIB          monai, torchio, toolbelt, sahi or supervision
     --level X          less context: for a share X of each unit's paths
-    --keeps            what a tile keeps, exact and for 99.9 % and 99 % of paths
     --verify           run a module or an ONNX file on noise, whole and tiled
-    --chunk N          for signals: samples that each layer keeps
-    --shards N         rows that each of N processes owns and fetches
 
     --norms shared pools the statistics of norms and gates over all tiles, for padviz.tiled. --norms per-tile plans as
     if they saw each position alone, which is inexact.
@@ -232,32 +228,15 @@ def tiles_command(
       padviz tiles unet_padded --size 1024 --tile 512 --for monai
       padviz tiles model.onnx --size 1024 --tile 256 --verify
     """
-    from padviz.analyses import cuts
     from padviz.analyses.tiles import contexts
 
-    if axis and not shards:
-        raise OptionError("goes with --shards", where="--axis", hint="add it, or leave out the axis")
-    cuts_by = {"shards": shards, "chunk": chunk, "keeps": keeps}
-    cut = next((name for name, value in cuts_by.items() if value), "")
-    known = ("layers", cut, "tile" if keeps else "")
-    given_ = {**planned, **cuts_by, "verify": verify}
-    if cut and (other := next((name for name, value in given_.items() if value and name not in known), None)):
-        what = f"does not go with --{other.strip('_')}"
-        raise OptionError(what, where=f"--{cut}", hint="leave one of them out")
     if not (size and planned["tile"]):
         hint = "add --size and --tile, e.g. --size 2048 --tile 512"
-        for name in ("tile", "for_", "level", "keeps"):
-            if given_[name]:
+        for name in ("tile", "for_", "level"):
+            if planned[name]:
                 raise OptionError("plans tiles of an image", where=f"--{name.strip('_')}", hint=hint)
         if to.other_file:
             raise OptionError("draws the plan of an image", where="-o", hint=hint)
-    if cut:
-        network, layers = options.loaded(model, size), planned["layers"] or None
-        if keeps:
-            return show(cuts.tile_keeps(network, size, planned["tile"], layers, padding, same), to)
-        if chunk:
-            return show(cuts.stream(network, chunk, size, layers, padding=padding, same=same), to)
-        return show(cuts.shards(network, size, shards or 1, axis, layers, padding=padding, same=same), to)
     if weights and not verify:
         raise OptionError("goes with --verify", where="--weights", hint="add it, or leave out the weights")
     if verify and (same or padding):

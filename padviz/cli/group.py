@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from padviz import GROUPS
-from padviz.cli import options
+from padviz.cli import session as options
 from padviz.errors import Ended, PadvizError, UnknownName, nearest, printable, typed
 from padviz.version import __version__
 
@@ -68,9 +68,10 @@ class _Group(click.Group):
         if name in OWN:
             command: click.Command = getattr(import_module("padviz.cli.commands"), f"{name}_command")
             return command
-        from padviz.cli.analysis import command_of
+        from padviz.cli.by_hand import RUNNERS
+        from padviz.cli.running import command_of, run_analysis
 
-        return command_of(name)
+        return command_of(name, RUNNERS.get(name, run_analysis))
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with _broken_pipe_handled():
@@ -242,7 +243,7 @@ def _sentence(error: click.ClickException) -> str:
 def cli(ctx: click.Context) -> None:
     """How much of an image's border does a network neglect, and what can you change?
 
-    MODEL is a built-in network (`padviz layers` lists them), an ONNX, .keras, .pt2 or TOML file, or a PyTorch module
+    MODEL is a built-in network (`padviz networks` lists them), an ONNX, .keras, .pt2 or TOML file, or a PyTorch module
     as package.module:NAME.
 
     N|HxW is 224 or 240x320 (height x width), in pixels. SCHEME is one of the schemes below, or two with a slash for

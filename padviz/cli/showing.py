@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -14,18 +14,24 @@ from zlib import crc32
 
 import click
 
-from padviz.cli import options
+from padviz import options as opts
+from padviz.cli import session as options
+from padviz.cli.building import of_command, option_of
+from padviz.cli.session import session
 from padviz.cli.value_types import DECLARED, Pixels
-from padviz.cli.vocabulary import TABLE, Decorator, given, option, parameter, session
+from padviz.cli.vocabulary import TABLE, Decorator, given, option
 from padviz.errors import OptionError
+from padviz.options import Command
 from padviz.reports.report import FINDINGS, PICTURES, ROWS, SUFFIXES
 
 if TYPE_CHECKING:
     from padviz.analyses.result import Result, Row
     from padviz.reports.report import Report
 
+DRAWING = (opts.DPI, opts.WIDTH, opts.THEME)
+TEXTS = {SUFFIXES[format_]: format_ for format_ in ROWS}
 LONGEST = 120  # characters of a default name before -WHAT.png
-UNNAMED = ("size", "model", "format", "output", "overwrite", "no-picture", "open", "resume", "neutral", "shape")
+UNNAMED = ("size", "model", "format", "o", "output", "overwrite", "no-picture", "open", "resume", "neutral", "shape")
 BARE = ("padding", "layer", "pooling", "scale", "cmap", "theme", "weights", "stimulus")  # values clear by themselves
 
 
@@ -78,7 +84,7 @@ def _given_options() -> Iterator[str]:
     context = click.get_current_context()
     for param in context.command.params:
         name = param.opts[0].lstrip("-")
-        value = session().reading.get(parameter(name), context.params.get(param.name or ""))
+        value = session().reading.get(param.name or "", context.params.get(param.name or ""))
         default = context.get_parameter_source(param.name or "") is click.core.ParameterSource.DEFAULT
         if not isinstance(param, click.Option) or name in UNNAMED or default or value == param.get_default(context):
             continue
@@ -197,6 +203,50 @@ def outputs(picture: str = "", others: tuple[str, ...] = (), checks: bool = Fals
         return choice(output_to((*texts, *suffixes))(given(words)(with_to)))
 
     return decorate
+
+
+def output_options(command: Command) -> list[click.Option]:
+    """Return -o, and what goes with it."""
+    made = []
+    if command.formats:
+        kind = click.Choice(command.formats)
+        made.append(option_of(of_command(opts.FORMAT), type=kind, default="table", show_default=True, metavar=None))
+    suffixes = suffixes_of(command)
+    if suffixes:
+        words = opts.OUTPUT.help.format(" ".join(suffixes))
+        made.append(option_of(of_command(opts.OUTPUT), metavar="FILE", help=words))
+        made.append(option_of(of_command(opts.OVERWRITE)))
+    if PICTURES[0] in command.files:
+        made += [option_of(of_command(option)) for option in DRAWING]
+        made += [option_of(of_command(opts.NO_PICTURE))] if command.always else []
+    return made
+
+
+def suffixes_of(command: Command) -> tuple[str, ...]:
+    """Return what -o takes: texts too, unless a file of another kind is what the command is for."""
+    apart = command.always or any(suffix not in PICTURES for suffix in command.files)
+    texts = () if apart else tuple(SUFFIXES[format_] for format_ in command.formats if format_ in ROWS)
+    return (*texts, *command.files)
+
+
+def directed(command: Command, values: Mapping[str, Any]) -> To:
+    """Return where the report goes, and in which format."""
+    format_, path, overwrite = values.get("format", ""), values.get("o"), values.get("overwrite", False)
+    if path is None:
+        pictured = command.always and not values.get("no_picture") and format_ not in ("json", "csv")
+        return To(format_, None, overwrite, pictured=pictured)
+    suffix = checked_output(path, suffixes_of(command), overwrite).suffix.lower()
+    if values.get("no_picture") and suffix in PICTURES:
+        what = f"-o {str(path)!r} is a picture"
+        raise OptionError(what, where="--no-picture", hint="leave one of them out")
+    if suffix in command.files:
+        return To(format_, path, overwrite, other_file=True)
+    if click.get_current_context().get_parameter_source("format") == click.core.ParameterSource.DEFAULT:
+        format_ = TEXTS[suffix]
+    elif SUFFIXES[format_] != suffix:
+        what = f"{str(path)!r} does not fit --format {format_}"
+        raise OptionError(what, where="-o", hint=f"use {SUFFIXES[format_]}, or leave --format out")
+    return To(format_, path, overwrite)
 
 
 def put(text: str, path: Path | None, overwrite: bool) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from padviz import options
 from padviz.errors import OptionError, PadvizError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ Names = tuple[str, ...]
 Unit = tuple[int | slice, ...]
 Param = click.Parameter | None
 Context = click.Context | None
+Known = Callable[[click.Context], Iterable[str]]  # names that the shell completes
 DECLARED = "declared"  # in --padding: the network's own padding
 PLAIN = re.compile(r"[\w.@+:=,/-]+")  # the shell does not quote completions: others could run a command
 
@@ -36,7 +38,7 @@ def complete_model(ctx: click.Context, param: click.Parameter, typed: str) -> li
     return completions(zoo(ctx), typed) or click.Path().shell_complete(ctx, param, typed)
 
 
-def listed(module: str, name: str) -> Callable[[click.Context], Iterable[str]]:
+def listed(module: str, name: str) -> Known:
     """Return a function that imports names when the shell completes them."""
 
     def names(ctx: click.Context) -> Iterable[str]:
@@ -50,13 +52,17 @@ def listed(module: str, name: str) -> Callable[[click.Context], Iterable[str]]:
 schemes = listed("padviz.network.padding_modes", "SCHEMES")
 colour_maps = listed("padviz.figures.colours", "colour_maps")
 zoo = listed("padviz.sources.toml.load", "zoo")
+rules = listed("padviz.analyses.rules", "RULES")
+KNOWN: dict[str, Known] = {"networks": zoo, "rules": rules, "colour maps": colour_maps}
 
 
 def layers(ctx: click.Context) -> Iterable[str]:
     """List the layers of the first network on the line, but not of modules, whose code would run."""
     from padviz.sources import MODULE, load
 
-    for model in (ctx.params.get("model"), *(ctx.params.get("models") or ()), *ctx.args):
+    arguments = [ctx.params.get(param.name or "") for param in ctx.command.params if isinstance(param, click.Argument)]
+    models = [name for value in arguments for name in (value if isinstance(value, tuple) else [value])]
+    for model in (*models, *ctx.args):
         if model and not MODULE.fullmatch(model):
             with suppress(PadvizError):
                 return load(model).index
@@ -78,7 +84,7 @@ def spelling(param: Param) -> str:
 class NameType(Type):
     """A name that is not empty; the shell completes those in `known`."""
 
-    def __init__(self, name: str = "NAME", known: Callable[[click.Context], Iterable[str]] | None = None) -> None:
+    def __init__(self, name: str = "NAME", known: Known | None = None) -> None:
         self.name = name
         self.known = known
 
@@ -214,3 +220,25 @@ def _positions(text: str) -> int | slice:
         return int(text)
     start, stop = (int(end) if end.strip("-") else None for end in text.split(":"))
     return slice(start, stop)
+
+
+TYPES: dict[type, Callable[[Any], click.ParamType[Any]]] = {
+    options.Flag: lambda kind: click.BOOL,
+    options.Choice: lambda kind: click.Choice(kind.words),
+    options.Whole: lambda kind: click.IntRange(kind.least, kind.most),
+    options.Real: lambda kind: click.FloatRange(0, 1, min_open=True) if kind.share else click.FLOAT,
+    options.Name: lambda kind: NameType(kind.shown, KNOWN.get(kind.known)),
+    options.Layer: lambda kind: NameType(kind.shown, layers),
+    options.Size: lambda kind: SizeType(kind.shown),
+    options.Scheme: lambda kind: SchemeType(kind.shown),
+    options.Unit: lambda kind: UnitType(kind.boxes),
+    options.Numbers: lambda kind: NumbersType(kind.hint),
+    options.Path: lambda kind: click.Path(path_type=Path),
+    options.Folder: lambda kind: FolderType(),
+    options.Input: lambda kind: ShapeType("NAME=SHAPE"),
+}
+
+
+def type_of(kind: options.Kind) -> click.ParamType[Any]:
+    """Return click's type for a kind of option."""
+    return TYPES[type(kind)](kind)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from itertools import chain
 from keyword import iskeyword
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
 from padviz.cli import value_types as types
+from padviz.cli.session import session
 from padviz.errors import OptionError
-
-if TYPE_CHECKING:
-    from padviz.network.network import Network
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 Values = tuple[object, ...]
@@ -201,21 +198,6 @@ def _only_one(ctx: click.Context, param: click.Parameter, values: tuple[Values, 
         what = f"{ctx.info_name} takes one value, and {len(taken)} are given"
         raise OptionError(what, where=param.opts[0], hint="use one, or see padviz export")
     return taken[0] if taken else None
-
-
-@dataclass
-class Session:
-    """State of one run: what `load` takes beside a size, networks loaded, lines printed, notes to print at the end."""
-
-    reading: dict[str, Any] = field(default_factory=dict)
-    loaded: dict[str, Network] = field(default_factory=dict)
-    printed: set[str] = field(default_factory=set)
-    notes: list[str] = field(default_factory=list)
-
-
-def session(ctx: click.Context | None = None) -> Session:
-    state: Session = (ctx or click.get_current_context()).meta.setdefault("padviz", Session())
-    return state
 
 
 def _remember(ctx: click.Context, param: click.Parameter, values: Any) -> None:

@@ -66,7 +66,7 @@ class Stream:
 def check_signal(network: Network) -> None:
     if len(network.axes) > 1:
         what = f"its input has {' x '.join(network.axes)}, and streams are of signals"
-        raise DescriptionError(what, where=network.name, hint="use `tile`, or `shards`")
+        raise DescriptionError(what, where=network.name, hint="use padviz tiles, or padviz shards")
 
 
 def stream_of(network: Network, chunk: int, length: int | None = None) -> Stream:

@@ -12,7 +12,8 @@ from padviz.analyses.filters import filters
 from padviz.analyses.kernel import kernel
 from padviz.analyses.responses import responses
 from padviz.analyses.result import Result
-from padviz.analyses.uneven import taps, uneven
+from padviz.analyses.taps import taps
+from padviz.analyses.uneven import uneven
 from padviz.analyses.usage import usage
 from padviz.errors import DescriptionError, PadvizError
 from padviz.exports.items import Item

@@ -25,16 +25,12 @@ PYTHON = {"network", "on_progress", "unfinished", "engine"}
 OTHERWISE = {  # what is said in another way, as (option, parameter)
     "check": {("", "model"), *((name, "") for name in ("explain", "baseline", "write_baseline", "prune_baseline"))},
     "compare": {("model", "")},  # a list of networks
-    "detect": {(name, "") for name in ("cover", "grid", "images", "n", "noise", "patch", "seed")},  # padviz.seen
     "diff": {("", "other")},  # MODEL_B
     "export": {("", name) for name in ("source", "folder", "on_outcome", "on_note", *sorted(LOADING))},
     "repad": {("", "share")},
     "responses": {("no_shuffled", "shuffled")},
-    "tiles": {
-        (name, "") for name in ("for_", "chunk", "shards", "axis", "keeps", "verify", "weights")
-    },  # functions of their own
+    "tiles": {(name, "") for name in ("for_", "verify", "weights")},  # functions of their own
     "seams": {("", "whole"), ("", "tiled"), ("", "plan"), ("", "image")},  # WHOLE, TILED
-    "uneven": {("taps", "")},  # padviz.taps
     "usage": {("scale", "")},  # of plot()
 }
 DEFAULTS = {"size", "padding", "layer", "only", "except_", "jobs", "object_"}  # none, written otherwise
@@ -144,10 +140,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {  # beside the network, where a size is 
     "compare": {"padding": ["zero", "reflect"]},
     "diff": {"other": "vgg11"},
     "explore": {"size": [SIZE], "padding": ["zero"]},
+    "keeps": {"tile": 16},
     "repad": {"padding": "reflect"},
     "rings": {"gt": "gt.json", "pred": "pred.json", "rings": 1},
     "seen": {"noise": True, "patch": 8, "grid": 5},
-    "shards": {"n": 2},
+    "shards": {"shards": 2},
     "stream": {"chunk": 16, "size": None},
     "sizes": {"size": "30:60"},
     "tiles": {"tile": 16},

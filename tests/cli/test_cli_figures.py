@@ -105,7 +105,7 @@ def test_many_sizes_show_their_progress(line: str, monkeypatch: pytest.MonkeyPat
     def recorded(*_: Any, **__: Any) -> Iterator[Any]:
         yield lambda done, total: shown.append((done, total))
 
-    for module in ("commands", "analysis"):
+    for module in ("commands", "running"):
         monkeypatch.setattr(f"padviz.cli.{module}.progress", recorded)
     result = run(*line.split(), "--size", "64:128:32")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -152,7 +152,7 @@ def test_a_stream_through_a_norm_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     layers = "nn.Conv1d(1, 4, 3, padding=1), nn.GroupNorm(1, 4), nn.Conv1d(4, 1, 3, padding=1)"
     Path("normed.py").write_text(f"from torch import nn\nnet = nn.Sequential({layers})\n")
     monkeypatch.syspath_prepend(".")
-    refused = run("tiles", "normed:net", "--size", "256", "--chunk", "64")
+    refused = run("stream", "normed:net", "--size", "256", "--chunk", "64")
     assert refused.exit_code == 2
     assert "cannot be streamed: 1 (group norm); name an earlier --layer" in refused.stderr
 

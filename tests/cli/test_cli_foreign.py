@@ -69,7 +69,7 @@ ADVISED = {
     "usage MODEL --size 32": ("unknown", ["--neutral", "--layer"]),
     "usage MODEL --layer zzz": ("known", ["padviz layers"]),
     "MODEL": ("known", ["padviz audit"]),
-    "audit MODEL": ("known", ["padviz detect"]),
+    "audit MODEL": ("known", ["padviz seen"]),
     "uneven MODEL --layer zzz": ("known", ["padviz layers"]),
 }
 

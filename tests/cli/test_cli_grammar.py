@@ -34,7 +34,8 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 
 COMMANDS = cli.list_commands(None)  # type: ignore[arg-type]
 OWN_DEFAULT = {"-n", "--axis"}  # how many inputs are enough depends on what is measured; shards are along one axis
-OWN_TYPE = {("export", "--format")}  # the files of an export
+OWN_HELP = {"--even", "--all"}  # of check, which expects; and of others, which list and balance
+OWN_TYPE = {("export", "--format"), ("compare", "--scale")}  # the files of an export; several maps
 CODES = ("0", "1", "2", "3", "70", "130, 143", "141")
 WIDTH = 80
 ROOT = Path(__file__).parents[2]
@@ -67,8 +68,9 @@ def test_an_option_is_typed_explained_and_left_out_alike_in_every_command() -> N
             continue
         of = getattr(param.type, "one", param.type)
         choices = getattr(of, "choices", getattr(of, "name", ""))
-        default = "" if name in OWN_DEFAULT else repr(param.default)
-        seen.setdefault(name, set()).add((type(of).__name__, str(choices), shown, param.help or "", default))
+        default = "" if name in OWN_DEFAULT else "None" if param.required else repr(param.default)
+        help_ = "" if name in OWN_HELP else param.help or ""
+        seen.setdefault(name, set()).add((type(of).__name__, str(choices), shown, help_, default))
     assert {name: rows for name, rows in seen.items() if len(rows) > 1} == {}
 
 
@@ -227,7 +229,7 @@ SCREENS = {  # a command, how its screen begins, and how many lines it has at mo
     "compare resnet18 --size 64,128 --no-picture": ("", 99),
     "filters net.onnx --size 65x96": ("", 99),
     "layers vgg11": ("", 99),
-    "layers": ("", 99),
+    "networks": ("", 99),
     "uneven resnet18": ("", 99),
     "rings --gt gt.json --pred pred.json vgg11 --size 96x128 --by-class --iou .2,.5,.75": ("", 99),
     "rings --gt gt.json --pred pred.json --px 10,20,30 --iou .2,.5,.75": ("", 99),
@@ -263,7 +265,7 @@ def test_a_pipe_has_the_columns_that_a_terminal_has_no_room_for(line: str, spare
 DENSE = "densenet121 --layer features.denseblock2.denselayer12.conv2"
 
 
-@pytest.mark.parametrize("line", [f"layers {DENSE}", "uneven densenet121 --taps", f"uneven {DENSE} --all"])
+@pytest.mark.parametrize("line", [f"layers {DENSE}", "taps densenet121", f"uneven {DENSE} --all"])
 def test_figures_are_never_cut(line: str) -> None:
     """Long names fold; where that is not enough, whole columns go."""
 

@@ -236,7 +236,7 @@ def interrupted(options: list[str]) -> tuple[int, tuple[str, str]]:
         assert started.stdout
         assert started.stdout.readline() == "1\n"
         kept = Path("x.png.unfinished.npz")
-        for _ in range(300 if "--cover" in options else 20):
+        for _ in range(300 if "seen" in options else 20):
             time.sleep(0.1)
             if kept.exists():
                 break
@@ -255,7 +255,7 @@ def test_a_trial_that_is_interrupted_ends_with_one_line_and_no_file() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_what_was_seen_is_kept_and_resumed() -> None:
     size = ["--size", "32", "--patch", "8", "--grid", "5"]
-    options = ["detect", f"{NETS}slow", "--cover", *size, *PHOTOS, "-n", "3", "-o", "x.png"]
+    options = ["seen", f"{NETS}slow", *size, *PHOTOS, "-n", "3", "-o", "x.png"]
     code, said = interrupted(options)
     with np.load("x.png.unfinished.npz") as file:
         done, count = int(np.isfinite(file["values"]).sum()), file["values"].size

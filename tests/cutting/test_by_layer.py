@@ -391,7 +391,7 @@ def test_shards_fetch_what_the_plan_says(seed: int, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Team, "fetch", counted)
     sharded(model, x, 3)
-    plan = {each.layer: each for each in padviz.shards(model, (41, 31), 3).layers}
+    plan = {each.layer: each for each in padviz.shards(model, 3, (41, 31)).layers}
     for name, rows in sent.items():
         planned = [sum(run.stop - run.first for run in part.fetches) for part in plan[name].parts]
         module = model.get_submodule(name)

@@ -118,7 +118,7 @@ class Attends(nn.Module):
 
 
 def needing(module: nn.Module, axis: str = "height") -> list[tuple[str, str, int]]:
-    found = padviz.shards(module, 16, 4, axis)
+    found = padviz.shards(module, 4, 16, axis)
     return [(layer.why, layer.exchange, layer.fetched) for layer in found if layer.exchange]
 
 
@@ -128,8 +128,8 @@ def test_norms_exchange_sums_and_attention_everything() -> None:
     assert needing(Attends(lines=False)) == [("attention", "rows", 3 * 16)]
     assert needing(Attends(lines=True)) == []
     assert needing(Attends(lines=True), "width") == [("attention", "rows", 3 * 16)]
-    assert padviz.shards(norms, 16, 4).overlap == 3 * 16  # of the whole image
-    assert [row.why for row in padviz.shards("efficientnet_b0", 224, 2) if row.exchange] == ["gate"] * 16
+    assert padviz.shards(norms, 4, 16).overlap == 3 * 16  # of the whole image
+    assert [row.why for row in padviz.shards("efficientnet_b0", 2, 224) if row.exchange] == ["gate"] * 16
 
 
 def test_bins_of_a_pool_are_read_from_the_shards_that_own_them() -> None:
@@ -155,7 +155,7 @@ def test_bytes_are_rows_times_channels_times_the_other_axes() -> None:
         nn.PixelShuffle(1),
         nn.AvgPool2d(3, 1, 1),
     )
-    found = padviz.shards(module, (16, 10), 2)
+    found = padviz.shards(module, 2, (16, 10))
     assert (found[0].fetched, found[0].bytes) == (2, 2 * 10 * 3 * 4)
     assert (found[1].halo, found[1].bytes) == ((1, 0), 1 * 10 * 8 * 4)  # as the convolutions around it have
     assert (found[-1].kind, found[-1].bytes) == ("avgpool", 2 * 5 * 5 * 4)
@@ -188,7 +188,7 @@ def test_channels_that_convolutions_disagree_on_are_unknown() -> None:
 @pytest.mark.parametrize("n", [2, 3, 4])
 def test_boundaries_at_multiples_are_those_before_over_the_stride(name: str, n: int) -> None:
     network = padviz.load(name)
-    multiple = padviz.shards(name, 256, n).multiple
+    multiple = padviz.shards(name, n, 256).multiple
     assert multiple is not None
     for size, straight in ((multiple, True), (3 * multiple, True), (3 * multiple + multiple // n, False)):
         found = shards_of(network, 0, (size, 64), n)
@@ -202,13 +202,13 @@ def test_boundaries_at_multiples_are_those_before_over_the_stride(name: str, n: 
 
 
 def test_valid_convolutions_skew_boundaries_at_any_size_and_thin_shards_own_nothing() -> None:
-    found = padviz.shards("unet", 572, 4)
+    found = padviz.shards("unet", 4, 572)
     assert (found.multiple, found.skewed) == (None, "down1.conv1")
-    thin = padviz.shards(nn.Sequential(nn.Conv1d(1, 1, 5, padding=2)), 4, 9)
+    thin = padviz.shards(nn.Sequential(nn.Conv1d(1, 1, 5, padding=2)), 9, 4)
     assert [part.owns[1] - part.owns[0] for part in thin[0].parts] == [0, 0, 1, 0, 1, 0, 1, 0, 1]
     assert [run.owner for run in thin[0].parts[4].fetches] == [2, 6, 8]
     for n in (0, -1):
         with pytest.raises(padviz.PadvizError, match=rf"shards: {n}: must be an integer, 1 to 1,024"):
-            padviz.shards("vgg11", 64, n)
+            padviz.shards("vgg11", n, 64)
     with pytest.raises(padviz.PadvizError, match="axis: the input has height x width, not depth; name one of them"):
-        padviz.shards("vgg11", 64, 2, "depth")
+        padviz.shards("vgg11", 2, 64, "depth")

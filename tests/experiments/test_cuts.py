@@ -56,7 +56,7 @@ def test_a_latent_decoder_needs_the_context_that_the_page_names() -> None:
 
 
 def test_shards_of_a_wide_decoder_exchange_sixteen_times_the_bytes() -> None:
-    small, wide = (padviz.shards(latent_decoder(width), 128, 2).bytes for width in (8, 128))
+    small, wide = (padviz.shards(latent_decoder(width), 2, 128).bytes for width in (8, 128))
     assert f"{small / 1e6:.1f}, {wide / 1e6:.1f}" == "2.0, 32.5"
     assert says("decode-latents.md", "2.0 MB", "32.5 MB")
 

@@ -257,7 +257,7 @@ def steered() -> str:
 COMMANDS = [
     ["usage"], ["usage", "--format", "json"], ["uneven", "--all"], ["uneven", "--size", "17"],
     *(["uneven", "--format", each] for each in ("csv", "markdown", "json")),
-    ["sizes"], ["sizes", "--size", "16:16"], ["uneven", "--taps"], ["uneven", "--taps", "--format", "csv"],
+    ["sizes"], ["sizes", "--size", "16:16"], ["taps"], ["taps", "--format", "csv"],
     ["coverage"], ["coverage", "--format", "csv"], ["tiles"], ["layers"], ["layers", "--format", "json"],
     ["diff", "--same"], ["diff", "x\x1b"], ["compare", "--padding", "zero,reflect"], ["convert"],
     ["uneven", "--no\x1b[31m\u202e"], ["usage", "--layer", "\x1b[31m\u202e"], ["usage", "-o", "\x1b.\x07"],

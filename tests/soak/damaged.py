@@ -61,7 +61,7 @@ LINES = {
     "manifest.toml": ["export {} -o out --jobs 1"],
     "pyproject.toml": ["check"],
     "baseline.json": ["check net.toml --size 12 --baseline {}"],
-    "a.png.unfinished.npz": ["detect net.onnx --cover --size 16 --noise -n 2 --patch 4 --grid 5 --resume -o a.png"],
+    "a.png.unfinished.npz": ["seen net.onnx --size 16 --noise -n 2 --patch 4 --grid 5 --resume -o a.png"],
 }  # fmt: skip
 CODE = """from torch import nn
 class Net(nn.Sequential):

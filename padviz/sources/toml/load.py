@@ -92,7 +92,7 @@ def _suggestion(text: str) -> str:
     near = nearest(text.lower(), zoo())
     if not near or re.match("(vit|swin|detr|unet)", text.lower()):
         near = "export it to ONNX and give that file, or write torchvision.models:NAME;"
-    return f"{near} padviz layers lists all names; a file of your own ends in .onnx, .keras, .pt2 or .toml"
+    return f"{near} padviz networks lists all names; a file of your own ends in .onnx, .keras, .pt2 or .toml"
 
 
 def _plain(name: str) -> str:

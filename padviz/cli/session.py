@@ -1,17 +1,18 @@
-"""Read networks as the options ask, and print notes and errors with options as they are typed."""
+"""One run: networks read as the options ask, notes and errors with options as they are typed."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Container
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from padviz.cli.vocabulary import TABLE, session
+from padviz import options
 from padviz.errors import OptionError, PadvizError, printable
 
 if TYPE_CHECKING:
@@ -19,7 +20,23 @@ if TYPE_CHECKING:
     from padviz.sources.tracing.reading import Reading
     from padviz.trained.networks.trained_network import Trained
 
-MARK = re.compile(f"`({'|'.join(name.strip('_').replace('-', '_') for name in TABLE)})_?`")  # others are of names
+NAMES = {option.name.replace("-", "_") for option in vars(options).values() if isinstance(option, options.Option)}
+MARK = re.compile(f"`({'|'.join(sorted(NAMES))})_?`")  # others are of names
+
+
+@dataclass
+class Session:
+    """State of one run: what `load` takes beside a size, networks loaded, lines printed, notes to print at the end."""
+
+    reading: dict[str, Any] = field(default_factory=dict)
+    loaded: dict[str, Network] = field(default_factory=dict)
+    printed: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+
+def session(ctx: click.Context | None = None) -> Session:
+    state: Session = (ctx or click.get_current_context()).meta.setdefault("padviz", Session())
+    return state
 
 
 def spelled(error: PadvizError | str, command: click.Command | None = None) -> str:
@@ -37,12 +54,22 @@ def spelled(error: PadvizError | str, command: click.Command | None = None) -> s
     known = None if command is None else {spelling.lstrip("-") for param in command.params for spelling in param.opts}
     if isinstance(error, str):
         text = error
+    elif error.where or not error.option:
+        text = error.line(error.where)
     else:
-        typed = not error.where and error.option and (known is None or error.option.replace("_", "-") in known)
-        text = error.line(as_typed(error.option) if typed else error.where or error.option)
+        text = error.line(_typed(error.option, command))
     if known is not None:
         text = _without_unknown(text, known)
     return MARK.sub(lambda match: as_typed(match[1]), text)
+
+
+def _typed(option: str, command: click.Command | None) -> str:
+    """Return how a parameter of a function is typed: as an option, an argument, or as in Python."""
+    for param in command.params if command else ():
+        if isinstance(param, click.Argument) and param.name == option:
+            return (param.metavar or "").strip("[]")
+    known = command is None or any(as_typed(option.strip("_")) in param.opts for param in command.params)
+    return as_typed(option) if known else option
 
 
 def as_typed(option: str) -> str:

@@ -1,0 +1,123 @@
+"""What shards own and fetch of every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated
+
+from padviz.analyses.asked import Pixels, Source, asked_up_to
+from padviz.analyses.result import Result
+from padviz.analyses.stream import halves
+from padviz.cutting.shards import ShardedLayer, Shards, shards_of
+from padviz.errors import OptionError
+from padviz.network.network import Network
+from padviz.options import AXIS, LAYERS, MODEL, PADDING, SAME, SHARDS, SIZE, Command
+from padviz.phrases import some_names
+from padviz.reports.documents import plain
+from padviz.reports.report import Heading, Lines, Report, Table, columns
+
+
+class ShardsResult(Result[ShardedLayer], Shards):
+    """Shards of a network, printed and saved as the command does; its rows are the layers."""
+
+
+def shards(
+    network: Annotated[Source, MODEL],
+    shards: Annotated[int, SHARDS],
+    size: Annotated[Pixels, SIZE] = None,
+    axis: Annotated[str | None, AXIS] = None,
+    layer: Annotated[str | Sequence[str] | None, LAYERS] = None,
+    *,
+    padding: Annotated[str | None, PADDING] = None,
+    same: Annotated[bool, SAME] = False,
+) -> ShardsResult:
+    """Cut a network into shards that run at the same time, and compute the rows that they exchange at each layer.
+
+    Of a map of m rows, shard k owns those from `k * m // shards` to `(k + 1) * m // shards`.
+
+    Parameters
+    ----------
+    network, padding, same, layer
+        As for `tiles`.
+    shards : int
+        How many; where a map has fewer rows, some own none.
+    size : int or (height, width), optional
+        Size of the image in pixels; the network's own by default.
+    axis : str, optional
+        The axis that is cut, "height" by default, or the first that the input has.
+
+    Returns
+    -------
+    ShardsResult
+        `.layers` has the `.parts` of each layer: for each shard the rows that it `owns`, the `window` of the input that
+        it runs over, what it `fetches` of it and from which owner, and `trims`. Rows are the first and the last + 1.
+        `.bytes` counts what is fetched, in float32, and `.overlap_bytes` what overlapping inputs would fetch.
+
+    Raises
+    ------
+    PadvizError
+        For fewer than 1 shard or more than 1,024, and for an axis that the input does not have.
+
+    Examples
+    --------
+    >>> found = shards("unet_padded", 4, 512)
+    >>> found.exchanges, found.layers[0].halo, found.layers[0].parts[1].fetches[0]
+    (18, (1, 1), Fetch(owner=0, first=127, stop=128))
+    """
+    kept, image = asked_up_to(layer, network, size, padding, same)
+    axis = axis or kept.axes[0]
+    if axis not in kept.axes:
+        raise OptionError(f"the input has {' x '.join(kept.axes)}, not {axis}", option="axis", hint="name one of them")
+    found = shards_of(kept, kept.axes.index(axis), image, shards)
+    return ShardsResult.made_of(found, found.layers, partial(report_of, kept, found))
+
+
+def report_of(network: Network, found: Shards) -> Report:
+    layers, rows = found.layers, found.size[network.axes.index(found.axis)]
+    before, after = (max(layer.halo[side] for layer in layers) for side in (0, 1))
+    most = f"a shard fetches at most {before} + {after} rows, before and after its own"
+    shards, need = f"{found.shards} shard{'s' * (found.shards > 1)}", sum(layer.why > "" for layer in layers)
+    sent = f"{found.exchanges} exchanges, {_in_words(found.bytes)} in all"
+    said = [
+        f"{shards} along the {found.axis}: at any layer, {most}; {sent}; layers that need all shards: {need}.",
+        f"Overlapping inputs would send {_in_words(found.overlap_bytes)} once, and compute "
+        f"{1 + found.overlap / rows:.2f} times the pixels.",
+    ]
+    if found.multiple or found.skewed:
+        sizes = f"never skewed at multiples of {found.multiple}" if found.multiple else "skewed at any size"
+        said.append(f"Boundaries are {sizes}{found.skewed and f': {found.skewed} moves them'}.")
+    if empty := [layer.layer for layer in layers if layer.rows < found.shards]:
+        said.append(f"Some shards own nothing of maps of fewer rows: {some_names(empty)}.")
+    about = [
+        "before, after: the most input rows that a shard fetches from shards before and behind it. bytes: of all",
+        "shards, as float32. sums: for norms count, mean and squared deviations of each group. Layers that read only",
+        "their own rows are left out; --format json has all, with the rows that each shard owns, fetches and trims.",
+    ]
+    shown = (*columns("layer rows"), *halves("halo", "before", "after"), *columns("bytes exchange why"))
+    listed = Table(shown, [layer for layer in layers if layer.fetched or layer.why])
+    facts = {"network": network.name, **plain(found)}
+    return Report("shards", facts, [[Heading(network.title), Lines(said), listed, Lines(about)]], Table(shown, layers))
+
+
+def _in_words(size: int | None) -> str:
+    if size is None:
+        return "an unknown number of bytes"
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"
+
+
+COMMAND = Command(
+    shards,
+    """Cut MODEL into shards that run at the same time on parts of an image, and list what they exchange at each layer.
+
+    Each shard owns as many rows of a map as every other. A layer that reads further fetches rows from its neighbours,
+    so that nothing is computed twice and the joined output is that of the whole image. padviz.sharded runs a PyTorch
+    module in this way.
+
+    \b
+    Example:
+      padviz shards unet_padded --size 512 --shards 4
+      padviz shards unet --shards 3 --axis width --format json
+    """,
+    files=(),
+)

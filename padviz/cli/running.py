@@ -1,0 +1,172 @@
+"""Commands made of functions: networks are read, the function is called, and its result is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from inspect import signature
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import click
+
+from padviz import options
+from padviz.cli.building import Typed, arguments_of, of_command, parameters_of, reading_of, record_of, typed_of
+from padviz.cli.session import loaded, read_trained, say_heads, unfinished_path
+from padviz.cli.showing import DRAWING, To, default_path, directed, output_options, progress, show
+from padviz.errors import OptionError, SizeError
+from padviz.network.network import Network, Size
+from padviz.options import Argument, Command
+from padviz.progress import counter
+
+if TYPE_CHECKING:
+    from padviz.analyses.result import Result
+    from padviz.trained.networks.trained_network import Trained
+
+Arguments: TypeAlias = dict[str, Any]
+Runner: TypeAlias = Callable[[Command, Sequence[Typed], Arguments, To], None]
+
+
+def command_of(name: str, run: Runner) -> click.Command:
+    """Return the command of the public function of that name, which `run` calls."""
+    command = record_of(name)
+    typed, reading = typed_of(command.function), reading_of(typed_of(command.function))
+    beside = [of_command(option) for option in (*command.look, *command.more)]
+
+    def callback(**values: Any) -> None:
+        to = directed(command, values)
+        with _drawing(values):
+            run(command, typed, arguments_of([*typed, *beside], values), to)
+
+    parameters = parameters_of([*typed, *beside], reading, output_options(command))
+    return click.Command(name, callback=callback, params=parameters, help=command.help)
+
+
+def _drawing(values: Mapping[str, Any]) -> AbstractContextManager[object]:
+    """Set the size and the theme of pictures."""
+    drawing: Arguments = {option.name: values.get(option.name) for option in DRAWING}
+    if not any(drawing.values()):
+        return nullcontext()
+    from padviz.figures.canvas import drawing_options
+
+    return drawing_options(**drawing)
+
+
+def run_analysis(command: Command, typed: Sequence[Typed], arguments: Arguments, to: To) -> None:
+    """Call the function for each network at each size, and show its result, or one report of all."""
+    look = {option.name: arguments.pop(option.name) for option in command.look if option.name in arguments}
+    several = [each.name for each in typed if each.option.each and each.name in arguments]
+    combinations = product(*(arguments.pop(name) for name in several))
+    calls: list[Arguments] = [{**arguments, **dict(zip(several, values, strict=True))} for values in combinations]
+    if len(calls) > 1:
+        _check_one(command, arguments, to)
+    if command.check_picture and (to.other_file or to.pictured):
+        command.check_picture(arguments)
+    with progress("networks") as on_progress:
+        advance = counter(len(calls), on_progress if len(calls) > 1 else None)
+        for call in calls:
+            read_networks(typed, call)
+            advance(1)
+
+    parameters = signature(command.function).parameters
+    path = to.drawn(_default_path(command, typed, calls[0]))
+    unfinished = None
+    if "resume" in parameters:
+        kept = path or to.path or _default_path(command, typed, calls[0])
+        unfinished = unfinished_path(kept, "resume" in arguments, to.overwrite)
+        calls[0]["unfinished"] = unfinished
+    results, parts = _results(command, typed, calls)
+    report = None
+    if command.together and len(calls) > 1:
+        report = command.together(parts)
+    show(results[0], to, path, report, unfinished, **look)
+
+
+def _check_one(command: Command, arguments: Arguments, to: To) -> None:
+    """Reject what is of one network at one size."""
+    if to.other_file:
+        raise OptionError("a picture shows one network at one size", where="-o", hint="name one, or use .md")
+    if command.alone and command.alone.name in arguments:
+        what = "is about one network at one size"
+        raise OptionError(what, option=command.alone.name, hint="name one")
+
+
+def read_networks(typed: Sequence[Typed], call: Arguments) -> None:
+    """Read the networks that are named, at their size, in place of their names."""
+    for each in typed:
+        argument = each.option
+        if not isinstance(argument, Argument) or not argument.read or each.name not in call:
+            continue
+        named = call[each.name]
+        if argument.weights:
+            call[each.name] = _trained(typed, named, call)
+        elif argument.several:
+            call[each.name] = [_network(argument, name, call) for name in named]
+        else:
+            call[each.name] = _network(argument, named, call)
+
+
+def _network(argument: Argument, name: str, call: Arguments) -> Network:
+    if not argument.at_size:
+        return loaded(name, sized=True)
+    size = call.get("size")
+    # The first of several sizes that the network takes.
+    return loaded(name, *size) if isinstance(size, list) else loaded(name, size)
+
+
+def _trained(typed: Sequence[Typed], name: str, call: Arguments) -> Trained:
+    by = "trained_at" if any(each.option == options.TRAINED_AT for each in typed) else "size"
+    return read_trained(name, call.get(by), call.pop("weights", None), by)
+
+
+def _default_path(command: Command, typed: Sequence[Typed], call: Arguments) -> Path:
+    """Return the name of the picture without -o, after the networks and the sizes."""
+    networks = [network for _, network in _networks(typed, call)]
+    size = call.get("size")
+    sizes: Sequence[Size] = size if isinstance(size, list) else [network.pixels(size) for network in networks[:1]]
+    return default_path(getattr(command.function, "__name__", ""), [network.name for network in networks], sizes)
+
+
+def _networks(typed: Sequence[Typed], call: Arguments) -> list[tuple[Typed, Network]]:
+    """List the networks of a call."""
+    networks = []
+    for each in typed:
+        if isinstance(each.option, Argument) and each.option.read and each.name in call:
+            value = call[each.name]
+            sources: list[Any] = value if isinstance(value, list) else [value]
+            networks += [(each, getattr(source, "network", source)) for source in sources]
+    return networks
+
+
+def _results(
+    command: Command, typed: Sequence[Typed], calls: Sequence[Arguments]
+) -> tuple[list[Result[object]], list[object]]:
+    """Call the function for each network; return its results, and their parts of a report of several."""
+    results, parts, errors = [], [], []
+    parameters = signature(command.function).parameters
+    with progress(command.counting) as on_progress:
+        advance = counter(len(calls), on_progress if len(calls) > 1 else None)
+        for call in calls:
+            networks = _networks(typed, call)
+            if "heads" in parameters:
+                for each, network in networks:
+                    if isinstance(each.option, Argument) and not each.option.weights:
+                        say_heads(network, call.get("layer"), call.get("heads"))
+            if "on_progress" in parameters:
+                call["on_progress"] = on_progress
+            try:
+                result: Any = command.function(**call)
+            except SizeError as error:
+                # One of several sizes may be too small.
+                if not command.failed or call.get("size") is None:
+                    raise
+                errors.append(error)
+                parts.append(command.failed(error=error, **call))
+            else:
+                results.append(result)
+                parts.append(result._shown.part)
+            advance(1)
+    if not results:
+        raise errors[0]
+    return results, parts
