@@ -147,8 +147,7 @@ PERIODIC = st.one_of(
     st.builds(
         Resize,
         scale=st.fractions(Fraction(1, 3), 3, max_denominator=4),
-        linear=st.booleans(),
-        cubic=st.booleans(),
+        mode=st.sampled_from(["nearest", "linear", "cubic"]),
         grid=st.sampled_from(GRIDS),
         rounding=st.sampled_from(ROUNDINGS),
     ),
@@ -170,7 +169,7 @@ def test_units_far_from_any_end_read_the_rows_of_their_place_in_the_period(op: O
 @pytest.mark.parametrize("size", [17, 16, 99_999])
 def test_a_resize_to_many_rows_is_laid_in_runs(size: int) -> None:
     """Where the ratio never repeats, neighbours run along: 17 rows spread to 100,000 are no 200,000 strips."""
-    for op in (Resize(size=100_000), Resize(size=100_000, linear=True)):
+    for op in (Resize(size=100_000), Resize(size=100_000, mode="linear")):
         assert len(axis_map(op, size).strips) < 26_000
 
 

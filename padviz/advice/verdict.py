@@ -118,11 +118,12 @@ def examine(
     rounded = not most and counts.max >= HOLDS  # else floats win no time
     (reach, field, near), tried = _farthest(today), attempts(today, figures, heads, most, rounded)
     stands = standing(figures.rim) if figures.rim else None
-    reads_padding = near is None or near.everywhere or any(map(any, near.axes.values())) or any(circular_axes(network))
+    reads_padding = _reads_padding(network, near)
     remedies = [attempt.remedy for attempt in tried if attempt.remedy]
-    crops = [_crop(attempt) for attempt in tried if attempt.change.kind == "crop" and not attempt.remedy]
+    crops = [attempt for attempt in tried if attempt.change.kind == "crop"]
     fine = is_fine(figures, stands, field, reads_padding)
     alike = [] if fine else not_told_apart(tried)
+    offset, offset_by, grid = _grid_of(network, pixels, reach, field)
     audit = Audit(
         network=network.name,
         title=network.title,
@@ -142,18 +143,37 @@ def examine(
         uneven_pools=[row.layer for row in today.ledger.uneven_pools],
         remainders=[row.layer for row in today.ledger.remainders],
         reach=reach,
-        offset=[*field.offsets] if field else [None, None],
-        offset_by=_offset_by(network, pixels, reach.layer) if field else {},
-        grid=grid_in_words(field) if field else f"undefined: {reach.why}",
+        offset=offset,
+        offset_by=offset_by,
+        grid=grid,
         outcome=figures,
         remedies=remedies,
-        cannot=[*limits(today), *crops],
+        cannot=[*limits(today), *(_crop(attempt) for attempt in crops if not attempt.remedy)],
         notes=[*notes_on(network, asked=size is not None)],
     )
     return Examined(audit, counts, [attempt.counts for attempt in tried if attempt.counts])
 
 
-def _offset_by(network: Network, size: Size, target: str) -> dict[str, list[float | None]]:
+def _reads_padding(network: Network, near: NearPadding | None) -> bool:
+    """Whether any unit of the target reads padding, as far as that is known."""
+    if near is None or near.everywhere:
+        return True
+    return any(map(any, near.axes.values())) or any(circular_axes(network))
+
+
+Offsets = list[float | None]
+
+
+def _grid_of(
+    network: Network, size: Size, reach: BorderReach, field: ReceptiveField | None
+) -> tuple[Offsets, dict[str, Offsets], str]:
+    """Return the grid offset on both axes, what each layer adds to it, and words for it."""
+    if field is None:
+        return [None, None], {}, f"undefined: {reach.why}"
+    return [*field.offsets], _offset_by(network, size, reach.layer), grid_in_words(field)
+
+
+def _offset_by(network: Network, size: Size, target: str) -> dict[str, Offsets]:
     """Return the grid offset that each layer on the longest path to the target adds, the largest first."""
     depths: list[int] = []
     for layer in network.layers:

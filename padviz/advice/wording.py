@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from padviz.advice.changes import NEEDS
 from padviz.advice.evidence import EVIDENCE, Standing
 from padviz.advice.remedies import FOVEATED, MapOutcome, Remedy
-from padviz.counting.shares.summary import percent
+from padviz.counting.shares.summary import FairShare, Rim, percent
 from padviz.errors import typed
 from padviz.geometry.balance.case import Case
 from padviz.geometry.ledger import padded_before
@@ -17,6 +17,7 @@ from padviz.geometry.receptive_fields import ReceptiveField, rounded_offset
 from padviz.network.network import FILES, Network
 from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import sizes_of_each
+from padviz.phrases import some_names
 
 ALIKE = 3  # remedies that are not told apart from the first, named at most
 NAMED = 8  # layers that a sentence lists at most
@@ -29,7 +30,9 @@ def verdict(figures: MapOutcome, standing: Standing | None, reads_padding: bool)
     if not reads_padding:
         return "no padding read"
     if figures.rim is None:
-        return "uneven windows" if figures.uneven_convolutions or figures.uneven_pools else "balanced windows"
+        if figures.uneven_convolutions or figures.uneven_pools:
+            return "uneven windows"
+        return "balanced windows"
     words = []
     if any(figures.rim.depths):
         shape = "lopsided" if standing and standing.lopsided else "symmetric"
@@ -46,66 +49,117 @@ def border(figures: MapOutcome, standing: Standing | None, compared: bool, reads
         return f"Fair shares are not defined: {figures.share_reason}."
     if not reads_padding:
         return f"No unit reads padding; {rim.words} are context, which few units see."
-    parts = [f"No rim gets less than half {INTERIOR} (starved); {percent(share.starved)} of this image's pixels do"]
-    if any(rim.depths):
-        foveated = " (foveated)" if share.starved > FOVEATED else ""
-        starved = f"get less than half {INTERIOR} (starved), {percent(share.starved)} of this image{foveated}"
-        if figures.low:
-            starved = f"would get less than half {INTERIOR} (starved); in this one every pixel does (foveated)"
-        shape = "Lopsided" if standing and standing.lopsided else "Symmetric"
-        parts = [f"{shape} rim: {'on a large image ' * figures.low}{rim.words} {starved}"]
+    parts = [_rim_in_words(figures, share, rim, standing)]
+    overused = percent(share.overused)
     if any(more.depths):
-        parts.append(f"{more.words} get more than 3/2 (overused), {percent(share.overused)} of this image")
+        parts.append(f"{more.words} get more than 3/2 (overused), {overused} of this image")
     elif share.overused:
-        parts.append(f"{percent(share.overused)} get more than 3/2 (overused)")
+        parts.append(f"{overused} get more than 3/2 (overused)")
     if standing and compared and any(rim.depths):
         narrower = f"{100 * standing.narrower:.0f} %" if standing.narrower else "none"
-        parts.append(f"{GOOD[standing.width]}: {narrower} of {standing.of} known networks have a narrower rim")
+        known = f"{narrower} of {standing.of} known networks have a narrower rim"
+        parts.append(f"{GOOD[standing.width]}: {known}")
     return f"{'; '.join(parts)}."
 
 
-def is_fine(figures: MapOutcome, standing: Standing | None, field: ReceptiveField | None, reads_padding: bool) -> bool:
+def _rim_in_words(figures: MapOutcome, share: FairShare, rim: Rim, standing: Standing | None) -> str:
+    """Return how deep the starved rim is, and how many pixels of this image are starved."""
+    if not any(rim.depths):
+        starved = percent(share.starved)
+        return f"No rim gets less than half {INTERIOR} (starved); {starved} of this image's pixels do"
+    shape = "Lopsided" if standing and standing.lopsided else "Symmetric"
+    if figures.low:
+        return (
+            f"{shape} rim: on a large image {rim.words} would get less than half {INTERIOR} (starved); "
+            "in this one every pixel does (foveated)"
+        )
+    starved = f"{percent(share.starved)} of this image"
+    if share.starved > FOVEATED:
+        starved += " (foveated)"
+    return f"{shape} rim: {rim.words} get less than half {INTERIOR} (starved), {starved}"
+
+
+def is_fine(
+    figures: MapOutcome,
+    standing: Standing | None,
+    field: ReceptiveField | None,
+    reads_padding: bool,
+) -> bool:
     """Whether a network is even and centred and its rim narrow, so that there is nothing to do."""
     if not reads_padding:
         return True
+    if figures.jumps or figures.uneven_convolutions or figures.uneven_pools:
+        return False
+    return _is_centred(field) and _is_narrow(figures, standing)
+
+
+def _is_centred(field: ReceptiveField | None) -> bool:
+    if field is None or field.parts_at:
+        return False
+    return not any(rounded_offset(offset or 0) for offset in field.offsets)
+
+
+def _is_narrow(figures: MapOutcome, standing: Standing | None) -> bool:
     rim, share, more = figures.rim, figures.share, figures.overused_rim
-    if rim is None or share is None or more is None or field is None or figures.jumps:
+    if rim is None or share is None or more is None or any(more.depths):
         return False
-    if figures.uneven_convolutions or figures.uneven_pools:
+    if any(rim.depths) and (standing is None or standing.width != "narrow"):
         return False
-    centred = not field.parts_at and not any(rounded_offset(offset or 0) for offset in field.offsets)
-    narrow = not any(rim.depths) or (standing is not None and standing.width == "narrow")
-    return centred and narrow and not any(more.depths) and share.starved + share.overused <= FOVEATED
+    return share.starved + share.overused <= FOVEATED
 
 
 def advice(
-    fine: bool, reads_padding: bool, before: MapOutcome, remedies: Sequence[Remedy], alike: Sequence[str]
+    fine: bool,
+    reads_padding: bool,
+    before: MapOutcome,
+    remedies: Sequence[Remedy],
+    alike: Sequence[str],
 ) -> str:
     """Return what to do with today's weights, what to do with training, its measured effect, and what is as good."""
+    if fine and reads_padding:
+        return "Nothing to do: even, centred, and the rim is narrow."
     if fine:
-        return f"Nothing to do: {'even, centred, and the rim is narrow' if reads_padding else 'no unit reads padding'}."
-    lead, losses = best_remedy(remedies), [row.as_is[0] for row in EVIDENCE.values() if row.as_is]
+        return "Nothing to do: no unit reads padding."
+    lead = best_remedy(remedies)
+    if lead is None and remedies:
+        return f"Nothing that was tried helps enough ({remedies[0].what}: {remedies[0].price})."
     if lead is None:
-        tried = f" enough ({remedies[0].what}: {remedies[0].price})" if remedies else ""
-        return f"Nothing that was tried helps{tried}."
-    share, left, does = lead.outcome.share, lead.outcome.uneven_convolutions, []
-    if left < before.uneven_convolutions:
-        uneven = f"leaves {left} of {before.uneven_convolutions} convolutions uneven"
-        does.append(uneven if left else "makes every convolution even")
-    if share:
-        starved = "every pixel" if share.starved == 1 else percent(share.starved)
-        does.append(f"leaves {starved} starved, {percent(share.overused)} overused")
-    as_is = f"{lead.as_is:+.1f} as is" if lead.as_is is not None else ""
-    trained = f"{lead.trained:+.1f} at worst after training" if lead.trained is not None else ""
-    measured = ", ".join(filter(None, (as_is, trained))) or "not measured"
-    changed = f"{lead.what} {' and '.join(does)} ({measured})."
+        return "Nothing that was tried helps."
+    does = " and ".join(_effects(lead, before))
+    changed = f"{lead.what} {does} ({_measured(lead)})."
     if alike:
-        others = [*alike[:ALIKE], *[f"{len(alike) - ALIKE} more"] * (len(alike) > ALIKE)]
+        others = [*alike[:ALIKE]]
+        if len(alike) > ALIKE:
+            others.append(f"{len(alike) - ALIKE} more")
         changed += f" The measurements do not separate it from {' or '.join(others)}."
     if lead.needs == NEEDS[0]:
         return f"Without training: {changed}"
+    losses = [row.as_is[0] for row in EVIDENCE.values() if row.as_is]
     lost = f"every measured change cost a small network {-max(losses):g} to {-min(losses):g} points"
     return f"Without training, change nothing: {lost}. If you {lead.needs}: {changed}"
+
+
+def _effects(lead: Remedy, before: MapOutcome) -> Iterator[str]:
+    """Yield what a remedy does to uneven convolutions, and to the pixels of the border."""
+    left, were = lead.outcome.uneven_convolutions, before.uneven_convolutions
+    if left == 0 < were:
+        yield "makes every convolution even"
+    elif left < were:
+        yield f"leaves {left} of {were} convolutions uneven"
+    share = lead.outcome.share
+    if share:
+        starved = "every pixel" if share.starved == 1 else percent(share.starved)
+        yield f"leaves {starved} starved, {percent(share.overused)} overused"
+
+
+def _measured(lead: Remedy) -> str:
+    """Return the measured effects of a remedy on accuracy, in points."""
+    effects = []
+    if lead.as_is is not None:
+        effects.append(f"{lead.as_is:+.1f} as is")
+    if lead.trained is not None:
+        effects.append(f"{lead.trained:+.1f} at worst after training")
+    return ", ".join(effects) or "not measured"
 
 
 def best_remedy(remedies: Sequence[Remedy]) -> Remedy | None:
@@ -118,7 +172,11 @@ def best(fine: bool, remedies: Sequence[Remedy]) -> str:
     if fine:
         return NOTHING
     lead = best_remedy(remedies)
-    return HELPLESS if lead is None else lead.what if lead.needs == NEEDS[0] else UNTRAINED
+    if lead is None:
+        return HELPLESS
+    if lead.needs != NEEDS[0]:
+        return UNTRAINED
+    return lead.what
 
 
 def accuracy(network: Network, reads_padding: bool) -> str:
@@ -139,16 +197,22 @@ def symmetry(case: Case, field: ReceptiveField | None, whole: str | None, reads_
     """Return which convolutions read their padding unevenly, which axes wrap, and the sampling-grid offset."""
     uneven, around = [row.layer for row in case.uneven], circular_axes(case.network)
     if uneven:
-        named = ", ".join(uneven[:NAMED]) + (f" and {len(uneven) - NAMED} more" if len(uneven) > NAMED else "")
-        many = f"{len(uneven)} convolutions read their" if len(uneven) > 1 else "1 convolution reads its"
-        windows = f"{many} padding unevenly ({named})"
+        many = f"{len(uneven)} convolutions read their"
+        if len(uneven) == 1:
+            many = "1 convolution reads its"
+        parts = [f"{many} padding unevenly ({some_names(uneven, NAMED)})"]
     elif all(around):
-        windows = "No convolution reads its padding unevenly"
+        parts = ["No convolution reads its padding unevenly"]
+    elif reads_padding:
+        parts = ["Every convolution reads its padding evenly"]
     else:
-        windows = "Every convolution reads its padding evenly" if reads_padding else "No convolution reads padding"
-    grid = [] if all(around) else [grid_place(field, whole)]
-    before = [said] if (said := padded_before(case.network)) else []
-    return f"{'; '.join([windows, *before, *seams_in_words(case.network, case.size), *grid])}."
+        parts = ["No convolution reads padding"]
+    if said := padded_before(case.network):
+        parts.append(said)
+    parts += seams_in_words(case.network, case.size)
+    if not all(around):
+        parts.append(grid_place(field, whole))
+    return f"{'; '.join(parts)}."
 
 
 def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
@@ -159,8 +223,9 @@ def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
     axes = zip(field.offsets, (("above", "below"), ("left of", "right of")), strict=True)
     off = [(abs(rounded_offset(n)), words[n > 0]) for n, words in axes if n and rounded_offset(n)]
     if not off:
-        seen = any(n is not None for n in field.offsets)
-        return "the sampling grid is centred on the image" if seen else "no sampling grid: each unit sees all"
+        if all(n is None for n in field.offsets):
+            return "no sampling grid: each unit sees all"
+        return "the sampling grid is centred on the image"
     if len({n for n, _ in off}) == 1:
         where = " and ".join(word for _, word in off)
         return f"the sampling grid is centred {off[0][0]:g} px {where} the image's centre"
@@ -181,12 +246,17 @@ def padding(
     at = case.network.index[near.layer]
     units = [sizes[at] for sizes in sizes_of_each(case.network, case.size)]
     where = f"{units[0]} x {units[1]} units of {near.layer}"
-    seen = f"the receptive field is {field[0]} x {field[1]} px" if field else whole or ""
-    tiles = f"; tiles need {max(map(max, around))} px of context" if around else ""
+    seen = whole or ""
+    if field:
+        seen = f"the receptive field is {field[0]} x {field[1]} px"
+    tiles = ""
+    if around:
+        tiles = f"; tiles need {max(map(max, around))} px of context"
     if not any(map(any, sides)):
         return f"No unit of {near.layer} reads padding; {seen}{tiles}."
     if any(sum(pair) >= n for pair, n in zip(sides, units, strict=True)):
-        larger = field and any(f > n for f, n in zip(field, case.size, strict=True))
-        return f"All {where} depend on padding; {seen}{', beyond the image' if larger else ''}{tiles}."
+        if field and any(sees > n for sees, n in zip(field, case.size, strict=True)):
+            seen += ", beyond the image"
+        return f"All {where} depend on padding; {seen}{tiles}."
     inner = f"{units[0] - top - bottom} x {units[1] - left - right}"
     return f"Of {where} the inner {inner} depend on no padding; {seen}{tiles}."

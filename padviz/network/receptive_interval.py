@@ -96,7 +96,7 @@ def is_wavy(op: Op) -> bool:
         return op.stride > 1 and op.dilation > 1
     if isinstance(op, Blocks):
         return not op.is_local
-    return isinstance(op, Resize) and op.cubic
+    return isinstance(op, Resize) and op.mode == "cubic"
 
 
 @lru_cache(CACHED)

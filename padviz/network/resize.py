@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Grid = Literal["asymmetric", "half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn", "align_corners"]
+Interpolation = Literal["nearest", "linear", "cubic"]
 Rounding = Literal["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]
 GRIDS: tuple[str, ...] = get_args(Grid)
 ROUNDINGS: tuple[str, ...] = get_args(Rounding)
@@ -26,18 +27,17 @@ Reads = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 class Resize:
     """Interpolation to `size` rows, by `scale`, or, with neither, to the size of the layer it follows.
 
-    Nearest reads one row, chosen by `rounding`; linear the two rows around the coordinate, cubic the four. Rows
-    outside are clamped to the outermost row; rows of weight 0 are not read. Each row read counts once, or by its weight
-    with `mean`. `grid` is ONNX's coordinate transform; by default nearest is asymmetric as in PyTorch, and the others
-    half_pixel or align_corners.
+    By its `mode`, nearest reads one row, chosen by `rounding`; linear the two rows around the coordinate, cubic
+    the four. Rows outside are clamped to the outermost row; rows of weight 0 are not read. Each row read counts
+    once, or by its weight with `mean`. `grid` is ONNX's coordinate transform; by default nearest is asymmetric as in
+    PyTorch, and the others half_pixel or align_corners.
     """
 
     size: int | None = None
     scale: Fraction | None = None
-    linear: bool = False
+    mode: Interpolation = "nearest"
     align_corners: bool = False
     mean: bool = False
-    cubic: bool = False
     grid: Grid | None = None
     rounding: Rounding = "floor"
 
@@ -46,15 +46,9 @@ class Resize:
         """The coordinate transform: `grid`, or its default."""
         if self.grid is not None:
             return self.grid
-        if not self.linear and not self.cubic:
+        if self.mode == "nearest":
             return "asymmetric"
         return "align_corners" if self.align_corners else "half_pixel"
-
-    @property
-    def method(self) -> Literal["nearest", "linear", "cubic"]:
-        if self.cubic:
-            return "cubic"
-        return "linear" if self.linear else "nearest"
 
 
 def ratio_of(op: Resize, n: int, n_out: int) -> Fraction:
@@ -63,15 +57,21 @@ def ratio_of(op: Resize, n: int, n_out: int) -> Fraction:
         return Fraction(0)
     if op.layout == "align_corners":
         return Fraction(n - 1, n_out - 1)
-    return 1 / op.scale if op.scale is not None else Fraction(n, n_out)
+    if op.scale is not None:
+        return 1 / op.scale
+    return Fraction(n, n_out)
 
 
 def origin_of(op: Resize, n: int, n_out: int) -> Fraction:
     """Return the coordinate of the first output."""
-    if op.layout in ("asymmetric", "align_corners") or (op.layout == "pytorch_half_pixel" and n_out == 1):
+    if op.layout in ("asymmetric", "align_corners"):
+        return Fraction(0)
+    if op.layout == "pytorch_half_pixel" and n_out == 1:
         return Fraction(0)
     half = ratio_of(op, n, n_out) / 2
-    return half if op.layout == "tf_half_pixel_for_nn" else half - Fraction(1, 2)
+    if op.layout == "tf_half_pixel_for_nn":
+        return half
+    return half - Fraction(1, 2)
 
 
 def reads(op: Resize, n: int, n_out: int) -> list[Reads]:
@@ -80,11 +80,11 @@ def reads(op: Resize, n: int, n_out: int) -> list[Reads]:
     unit = lcm(ratio.denominator, origin.denominator)  # coordinates are whole numbers of 1 / unit
     j = np.arange(n_out)
     x = j * int(ratio * unit) + int(origin * unit)
-    if op.cubic:
+    if op.mode == "cubic":
         low = x // unit
         rows = np.clip(low + np.arange(-1, 3)[:, None], 0, n - 1)
         weights = _cubic((x - low * unit) / unit)
-    elif op.linear:
+    elif op.mode == "linear":
         x = np.clip(x, 0, (n - 1) * unit)
         low = x // unit
         share = (x - low * unit) / unit
@@ -101,12 +101,15 @@ def reads(op: Resize, n: int, n_out: int) -> list[Reads]:
 
 def span_of(op: Resize, x: Ints, unit: int) -> tuple[Ints, Ints]:
     """Return the first and last row that an output at coordinate `x / unit` reads, far from the ends."""
-    if op.linear or op.cubic:
-        low, high = x // unit, -(-x // unit)
-        more = high - low if op.cubic else 0  # one, unless the coordinate is a row
+    if op.mode == "nearest":
+        row = rounded(x, unit, op.rounding)
+        return row, row
+    low, high = x // unit, -(-x // unit)
+    if op.mode == "cubic":
+        # One row more on both sides, unless the coordinate is a row itself.
+        more = high - low
         return low - more, high + more
-    row = rounded(x, unit, op.rounding)
-    return row, row
+    return low, high
 
 
 def rounded(x: Ints, unit: int, rounding: Rounding) -> Ints:
@@ -115,7 +118,9 @@ def rounded(x: Ints, unit: int, rounding: Rounding) -> Ints:
         return x // unit
     if rounding == "ceil":
         return -(-x // unit)
-    return -((unit - 2 * x) // (2 * unit)) if rounding == "round_prefer_floor" else (2 * x + unit) // (2 * unit)
+    if rounding == "round_prefer_floor":
+        return -((unit - 2 * x) // (2 * unit))
+    return (2 * x + unit) // (2 * unit)
 
 
 def _cubic(t: NDArray[np.float64]) -> NDArray[np.float64]:

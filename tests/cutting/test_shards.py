@@ -92,10 +92,10 @@ def test_layers_run_in_parts_make_the_whole(n: int, shards: int) -> None:
         up = Transposed(4, stride, 1, (pad, pad), more)
         in_parts(up, n, shards, lambda x, s=stride: functional.conv_transpose1d(x, weight, stride=s))
     for mode in ("nearest", "linear"):
-        resize = Resize(scale=Fraction(3), linear=mode == "linear")
+        resize = Resize(scale=Fraction(3), mode=mode)
         in_parts(resize, n, shards, lambda x, mode=mode: functional.interpolate(x, scale_factor=3, mode=mode))
     assert trims_of(Resize(scale=Fraction(3, 2)), 8, 12, (2, 4), (3, 6)) is None
-    assert trims_of(Resize(size=3, linear=True, align_corners=True), 2, 3, (0, 2), (0, 3)) is None
+    assert trims_of(Resize(size=3, mode="linear", align_corners=True), 2, 3, (0, 2), (0, 3)) is None
     late = Resize(scale=Fraction(1), grid="tf_half_pixel_for_nn", rounding="ceil")  # reads from the row behind on
     assert trims_of(late, 8, 8, (3, 5), (2, 4)) is None
 

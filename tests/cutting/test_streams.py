@@ -148,7 +148,7 @@ def test_what_cannot_be_streamed_is_named() -> None:
     assert (
         refused(nn.Upsample(scale_factor=2, mode="linear", align_corners=True), nn.Conv1d(4, 1, 3)) == f"1 ({FOLLOWS})"
     )
-    wide = Resize(scale=Fraction(3, 2), linear=True, grid="align_corners")  # whose rate is 3/2 at 3, 67, 131 samples
+    wide = Resize(scale=Fraction(3, 2), mode="linear", grid="align_corners")  # whose rate is 3/2 at 3, 67, 131 samples
     layers = Layer("input", "input", ()), Layer("wide", "resize", (0,), (wide,))
     with pytest.raises(PadvizError, match=re.escape(f"wide ({FOLLOWS})")):
         stream_of(Network("wide", layers, ("wide",), size=(3,)), 2)

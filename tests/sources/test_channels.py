@@ -223,7 +223,7 @@ def one(kind: Kind, height: Op | None, width: Op | None, name: str = ODD) -> Net
         one("avgpool", Window(2, 1, padding="same_upper"), Window(3, 1, padding="same_upper")),
         one("global", Adaptive(1), Adaptive(1)),
         one("resize", Resize(scale=Fraction(1, 3)), Resize(scale=Fraction(10_001, 20_000))),
-        one("resize", Resize(7, linear=True, align_corners=True), Resize(9, linear=True, align_corners=True)),
+        one("resize", Resize(7, mode="linear", align_corners=True), Resize(9, mode="linear", align_corners=True)),
         one("identity", None, None),
         *(replace(padviz.load("vgg11"), fixed=axes) for axes in ((0,), (1,), (0, 1))),
         replace(padviz.load("vgg11"), targets=()),

@@ -165,7 +165,7 @@ def test_rows_among_channels_are_seen_at_once() -> None:
         (
             lambda x: functional.interpolate(x, size=(12, 16), mode="bicubic"),
             "resize",
-            Resize(scale=Fraction(1, 2), cubic=True),
+            Resize(scale=Fraction(1, 2), mode="cubic"),
         ),
     ],
 )

@@ -397,8 +397,8 @@ def _facts(step: _Step) -> dict[str, str]:
     elif isinstance(op, Adaptive):
         facts["pools"] = "maximum" if op.maximum else "average"
     elif isinstance(op, Resize):
-        facts |= {"mode": op.method, "coordinates": op.layout, "scale": op.scale or Fraction(step.n_out, step.n)}
-        if op.method == "nearest":
+        facts |= {"mode": op.mode, "coordinates": op.layout, "scale": op.scale or Fraction(step.n_out, step.n)}
+        if op.mode == "nearest":
             facts["rounding"] = op.rounding
     elif isinstance(op, Fit):
         facts["odd row"] = op.odd

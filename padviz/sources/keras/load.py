@@ -251,15 +251,9 @@ def _parsed(content: str | bytes, where: str) -> Model:
 
 def _network_of(model: Model, name: str, where: str, reading: Reading, size: Size | None) -> Network:
     reading.check([ref.layer for ref in model.inputs], where, shaped=False)
-    named = reading.image
-    images = [(ref, shape) for ref, shape in model.inputs.items() if len(shape) == 4 and named in ("", ref.layer)]
-    if not images:
-        what = f"its input {named!r} does not have" if named else "has no input of"
-        raise DescriptionError(f"{what} four dimensions", where=where)
-    ref, (_, first, rows, last) = images[0]
-    orders = {str(step.config.get("data_format")) for step in _all_steps(model)} & {"channels_first", "channels_last"}
-    at_end = last in CHANNELS if (first in CHANNELS) != (last in CHANNELS) else orders != {"channels_first"}
-    height, width, channels = (first, rows, last) if at_end else (rows, last, first)
+    ref, shape = _image_of(model, reading.image, where)
+    at_end = _channels_at_end(model, shape)
+    height, width, channels = shape[1:] if at_end else (*shape[2:], shape[1])
     try:
         pixels = as_size(size or (height or USUAL, width or USUAL))
     except OptionError as error:
@@ -274,6 +268,24 @@ def _network_of(model: Model, name: str, where: str, reading: Reading, size: Siz
         return trace
 
     return foreign_network(traced, name, pixels, where, (height or 0, width or 0))
+
+
+def _image_of(model: Model, named: str, where: str) -> tuple[Ref, Sequence[int | None]]:
+    """Return the input that is the image, the one that is `named` or else the first of four dimensions."""
+    for ref, shape in model.inputs.items():
+        if len(shape) == 4 and named in ("", ref.layer):
+            return ref, shape
+    what = f"its input {named!r} does not have" if named else "has no input of"
+    raise DescriptionError(f"{what} four dimensions", where=where)
+
+
+def _channels_at_end(model: Model, shape: Sequence[int | None]) -> bool:
+    """Whether the channels of the image come last: by its shape, or else by what its layers say."""
+    first, last = shape[1] in CHANNELS, shape[3] in CHANNELS
+    if first != last:
+        return last
+    said = {str(step.config.get("data_format")) for step in _all_steps(model)}
+    return "channels_first" not in said or "channels_last" in said
 
 
 def _all_steps(model: Model) -> Iterator[Step]:

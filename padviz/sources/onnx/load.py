@@ -7,7 +7,7 @@ convolution is multiplied position by position. Shapes that the file declares fo
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -28,7 +28,7 @@ from padviz.sources.tracing.reading import AS_IT_IS, Reading, shape_at
 from padviz.sources.tracing.trace import foreign_network
 
 if TYPE_CHECKING:
-    from onnx import AttributeProto, NodeProto
+    from onnx import AttributeProto, NodeProto, ValueInfoProto
 
 USUAL = {1: 16384, 2: 224, 3: 64}  # pixels of a side that the file leaves open, by the axes of an image
 FLOAT, INT, STRING, TENSOR, GRAPH, FLOATS, INTS = range(1, 8)  # AttributeProto.AttributeType
@@ -88,22 +88,44 @@ def _other_inputs(model: Model, reading: Reading, size: Size) -> dict[str, Const
     named = {dim.dim_param: sizes.get(at, 1) for at, dim in dims if dim.dim_param}
     constants: dict[str, Constant] = {}
     for name, proto in model.other_inputs.items():
-        kind = proto.type.tensor_type
-        declared: list[int | None] | None = None
-        if kind.HasField("shape"):
-            declared = [dim.dim_value if dim.dim_value > 0 else named.get(dim.dim_param) for dim in kind.shape.dim]
+        declared = _declared(proto, named)
         if name not in reading.shapes:
-            unknown = declared is None or None in declared
-            constants[name] = Constant(None if unknown else tuple(plain(n or 0) for n in declared or ()))
-        elif isinstance(value := shape_at(name, reading.shapes[name], size, where), tuple):
-            own = value if declared is None else declared
-            if len(own) != len(value) or any(n not in (None, m) for n, m in zip(own, value, strict=True)):
-                wanted = "x".join("N" if n is None else str(n) for n in own)
-                raise _shape_error(f"{name!r} is declared as {wanted or 'a number'}", where, f"{name}={wanted or 1}")
-            constants[name] = Constant(tuple(map(plain, value)))
+            constants[name] = Constant(None)
+            if declared is not None and None not in declared:
+                constants[name] = Constant(tuple(plain(n or 0) for n in declared))
+            continue
+        given = shape_at(name, reading.shapes[name], size, where)
+        if isinstance(given, tuple):
+            if declared is not None:
+                _check_shape(name, given, declared, where)
+            constants[name] = Constant(tuple(map(plain, given)))
         else:
-            constants[name] = _filled(name, kind.elem_type, value, [n or 1 for n in declared or ()], where)
+            shape = [n or 1 for n in declared or ()]
+            constants[name] = _filled(name, proto.type.tensor_type.elem_type, given, shape, where)
     return constants
+
+
+Shape = Sequence[int | None]  # None where a dimension is open
+
+
+def _declared(proto: ValueInfoProto, named: Mapping[str, int]) -> Shape | None:
+    """Return the shape that an input declares; None if it declares none."""
+    kind = proto.type.tensor_type
+    if not kind.HasField("shape"):
+        return None
+    dims = kind.shape.dim
+    return [dim.dim_value if dim.dim_value > 0 else named.get(dim.dim_param) for dim in dims]
+
+
+def _check_shape(name: str, given: Size, declared: Shape, where: str) -> None:
+    """Reject a shape other than an input declares."""
+    if len(declared) == len(given):
+        pairs = zip(declared, given, strict=True)
+        if all(n is None or n == m for n, m in pairs):
+            return
+    wanted = "x".join("N" if n is None else str(n) for n in declared)
+    what = f"{name!r} is declared as {wanted or 'a number'}"
+    raise _shape_error(what, where, f"{name}={wanted or 1}")
 
 
 def _filled(name: str, kind: int, value: float, shape: list[int], where: str) -> Constant:

@@ -8,14 +8,14 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate, zip_longest
 from math import inf, prod
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
 from padviz.network.layer import Kind
 from padviz.network.operations import Adaptive, Op, Transposed, Window
 from padviz.network.padding_modes import SCHEMES
-from padviz.network.resize import GRIDS, ROUNDINGS, Grid, Resize, Rounding
+from padviz.network.resize import GRIDS, ROUNDINGS, Grid, Interpolation, Resize, Rounding
 from padviz.sources.onnx.constants import Array, Unread, axes_of, evaluate, listed, new_shape, slices_of, split_sizes
 from padviz.sources.onnx.node import CONVS, Handler, Node
 from padviz.sources.tracing import calls, products, views, windows
@@ -288,6 +288,14 @@ def pad(node: Node, x: Value) -> Result:
     return windows.pad(node, x, rows, mode)
 
 
+INTERPOLATIONS: dict[str, Interpolation] = {
+    "nearest": "nearest",
+    "linear": "linear",
+    "bilinear": "linear",
+    "cubic": "cubic",
+}
+
+
 def _pad_value(node: Node) -> float:
     if "value" in node.attrs:
         return float(node.attrs["value"])
@@ -299,7 +307,23 @@ def _pad_value(node: Node) -> float:
 
 def resize(node: Node, x: Value) -> Result:
     rank, old = len(x.known), node.op == "Upsample" or node.version < 11
-    scales, sizes = _scales(node, 1 if old else 2), [] if old else node.ints(3)
+    style = _interpolation(node, old)
+    ops: list[Resize | None] = [None] * rank
+    for axis, wanted in _resized(node, old, rank).items():
+        op = replace(style, **wanted)
+        n = x.known[axis].size
+        if axis < 2:
+            if op.scale not in (None, 1) or op.size not in (None, n):
+                raise Stuck("resizes batch or channels")
+        elif op.scale != 1:
+            ops[axis] = _shrinking(node, op) if _shrinks(op, n) else op
+    return windows.resize(node, x, ops[2:])
+
+
+def _resized(node: Node, old: bool, rank: int) -> dict[int, dict[str, Any]]:
+    """Return the axes that a node resizes, each with its `scale` or `size`."""
+    scales = _scales(node, 1 if old else 2)
+    sizes = [] if old else node.ints(3)
     if bool(scales) == bool(sizes) or not all(0 < scale < inf for scale in scales):
         raise Stuck("needs either scales or sizes")
     if node.attrs.get("keep_aspect_ratio_policy", "stretch") != "stretch":
@@ -307,28 +331,39 @@ def resize(node: Node, x: Value) -> Result:
     axes = [from_front(int(axis), rank) for axis in node.attrs.get("axes") or range(rank)]
     if len(scales or sizes) < len(axes):
         raise Malformed(f"it resizes {len(axes)} axes by {len(scales or sizes)} numbers")
-    mode = node.attrs.get("mode", "nearest")
-    grid = cast("Grid", node.attrs.get("coordinate_transformation_mode", "asymmetric" if old else "half_pixel"))
-    rounding = cast("Rounding", node.attrs.get("nearest_mode", "floor" if old else "round_prefer_floor"))
-    if grid not in GRIDS or rounding not in ROUNDINGS or mode not in ("nearest", "linear", "bilinear", "cubic"):
-        raise Stuck(f"interpolates by {mode}, {grid}, {rounding}")
-    nearest = mode == "nearest"
-    style = Resize(grid=grid) if nearest else Resize(linear=mode != "cubic", cubic=mode == "cubic", grid=grid)
-    ops: list[Resize | None] = [None] * rank
+    wanted: dict[int, dict[str, Any]] = {}
     for i, axis in enumerate(axes):
-        n, size = x.known[axis].size, sizes[i] if sizes else None
-        scale = Fraction(scales[i]).limit_denominator(10_000) if scales else None
-        if axis < 2 and (scale not in (None, 1) or size not in (None, n)):
-            raise Stuck("resizes batch or channels")
-        if axis < 2 or scale == 1:
-            continue
-        shrinks = (size or 0) < n if scale is None else scale < 1
-        if shrinks and node.attrs.get("antialias") and not nearest:  # it reads more rows then
+        if sizes:
+            wanted[axis] = {"size": sizes[i]}
+        else:
+            wanted[axis] = {"scale": Fraction(scales[i]).limit_denominator(10_000)}
+    return wanted
+
+
+def _interpolation(node: Node, old: bool) -> Resize:
+    """Return how a node interpolates, without size and scale; `old` nodes have other defaults."""
+    mode = node.attrs.get("mode", "nearest")
+    grid = node.attrs.get("coordinate_transformation_mode", "asymmetric" if old else "half_pixel")
+    rounding = node.attrs.get("nearest_mode", "floor" if old else "round_prefer_floor")
+    if grid not in GRIDS or rounding not in ROUNDINGS or mode not in INTERPOLATIONS:
+        raise Stuck(f"interpolates by {mode}, {grid}, {rounding}")
+    if INTERPOLATIONS[mode] == "nearest":
+        return Resize(grid=cast("Grid", grid), rounding=cast("Rounding", rounding))
+    return Resize(mode=INTERPOLATIONS[mode], grid=cast("Grid", grid))
+
+
+def _shrinks(op: Resize, n: int) -> bool:
+    return op.scale < 1 if op.scale is not None else (op.size or 0) < n
+
+
+def _shrinking(node: Node, op: Resize) -> Resize:
+    """Return what a node that shrinks its map does: with antialiasing it would read more rows."""
+    if op.mode != "nearest":
+        if node.attrs.get("antialias"):
             raise Stuck("shrinks with antialiasing")
-        op = ops[axis] = replace(style, size=size, scale=scale)
-        if nearest:  # onnxruntime rounds up where an old one shrinks
-            ops[axis] = replace(op, rounding="ceil" if shrinks and node.version < 11 else rounding)
-    return windows.resize(node, x, ops[2:])
+        return op
+    # onnxruntime rounds up in old versions
+    return replace(op, rounding="ceil") if node.version < 11 else op
 
 
 def _scales(node: Node, at: int) -> list[float]:

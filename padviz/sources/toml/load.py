@@ -48,7 +48,7 @@ FIELDS: dict[type[Op], tuple[str, ...]] = {  # of an operation, which have the n
     Adaptive: ("output", "maximum"),
     Blocks: ("size", "step", "first"),
     Fit: ("odd",),
-    Resize: ("size", "scale", "align_corners", "grid", "rounding"),
+    Resize: ("size", "scale", "mode", "align_corners", "grid", "rounding"),
     Transposed: ("kernel", "stride", "dilation", "padding", "output_padding"),
     Window: ("kernel", "stride", "dilation", "padding", "mode", "ceil", "fill"),
 }
@@ -230,27 +230,48 @@ class _Builder:
     def _channels(
         self, step: AnyStep, kind: Kind, name: str, entering: list[int | None]
     ) -> tuple[Channels | None, int | None]:
-        """Return the channels of a convolution, and how many leave any layer; None where they are unknown."""
+        """Return the channels of a convolution, and how many leave any layer; None if unknown."""
         if isinstance(step, schema.Convolution):
-            into = entering[0] if step.in_ is None else step.in_
-            groups = into if step.groups == "depthwise" else step.groups or 1
-            out = into if step.out is None and step.groups == "depthwise" else step.out
-            if step.out is None and step.groups != "depthwise" and (step.in_ or step.groups):
-                raise self._error(name, f"{'in' if step.in_ else 'groups'}: says nothing without out", "add out = ...")
-            for key, n in (("in", into), ("out", out)):
-                if n is not None and isinstance(groups, int) and n % groups:
-                    raise self._error(name, f"groups: {groups} groups do not divide its channels ({key}: {n})")
-            return None if into is None or out is None or groups is None else Channels(into, out, groups), out
+            return self._convolved(step, name, entering[0])
         declared = step.in_ if isinstance(step, Merge) else None
-        if declared is not None and kind == "concat":
-            what = "in: the branches of a concat may have any channels"
-            raise self._error(name, what, "the next convolution may say them")
-        if declared is None and kind in ("add", "multiply") and (conflict := conflicting(entering)):
-            if not self.counted:  # no description of a network without channels is wrong
-                return None, None
-            what = f"its branches disagree in channels: {conflict[0]} and {conflict[1]}"
-            raise self._error(name, what, "where channels do not follow, in = ... says them")
-        return None, merged(kind, entering) if declared is None else declared
+        if declared is not None:
+            if kind == "concat":
+                what = "in: the branches of a concat may have any channels"
+                raise self._error(name, what, "the next convolution may say them")
+            return None, declared
+        conflict = conflicting(entering) if kind in ("add", "multiply") else []
+        if not conflict:
+            return None, merged(kind, entering)
+        # A description that says nothing of channels cannot be wrong about them.
+        if not self.counted:
+            return None, None
+        what = f"its branches disagree in channels: {conflict[0]} and {conflict[1]}"
+        raise self._error(name, what, "where channels do not follow, in = ... says them")
+
+    def _convolved(
+        self, step: schema.Convolution, name: str, entering: int | None
+    ) -> tuple[Channels | None, int | None]:
+        """Return the channels of a convolution, and how many leave it: as declared, or as many as enter it."""
+        into = entering if step.in_ is None else step.in_
+        out = step.out
+        if step.groups == "depthwise":
+            groups = into
+            if out is None:
+                out = into
+        else:
+            groups = step.groups or 1
+            if out is None and (step.in_ or step.groups):
+                key = "in" if step.in_ else "groups"
+                raise self._error(name, f"{key}: says nothing without out", "add out = ...")
+        if groups is None:  # as many as enter it, which is not known
+            return None, out
+        for key, n in (("in", into), ("out", out)):
+            if n is not None and n % groups:
+                what = f"groups: {groups} groups do not divide its channels ({key}: {n})"
+                raise self._error(name, what)
+        if into is None or out is None:
+            return None, out
+        return Channels(into, out, groups), out
 
     def _entering(self, step: AnyStep, prefix: str) -> int:
         if isinstance(step.from_, list):
@@ -289,43 +310,78 @@ def _ops(step: Step, error: Callable[..., DescriptionError]) -> tuple[Op | None,
         return ()
     if isinstance(step, schema.GlobalPool):
         return Adaptive(1), Adaptive(1)
-    if isinstance(step, Crop) and (step.padding is None) == (step.like is None):
-        raise error(step.name, "a crop takes either padding (rows to remove) or like (a layer)")
-    if isinstance(step, Crop) and step.like is not None and step.stride != 1:
-        raise error(step.name, "a crop to the size of a layer takes no stride")
-    if isinstance(step, Crop) and step.like is None and step.odd != "end":
-        raise error(step.name, "odd: only a crop to the size of a layer has an odd row to place")
-    if isinstance(step, schema.Interpolate) and sum(v is not None for v in (step.scale, step.size, step.like)) != 1:
-        raise error(step.name, "a resize takes one of scale, size and like")
+    if isinstance(step, Crop) and (why := _wrong_crop(step)):
+        raise error(step.name, why)
+    if isinstance(step, schema.Interpolate):
+        given = [part for part in (step.scale, step.size, step.like) if part is not None]
+        if len(given) != 1:
+            raise error(step.name, "a resize takes one of scale, size and like")
     height, width = (_axis_op(step, axis) for axis in (0, 1))
-    for op in (height, width):
-        if isinstance(op, Window) and op.padding == "same" and op.stride > 1:
-            raise error(step.name, 'padding: "same" needs stride 1', 'use "same_upper" or "same_lower"')
-        if isinstance(op, Transposed) and op.output_padding >= max(op.stride, op.dilation):
-            raise error(step.name, "output_padding: must be smaller than the stride or the dilation")
-        if isinstance(op, Blocks) and ((not op.size and op.step < 2) or op.first >= max(op.size, 1)):
-            raise error(step.name, "a mixing takes blocks of `size` rows, of which the `first` may have fewer")
+    _check_op(height, step, error)
+    _check_op(width, step, error)
     return height, width
 
 
+def _wrong_crop(step: Crop) -> str:
+    """Return what is wrong with a crop, which takes rows to remove or a layer; "" for nothing."""
+    if (step.padding is None) == (step.like is None):
+        return "a crop takes either padding (rows to remove) or like (a layer)"
+    if step.like is not None and step.stride != 1:
+        return "a crop to the size of a layer takes no stride"
+    if step.like is None and step.odd != "end":
+        return "odd: only a crop to the size of a layer has an odd row to place"
+    return ""
+
+
+def _check_op(op: Op, step: Step, error: Callable[..., DescriptionError]) -> None:
+    """Reject numbers that no framework runs."""
+    match op:
+        case Window(padding="same") if op.stride > 1:
+            hint = 'use "same_upper" or "same_lower"'
+            raise error(step.name, 'padding: "same" needs stride 1', hint)
+        case Transposed() if op.output_padding >= max(op.stride, op.dilation):
+            what = "output_padding: must be smaller than the stride or the dilation"
+            raise error(step.name, what)
+        case Blocks() if (op.size == 0 and op.step < 2) or op.first >= max(op.size, 1):
+            what = "a mixing takes blocks of `size` rows, of which the `first` may have fewer"
+            raise error(step.name, what)
+
+
 def _axis_op(step: Step, axis: int) -> Op:
-    kind: Any = Fit if isinstance(step, Crop) and step.padding is None else OPERATIONS[_kind(step)]
-    fields = {key: getattr(step, key) for key in FIELDS[kind] if hasattr(step, key)}
-    fields = {key: value[axis] if isinstance(value, list) else value for key, value in fields.items()}
-    if "padding" in fields and not isinstance(fields["padding"], str):  # which would be a rule, such as "same"
-        rows = fields["padding"]
+    kind: Any = OPERATIONS[_kind(step)]
+    if isinstance(step, Crop) and step.padding is None:
+        kind = Fit
+    fields: dict[str, Any] = {}
+    for key in FIELDS[kind]:
+        if hasattr(step, key):
+            value = getattr(step, key)
+            fields[key] = value[axis] if isinstance(value, list) else value
+    rows = fields.get("padding", "")
+    if not isinstance(rows, str):  # which would be a rule, such as "same"
         before, after = rows if isinstance(rows, list) else (rows, rows)
-        fields["padding"] = (-before, -after) if isinstance(step, Crop) else (before, after)
+        fields["padding"] = (before, after)
+        if isinstance(step, Crop):
+            fields["padding"] = (-before, -after)
     if isinstance(step, schema.Pool) and step.stride is None:
         fields["stride"] = fields["kernel"]
     if isinstance(step, schema.Interpolate):
-        fields |= {"linear": step.mode == "linear", "cubic": step.mode == "cubic"}
-        scale = fields["scale"]
-        if scale is not None:  # "4/3" is exact, and 1.3333 means it
-            fields["scale"] = Fraction(scale) if isinstance(scale, str) else Fraction(scale).limit_denominator(10_000)
+        fields["scale"] = _exact(fields["scale"])
     if kind is Window:
         fields.setdefault("kernel", 1)
     return cast("Op", kind(**fields))
+
+
+def _exact(scale: str | float | None) -> Fraction | None:
+    """Read a scale: "4/3" is exact, and 1.333333 means it.
+
+    >>> _exact("4/3") == _exact(1.333333)
+    True
+    """
+    if scale is None:
+        return None
+    if isinstance(scale, str):
+        return Fraction(scale)
+    return Fraction(scale).limit_denominator(10_000)
 
 
 def _kind(step: AnyStep) -> Kind:

@@ -52,19 +52,17 @@ def to_toml(network: Network) -> str:
         check_known(network, layer)
     comment, fixed = _checked_at_other_sizes(network)
     network = replace(network, layers=tuple(map(_with_both_axes, network.layers)))
-    head: dict[str, object] = {"title": network.title, "source": network.source, "size": _pair(network.size)}
-    if network.targets != (network.layers[-1].name,):
-        head["target"] = network.targets[0] if len(network.targets) == 1 else list(network.targets)
-    if fixed:
-        head["fixed"] = [AXES[2][axis] for axis in fixed]
-    channels = list(_channels(network))
-    steps = [
-        _step(network, at) | channels[at] | _geometry(network, layer) for at, layer in enumerate(network.layers) if at
-    ]
     lines = [comment] if comment else []
-    lines += [f"{key} = {_text(value)}" for key, value in head.items() if value != ""]
-    lines += ["layers = [", *(f"    {_text(step)}," for step in steps), "]"]
-    text = "\n".join(lines)
+    for key, value in _head(network, fixed).items():
+        if value != "":
+            lines.append(f"{key} = {_text(value)}")
+    lines.append("layers = [")
+    steps = zip(network.layers, _channels(network), strict=True)
+    for at, (layer, channels) in enumerate(steps):
+        if layer.kind != "input":
+            step = _step(network, at) | channels | _geometry(network, layer)
+            lines.append(f"    {_text(step)},")
+    text = "\n".join([*lines, "]"])
     # what the format cannot express is an error now, not a different network later
     back = parse(tomllib.loads(text), network.name)
     for layer, read in zip(network.layers, back.layers, strict=True):
@@ -72,6 +70,20 @@ def to_toml(network: Network) -> str:
             raise _indescribable(network, layer)
     assert (back.targets, back.size, back.fixed) == (network.targets, network.size, fixed)
     return text
+
+
+def _head(network: Network, fixed: Sequence[int]) -> dict[str, object]:
+    """Return the keys of a description before its layers."""
+    head: dict[str, object] = {
+        "title": network.title,
+        "source": network.source,
+        "size": _pair(network.size),
+    }
+    if network.targets != (network.layers[-1].name,):
+        head["target"] = network.targets[0] if len(network.targets) == 1 else list(network.targets)
+    if fixed:
+        head["fixed"] = [AXES[2][axis] for axis in fixed]
+    return head
 
 
 def _checked_at_other_sizes(network: Network) -> tuple[str, tuple[int, ...]]:
@@ -171,15 +183,17 @@ def _geometry(network: Network, layer: Layer) -> dict[str, object]:
 def _fields(op: Op | None, layer: Layer) -> dict[str, Any]:
     if op is None or layer.kind == "global":
         return {}
-    keys = ("padding", "stride") if layer.kind == "crop" and isinstance(op, Window) else FIELDS[type(op)]
+    keys = FIELDS[type(op)]
+    if isinstance(op, Resize):
+        by = "size" if op.scale is None or op.size is not None else "scale"
+        keys = (by, *STYLE)
+    elif layer.kind == "crop" and isinstance(op, Window):
+        keys = ("padding", "stride")
     fields = {key: getattr(op, key) for key in keys}
     if "padding" in fields:
         fields["padding"] = _side(fields["padding"], -1 if layer.kind == "crop" else 1)
-    if isinstance(op, Resize):
-        fields["mode"] = "cubic" if op.cubic else "linear" if op.linear else "nearest"
-        if op.scale:
-            fields["scale"] = op.scale.numerator if op.scale.denominator == 1 else str(op.scale)
-        fields = {key: fields[key] for key in ("scale" if op.scale and op.size is None else "size", *STYLE)}
+    if isinstance(op, Resize) and op.scale is not None and "scale" in fields:
+        fields["scale"] = op.scale.numerator if op.scale.denominator == 1 else str(op.scale)
     return fields
 
 

@@ -209,20 +209,26 @@ class Call(calls.Call):
         if self.spatial:
             return None
         shape, axes = self.tensors[0].shape, len(self.trace.axes)
-        reads_one = len(self.maps) == 1 and len(shape) == axes + 2 and prod(shape[-axes:]) == 1
-        if reads_one and self.handler and self.is_one_of(SLIDING):
+        is_image, slides = len(shape) == axes + 2, self.is_one_of(SLIDING)
+        if slides and self.handler and is_image and len(self.maps) == 1 and prod(shape[-axes:]) == 1:
             return None  # a convolution costs something, and others may make several positions of one
-        if self.stem in RESIZES and len(shape) == axes + 2:
-            ops = [Resize(n) for n in self.made.shape[2:]]
-            dims = (*map(plain, self.made.shape[:2]), *map(whole, self.trace.axes, self.made.shape[2:]))
-            return Map(dims, self.trace.add(self.name(), "resize", (self.vector().at,), ops))
-        if self.is_one_of(SLIDING) and prod(shape[-axes:]) > 1 and isinstance(value := self.given[0], Map):
+        if self.stem in RESIZES and is_image:
+            return self._resized_vector()
+        value = self.given[0]
+        if slides and prod(shape[-axes:]) > 1 and isinstance(value, Map):
             self.memory.values[self.tensors[0]] = self.spread_vector(value, axes)
             return None  # each position sees all that the vector was made of
         if self.handler and self.stem in PARTS:
             with suppress(Stuck):
                 return self.run_handler(self.handler)
         return self.vector()
+
+    def _resized_vector(self) -> Map:
+        """Return a vector that was resized to a map: each position sees all of it."""
+        batch, channels, *sizes = self.made.shape
+        dims = plain(batch), plain(channels), *map(whole, self.trace.axes, sizes)
+        ops = [Resize(n) for n in sizes]
+        return Map(dims, self.trace.add(self.name(), "resize", (self.vector().at,), ops))
 
     def without_mixed(self) -> None:
         for tensor, x in zip(self.tensors, self.given, strict=True):

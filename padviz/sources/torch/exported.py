@@ -138,15 +138,19 @@ class Program(nn.Module):
         self.outputs = _tensors(graph["outputs"])
         dtype = _empty(metas[self.image]).dtype
         self.of_image = nn.Parameter(torch.empty(0, dtype=dtype, device="meta"), requires_grad=False)
-        self.parts: dict[str, nn.Module] = {}
-        paths = {_path(node) for node in self.nodes} - {""}
+        self.parts = self._add_submodules({_path(node) for node in self.nodes} - {""})
+
+    def _add_submodules(self, paths: set[str]) -> dict[str, nn.Module]:
+        """Add a module at each path, within which operations are called; return them by path."""
         if sum(path.count(".") for path in paths) > 10 * MOST_CALLS:
             raise Malformed("its modules are nested too deeply")
+        parts: dict[str, nn.Module] = {}
         for path in sorted(paths):
             module: nn.Module = self
             for name in path.split("."):
                 module = cast("nn.Module", module._modules.setdefault(name, Submodule()))
-            self.parts[path] = module
+            parts[path] = module
+        return parts
 
     def forward(self, image: Tensor) -> list[Tensor]:
         known: dict[str, Any] = {**self.kept, self.image: image}
@@ -203,11 +207,16 @@ def arguments(op: OpOverload, given: Sequence[tuple[str, Any]]) -> tuple[list[An
         raise Malformed("takes other arguments")
     if "device" in schema and "device" not in [name for name, _ in given[: len(args)]]:
         kwargs["device"] = torch.device("meta")
-    if any("[]" in str(out.type) or "List" in str(out.type) for out in op._schema.returns):
-        sides = [n for value in args if isinstance(value, Tensor) for n in value.shape]
-        if max(sides, default=0) > MOST_PARTS:
+    if _makes_lists(op):
+        tensors = [value for value in args if isinstance(value, Tensor)]
+        if max((max(tensor.shape, default=0) for tensor in tensors), default=0) > MOST_PARTS:
             raise Malformed(f"may make more than {MOST_PARTS} parts")
     return args, kwargs
+
+
+def _makes_lists(op: OpOverload) -> bool:
+    kinds = [str(out.type) for out in op._schema.returns]
+    return any("[]" in kind or "List" in kind for kind in kinds)
 
 
 def value_of(arg: Json, known: Json) -> Any:

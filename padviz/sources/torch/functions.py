@@ -214,17 +214,21 @@ def _indexed(call: Call, input: Value, items: Mapping[int, object]) -> Value:
     ones = {d: item % shape[d] for d, item in items.items() if isinstance(item, int)}
     rows = {d: item for d, item in items.items() if isinstance(item, slice)}
     made = views.slice_(call, as_map(input), rows | {d: slice(i, i + 1) for d, i in ones.items()})
-    for d, item in items.items():
-        if d in rows or d in ones:
-            continue
-        numbers = None  # of channels they do not matter
-        if isinstance(item, list):
-            numbers = item
-        elif made.known[d].positions and (given := call.numbers_of(item)) is not None and given.dtype != torch.bool:
-            numbers = [int(n) for n in given.flatten()]
+    for d in items.keys() - rows.keys() - ones.keys():
+        numbers = _picked(call, items[d]) if made.known[d].positions else None
         n = call.made.numel() * made.known[d].size // prod(made.shape)
         made = views.gather(call, made, d, numbers, (plain(n),), call)
     return views.squeeze(call, made, ones) if ones else made
+
+
+def _picked(call: Call, item: object) -> list[int] | None:
+    """Return the positions that a list or a tensor picks; None for a mask, or if they are not known."""
+    if isinstance(item, list):
+        return item
+    given = call.numbers_of(item)
+    if given is None or given.dtype == torch.bool:
+        return None
+    return [int(n) for n in given.flatten()]
 
 
 def _whole_index(index: object, ndim: int) -> list[object]:
@@ -257,14 +261,15 @@ def _write(call: Call, source: Map, items: Sequence[object], shape: Sequence[int
     fits = len(ones) + len(spans) == len(items) == len(shape) == len(source.known) + len(ones)
     if not fits or any(step != 1 for *_, step in spans.values()):
         raise Stuck("writes some rows or columns only")
-    value, pads = views.unsqueeze(source, ones), dict[str, Op].fromkeys(call.trace.axes, Window(1))
+    value, pads = views.unsqueeze(source, ones), dict[str, Op]()
     for d, (first, last, _) in spans.items():
         dim, n = value.known[d], shape[d]
         if dim.positions and (first, last) != (0, n):
             if not (role := dim.axis) or dim.size != last - first:
                 raise Stuck("writes some rows or columns only")
             pads[role] = Window(1, padding=(first, n - last))
-    if any(op != Window(1) for op in pads.values()):
+    if pads:
+        pads = dict[str, Op].fromkeys(call.trace.axes, Window(1)) | pads
         value = call.trace.add_map(call.name("pad"), "pad", value, pads)
     return call.with_channels(value)
 

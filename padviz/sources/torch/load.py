@@ -86,21 +86,47 @@ def _images(module: nn.Module, where: str, size: Size | None, reading: Reading) 
         for pixels in [on_axes(size, AXES[axes], where)] if size else SIZES[axes]:
             yield channels, pixels
         return
-    exported: list[int] = []
-    if isinstance(module, torch.fx.GraphModule):
-        values = [node.meta.get("val") for node in module.graph.nodes if node.op == "placeholder"]
-        images = [value.shape for value in values if isinstance(value, Tensor) and value.ndim - 2 in AXES]
-        if len(images) == 1:
-            exported = [n if isinstance(n, int) else n.node.hint for n in images[0][1:]]
-    by_timm = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None)
-    said = by_timm.get("input_size") if isinstance(by_timm, dict) else None
-    declared = tuple(exported[1:] or (said or ())[-2:])
-    convolved = dict.fromkeys(inner.weight.ndim - 2 for inner in module.modules() if isinstance(inner, _ConvNd))
-    asked = len(size) if size and not isinstance(size, Alike) else 2
-    for axes in [len(declared)] if declared else convolved or [asked]:
-        for pixels in [on_axes(size, AXES[axes], where)] if size else [declared] if declared else SIZES[axes]:
+    exported = _exported_image(module)
+    declared = tuple(exported[1:]) or _declared_by_timm(module)
+    if declared:
+        all_axes = [len(declared)]
+    else:
+        all_axes = [*dict.fromkeys(_dimensions(module))]
+    if not all_axes:
+        all_axes = [len(size) if size and not isinstance(size, Alike) else 2]
+    for axes in all_axes:
+        sizes = [declared] if declared else SIZES[axes]
+        if size:
+            sizes = [on_axes(size, AXES[axes], where)]
+        for pixels in sizes:
             for channels in exported[:1] or channels_of(module, axes):
                 yield channels, pixels
+
+
+def _exported_image(module: nn.Module) -> list[int]:
+    """Return channels and sizes of the one image that a graph was exported with; [] if there is none."""
+    if not isinstance(module, torch.fx.GraphModule):
+        return []
+    values = [node.meta.get("val") for node in module.graph.nodes if node.op == "placeholder"]
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    images = [tensor.shape for tensor in tensors if tensor.ndim - 2 in AXES]
+    if len(images) != 1:
+        return []
+    return [n if isinstance(n, int) else n.node.hint for n in images[0][1:]]
+
+
+def _declared_by_timm(module: nn.Module) -> Size:
+    """Return the size that timm says the network was trained at; () if it does not say."""
+    config = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None)
+    said = config.get("input_size") if isinstance(config, dict) else None
+    return tuple((said or ())[-2:])
+
+
+def _dimensions(module: nn.Module) -> Iterator[int]:
+    """Yield the number of axes of each convolution."""
+    for inner in module.modules():
+        if isinstance(inner, _ConvNd):
+            yield inner.weight.ndim - 2
 
 
 def make_untrained(factory: Factory, source: str) -> object:
@@ -237,19 +263,23 @@ def _follow(
     kind = next((parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
     tracer.memory.learn(image, laid.input_image(channels))
-    others: dict[str, Tensor | int | float] = {}
     into = image_input(module, reading) if reading.options else ""
+    others: dict[str, Tensor | int | float] = {}
     for name, shape in reading.shapes.items():
         if name == into:
             continue
         value = shape_at(name, shape, size, where)
-        others[name] = value if not isinstance(value, tuple) else torch.empty(value, device="meta", dtype=kind)
-        if isinstance(tensor := others[name], Tensor):
+        if isinstance(value, tuple):
+            tensor = others[name] = torch.empty(value, device="meta", dtype=kind)
             tracer.memory.add(tensor, unread=True)
+        else:
+            others[name] = value
 
     def forward() -> object:
         with torch.no_grad(), tracer.modules, tracer.memory, tracer, watch(tracer):
-            return module(**{into: image, **others}) if into else module(image)
+            if into:
+                return module(**{into: image, **others})
+            return module(image)
 
     def failed(error: BaseException) -> PadvizError:
         at = ", ".join(filter(None, (where, tracer.modules.path)))

@@ -85,10 +85,10 @@ class Tracer(TorchFunctionMode):
         self.answers = 0
 
     def __torch_function__(self, func: Function, types: object, args: Args = (), kwargs: Kwargs | None = None) -> Any:
-        memory, op, kwargs = self.memory, op_of(func), kwargs or {}
+        op, kwargs = op_of(func), kwargs or {}
         if self.modules.again:
             raise Stopped
-        if op == "copy" and (part := memory.parts.get(args[0])):
+        if op == "copy" and (part := self.memory.parts.get(args[0])):
             whole, index = part  # a part of a constant is written to by its place in the whole
             self.__torch_function__(Tensor.__setitem__, (), (whole, index, args[1]))
             return args[0]
@@ -96,38 +96,67 @@ class Tracer(TorchFunctionMode):
             return func(*args, **kwargs)
 
         # what it reads
-        for tensor in tensors_in(args) if getattr(func, "__name__", "") in READS else ():
-            self._read(op, tensor)
-            if self.answer is not None and not self._has_data(tensor):
-                return self._answer(op, tensor, self.answer)
+        if getattr(func, "__name__", "") in READS:
+            for tensor in tensors_in(args):
+                self._read(op, tensor)
+                if self.answer is not None and not self._has_data(tensor):
+                    return self._answer(op, tensor, self.answer)
         if op in ("getitem", "setitem", "pad"):
             args = args[0], with_numbers(args[1], partial(self._read, op)), *args[2:]
-        unseen = [] if op in CONSTANTS else self._unseen(args[0] if op in SHAPED else (args, kwargs))
+        unseen = []
+        if op not in CONSTANTS:
+            unseen = self._unseen(args[0] if op in SHAPED else (args, kwargs))
 
         # the call
-        memory.written.clear()
+        self.memory.written.clear()
         picked = pick_one(op, args, kwargs)
         out = self._run(func, op, args, kwargs) if picked is None else picked
+        return self._learn_made(op, args, kwargs, out, picked is not None, unseen)
 
-        # what it makes
+    def _learn_made(
+        self,
+        op: str,
+        args: Args,
+        kwargs: Kwargs,
+        out: object,
+        picked: bool,
+        unseen: list[tuple[Tensor, Layers]],
+    ) -> object:
+        """Record what a call made, and what it wrote to; return its result."""
         changed = args[0] if op == "setitem" else out
-        changes = tensors_in(changed) if isinstance(changed, Tensor | tuple | list) else []
+        changes: list[Tensor] = []
+        if isinstance(changed, Tensor | tuple | list):
+            changes = tensors_in(changed)
+        apart: list[Tensor] = []
+        if changes:
+            call = partial(self.call, op, args, kwargs, changed, picked)
+            apart = self._followed(op, call, unseen)
+
+        # what it wrote to besides
+        memory = self.memory
+        for storage in memory.written - {memory.of(tensor) for tensor in changes}:
+            memory.forget(storage, op)
+        return self._moved_out(out, apart)
+
+    def _followed(self, op: str, call: Callable[[], Call], unseen: list[tuple[Tensor, Layers]]) -> list[Tensor]:
+        """Record what a call made, or end the forward with what is wrong; return as `_follow` does."""
         try:
             with self.trace.made_by(self.modules.path or op):
-                self._learn_unseen(op, unseen if changes else [])
-                apart = self._follow(self.call(op, args, kwargs, changed, picked is not None)) if changes else []
+                self._learn_unseen(op, unseen)
+                return self._follow(call())
         except Refused:
             raise
         except Exception as error:
             raise Stopped(error) from None
 
-        # what it wrote to besides, and constants that lie in the memory of a map: they are moved out
-        for storage in memory.written - {memory.of(tensor) for tensor in changes}:
-            memory.forget(storage, op)
+    def _moved_out(self, out: object, apart: Sequence[Tensor]) -> object:
+        """Give constants that lie in the memory of a map a memory of their own."""
+        if not apart:
+            return out
         moved = {tensor: hollow(tensor) for tensor in apart}
-        for own in moved.values():
-            memory.add(own, unread=True)
-        return tree_map_only(Tensor, lambda tensor: moved.get(tensor, tensor), out) if moved else out
+        for constant in moved.values():
+            self.memory.add(constant, unread=True)
+        return tree_map_only(Tensor, lambda tensor: moved.get(tensor, tensor), out)
 
     def _run(self, func: Function, op: str, args: Args, kwargs: Kwargs) -> object:
         """Call a function; where some arguments have data and others have none, on copies without data of the first."""
@@ -280,9 +309,12 @@ class Tracer(TorchFunctionMode):
 def run(func: Function, op: str, args: Args, kwargs: Kwargs) -> object:
     """Call a function; a small constant that it makes or moves onto the image's device keeps its data."""
     if op in MOVERS:
-        said = (value for value in (*args[1:], *kwargs.values()) if isinstance(value, torch.dtype | Tensor))
-        kind = next((value if isinstance(value, torch.dtype) else value.dtype for value in said), args[0].dtype)
-        return args[0].to(kind)
+        for value in (*args[1:], *kwargs.values()):
+            if isinstance(value, torch.dtype):
+                return args[0].to(value)
+            if isinstance(value, Tensor):
+                return args[0].to(value.dtype)
+        return args[0].to(args[0].dtype)
     if op in RECURRENT and len(args) == RECURRENT_ARGUMENTS and isinstance(args[2], list | tuple):
         states = tensors_in(args[1])  # PyTorch would work through it step by step
         features = states[0].shape[-1] * (2 if args[-2] else 1)
@@ -295,11 +327,16 @@ def run(func: Function, op: str, args: Args, kwargs: Kwargs) -> object:
         given, weight = tensors_in((args, kwargs))[:2]
         shape = in_words(tuple(weight.shape))
         raise RuntimeError(f"a convolution of weight {shape} is given {given.shape[1]} channels") from None
-    if op in MAKERS or op in NEW:
-        read = args[1:] if op in NEW else args
-        if out.is_meta and out.numel() <= MOST_KEPT and not _any_meta(read, kwargs):
-            return func(*args, **{**kwargs, "device": "cpu"})
+    if _makes_constant(op, args, kwargs) and out.is_meta and out.numel() <= MOST_KEPT:
+        return func(*args, **{**kwargs, "device": "cpu"})
     return out
+
+
+def _makes_constant(op: str, args: Args, kwargs: Kwargs) -> bool:
+    """Whether a call makes a tensor of numbers that are all known."""
+    if op in NEW:
+        return not _any_meta(args[1:], kwargs)
+    return op in MAKERS and not _any_meta(args, kwargs)
 
 
 def _any_meta(args: Args, kwargs: Kwargs) -> bool:
@@ -325,17 +362,26 @@ def pick_one(op: str, args: Args, kwargs: Kwargs) -> Tensor | tuple[Tensor, ...]
     if op == "getitem":
         return _masked(args[0], args[1] if isinstance(args[1], tuple) else (args[1],))
     first = tensors_in((args, kwargs))[0]
-    if op in ("where", "nonzero", "argwhere"):
-        as_tuple = op == "where" or kwargs.get("as_tuple", False)
-        return tuple(_place() for _ in first.shape) if as_tuple else _place(1, first.ndim)
+    if op == "where" or (op in ("nonzero", "argwhere") and kwargs.get("as_tuple")):
+        return tuple(_place() for _ in first.shape)
+    if op in ("nonzero", "argwhere"):
+        return _place(1, first.ndim)
     if op == "nms":
         return _place()
-    picked = [torch.empty(1, dtype=first.dtype, device="meta")]
-    if op in UNIQUE and kwargs.get("return_inverse", len(args) > 2 and args[2]):
-        picked.append(_place(*first.shape))
-    if op in UNIQUE and kwargs.get("return_counts", len(args) > 3 and args[3]):
-        picked.append(_place())
-    return tuple(picked) if len(picked) > 1 else picked[0]
+    picked = torch.empty(1, dtype=first.dtype, device="meta")
+    if op in UNIQUE:
+        return _unique(picked, first, args, kwargs)
+    return picked
+
+
+def _unique(picked: Tensor, first: Tensor, args: Args, kwargs: Kwargs) -> Tensor | tuple[Tensor, ...]:
+    """Return the one value that is `picked`, with the places and the count that are asked for."""
+    made = [picked]
+    if kwargs.get("return_inverse", len(args) > 2 and args[2]):
+        made.append(_place(*first.shape))
+    if kwargs.get("return_counts", len(args) > 3 and args[3]):
+        made.append(_place())
+    return tuple(made) if len(made) > 1 else picked
 
 
 def _place(*shape: int) -> Tensor:

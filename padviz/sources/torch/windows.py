@@ -118,15 +118,19 @@ def interpolate(
     if mode == "area":
         return windows.adaptive(call, input, wanted)
     if antialias or mode not in windows.STYLES:
-        raise Stuck(f"in mode {mode!r}{' with antialias' if antialias else ''} is not known")
+        how = " with antialias" if antialias else ""
+        raise Stuck(f"in mode {mode!r}{how} is not known")
     kind = replace(windows.STYLES[mode], align_corners=bool(align_corners))
-    ops = [replace(kind, size=n) for n in wanted]
+    ops: list[Resize | None] = [replace(kind, size=n) for n in wanted]
     if scale_factor is not None and not recompute_scale_factor:
-        scales = [scale_factor] * axes if isinstance(scale_factor, int | float) else scale_factor
-        ops = [replace(kind, scale=Fraction(n).limit_denominator(10_000)) for n in scales]
-    if kind.linear or (mode == "nearest" and axes == 2):  # these copy an axis whose size stays, whatever the scale
-        same = [n == m for n, m in zip(input.shape[2:], call.made.shape[2:], strict=True)]
-        return windows.resize(call, input, [None if copied else op for op, copied in zip(ops, same, strict=True)])
+        if isinstance(scale_factor, int | float):
+            scale_factor = [scale_factor] * axes
+        ops = [replace(kind, scale=Fraction(n).limit_denominator(10_000)) for n in scale_factor]
+    # These modes copy an axis whose size stays, whatever the scale.
+    if kind.mode == "linear" or (mode == "nearest" and axes == 2):
+        sizes = zip(input.shape[2:], call.made.shape[2:], strict=True)
+        copied = [before == after for before, after in sizes]
+        ops = [None if same else op for op, same in zip(ops, copied, strict=True)]
     return windows.resize(call, input, ops)
 
 

@@ -23,10 +23,10 @@ Ops = Sequence[Op | None]
 STYLES = {
     "nearest": Resize(),
     "nearest-exact": Resize(grid="tf_half_pixel_for_nn"),
-    "linear": Resize(linear=True),
-    "bilinear": Resize(linear=True),
-    "trilinear": Resize(linear=True),
-    "bicubic": Resize(cubic=True),
+    "linear": Resize(mode="linear"),
+    "bilinear": Resize(mode="linear"),
+    "trilinear": Resize(mode="linear"),
+    "bicubic": Resize(mode="cubic"),
 }
 
 
