@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from padviz.analyses.result import Result
 from padviz.errors import DescriptionError
 from padviz.network.network import in_words
 from padviz.options import LAYERS, SIZE, TRAINED_MODEL, WEIGHTS, Command
-from padviz.phrases import some_names
+from padviz.phrases import counted, some_names
 from padviz.reports.documents import flat, picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
 from padviz.reports.tables import once
@@ -74,13 +75,15 @@ def filters(
     from padviz.figures.trained import mean_filters as drawing
 
     trained = as_trained(network, size, weights)
-    found = filters_of(trained, names(layer))
-    if all(row.why for row in found.rows):
-        more = f", and {len(found.rows) - 1} more like it" if len(found.rows) > 1 else ""
-        what = f"nothing can be measured: {found.rows[0].layer}: its {found.rows[0].why}{more}"
+    mean_filters = filters_of(trained, names(layer))
+    first, *others = mean_filters.rows
+    if all(row.why for row in mean_filters.rows):
+        what = f"nothing can be measured: {first.layer}: its {first.why}"
+        if others:
+            what += f", and {len(others)} more like it"
         raise DescriptionError(what, where=trained.where, hint="use the weights of a network that was trained")
-    draw = partial(drawing.filters, found)
-    return FiltersResult.made_of(found, found.rows, partial(report_of, found), draw, notes=trained.notes)
+    report, draw = partial(report_of, mean_filters), partial(drawing.filters, mean_filters)
+    return FiltersResult.made_of(mean_filters, mean_filters.rows, report, draw, notes=trained.notes)
 
 
 STRIDED = "* stride above 1."
@@ -100,10 +103,14 @@ def _both(values: Iterable[float | tuple[int, int] | None]) -> str:
     >>> _both([0.5, 0.5]), _both([0.0, -1.5]), _both([(3, 2), (3, 2)])
     ('+0.5', '0 x -1.5', '3+2')
     """
-    signed = (
-        (f"{value:+g}" if value else "0") if isinstance(value, float) else "+".join(map(str, value or "?"))
-        for value in values
-    )
+    signed = []
+    for value in values:
+        if value is None:
+            signed.append("?")
+        elif not isinstance(value, float):
+            signed.append("+".join(map(str, value)))
+        else:
+            signed.append(f"{value:+g}" if value else "0")
     return once(signed).replace("?", "")
 
 
@@ -178,8 +185,10 @@ def _went_with(mean_filters: MeanFilters, right: int) -> str:
     """Set how often D went with the offset beside how often it has one sign, and ask the axes where offsets turn."""
     axes = mean_filters.off_centre
     positive, negative = (sum(sign * axis.skew > 0 for axis in axes) for sign in (1, -1))
-    sign, same = ("positive", positive) if positive >= negative else ("negative", negative)
-    more = "more" if same > right else "as much" if same == right else "less"
+    sign, same = max(("positive", positive), ("negative", negative), key=itemgetter(1))
+    more = "as much"
+    if same != right:
+        more = "more" if same > right else "less"
     before = [axis for axis in axes if (axis.offset or 0) < 0]
     turned = min((before, [axis for axis in axes if axis not in before]), key=len)
     wrong = sum(axis.skew * (axis.offset or 0) >= 0 for axis in turned)
@@ -191,24 +200,38 @@ def _went_with(mean_filters: MeanFilters, right: int) -> str:
 
 
 def _notes(mean_filters: MeanFilters) -> list[str]:
-    sentences = ["No batch normalisation found (folded or absent); D does not depend on it."]
-    if normed := sum(row.norm for row in mean_filters.rows):
-        many = "" if normed == len(mean_filters.rows) else f" of {normed} of the {len(mean_filters.rows)} convolutions"
-        sentences = [f"Batch normalisation{many} is not folded into the weights; D does not depend on it."]
-    if dead := sum(row.dead for row in mean_filters.rows):
-        layers = some_names(row.layer for row in mean_filters.rows if row.dead)
-        sentences.append(f"Left out: {dead} channels with weights below 1e-4 of the median channel's, of {layers}.")
+    rows = mean_filters.rows
+    normed = sum(row.norm for row in rows)
+    if not normed:
+        sentences = ["No batch normalisation found (folded or absent); D does not depend on it."]
+    else:
+        norms = "Batch normalisation"
+        if normed < len(rows):
+            norms += f" of {normed} of the {len(rows)} convolutions"
+        sentences = [f"{norms} is not folded into the weights; D does not depend on it."]
+    dead, shared = [], []
     broken: dict[str, list[str]] = {}
-    for row in mean_filters.rows:
+    for row in rows:
+        if row.dead:
+            dead.append(row.layer)
         if row.why:
             broken.setdefault(row.why, []).append(row.layer)
-    sentences += [f"Nothing can be measured of {some_names(layers)}: {why}." for why, layers in broken.items()]
-    if shared := [row.layer for row in mean_filters.rows if row.uses > 1]:
+        if row.uses > 1:
+            shared.append(row.layer)
+    if dead:
+        channels = counted(sum(row.dead for row in rows), "channel")
+        below = "with weights below 1e-4 of the median channel's"
+        sentences.append(f"Left out: {channels} {below}, of {some_names(dead)}.")
+    for why, layers in broken.items():
+        sentences.append(f"Nothing can be measured of {some_names(layers)}: {why}.")
+    if shared:
         sentences.append(f"Used by several layers, and counted once: {some_names(shared)}.")
     if mean_filters.unread:
-        name, why = next(iter(mean_filters.unread.items()))
-        more = f", and {len(mean_filters.unread) - 1} more" if len(mean_filters.unread) > 1 else ""
-        sentences.append(f"Not read: {name}, {why}{more}.")
+        (name, why), *others = mean_filters.unread.items()
+        unread = f"Not read: {name}, {why}"
+        if others:
+            unread += f", and {len(others)} more"
+        sentences.append(f"{unread}.")
     return sentences
 
 

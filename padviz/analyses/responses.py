@@ -12,6 +12,7 @@ from padviz.analyses.result import Result
 from padviz.network.network import in_words
 from padviz.network.padding_modes import RUNNING_ON
 from padviz.options import INPUTS, LAYERS, MEAN, NO_SHUFFLED, PADDINGS, RUN_MODEL, SEED, SIZE, STD, WEIGHTS, Command, N
+from padviz.phrases import counted
 from padviz.progress import Progress
 from padviz.reports.documents import flat, picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table
@@ -95,13 +96,14 @@ def responses(
     trained = as_trained(network, size, weights)
     images = Inputs(str(inputs), n, seed, mean, std)
     measured = respond(trained, *runners_of(trained, padding), images, shuffled, on_progress)
-    measured = measured.only(names(layer)) if layer else measured
+    if layer:
+        measured = measured.only(names(layer))
     shown = partial(report_of, measured), partial(drawing.panels, measured), partial(drawing.plot, measured)
     return ResponsesResult.made_of(measured, measured.rows, *shown, notes=measured.notes)
 
 
 def report_of(responses: BorderResponses) -> Report:
-    inputs = "1 input" if responses.count == 1 else f"{responses.count} inputs"
+    inputs = counted(responses.count, "input")
     title = Heading(f"{responses.title}, {in_words(responses.size)}, {inputs} ({responses.inputs}): E at the border")
     means = [{"padding": padding, "energy": responses.mean(padding)} for padding in responses.paddings]
     layers = []

@@ -11,6 +11,7 @@ from padviz.analyses.asked import TrainedSource, repadded, schemes
 from padviz.analyses.result import Result
 from padviz.network.network import Size, in_words
 from padviz.options import IMAGES, MEAN, NOISE, PADDINGS, RUN_MODEL, SEED, SIZES, STD, TRAINED_AT, WEIGHTS, Command, N
+from padviz.phrases import counted
 from padviz.progress import Progress
 from padviz.reports.documents import picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table
@@ -116,8 +117,9 @@ def report_of(tried: Trial) -> Report:
 
 
 def about(outcome: Trial | Seen, what: str) -> str:
-    number = f"{outcome.pictures} photograph{'' if outcome.pictures == 1 else 's'}"
-    pictures = "noise" if outcome.images == "noise" else f"{number} in {outcome.images}"
+    pictures = "noise"
+    if outcome.images != "noise":
+        pictures = f"{counted(outcome.pictures, 'photograph')} in {outcome.images}"
     return f"{outcome.title}, {in_words(outcome.size)}; {what} of {pictures}"
 
 

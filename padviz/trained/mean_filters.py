@@ -183,8 +183,8 @@ def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:
     rows = []
     for kernels in shared.values():
         users = [asked.find(kernel.layer) for kernel in kernels]
-        both = [_common([grids[layer.name][axis] for layer in users]) for axis in (0, 1)]
-        rows.append(_mean_filter(kernels, users[0], (both[0], both[1]), taps.get(users[0].name)))
+        both = _common(grids, users, 0), _common(grids, users, 1)
+        rows.append(_mean_filter(kernels, users[0], both, taps.get(users[0].name)))
     return MeanFilters(network.name, network.title, size, tuple(rows), unread)
 
 
@@ -217,13 +217,15 @@ def _grids(network: Network, size: Size) -> dict[str, list[Grid]]:
     return grids
 
 
-def _common(grids: Sequence[Grid]) -> Grid:
-    """Return the grid that layers of the same weights have; None where they differ."""
-    stride, offset, consumed = grids[0]
-    if any(other[1] != offset for other in grids):
-        offset = None
-    if any(other[2] != consumed for other in grids):
-        consumed = None
+def _common(grids: Mapping[str, Sequence[Grid]], layers: Sequence[Layer], axis: int) -> Grid:
+    """Return the grid that layers of the same weights have on an axis; None where they differ."""
+    stride, offset, consumed = grids[layers[0].name][axis]
+    for layer in layers[1:]:
+        _, another, reads = grids[layer.name][axis]
+        if another != offset:
+            offset = None
+        if reads != consumed:
+            consumed = None
     return stride, offset, consumed
 
 

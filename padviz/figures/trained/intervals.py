@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from padviz.figures.canvas import DPI, MEDIUM, SMALL, axes_at, shorten, style
 from padviz.figures.colours import CMAP, UNEVEN, colour_map, colouring, draw_image, number_cells
 from padviz.figures.layout import Box, page, text_width
-from padviz.intervals import FEW
+from padviz.intervals import FEW, Estimate
 from padviz.scoring.rings import Rings
-from padviz.trained.trying.trial import Trial
+from padviz.trained.trying.trial import Trial, TrialNeeds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,15 +77,18 @@ def _draw_curves(ax: Axes, scored: Rings) -> None:
 
 
 def _name_rings(ax: Axes, scored: Rings, wide: float) -> None:
-    count, times = len(scored.rings), 1 if scored.of == "px" else 100
-    names = [
-        f"from {ring.first:g}" if ring.last is None else f"{times * ring.first:.3g} to {times * ring.last:.3g}"
-        for ring in scored.rings
-    ]
+    count, times, unit = len(scored.rings), 100, "% of half the shorter side"
+    if scored.of == "px":
+        times, unit = 1, "px"
+    names = []
+    for ring in scored.rings:
+        if ring.last is None:
+            names.append(f"from {ring.first:g}")
+        else:
+            names.append(f"{times * ring.first:.3g} to {times * ring.last:.3g}")
     longest = max(text_width(name, SMALL) for name in names) + 8
     ticks = range(0, count, ceil(longest * count / wide))
     ax.set_xticks(ticks, [names[k] for k in ticks])
-    unit = "px" if scored.of == "px" else "% of half the shorter side"
     style(ax, xlim=(-0.5, count - 0.5), xlabel=f"distance from the border, {unit}")
     ax.grid(axis="y", lw=0.4, color="0.9")
 
@@ -129,9 +132,15 @@ def dots(trial: Trial) -> Figure:
     needs = [row.needs for row in trial.changes]
     works, tune = needs.count("today's weights"), needs.count("fine-tune")
     title = f"{shorten(trial.title)}, {trial.size[0]} × {trial.size[1]}, as trained: "
-    title += f"{works} of {len(needs)} changes {'works' if works == 1 else 'work'} with today's weights"
-    title += f", {tune} need{'s' if tune == 1 else ''} fine-tuning" if tune else ""
-    what = "top-1 kept" if trial.kind == "classes" else "change of the output over its norm"
+    verb = "works" if works == 1 else "work"
+    title += f"{works} of {len(needs)} changes {verb} with today's weights"
+    if tune == 1:
+        title += ", 1 needs fine-tuning"
+    elif tune:
+        title += f", {tune} need fine-tuning"
+    what = "change of the output over its norm"
+    if trial.kind == "classes":
+        what = "top-1 kept"
     about = f"{trial.count} crops of {trial.pictures} photographs ({shorten(Path(trial.images).name, 24)})"
     meaning = "grey: a shift by one pixel · red: worse, needs fine-tuning · blue: works · hollow: undecided"
     lines = [f"{what}, with 95 % intervals · {about}", meaning]
@@ -153,19 +162,31 @@ def plot_dots(trial: Trial, ax: Axes | None = None) -> Axes:
         if row.main is None:
             place = ax.get_yaxis_transform()
             ax.text(0.01, i, shorten(row.note, 66), transform=place, size=SMALL, color="0.4", va="center")
-            continue
-        colour, face = UNEVEN if row.needs == "fine-tune" else INK, "white" if row.needs == "more pictures" else None
-        value, low, high = row.main
-        bars = None
-        if value is not None and low is not None and high is not None:
-            bars = [[100 * (value - low)], [100 * (high - value)]]
-        ax.errorbar(100 * (value or 0), i, xerr=bars, fmt="o", ms=5, color=colour, mfc=face, capsize=2)
+        else:
+            _draw_dot(ax, i, row.main, row.needs)
     ax.set_yticks(range(len(trial.changes)), [shorten(row.name, 44) for row in trial.changes], fontsize=MEDIUM)
     ax.set_ylim(len(trial.changes) - 0.4, -0.6)
-    ax.set_xlim(0, 100 if trial.kind == "classes" else None)
-    ax.set_xlabel("top-1 kept, %" if trial.kind == "classes" else "change, % of the output's norm", fontsize=MEDIUM)
+    if trial.kind == "classes":
+        ax.set_xlim(0, 100)
+        ax.set_xlabel("top-1 kept, %", fontsize=MEDIUM)
+    else:
+        ax.set_xlim(0)
+        ax.set_xlabel("change, % of the output's norm", fontsize=MEDIUM)
     ax.tick_params(axis="x", labelsize=SMALL)
     ax.grid(axis="x", color="0.9", lw=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right", "left"]].set_visible(False)
     return ax
+
+
+def _draw_dot(ax: Axes, y: int, estimate: Estimate, needs: TrialNeeds | None) -> None:
+    """Draw a figure and its interval: red where fine-tuning is needed, hollow where that is undecided."""
+    value, low, high = estimate
+    look: dict[str, Any] = {"color": INK}
+    if needs == "fine-tune":
+        look = {"color": UNEVEN}
+    elif needs == "more pictures":
+        look = {"color": INK, "markerfacecolor": "white"}
+    if value is not None and low is not None and high is not None:
+        look["xerr"] = [[100 * (value - low)], [100 * (high - value)]]
+    ax.errorbar(100 * (value or 0), y, fmt="o", ms=5, capsize=2, **look)

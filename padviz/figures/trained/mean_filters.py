@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
-LARGE, TINY, GAP, LABEL = 76, 34, 6, 34  # screen pixels: tiles of large cards and of others, between, and above them
+GAP = 6  # screen pixels between tiles
 FIRST = 8  # large cards
 WIDE, CHART, BARS = 1028, 130, 130  # screen pixels: all cards, the chart, and the colour bars
 SKEW = 0.3  # of the mean weight, from which on colours are the same
@@ -31,17 +31,37 @@ LABELS = (
 )
 
 
+class Card(NamedTuple):
+    """How a convolution is drawn, in screen pixels: the side of its tiles, and what is right, above and below."""
+
+    side: int
+    right: int
+    above: int
+    below: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return 3 * self.side + 2 * GAP + self.right, self.above + self.side + self.below
+
+
+LARGE, TINY = Card(76, 16, 34, 12), Card(34, 14, 16, 8)
+
+
 def filters(mean_filters: MeanFilters, cmap: str | None = None) -> Figure:
     """Draw D of every convolution, and a card for each, the eight most skewed ones large."""
     rows = [*enumerate(mean_filters.rows, start=1)]
     rows.sort(key=lambda row: -max((abs(axis.skew) for axis in row[1].axes), default=-1.0))
+    parts = [(rows, LARGE, "by skew")]
     more = len(rows) - FIRST
-    parts = [(rows[:FIRST], LARGE, f"the {FIRST} most skewed" if more > 0 else "by skew")]
-    parts.append((rows[FIRST:], TINY, f"the other {more}, by skew"))
-    parts = [part for part in parts if part[0]]
+    if more > 0:
+        parts = [
+            (rows[:FIRST], LARGE, f"the {FIRST} most skewed"),
+            (rows[FIRST:], TINY, f"the other {more}, by skew"),
+        ]
     boxes = [Box(WIDE - 52, CHART, "D by convolution, in network order", left=52, below=22)]
-    for part, side, label in parts:
-        width, height = _card(side)
+    for part, card, label in parts:
+        width, height = card.size
         columns = min(WIDE // width, len(part))
         boxes.append(Box(columns * width, height * ceil(len(part) / columns), label))
     title = f"{shorten(mean_filters.title)}, {mean_filters.size[0]} × {mean_filters.size[1]}: {_finding(mean_filters)}"
@@ -54,14 +74,15 @@ def filters(mean_filters: MeanFilters, cmap: str | None = None) -> Figure:
     diverging = colour_map(cmap or "RdBu_r")  # red is more, white is 0, blue is less
     reads = colour_map("gray")  # white is a tap that always reads real pixels
     colours = [colouring(diverging, -1, 1), colouring(reads, floor, 1), colouring(diverging, -SKEW, SKEW)]
-    for place, (part, side, _) in zip(cards, parts, strict=True):
-        _draw_cards(axes_at(*place), part, side, place, colours)
+    for place, (part, card, _) in zip(cards, parts, strict=True):
+        _draw_cards(axes_at(*place), part, card, place, colours)
     tiles = [*map(_tiles, mean_filters.rows)]
     for i, label in enumerate(LABELS):
         if any(row[i] is not None for row in tiles):
             x, y = int(bars.x), int(bars.y) + 24 + i * (CHART + 20)
             ax = axes_at(figure, x, y, 10, CHART - 36)
-            bar = figure.colorbar(colours[i], cax=ax, extend="both" if i == 2 else "neither")
+            # Only the skew, the last one, may lie beyond its colours.
+            bar = figure.colorbar(colours[i], cax=ax, extend=("neither", "neither", "both")[i])
             bar.ax.tick_params(labelsize=SMALL - 1)
             text_at(figure, x, y - 8, label, SMALL - 1)
     return figure
@@ -72,9 +93,10 @@ def _finding(mean_filters: MeanFilters) -> str:
     words = []
     if strided:
         words.append(f"D {np.mean(strided):+z.3f} in the mean of strided convolutions")
-    if others:
-        mean = f"{np.mean(others):+z.3f}"
-        words.append(f"{mean} of the others" if strided else f"D {mean} in the mean")
+        if others:
+            words.append(f"{np.mean(others):+z.3f} of the others")
+    elif others:
+        words.append(f"D {np.mean(others):+z.3f} in the mean")
     return ", ".join(words) or "nothing to measure"
 
 
@@ -95,39 +117,38 @@ def _draw_chart(mean_filters: MeanFilters, ax: Axes) -> None:
     style(ax, xlim=(0.3, len(mean_filters.rows) + 0.7), ylim=(middle - half, middle + half), ylabel="D")
 
 
-def _card(side: int) -> tuple[int, int]:
-    """Return the size (width, height) of a card with tiles of that side, in screen pixels."""
-    large = side == LARGE
-    return 3 * side + 2 * GAP + (16 if large else 14), side + (LABEL if large else 16) + (12 if large else 8)
-
-
 def _tiles(row: MeanFilter) -> tuple[NDArray[np.float64] | None, ...]:
-    mean = None if row.mean is None else row.mean / (np.abs(row.mean).max() or 1.0)
+    mean = row.mean
+    if mean is not None:
+        mean = mean / (np.abs(mean).max() or 1.0)
     return mean, row.exposure, row.skew
 
 
 def _draw_cards(
-    ax: Axes, rows: Sequence[tuple[int, MeanFilter]], side: int, place: Place, colours: Sequence[ScalarMappable]
+    ax: Axes, rows: Sequence[tuple[int, MeanFilter]], card: Card, place: Place, colours: Sequence[ScalarMappable]
 ) -> None:
     """Draw a card for each convolution: its number and figures, and three tiles.
 
     All cards are on one axes, in screen pixels: one for each tile would take far longer.
     """
-    width, height = _card(side)
+    width, height = card.size
+    columns = int(place.wide // width)
     ax.axis("off")
     for i, (number, row) in enumerate(rows):
-        x, y = i % int(place.wide // width) * width, i // int(place.wide // width) * height
+        x, y = i % columns * width, i // columns * height
         colour = UNEVEN if row.strided else "black"
-        if side == LARGE:
+        if card is LARGE:
             ax.text(x, y + 10, f"{number}  {short_name(row.layer)}", fontsize=SMALL, color=colour)
             ax.text(x, y + 26, _figures(row), fontsize=SMALL - 1, color=colour)
         else:
-            most = max((axis.skew for axis in row.axes), key=abs, default=None)
-            text = f"{number}  " + ("" if most is None else f"{most:+z.3f}")
+            text = f"{number}  "
+            if row.axes:
+                most = max((axis.skew for axis in row.axes), key=abs)
+                text += f"{most:+z.3f}"
             ax.text(x, y + 10, text, fontsize=SMALL - 1, color=colour)
-        top = y + height - side - (12 if side == LARGE else 8)
         for j, values in enumerate(_tiles(row)):
-            _draw_tile(ax, values, x + j * (side + GAP), top, side, colours[j])
+            left = x + j * (card.side + GAP)
+            _draw_tile(ax, values, left, y + card.above, card.side, colours[j])
     ax.set(xlim=(0, place.wide), ylim=(place.high, 0))
 
 
@@ -135,10 +156,11 @@ def _draw_tile(
     ax: Axes, values: NDArray[np.float64] | None, x: float, y: float, side: int, colours: ScalarMappable
 ) -> None:
     """Draw a grid in its own proportions within a square of that side; only a frame if it is None."""
-    rows, cols = (1, 1) if values is None else values.shape
-    zoom = side / max(rows, cols)
-    high, wide = rows * zoom, cols * zoom
+    high = wide = float(side)
     if values is not None:
+        rows, cols = values.shape
+        zoom = side / max(rows, cols)
+        high, wide = rows * zoom, cols * zoom
         extent = x, x + wide, y + high, y
         draw_image(ax, values, colours, extent=extent, interpolation="nearest")
     ax.plot([x, x + wide, x + wide, x, x], [y, y, y + high, y + high, y], color="0.75", lw=0.5)
@@ -146,6 +168,9 @@ def _draw_tile(
 
 def _figures(row: MeanFilter) -> str:
     label = f"{row.kernel[0]}×{row.kernel[1]} / {'×'.join(map(str, dict.fromkeys(row.strides)))}"
-    label += f": {row.why}" if row.why else ""
-    pairs = (("▾", row.height), ("▸", row.width))
-    return "   ".join([label, *(f"{mark} {axis.skew:+z.3f}" for mark, axis in pairs if axis is not None)])
+    if row.why:
+        label += f": {row.why}"
+    for mark, axis in (("▾", row.height), ("▸", row.width)):
+        if axis is not None:
+            label += f"   {mark} {axis.skew:+z.3f}"
+    return label

@@ -26,40 +26,57 @@ NARROW = 0.5  # aspect, width over height, of a map alone, at least
 # Detection, in screen pixels: above a map; right of the bar; a map, at least; all maps; one alone
 LABEL, RIGHT, LEAST, WIDE, ALONE = 44, 66, 110, 1080, 420
 SEEN_LABEL, SEEN_RIGHT, SEEN_LEAST, SEEN_WIDE = 40, 50, 120, 900
+ONE_CELL = 8  # pixels of a position that is alone on its axis
 COLOURS, UNSEEN, OUTLINE = "viridis", "0.75", "#ff3b3b"  # of scores; where no contrast is enough; of blind spots
 
 
 def detected(scores: Detectability, cmap: str | None = None) -> Figure:
     """Draw the scores by position, a map for each padding, with blind spots outlined, on one scale from 0."""
     count = len(scores.maps)
-    steps = [at[1] - at[0] if len(at) > 1 else 8 for at in (scores.tops, scores.lefts)]
+    steps = _step(scores.tops), _step(scores.lefts)
     aspect = steps[1] * len(scores.lefts) / (steps[0] * len(scores.tops))
-    aspect = max(aspect, NARROW) if count == 1 else aspect
+    if count == 1:
+        aspect = max(aspect, NARROW)
     columns, wide = grid(count, aspect, (LEFT, BELOW + LABEL), WIDE)
-    wide = max(min(wide, ALONE * min(max(aspect, 1), 2)) if count == 1 else wide, LEAST)
+    if count == 1:
+        wide = min(wide, ALONE * min(max(aspect, 1), 2))
+    wide = max(wide, LEAST)
     size = wide, max(wide / aspect, LEAST / 2)
     boxes = [Box(*size, _label(score_map), left=LEFT, below=BELOW) for score_map in scores.maps]
     title = f"{shorten(scores.title)}, {scores.size[0]} × {scores.size[1]}: {_blindness(scores)}"
     figure, (*places, beside) = page(title, _lines(scores), boxes, columns, Box(BAR, size[1], right=RIGHT))
-    name, most = COLOURS, 1.0
+    name, most, label = COLOURS, 1.0, "score"
     if scores.maps[0].threshold:  # contrasts, up to the largest that is enough
-        name = f"{COLOURS}_r"
+        name, label = f"{COLOURS}_r", "contrast needed"
         most = max((score_map.most for score_map in scores.maps if score_map.most is not None), default=1.0)
     colours = colouring(colour_map(cmap or name).with_extremes(bad=UNSEEN), 0, most)
-    down, right = ("shift down", "shift right") if scores.shifted else ("top", "left")
-    for i, place in enumerate(places):
-        values = np.where(np.isfinite(scores.maps[i].values), scores.maps[i].values, np.nan)
+    down, right = "top", "left"
+    if scores.shifted:
+        down, right = "shift down", "shift right"
+    for i, (place, score_map) in enumerate(zip(places, scores.maps, strict=True)):
+        values = np.where(np.isfinite(score_map.values), score_map.values, np.nan)
         ax = _draw_map(place, values, colours, (scores.tops, scores.lefts), steps)
-        _outline_blind_spots(ax, scores, scores.maps[i], steps)
-        ax.set_xlabel(f"{right} (pixels)" if i + columns >= count else "")
-        ax.set_ylabel(f"{down} (pixels)" if i % columns == 0 else "")
+        _outline_blind_spots(ax, scores, score_map, steps)
+        if i + columns >= count:  # the last of its column
+            ax.set_xlabel(f"{right} (pixels)")
+        if i % columns == 0:
+            ax.set_ylabel(f"{down} (pixels)")
     bar = figure.colorbar(colours, cax=axes_at(*beside))
-    parts = (0, 1) if size[1] < 2 * LEAST else (0, 0.25, 0.5, 0.75, 1)
-    ends = [most * part for part in parts]
+    parts = 5
+    if size[1] < 2 * LEAST:
+        parts = 2
+    ends = np.linspace(0, most, parts).tolist()
     bar.set_ticks(ends, labels=[f"{value:.2g}" for value in ends])
     bar.ax.tick_params(labelsize=SMALL)
-    bar.set_label("contrast needed" if scores.maps[0].threshold else "score", fontsize=SMALL)
+    bar.set_label(label, fontsize=SMALL)
     return figure
+
+
+def _step(positions: Sequence[int]) -> int:
+    """Return the pixels between positions; of one alone, those that its cell is drawn over."""
+    if len(positions) == 1:
+        return ONE_CELL
+    return positions[1] - positions[0]
 
 
 def _blindness(scores: Detectability) -> str:
@@ -91,28 +108,34 @@ def _outline_blind_spots(ax: Axes, scores: Detectability, score_map: PositionMap
 def _label(score_map: PositionMap) -> str:
     name = score_map.padding or "as trained"
     if score_map.least is None or score_map.most is None:
-        return f"{name}\n{'NaN everywhere' if score_map.lost == 1 else 'no contrast is enough'}"
-    spots = "no blind spots known" if score_map.blind is None else f"{percent(score_map.blind)} blind spots"
+        why = "NaN everywhere" if score_map.lost == 1 else "no contrast is enough"
+        return f"{name}\n{why}"
+    spots = "no blind spots known"
+    if score_map.blind is not None:
+        spots = f"{percent(score_map.blind)} blind spots"
     return f"{name}\n{score_map.least:.3g} to {score_map.most:.3g}, {spots}"
 
 
 def _lines(scores: Detectability) -> tuple[str, str]:
     first = scores.maps[0]
-    what = "contrast needed" if first.threshold else "score"
-    what += " to lose it" if first.below else ""
-    at = "shift of the picture" if scores.shifted else "position, of the upper left corner"
     if scores.shifted:
-        stimulus = f"{shorten(scores.stimulus, 40)}, shifted under the frame"
+        shown = f"score by shift of the picture: {shorten(scores.stimulus, 40)}, shifted under the frame"
     else:
-        stimulus = shorten(scores.stimulus, 60)
+        what = "score"
+        if first.threshold:
+            what = "contrast needed to lose it" if first.below else "contrast needed"
+        shown = f"{what} by position, of the upper left corner: {shorten(scores.stimulus, 60)}"
         if not first.threshold:
-            stimulus += f" at a contrast of {scores.contrast:.2g}"
+            shown += f" at a contrast of {scores.contrast:.2g}"
             if first.median is not None:
-                stimulus += f", where the median score {first.padding or 'as trained'} is {first.median:.2g}"
-    output = "output" if scores.output == "output" else f"output {shorten(scores.output, 40)}"
-    class_ = f", class {scores.class_}"
-    outline = "more than twice the median contrast" if first.threshold else "less than half of the median score"
-    return f"{what} by {at}: {stimulus}", f"{output}{class_} · red, blind: {outline}"
+                shown += f", where the median score {first.padding or 'as trained'} is {first.median:.2g}"
+    output = "output"
+    if scores.output != "output":
+        output += f" {shorten(scores.output, 40)}"
+    outline = "less than half of the median score"
+    if first.threshold:
+        outline = "more than twice the median contrast"
+    return shown, f"{output}, class {scores.class_} · red, blind: {outline}"
 
 
 def seen(found: Seen) -> Figure:
@@ -133,8 +156,9 @@ def seen(found: Seen) -> Figure:
     for place, values, first in zip(places, (found.values, found.usage), (True, False), strict=True):
         over = values / (float(values.max()) or 1.0)
         ax = _draw_map(place, over, colours, (found.tops, found.lefts), steps, found.patch / 2)
-        named = (first or columns == 1) and size[1] > SEEN_LEAST
-        ax.set(xlabel="middle of the patch, px", ylabel="middle of the patch, px" if named else "")
+        ax.set_xlabel("middle of the patch, px")
+        if (first or columns == 1) and size[1] > SEEN_LEAST:
+            ax.set_ylabel("middle of the patch, px")
     figure.colorbar(colours, cax=axes_at(*bar)).ax.tick_params(labelsize=SMALL)
     return figure
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from padviz.figures.canvas import FRAME, MEDIUM, SMALL, axes_at, new_figure, short_name, shorten, style, text_at
 from padviz.figures.colours import colour_map, colouring, draw_image
 from padviz.figures.layout import Box, Place, page, text_width, wrap
+from padviz.phrases import counted
 from padviz.trained.border_responses import NOISE, SHUFFLED, BorderResponse, BorderResponses
 from padviz.trained.networks.running import LINES, middle
 
@@ -25,6 +26,7 @@ SIDE, PROFILE, PITCH = 132, 200, 18  # screen pixels: a map's longer side, a pro
 LONG = 2  # ratio of a map's sides as it is drawn, at most
 RIM, UNIT = 8, 3  # units from each side, and screen pixels that each of them has at least
 BAR, RIGHT = 13, 60
+BELOW, BELOW_LAST = 24, 40  # screen pixels: ticks of profiles, and under the last one their label
 COLOURS, QUIET = "PuOr", "0.82"  # of responses, and of those that are no more than noise
 LEAST = 0.1  # E that the axis of profiles reaches at least
 LOUD = 99.5  # percentile of the maps as trained from which on colours look alike
@@ -40,36 +42,32 @@ def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
     """
     layers, paddings = drawn_layers(responses), _ordered(responses)
     lines = [{row.padding: row for row in responses.rows if row.layer == layer} for layer in layers]
-    as_trained = [relative(row) for rows in lines for row in [*rows.values()][:1] if row.map is not None]
-    values = np.concatenate([np.abs(values).ravel() for values in as_trained]) if as_trained else np.ones(1)
-    loud = max(float(np.percentile(values, LOUD)), 2 * NOISE)
+    loud = _loudness(lines)
     colours = _grey_below_noise(cmap or COLOURS, loud)
-    names = max((text_width(line, SMALL) for rows in lines for line in _about(rows)), default=0) + 16
-    reach = _reach(lines)
-    boxes = []
-    for i, rows in enumerate(lines):
-        size, last = _map_size(next(iter(rows.values())).shape), i == len(lines) - 1
-        for j, padding in enumerate(paddings):
-            boxes.append(Box(*size, "" if i else padding_name(padding), f"C{j}", left=0 if j else names))
-        boxes.append(Box(PROFILE, size[1], left=50, below=40 if last else 24))
-    high = max(sum(box.high + box.below for box in boxes[len(paddings) :: len(paddings) + 1]) - 40, SIDE)
+    names = 16 + max((_name_width(rows) for rows in lines), default=0)
+    boxes = _boxes(lines, paddings, names)
     title = f"{shorten(responses.title)}, {responses.size[0]} × {responses.size[1]}: {responses.verdict}"
-    inputs = "1 input" if responses.count == 1 else f"{responses.count} inputs"
     how = (
         "mean responses over channels, minus the interior's, over its RMS: orange is below it, purple above, grey is "
-        f"noise · the outer {RIM} units magnified · {inputs} ({shorten(responses.inputs, 24)})"
+        f"noise · the outer {RIM} units magnified · {counted(responses.count, 'input')} "
+        f"({shorten(responses.inputs, 24)})"
     )
-    beside = Box(BAR, high, right=RIGHT) if layers else None
+    beside = None
+    if layers:
+        profiles = boxes[len(paddings) :: len(paddings) + 1]
+        high = sum(box.high + box.below for box in profiles) - BELOW_LAST
+        beside = Box(BAR, max(high, SIDE), right=RIGHT)
     figure, places = page(title.removesuffix("."), [how, READING], boxes, len(paddings) + 1, beside)
+    reach = _reach(lines)
     at = iter(places)
     for rows in lines:
-        for j, padding in enumerate(paddings):
-            place, row = next(at), rows.get(padding)
-            for i, line in enumerate([] if j else _about(rows)):
-                text_at(figure, place.x - names, place.y + PITCH * (i + 0.7), line)
-            _draw_response(axes_at(*place), row, place, colours)
+        first, *others = (next(at) for _ in paddings)
+        for i, line in enumerate(_about(rows)):
+            text_at(figure, first.x - names, first.y + PITCH * (i + 0.7), line)
+        for place, padding in zip([first, *others], paddings, strict=True):
+            _draw_response(axes_at(*place), rows.get(padding), place, colours)
         _draw_profiles(axes_at(*next(at)), rows, paddings, reach, rows is lines[-1])
-    if any(row.map is not None for rows in lines for row in rows.values()):
+    if layers:
         bar = figure.colorbar(colours, cax=axes_at(*next(at)), extend="both", extendfrac=0.02)
         bar.set_ticks([-loud, -loud / 2, 0, loud / 2, loud])
         bar.set_ticklabels([f"−{loud:.2g}", f"−{loud / 2:.2g}", "0", f"{loud / 2:.2g}", f"{loud:.2g}"])
@@ -77,14 +75,50 @@ def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
     return figure
 
 
+def _loudness(lines: Sequence[dict[str | None, BorderResponse]]) -> float:
+    """Return the end of the colours: nearly the largest of the maps as trained, and above noise."""
+    values = []
+    for rows in lines:
+        as_trained = next(iter(rows.values()))
+        if as_trained.map is not None:
+            values.append(np.abs(relative(as_trained)).ravel())
+    if not values:
+        return 1.0
+    return max(float(np.percentile(np.concatenate(values), LOUD)), 2 * NOISE)
+
+
+def _boxes(
+    lines: Sequence[dict[str | None, BorderResponse]], paddings: Sequence[str | None], names: float
+) -> list[Box]:
+    """List the boxes of maps and of profiles, layer by layer; the first has the names of layers on its left."""
+    boxes = []
+    labels = [padding_name(padding) for padding in paddings]
+    for rows in lines:
+        below = BELOW_LAST if rows is lines[-1] else BELOW
+        size = _map_size(next(iter(rows.values())).shape)
+        left = names
+        for j, label in enumerate(labels):
+            boxes.append(Box(*size, label, f"C{j}", left=left))
+            left = 0
+        boxes.append(Box(PROFILE, size[1], left=50, below=below))
+        labels = [""] * len(paddings)  # above the first layer only
+    return boxes
+
+
+def _name_width(rows: dict[str | None, BorderResponse]) -> float:
+    return max(text_width(line, SMALL) for line in _about(rows))
+
+
 def _draw_response(ax: Axes, row: BorderResponse | None, place: Place, colours: ScalarMappable) -> None:
     style(ax, FRAME, xticks=[], yticks=[])
-    if row is None or row.map is None:
-        note = "\n".join(wrap(row.note if row else "", SMALL, place.wide))
+    if row is None:
+        return
+    if row.map is None:
+        note = "\n".join(wrap(row.note, SMALL, place.wide))
         ax.text(0.5, 0.5, note, ha="center", va="center", size=SMALL, color="0.4")
-    else:
-        shown = magnified(relative(row), (place.wide, place.high))
-        draw_image(ax, shown, colours, interpolation="nearest")
+        return
+    shown = magnified(relative(row), (place.wide, place.high))
+    draw_image(ax, shown, colours, interpolation="nearest")
 
 
 def _draw_profiles(
@@ -133,8 +167,7 @@ def _grey_below_noise(name: str, loud: float) -> ScalarMappable:
 
 def _about(rows: dict[str | None, BorderResponse]) -> list[str]:
     first = next(iter(rows.values()))
-    channels = "1 channel" if first.channels == 1 else f"{first.channels} channels"
-    return [short_name(first.layer), channels, f"of {first.shape[0]} × {first.shape[1]}"]
+    return [short_name(first.layer), counted(first.channels, "channel"), f"of {first.shape[0]} × {first.shape[1]}"]
 
 
 def drawn_layers(responses: BorderResponses) -> list[str]:
@@ -160,7 +193,9 @@ def padding_name(padding: str | None) -> str:
     >>> padding_name(None), padding_name("reflect")
     ('as trained', 'reflect')
     """
-    return "shuffled weights" if padding == SHUFFLED else padding or "as trained"
+    if padding == SHUFFLED:
+        return "shuffled weights"
+    return padding or "as trained"
 
 
 def mean_profile(rows: Sequence[BorderResponse]) -> list[float]:
@@ -210,4 +245,6 @@ def _map_size(shape: tuple[int, ...]) -> tuple[float, float]:
     ((132, 132.0), (132, 66.0), (66.0, 132))
     """
     aspect = max(1 / LONG, min(shape[1] / shape[0], LONG))
-    return (SIDE, SIDE / aspect) if aspect >= 1 else (SIDE * aspect, SIDE)
+    if aspect < 1:
+        return SIDE * aspect, SIDE
+    return SIDE, SIDE / aspect

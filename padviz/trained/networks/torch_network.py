@@ -218,15 +218,16 @@ def _load(module: nn.Module, state: dict[str, Tensor], path: str, where: str) ->
 def _misfits(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Iterator[str]:
     """Say how the tensors of a file differ from the `wanted` ones, by name, shape and type."""
     missing, reshaped, integers = [], [], []
+    further = dict(state)
     for key, tensor in wanted.items():
-        if key not in state:
+        stored = further.pop(key, None)
+        if stored is None:
             missing.append(key)
             continue
-        if tensor.shape != state[key].shape:
+        if stored.shape != tensor.shape:
             reshaped.append(key)
-        if tensor.is_floating_point() and not state[key].is_floating_point():
+        if tensor.is_floating_point() and not stored.is_floating_point():
             integers.append(key)
-    further = [key for key in state if key not in wanted]
     if missing:
         yield f"lacks {some_names(missing)}"
     if further:
@@ -234,10 +235,10 @@ def _misfits(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Itera
     if reshaped:
         key = reshaped[0]
         shape, right = (in_words(tensors[key].shape) or "one number" for tensors in (state, wanted))
-        more = ""
+        fault = f"has {key} of another shape ({shape}, not {right})"
         if len(reshaped) > 1:
-            more = f", as of {len(reshaped) - 1} more"
-        yield f"has {key} of another shape ({shape}, not {right}){more}"
+            fault += f", as of {len(reshaped) - 1} more"
+        yield fault
     if integers:
         key = integers[0]
         dtype, right = (str(tensors[key].dtype).removeprefix("torch.") for tensors in (state, wanted))
