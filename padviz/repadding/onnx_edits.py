@@ -24,7 +24,7 @@ from padviz.repadding.onnx_graph import (
     has_mode,
     write,
 )
-from padviz.repadding.plan import LayerChange, RepadPlan
+from padviz.repadding.plan import LayerChange, RepadPlan, modes_of
 from padviz.sources.onnx.constants import constant, constant_of_node, integers
 from padviz.sources.onnx.model import Constants, Model, attributes, title
 from padviz.sources.onnx.node import CONVS as NAMED_CONVS
@@ -70,7 +70,7 @@ def edit(model: Model, network: Network, plan: RepadPlan) -> RepadPlan:
 
 def _at_odds(plan: RepadPlan, why: Mapping[str, str]) -> list[str]:
     """List layers that share a pad with another one that does not change to the same modes."""
-    after = {change.name: _modes(change.after) for change in plan.changes if change.name not in why}
+    after = {change.name: modes_of(change.after) for change in plan.changes if change.name not in why}
     modes: dict[str, set[tuple[str, ...] | None]] = defaultdict(set)
     pads_of: dict[str, tuple[str, ...]] = {}
     for layer in plan.before.layers:
@@ -78,10 +78,6 @@ def _at_odds(plan: RepadPlan, why: Mapping[str, str]) -> list[str]:
         for pad in pads_of[layer.name]:
             modes[pad].add(after.get(layer.name))
     return [name for name in after if any(len(modes[pad]) > 1 for pad in pads_of[name])]
-
-
-def _modes(layer: Layer) -> tuple[str, ...]:
-    return tuple(op.mode if isinstance(op, Window) else "" for op in layer.ops)
 
 
 class _Source:
@@ -134,7 +130,7 @@ def _new_nodes(source: _Source, change: LayerChange) -> list[NewPad | NewConv]:
         raise CannotEdit("its node is unknown")
     if origin.swapped:
         raise CannotEdit("it has width before height")
-    if "partial" in _modes(before):
+    if "partial" in modes_of(before):
         raise CannotEdit("it is a partial convolution already: repad the original file")
     at = source.position(origin.name)
     if before.kind == "pad":

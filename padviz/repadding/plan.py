@@ -137,6 +137,11 @@ def checked_scheme(padding: str) -> str:
     return canonical(padding) or padding
 
 
+def modes_of(layer: Layer) -> tuple[str, ...]:
+    """Return the mode in which each axis is padded, "zero" where nothing pads."""
+    return tuple(op.mode if isinstance(op, Window) else "zero" for op in layer.ops)
+
+
 def has_padding(op: Op | None) -> bool:
     return isinstance(op, Window) and (isinstance(op.padding, str) or max(op.padding) > 0)
 

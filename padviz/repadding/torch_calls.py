@@ -43,11 +43,12 @@ MOST_FUNCTIONS = 200  # to scan for one class
 class Override(NamedTuple):
     """The padding of a forward: its `schemes`, or None to keep those that its calls declare.
 
-    `extra` is padding that each convolution takes over from a pad before it; that pad has `no_pads`.
+    `pads` are those of a convolution that takes over the rows of a pad before it; that pad has
+    `no_pads`.
     """
 
     schemes: Schemes | None
-    extra: Pads = NONE
+    pads: Pads | None = None
     no_pads: bool = False
 
 
@@ -92,9 +93,15 @@ class Repadding(TorchFunctionMode):
     ) -> Tensor:  # fmt: skip
         """Convolve; take over the rows of a pad just before it for partial convolution, or to pad further."""
         schemes = self.override.schemes or ("zero", "zero")
-        pads = add_pads(amounts(padding, weight.shape[-2:], dilation), self.override.extra)
-        if self.last and input is self.last.output and ("partial" in schemes if pads == NONE else self.last.zeros):
-            input, pads = self.last.input, add_pads(pads, self.last.pads)
+        pads = self.override.pads or amounts(padding, weight.shape[-2:], dilation)
+        if self.last and input is self.last.output:
+            # Copies of copies would be wrong: only zeros add up, or what partial convolution reweighs.
+            adds_up = "partial" in schemes if pads == NONE else self.last.zeros
+            if adds_up:
+                (top, bottom), (left, right) = pads
+                (above, below), (before, after) = self.last.pads
+                pads = (top + above, bottom + below), (left + before, right + after)
+                input = self.last.input
         return padded_conv2d(input, weight, bias, stride, pads, dilation, groups, schemes)
 
     def pad(self, input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
@@ -121,12 +128,6 @@ class Repadding(TorchFunctionMode):
                 raise PadvizError("unfold pads by itself, and partial convolution reweighs only convolutions")
             input = padded(input, pads, schemes)
         return functional.unfold(input, kernel_size, dilation, 0, stride)
-
-
-def add_pads(one: Pads, other: Pads) -> Pads:
-    (top, bottom), (left, right) = one
-    (t, b), (l, r) = other  # noqa: E741
-    return (top + t, bottom + b), (left + l, right + r)
 
 
 def image_pads(ndim: int, pad: Sequence[int]) -> tuple[Pads, tuple[int, int]] | None:
@@ -228,7 +229,7 @@ class _Repadded(nn.Module):
 
 def _conv_forward(self: Any, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     override: Override = self.repadded_override
-    schemes, pads = override.schemes or declared(self), add_pads(pads_of(self), override.extra)
+    schemes, pads = override.schemes or declared(self), override.pads or pads_of(self)
     return padded_conv2d(input, weight, bias, self.stride, pads, self.dilation, self.groups, schemes)
 
 

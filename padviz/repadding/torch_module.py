@@ -19,37 +19,57 @@ from padviz.network.operations import Op, Window, pads_at
 from padviz.network.rewrites import schemes_of, with_pads_merged
 from padviz.network.targets import target_names
 from padviz.nn import NONE, SymmetricPad2d, pads_of
-from padviz.repadding.plan import LayerChange, LeftAlone, RepadPlan, checked_scheme, plan, same_counts, same_rows
-from padviz.repadding.torch_calls import Override, base_of, calls_of, declared, is_plain, override_of, set_override
+from padviz.repadding.plan import (
+    LayerChange,
+    LeftAlone,
+    RepadPlan,
+    checked_scheme,
+    modes_of,
+    plan,
+    same_counts,
+    same_rows,
+)
+from padviz.repadding.torch_calls import (
+    Override,
+    base_of,
+    calls_of,
+    declared,
+    is_plain,
+    override_of,
+    set_override,
+)
 from padviz.sources.torch.load import load_module
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
 NEAR = 1e-12
 SHOWN = 3  # layers in a warning
+APART = "and partial convolution needs them in one convolution"
 REACH = "its padding is made by calls that cannot be replaced"
 
 
 def overrides_of(plan: RepadPlan, module: nn.Module) -> tuple[dict[str, Override], dict[str, str]]:
-    """Return the overrides of modules by name, and the reasons why layers cannot be changed after all."""
+    """Return overrides of modules by name, and the reasons why layers cannot change after all."""
     names = {name for name, _ in module.named_modules()}
     unchanged = {left.layer for left in plan.left}
-    kept = {
-        owner_of(layer.origin.name, names): layer.name
-        for layer in plan.before.layers
-        if layer.name in unchanged and layer.origin
-    }
+    kept: dict[str, str] = {}
+    for layer in plan.before.layers:
+        if layer.name in unchanged and layer.origin:
+            kept[owner_of(layer.origin.name, names)] = layer.name
     overrides: dict[str, Override] = {}
     refused: dict[str, str] = {}
     for change in plan.changes:
         wanted = _overrides_for(change, module, names)
         for owner, override in wanted.items():
-            called, apart = owner or "the whole", "and partial convolution needs them in one convolution"
+            called = owner or "the whole"
             if owner in kept:
-                refused[change.name] = f"{kept[owner]} belongs to the same module, {called}"
+                why = f"{kept[owner]} belongs to the same module, {called}"
             elif override is None:
-                refused[change.name] = f"its pads belong to another module, {called}, {apart}"
+                why = f"its pads belong to another module, {called}, {APART}"
             elif overrides.get(owner, override) != override:
-                refused[change.name] = f"two of its layers need different padding, {called}, {apart}"
+                why = f"two of its layers need different padding, {called}, {APART}"
+            else:
+                continue
+            refused[change.name] = why
         if change.name in refused:
             kept |= dict.fromkeys(wanted.keys() - overrides.keys(), change.name)
         else:
@@ -69,22 +89,25 @@ def _overrides_for(change: LayerChange, module: nn.Module, names: set[str]) -> d
     origin = change.before.origin
     assert origin is not None, change.name
     owner = owner_of(origin.name, names)
-    inner = module.get_submodule(owner)
-    pad_modules = [pad for pad in (owner_of(pad, names) for pad in origin.pads) if pad != owner]
-    down, across = (op.mode if isinstance(op, Window) else "zero" for op in change.after.ops)
-    schemes = down, across
+    conv = module.get_submodule(owner)
+    down, across = modes_of(change.after)
+    override = Override((down, across))
+    pad_modules = [owner_of(pad, names) for pad in origin.pads]
+    pad_modules = [name for name in pad_modules if name != owner]
     if not pad_modules:
-        before = override_of(inner)
-        return {owner: Override(schemes, before.extra if before else NONE)}
-    own = pads_of(inner) if isinstance(inner, nn.Conv2d) else None
-    if own == NONE and "partial" not in schemes:  # all pads are made by modules before it, and only these change
-        return dict.fromkeys(pad_modules, Override(schemes))
-    height, width = (op.padding if isinstance(op, Window) else "" for op in change.before.ops)
-    if own is None or isinstance(height, str) or isinstance(width, str):
+        before = override_of(conv) or override
+        return {owner: override._replace(pads=before.pads)}
+    own = pads_of(conv) if isinstance(conv, nn.Conv2d) else None
+    if own == NONE and "partial" not in (down, across):
+        # Modules before it make all of its padding: only these change.
+        return dict.fromkeys(pad_modules, override)
+    pads = [op.padding for op in change.before.ops if isinstance(op, Window)]
+    rows = [pad for pad in pads if isinstance(pad, tuple)]
+    if own is None or len(rows) < 2:
         return dict.fromkeys(pad_modules)
-    (top, bottom), (left, right) = own  # the convolution takes over the pads of the modules before it
-    extra = (height[0] - top, height[1] - bottom), (width[0] - left, width[1] - right)
-    return {owner: Override(schemes, extra), **dict.fromkeys(pad_modules, Override(schemes, no_pads=True))}
+    # The convolution takes over the pads of the modules before it.
+    taken_over = Override((down, across), no_pads=True)
+    return {owner: override._replace(pads=(rows[0], rows[1])), **dict.fromkeys(pad_modules, taken_over)}
 
 
 def _unseen(module: nn.Module, seen: set[str], padding: str, names: Sequence[str]) -> dict[str, Override]:
@@ -97,11 +120,11 @@ def _unseen(module: nn.Module, seen: set[str], padding: str, names: Sequence[str
         if isinstance(inner, nn.Conv2d) and is_plain(type(inner)):
             before = override_of(inner)
             now = (before and before.schemes) or declared(inner)
-            read = zip(pads_of(inner), now, schemes, strict=True)
-            pads = any(any(rows) and own != scheme for rows, own, scheme in read)
+            axes = zip(pads_of(inner), now, schemes, strict=True)
+            changes = any(any(rows) and mode != scheme for rows, mode, scheme in axes)
         else:
-            pads = bool(name) and _may_pad(inner)
-        if pads:
+            changes = bool(name) and _may_pad(inner)
+        if changes:
             overrides[name] = Override((height, width))
     return overrides
 
@@ -152,11 +175,14 @@ def repad(
     """Copy a PyTorch module so that its convolutions pad by another scheme; see `padviz.repad`."""
     module, padding = getattr(module, "_orig_mod", module), checked_scheme(padding)
     where = type(module).__name__
+    _check(module, where)
     module = _copied(module, share, where)
     try:
         network = load_module(module, reading, None if size is None else as_size(size))
-        inside = {name: [each.name for each in network.layers if _is_named(each.name, [name])] for name in layers}
-        chosen = [layer for name in layers for layer in inside[name] or [network.find(name).name]]
+        chosen: list[str] = []
+        for name in layers:
+            inside = [layer.name for layer in network.layers if _is_named(layer.name, [name])]
+            chosen += inside or [network.find(name).name]
         planned = plan(network, padding, size, chosen)
     except (OptionError, UnknownName):
         raise
@@ -167,32 +193,39 @@ def repad(
     return _by_plan(module, planned, padding, layers, reading)
 
 
-def _copied(module: nn.Module, share: bool, where: str) -> nn.Module:
-    """Copy a module; keep its parameters if they are to be shared, and hooks that belong to objects outside it.
-
-    Scripted modules, lazy ones, and convolutions whose forward was set on the module are rejected.
-    """
+def _check(module: nn.Module, where: str) -> None:
+    """Reject scripted modules, lazy ones, and convolutions whose forward was set on the module."""
     if not isinstance(module, nn.Module):
-        raise DescriptionError(f"{module!r} is not a torch.nn.Module", hint="name one, or the path of an ONNX file")
+        hint = "name one, or the path of an ONNX file"
+        raise DescriptionError(f"{module!r} is not a torch.nn.Module", hint=hint)
     for name, inner in module.named_modules():
-        at = ", ".join(filter(None, (where, name)))
+        at = f"{where}, {name}" if name else where
         if isinstance(inner, torch.jit.ScriptModule):
-            raise DescriptionError("is a ScriptModule, whose code is fixed", where=at, hint="repad it before scripting")
-        if any(map(nn.parameter.is_lazy, (*inner._parameters.values(), *inner._buffers.values()))):
-            raise DescriptionError("is a lazy module that has not run yet", where=at, hint="run it once before")
-        if {"forward", "_conv_forward"} & vars(inner).keys() and isinstance(inner, nn.Conv2d):
-            raise DescriptionError("has a forward of its own, set on the module", where=at, hint="make it a subclass")
+            what, hint = "is a ScriptModule, whose code is fixed", "repad it before scripting"
+        elif any(map(nn.parameter.is_lazy, (*inner._parameters.values(), *inner._buffers.values()))):
+            what, hint = "is a lazy module that has not run yet", "run it once before"
+        elif {"forward", "_conv_forward"} & vars(inner).keys() and isinstance(inner, nn.Conv2d):
+            what, hint = "has a forward of its own, set on the module", "make it a subclass"
+        else:
+            continue
+        raise DescriptionError(what, where=at, hint=hint)
+
+
+def _copied(module: nn.Module, share: bool, where: str) -> nn.Module:
+    """Copy a module; keep hooks of objects outside it, and its parameters if they are shared."""
     memo: dict[int, Any] = {}
     inside = {*module.modules()}
     for inner in inside:
-        values = vars(inner)
+        for key, value in vars(inner).items():
+            if share and isinstance(value, Tensor):
+                memo[id(value)] = value
+            if not key.endswith("_hooks") or not isinstance(value, dict):
+                continue
+            for hook in value.values():
+                if getattr(hook, "__self__", None) not in inside:
+                    memo[id(hook)] = hook
         if share:
-            tensors = [*inner._parameters.values(), *(value for value in values.values() if isinstance(value, Tensor))]
-            memo |= {id(tensor): tensor for tensor in tensors if tensor is not None}
-        hooks = [value for key, value in values.items() if key.endswith("_hooks") and isinstance(value, dict)]
-        for hook in (hook for table in hooks for hook in table.values()):
-            if getattr(hook, "__self__", None) not in inside:
-                memo[id(hook)] = hook
+            memo |= {id(tensor): tensor for tensor in inner._parameters.values() if tensor is not None}
     try:
         return copy.deepcopy(module, memo)
     except Exception as error:
