@@ -1,4 +1,4 @@
-"""Padding replaced while a forward runs, in every call of a convolution, a pad or an unfold; and classes that do so."""
+"""Padding replaced in the calls of a forward while it runs, and classes of modules that do so."""
 
 from __future__ import annotations
 
@@ -43,17 +43,16 @@ MOST_FUNCTIONS = 200  # to scan for one class
 class Override(NamedTuple):
     """The padding of a forward: its `schemes`, or None to keep those that its calls declare.
 
-    `pads` are those of a convolution that takes over the rows of a pad before it; that pad has
-    `no_pads`.
+    `pads` replace the rows that it declares: a convolution takes over those of a pad before it, and
+    that pad has none.
     """
 
     schemes: Schemes | None
     pads: Pads | None = None
-    no_pads: bool = False
 
 
 class LastPad(NamedTuple):
-    """The last call of pad, which a convolution that reads its output may take over; `zeros` is its own mode."""
+    """The last call of pad, which a convolution may take over; `zeros` is the mode that it had."""
 
     output: Tensor
     input: Tensor
@@ -61,15 +60,20 @@ class LastPad(NamedTuple):
     zeros: bool
 
 
-REPLACED: dict[object, str] = {torch.conv2d: "conv2d", functional.pad: "pad", functional.unfold: "unfold"}
+REPLACED: dict[object, str] = {
+    torch.conv2d: "conv2d",
+    functional.pad: "pad",
+    functional.unfold: "unfold",
+}
 CALLS = {*REPLACED.values()}
 
 
 class Repadding(TorchFunctionMode):
     """While active, convolutions, pads and unfolds pad as `override` says.
 
-    The calls that it makes instead are of other functions, so that another one active around it leaves them alone. If
-    `lenient`, a call whose input has too few rows for a scheme keeps its padding.
+    The calls that it makes instead are of other functions, so that another one active around it
+    leaves them alone. If `lenient`, a call whose input has too few rows for a scheme keeps its
+    padding.
     """
 
     def __init__(self, override: Override, lenient: bool = False) -> None:
@@ -77,7 +81,13 @@ class Repadding(TorchFunctionMode):
         self.override, self.lenient = override, lenient
         self.last: LastPad | None = None
 
-    def __torch_function__(self, func: Any, types: object, args: Any = (), kwargs: Any = None) -> object:
+    def __torch_function__(
+        self,
+        func: Any,
+        types: object,
+        args: Any = (),
+        kwargs: Any = None,
+    ) -> object:
         kwargs = kwargs or {}
         if func in REPLACED:
             try:
@@ -88,14 +98,20 @@ class Repadding(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def conv2d(
-        self, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Steps = 1, padding: Any = 0,
-        dilation: Steps = 1, groups: int = 1,
-    ) -> Tensor:  # fmt: skip
-        """Convolve; take over the rows of a pad just before it for partial convolution, or to pad further."""
+        self,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Steps = 1,
+        padding: Any = 0,
+        dilation: Steps = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        """Convolve; take over the rows of a pad just before it where they add up."""
         schemes = self.override.schemes or ("zero", "zero")
         pads = self.override.pads or amounts(padding, weight.shape[-2:], dilation)
         if self.last and input is self.last.output:
-            # Copies of copies would be wrong: only zeros add up, or what partial convolution reweighs.
+            # Copies of copies would be wrong: zeros add up, or what partial convolution reweighs.
             adds_up = "partial" in schemes if pads == NONE else self.last.zeros
             if adds_up:
                 (top, bottom), (left, right) = pads
@@ -104,39 +120,54 @@ class Repadding(TorchFunctionMode):
                 input = self.last.input
         return padded_conv2d(input, weight, bias, stride, pads, dilation, groups, schemes)
 
-    def pad(self, input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-        """Pad rows and columns; pads of channels, and with infinity for a pool, stay as they are."""
+    def pad(
+        self,
+        input: Tensor,
+        pad: Sequence[int],
+        mode: str = "constant",
+        value: float | None = None,
+    ) -> Tensor:
+        """Pad rows and columns; pads of channels, and with infinity for a pool, stay."""
         where = image_pads(input.ndim, pad)
         if where is None or (mode == "constant" and not math.isfinite(value or 0)):
             return functional.pad(input, pad, mode, value)
-        if self.override.no_pads:
-            return input
-        pads, dims = where
-        own = NAMES.get(mode, mode)
-        schemes = self.override.schemes or (own, own)
+        declared_pads, dims = where
+        pads, scheme = self.override.pads or declared_pads, NAMES.get(mode, mode)
+        schemes = self.override.schemes or (scheme, scheme)
         fill = value if mode == "constant" and set(schemes) == {"zero"} else None
         output = padded(input, pads, schemes, dims, fill)
         if dims == IMAGE:
             self.last = LastPad(output, input, pads, mode == "constant")
         return output
 
-    def unfold(self, input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
+    def unfold(
+        self,
+        input: Tensor,
+        kernel_size: Any,
+        dilation: Any = 1,
+        padding: Any = 0,
+        stride: Any = 1,
+    ) -> Tensor:
         """Unfold windows to columns, for a convolution that is written as a matrix product."""
         pads, schemes = amounts(padding, (1, 1), 1), self.override.schemes or ("zero", "zero")
         if pads != NONE:
             if "partial" in schemes:
-                raise PadvizError("unfold pads by itself, and partial convolution reweighs only convolutions")
+                what = "unfold pads by itself, and partial convolution reweighs only convolutions"
+                raise PadvizError(what)
             input = padded(input, pads, schemes)
         return functional.unfold(input, kernel_size, dilation, 0, stride)
 
 
 def image_pads(ndim: int, pad: Sequence[int]) -> tuple[Pads, tuple[int, int]] | None:
-    """Convert the argument of a pad to rows and columns and their dimensions; None if it pads anything else.
+    """Convert the argument of a pad to rows and columns and their dimensions.
 
-    Rows and columns are the last two dimensions, or the middle ones of four if columns are padded there.
+    Rows and columns are the last two dimensions, or the middle ones of four if columns are padded
+    there; None if it pads anything else.
 
-    >>> image_pads(4, (1, 1, 2, 2)), image_pads(4, (0, 0, 1, 1, 2, 2)), image_pads(4, (0, 0, 0, 0, 8, 8))
-    ((((2, 2), (1, 1)), (-2, -1)), (((2, 2), (1, 1)), (-3, -2)), None)
+    >>> image_pads(4, (1, 1, 2, 2)), image_pads(4, (0, 0, 1, 1, 2, 2))
+    ((((2, 2), (1, 1)), (-2, -1)), (((2, 2), (1, 1)), (-3, -2)))
+    >>> image_pads(4, (0, 0, 0, 0, 8, 8)) is None
+    True
     """
     whole = [n.long() if isinstance(n, Tensor) else n for n in pad]  # of a trace they may be floats
     rows = {-i - 1: (whole[2 * i], whole[2 * i + 1]) for i in range(len(pad) // 2)}
@@ -152,10 +183,10 @@ def image_pads(ndim: int, pad: Sequence[int]) -> tuple[Pads, tuple[int, int]] | 
 
 @contextmanager
 def padded_by(padding: str) -> Iterator[None]:
-    """Pad every convolution inside the `with` block by a scheme, whatever module or function calls it.
+    """Pad every convolution inside the `with` block by a scheme, whatever calls it.
 
-    Pads of channels, and those with infinity before a pool, stay. A call whose input has too few rows for the scheme
-    keeps its own padding.
+    Pads of channels, and those with infinity before a pool, stay. A call whose input has too few
+    rows for the scheme keeps its padding.
 
     >>> conv = nn.Conv2d(1, 1, 3, padding=1, bias=False)
     >>> _ = nn.init.ones_(conv.weight)
@@ -164,13 +195,14 @@ def padded_by(padding: str) -> Iterator[None]:
     [9.0, 9.0, 9.0, 9.0]
     """
     height, width = schemes_of(checked_scheme(padding))
-    # a mode does not reach compiled code
-    with torch.compiler.set_stance("force_eager"), Repadding(Override((height, width)), lenient=True):
+    repadding = Repadding(Override((height, width)), lenient=True)
+    # A mode does not reach compiled code.
+    with torch.compiler.set_stance("force_eager"), repadding:
         yield
 
 
 def is_plain(kind: type[nn.Module]) -> bool:
-    """Return whether a class convolves as PyTorch's own or ours does, without a forward of its own."""
+    """Return whether a class convolves as PyTorch's or ours does, without a forward of its own."""
     kind = base_of(kind)
     if not issubclass(kind, nn.Conv2d) or kind.forward is not nn.Conv2d.forward:
         return False
@@ -206,7 +238,7 @@ def _derived_class(base: type[nn.Module], override: Override) -> type[nn.Module]
 
 
 class _Repadded(nn.Module):
-    """The first base of a derived class: it is printed as its other base, and reduced with the override."""
+    """The first base of a derived class: printed as the other base, pickled with the override."""
 
     repadded_base: type[nn.Module]
     repadded_override: Override
@@ -230,13 +262,14 @@ class _Repadded(nn.Module):
 def _conv_forward(self: Any, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     override: Override = self.repadded_override
     schemes, pads = override.schemes or declared(self), override.pads or pads_of(self)
-    return padded_conv2d(input, weight, bias, self.stride, pads, self.dilation, self.groups, schemes)
+    steps = self.stride, pads, self.dilation
+    return padded_conv2d(input, weight, bias, *steps, self.groups, schemes)
 
 
 def _pad_forward(self: Any, input: Tensor) -> Tensor:
     (left, right, top, bottom), override = self.padding, self.repadded_override
-    schemes = override.schemes or ("symmetric", "symmetric")
-    return input if override.no_pads else padded(input, ((top, bottom), (left, right)), schemes)
+    pads = override.pads or ((top, bottom), (left, right))
+    return padded(input, pads, override.schemes or ("symmetric", "symmetric"))
 
 
 def declared(module: nn.Conv2d) -> Schemes:
@@ -260,7 +293,11 @@ def _wrapped_forward(base: Any, override: Override) -> Callable[..., object]:
     return cast("Callable[..., object]", hidden(forward))
 
 
-def _restored(make: Callable[..., nn.Module], arguments: tuple[Any, ...], override: Override) -> nn.Module:
+def _restored(
+    make: Callable[..., nn.Module],
+    arguments: tuple[Any, ...],
+    override: Override,
+) -> nn.Module:
     module = make(*arguments)
     set_override(module, override)
     return module
@@ -268,7 +305,9 @@ def _restored(make: Callable[..., nn.Module], arguments: tuple[Any, ...], overri
 
 @lru_cache(4096)
 def calls_of(kind: type[nn.Module]) -> frozenset[str]:
-    """Return the functions of `CALLS` that a forward names, or functions that it calls, which are not PyTorch's.
+    """Return the functions of `CALLS` that a forward names, or functions that it calls.
+
+    PyTorch's functions are not searched.
 
     >>> [sorted(calls_of(kind)) for kind in (nn.ZeroPad2d, nn.Unfold, nn.ReLU, nn.Sequential)]
     [['pad'], ['unfold'], [], []]

@@ -1,4 +1,4 @@
-"""Copies of PyTorch modules whose convolutions pad by another scheme, checked against the law of repadding."""
+"""Copies of PyTorch modules that pad by another scheme, checked against the law of repadding."""
 
 from __future__ import annotations
 
@@ -84,7 +84,11 @@ def owner_of(origin: str, names: set[str]) -> str:
     return origin
 
 
-def _overrides_for(change: LayerChange, module: nn.Module, names: set[str]) -> dict[str, Override | None]:
+def _overrides_for(
+    change: LayerChange,
+    module: nn.Module,
+    names: set[str],
+) -> dict[str, Override | None]:
     """Return the overrides of the modules that a change concerns; None where none can do it."""
     origin = change.before.origin
     assert origin is not None, change.name
@@ -92,8 +96,8 @@ def _overrides_for(change: LayerChange, module: nn.Module, names: set[str]) -> d
     conv = module.get_submodule(owner)
     down, across = modes_of(change.after)
     override = Override((down, across))
-    pad_modules = [owner_of(pad, names) for pad in origin.pads]
-    pad_modules = [name for name in pad_modules if name != owner]
+    pad_modules = dict.fromkeys(owner_of(pad, names) for pad in origin.pads)
+    pad_modules.pop(owner, None)
     if not pad_modules:
         before = override_of(conv) or override
         return {owner: override._replace(pads=before.pads)}
@@ -106,12 +110,20 @@ def _overrides_for(change: LayerChange, module: nn.Module, names: set[str]) -> d
     if own is None or len(rows) < 2:
         return dict.fromkeys(pad_modules)
     # The convolution takes over the pads of the modules before it.
-    taken_over = Override((down, across), no_pads=True)
-    return {owner: override._replace(pads=(rows[0], rows[1])), **dict.fromkeys(pad_modules, taken_over)}
+    overrides: dict[str, Override | None] = dict.fromkeys(pad_modules, override._replace(pads=NONE))
+    return overrides | {owner: override._replace(pads=(rows[0], rows[1]))}
 
 
-def _unseen(module: nn.Module, seen: set[str], padding: str, names: Sequence[str]) -> dict[str, Override]:
-    """Return overrides of modules that pad and made no layer: auxiliary heads, or all where no forward can be read."""
+def _unseen(
+    module: nn.Module,
+    seen: set[str],
+    padding: str,
+    names: Sequence[str],
+) -> dict[str, Override]:
+    """Return overrides of modules that pad and made no layer.
+
+    These are auxiliary heads, or all where no forward can be read.
+    """
     height, width = schemes = schemes_of(padding)
     overrides = {}
     for name, inner in module.named_modules():
@@ -144,16 +156,19 @@ def _apply(module: nn.Module, overrides: dict[str, Override]) -> None:
 def _may_pad(module: nn.Module) -> bool:
     """Return whether a module other than a plain convolution pads by calls of its own."""
     kind: Any = type(module)
-    other = isinstance(module, nn.modules.conv._ConvNd) and kind.__module__.partition(".")[0] == "torch"
-    return isinstance(module, SymmetricPad2d) or (not other and bool(calls_of(kind)))
+    if isinstance(module, SymmetricPad2d):
+        return True
+    if isinstance(module, nn.modules.conv._ConvNd) and kind.__module__.startswith("torch."):
+        return False  # of a signal or a volume
+    return bool(calls_of(kind))
 
 
 @dataclass(frozen=True)
 class RepadReport:
-    """The result of `repad`: the names of the changed modules, and the layers left alone, each with the reason.
+    """The result of `repad`: the changed modules, and the layers left alone, each with the reason.
 
-    `size` is the size at which the law was checked, in pixels, or None; `unread` is the reason why no forward could be
-    followed, or "".
+    `size` is the size at which the law was checked, in pixels, or None; `unread` is the reason why
+    no forward could be followed, or "".
     """
 
     padding: str
@@ -200,9 +215,10 @@ def _check(module: nn.Module, where: str) -> None:
         raise DescriptionError(f"{module!r} is not a torch.nn.Module", hint=hint)
     for name, inner in module.named_modules():
         at = f"{where}, {name}" if name else where
+        tensors = [*inner._parameters.values(), *inner._buffers.values()]
         if isinstance(inner, torch.jit.ScriptModule):
             what, hint = "is a ScriptModule, whose code is fixed", "repad it before scripting"
-        elif any(map(nn.parameter.is_lazy, (*inner._parameters.values(), *inner._buffers.values()))):
+        elif any(map(nn.parameter.is_lazy, tensors)):
             what, hint = "is a lazy module that has not run yet", "run it once before"
         elif {"forward", "_conv_forward"} & vars(inner).keys() and isinstance(inner, nn.Conv2d):
             what, hint = "has a forward of its own, set on the module", "make it a subclass"
@@ -224,15 +240,22 @@ def _copied(module: nn.Module, share: bool, where: str) -> nn.Module:
             for hook in value.values():
                 if getattr(hook, "__self__", None) not in inside:
                     memo[id(hook)] = hook
-        if share:
-            memo |= {id(tensor): tensor for tensor in inner._parameters.values() if tensor is not None}
+        if share:  # None stands for a parameter that is not there, and is its own copy
+            memo |= {id(tensor): tensor for tensor in inner._parameters.values()}
     try:
         return copy.deepcopy(module, memo)
     except Exception as error:
-        raise DescriptionError(f"cannot be copied: {type(error).__name__}: {error}", where=where) from None
+        what = f"cannot be copied: {type(error).__name__}: {error}"
+        raise DescriptionError(what, where=where) from None
 
 
-def _by_plan(module: nn.Module, planned: RepadPlan, padding: str, names: Sequence[str], reading: Reading) -> nn.Module:
+def _by_plan(
+    module: nn.Module,
+    planned: RepadPlan,
+    padding: str,
+    names: Sequence[str],
+    reading: Reading,
+) -> nn.Module:
     overrides, refused = overrides_of(planned, module)
     planned = planned.leaving(refused)
     inside = {name for name, _ in module.named_modules()}
@@ -244,15 +267,21 @@ def _by_plan(module: nn.Module, planned: RepadPlan, padding: str, names: Sequenc
     done = load_module(module, reading, planned.size)
     planned = planned.leaving(dict.fromkeys(_out_of_reach(planned, done), REACH))
     if planned.left and not planned.changes and not off_path:
-        raise PadvizError(planned.left[0].why, where=f"{planned.before.name}, {planned.left[0].layer}")
-    one, other = (usage(net, planned.size, layer=target_names(None, net)) for net in (planned.after, done))
-    # counts are integers, and equal; those of partial convolution are floats, and equal to 12 digits
-    near = "partial" in schemes_of(padding) and np.allclose(one.counts, other.counts, rtol=NEAR, atol=0)
-    if not near and not same_counts(one, other):
+        first = planned.left[0]
+        raise PadvizError(first.why, where=f"{planned.before.name}, {first.layer}")
+    one = usage(planned.after, planned.size, layer=target_names(None, planned.after))
+    other = usage(done, planned.size, layer=target_names(None, done))
+    if "partial" in schemes_of(padding):
+        # Counts of partial convolution are floats, added in another order; all others are integers.
+        alike = np.allclose(one.counts, other.counts, rtol=NEAR, atol=0)
+    else:
+        alike = same_counts(one, other)
+    if not alike:
         what = f"has another usage than with the requested padding, at {planned.size}"
         raise PadvizError(what, where=planned.before.name, hint="name the layers with `only`")
     warned = [f"{left.layer} is unchanged: {left.why}" for left in planned.left]
-    return _reported(module, RepadReport(padding, tuple(overrides), planned.left, planned.size), warned)
+    report = RepadReport(padding, tuple(overrides), planned.left, planned.size)
+    return _reported(module, report, warned)
 
 
 def _by_code(module: nn.Module, padding: str, names: Sequence[str], unread: str) -> nn.Module:
@@ -260,10 +289,12 @@ def _by_code(module: nn.Module, padding: str, names: Sequence[str], unread: str)
     inside = [name for name, _ in module.named_modules()]
     for name in names:
         if not any(_is_named(module_name, [name]) for module_name in inside):
-            raise UnknownName(f"no module is called {name!r}", where=type(module).__name__, hint=nearest(name, inside))
+            what, where = f"no module is called {name!r}", type(module).__name__
+            raise UnknownName(what, where=where, hint=nearest(name, inside))
     overrides = _unseen(module, set(), padding, names)
     if not overrides:
-        raise DescriptionError(f"nothing to repad was found, and {unread}", where=type(module).__name__)
+        what = f"nothing to repad was found, and {unread}"
+        raise DescriptionError(what, where=type(module).__name__)
     _apply(module, overrides)
     report = RepadReport(padding, tuple(overrides), unread=unread)
     return _reported(module, report, [f"changed by its code, unchecked: {unread}"])
@@ -287,8 +318,8 @@ def _out_of_reach(planned: RepadPlan, done: Network) -> Iterator[str]:
     for change in planned.changes:
         if change.name in joined.index:
             ops = joined.layers[joined.index[change.name]].ops
-            pairs = zip(ops, change.after.ops, change.entering, strict=True)
-            if not all(same_rows(_explicit(op, n), _explicit(wanted, n)) for op, wanted, n in pairs):
+            axes = zip(ops, change.after.ops, change.entering, strict=True)
+            if not all(same_rows(_explicit(op, n), _explicit(new, n)) for op, new, n in axes):
                 yield change.name
 
 
