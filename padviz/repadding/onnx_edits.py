@@ -70,7 +70,8 @@ def edit(model: Model, network: Network, plan: RepadPlan) -> RepadPlan:
 
 def _at_odds(plan: RepadPlan, why: Mapping[str, str]) -> list[str]:
     """List layers that share a pad with another one that does not change to the same modes."""
-    after = {change.name: modes_of(change.after) for change in plan.changes if change.name not in why}
+    changes = [change for change in plan.changes if change.name not in why]
+    after = {change.name: modes_of(change.after) for change in changes}
     modes: dict[str, set[tuple[str, ...] | None]] = defaultdict(set)
     pads_of: dict[str, tuple[str, ...]] = {}
     for layer in plan.before.layers:

@@ -1,4 +1,4 @@
-"""ONNX files repadded: read, planned, edited in a copy and compared; `Repadded.save` writes the result."""
+"""ONNX files repadded: read, planned, edited in a copy and compared, and then saved."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
 @dataclass(frozen=True)
 class Repadded:
-    """A repadded ONNX file: the network before (`source`), the plan, the network after, and the content.
+    """A repadded ONNX file: the network before (`source`) and after, the plan, and the content.
 
-    `changed` are the layers that were changed, and `left` those that pad and were not, each with the reason. `beside`
-    are the names of files with weights, which must stay in the folder of `path`. `maps` are usage by the last maps, and
-    `verified` the sizes at which it was verified: two if the file leaves its size open.
+    `changed` are the layers that were changed, and `left` those that pad and were not, each with
+    the reason. `beside` names files with weights, which must stay in the folder of `path`.
+    `maps` are usage by the last maps, and `verified` the sizes at which it was verified: two if the
+    file leaves its size open.
 
     >>> import padviz
     >>> padviz.Repadded.__name__
@@ -59,7 +60,8 @@ class Repadded:
         Raises
         ------
         OptionError
-            If the file exists or holds external data of the model, or would lie in another folder than that data.
+            If the file exists or holds external data of the model, or would lie in another folder
+            than that data.
         """
         out = Path(out)
         check_new(out, overwrite)
@@ -84,7 +86,8 @@ def repad_file(
     at = None if size is None else as_size(size)
     model = open_model(path, reading)
     if at is not None and not model.image.fits(at):
-        raise OptionError(f"the file takes images of {model.image} pixels", option="size", hint="leave it out")
+        what = f"the file takes images of {model.image} pixels"
+        raise OptionError(what, option="size", hint="leave it out")
     network = as_network(model, reading, at)
     if padding is None:
         repadded = _edited(model, network, plan_even(network, at or network.size), reading)
@@ -101,9 +104,11 @@ def check_options(padding: str | None, even: bool, layers: Sequence[str] = ()) -
         hint = "give a scheme, such as `padding` reflect, or `even`"
         raise OptionError("is missing", option="padding", hint=hint)
     if padding is not None and even:
-        raise OptionError("cannot be combined with `padding`", option="even", hint="do one after the other")
+        what, hint = "cannot be combined with `padding`", "do one after the other"
+        raise OptionError(what, option="even", hint=hint)
     if even and layers:
-        raise OptionError("takes all uneven windows", option="even", hint="leave `layer` and `except_` out")
+        what, hint = "takes all uneven windows", "leave `layer` and `except_` out"
+        raise OptionError(what, option="even", hint=hint)
 
 
 def _edited(model: Model, network: Network, plan: RepadPlan, reading: Reading) -> Repadded:
@@ -111,29 +116,34 @@ def _edited(model: Model, network: Network, plan: RepadPlan, reading: Reading) -
     edited = model.copy()  # `network` is read from the model again at other sizes
     done = edit(edited, network, plan)
     if not done.changes and done.left:
-        first = done.left[0]
-        more = f", and {len(done.left) - 1} more cannot be changed" if len(done.left) > 1 else ""
-        raise PadvizError(f"nothing can be changed: {first.layer}: {first.why}{more}", where=done.before.name)
+        first, *others = done.left
+        what = f"nothing can be changed: {first.layer}: {first.why}"
+        if others:
+            what = f"{what}, and {len(others)} more cannot be changed"
+        raise PadvizError(what, where=done.before.name)
     if not done.changes and not done.pads:
-        raise PadvizError("nothing can be changed: none of the selected convolutions pads", where=done.before.name)
+        what = "nothing can be changed: none of the selected convolutions pads"
+        raise PadvizError(what, where=done.before.name)
     try:
         content = edited.proto.SerializeToString()
     except (ValueError, MemoryError):
         what = "is too large for one file, once it is repadded"
-        raise PadvizError(what, where=model.where, hint="save its weights as external data first") from None
+        hint = "save its weights as external data first"
+        raise PadvizError(what, where=model.where, hint=hint) from None
     reread = as_network(edited, reading, done.size)
     maps = tuple(check_law(done, reread))
     verified = [done.size]
     if larger := at_larger_size(done):
         check_law(larger, reread.at(larger.size))
         verified.append(larger.size)
-    return Repadded(Path(model.where), network, done, reread, content, locations(edited.proto), maps, tuple(verified))
+    path, beside = Path(model.where), locations(edited.proto)
+    return Repadded(path, network, done, reread, content, beside, maps, tuple(verified))
 
 
 def _check_place(out: Path, path: Path, names: Iterable[str]) -> None:
-    """Reject a place for a model that is one of its data files `names`, or from which it would not find them.
+    """Reject a place for a model that is one of its data files, or that they do not lie beside.
 
-    They are relative to the folder of the original model at `path`.
+    Their `names` are relative to the folder of the original model at `path`.
     """
     for name in names:
         if _same(path.parent / name, out):
@@ -145,7 +155,10 @@ def _check_place(out: Path, path: Path, names: Iterable[str]) -> None:
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Return whether two paths are the same place, also by links or another spelling; it need not exist."""
+    """Return whether two paths are the same place, by links or another spelling too.
+
+    It need not exist.
+    """
     with suppress(OSError, ValueError):  # ValueError: a null byte
         if os.path.realpath(one) == os.path.realpath(other):
             return True

@@ -1,11 +1,11 @@
-"""Repadding plans: the layers of a network to change, those to leave alone with the reason, and the law they obey.
+"""Repadding plans: the layers to change, those to leave alone with the reason, and the law.
 
 The law: usage of the result is that of the planned network, exactly, in every pixel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -21,7 +21,13 @@ from padviz.network.layer import Layer
 from padviz.network.network import LARGEST, Network, Size
 from padviz.network.operations import Fit, Op, Window, pads_at
 from padviz.network.padding_modes import MODES, fold, native
-from padviz.network.rewrites import canonical, check_image, padded_layer, schemes_of, with_pads_merged
+from padviz.network.rewrites import (
+    canonical,
+    check_image,
+    padded_layer,
+    schemes_of,
+    with_pads_merged,
+)
 from padviz.network.sizes import at_many_sizes, sizes_of_each
 from padviz.network.targets import last_maps
 
@@ -58,11 +64,12 @@ class LeftAlone:
 
 @dataclass(frozen=True)
 class RepadPlan:
-    """A network before and after repadding, at a size, with the layers that change and those that cannot.
+    """A network before and after repadding, at a size, and the layers that change or cannot.
 
-    `targets` are the last maps, and `pads` counts the selected layers that pad. Both networks have the same layers in
-    the same order; pads belong to the convolutions after them where possible. If everything can be changed, usage of
-    `after` is usage with the scheme as an override. A `whole` plan is carried out completely or not at all.
+    `targets` are the last maps, and `pads` counts the selected layers that pad. Both networks have
+    the same layers in the same order; pads belong to the convolutions after them where possible. If
+    everything can be changed, usage of `after` is usage with the scheme as an override. A `whole`
+    plan is carried out completely or not at all.
     """
 
     before: Network
@@ -79,15 +86,20 @@ class RepadPlan:
         return replace(self, before=before, after=_changed(before, self.changes), size=size)
 
     def leaving(self, why: Mapping[str, str]) -> RepadPlan:
-        """Leave alone the layers in `why`, by name and with the reason; `PadvizError` if the plan is a `whole`."""
+        """Leave alone the layers in `why`, which has the reasons; reject that of a `whole` plan."""
         if not why:
             return self
         if self.whole:
             name, reason = next(iter(why.items()))
             raise PadvizError(f"nothing can be changed: {name}: {reason}", where=self.before.name)
-        changes = tuple(change for change in self.changes if change.name not in why)
-        left = [LeftAlone(change.name, why[change.name]) for change in self.changes if change.name in why]
-        return replace(self, after=_changed(self.before, changes), changes=changes, left=(*self.left, *left))
+        changes, left = [], [*self.left]
+        for change in self.changes:
+            if change.name in why:
+                left.append(LeftAlone(change.name, why[change.name]))
+            else:
+                changes.append(change)
+        after = _changed(self.before, changes)
+        return replace(self, after=after, changes=tuple(changes), left=tuple(left))
 
 
 def plan(
@@ -114,7 +126,8 @@ def plan(
         entering = down[layer.inputs[0]], across[layer.inputs[0]]
         after = padded_layer(layer, layer.kind, schemes)
         out = down[i], across[i]
-        if any(isinstance(op, Fit) and m > n for op, n, m in zip(layer.ops, entering, out, strict=True)):
+        sizes = zip(layer.ops, entering, out, strict=True)
+        if any(isinstance(op, Fit) and m > n for op, n, m in sizes):
             left.append(LeftAlone(layer.name, "it pads with zeros to the size of another map"))
         elif layer.kind not in ("conv", "pad") or not any(map(has_padding, layer.ops)):
             continue
@@ -125,15 +138,24 @@ def plan(
         else:
             changes.append(LayerChange(layer, after, entering))
     pads = len(changes) + len(left) + unaffected
-    return RepadPlan(joined, _changed(joined, changes), at, last_maps(network), tuple(changes), tuple(left), pads)
+    return RepadPlan(
+        joined,
+        _changed(joined, changes),
+        at,
+        last_maps(network),
+        tuple(changes),
+        tuple(left),
+        pads,
+    )
 
 
 def checked_scheme(padding: str) -> str:
-    """Return a scheme in its short form; raise `OptionError` for "valid" and "full", which change the amount."""
+    """Return a scheme in its short form; reject "valid" and "full", which change the amount."""
     for scheme in schemes_of(padding):
         if scheme not in MODES:
             what = f"{scheme!r} is another amount of padding, which changes the size of every map"
-            raise OptionError(what, option="padding", hint=f"use {', '.join(MODES)}, or HEIGHT/WIDTH")
+            hint = f"use {', '.join(MODES)}, or HEIGHT/WIDTH"
+            raise OptionError(what, option="padding", hint=hint)
     return canonical(padding) or padding
 
 
@@ -149,11 +171,13 @@ def has_padding(op: Op | None) -> bool:
 def same_rows(one: Op | None, other: Op | None) -> bool:
     """Return whether two operations read the same rows, as some modes do with one row of padding.
 
-    >>> replicated, mirrored = (Window(3, padding=(1, 1), mode=mode) for mode in ("replicate", "symmetric"))
-    >>> same_rows(replicated, mirrored)
+    >>> replicated = Window(3, padding=(1, 1), mode="replicate")
+    >>> same_rows(replicated, replace(replicated, mode="symmetric"))
     True
     """
-    if not isinstance(one, Window) or not isinstance(other, Window) or not isinstance(one.padding, tuple):
+    if not isinstance(one, Window) or not isinstance(other, Window):
+        return one == other
+    if not isinstance(one.padding, tuple):
         return one == other
     count = max(one.padding)
     modes = [native(op.mode, count) if count > 0 else "zero" for op in (one, other)]
@@ -176,7 +200,7 @@ def obstacle(layer: Layer, entering: Size) -> str:
 
 
 def _changed(network: Network, changes: Iterable[LayerChange]) -> Network:
-    """Apply the changes; where a layer has other pads than in its change, as at another size, only its modes change."""
+    """Apply the changes; only modes where a layer has other pads, as at another size."""
     known = {change.name: change for change in changes}
     layers: list[Layer] = []
     for layer in network.layers:
@@ -186,35 +210,43 @@ def _changed(network: Network, changes: Iterable[LayerChange]) -> Network:
         elif layer == change.before:
             layers.append(change.after)
         else:
-            ops = [
-                replace(op, mode=new.mode) if isinstance(op, Window) and isinstance(new, Window) else op
-                for op, new in zip(layer.ops, change.after.ops, strict=True)
-            ]
+            ops = [*layer.ops]
+            for axis, new in enumerate(change.after.ops):
+                op = ops[axis]
+                if isinstance(op, Window) and isinstance(new, Window):
+                    ops[axis] = replace(op, mode=new.mode)
             layers.append(replace(layer, ops=tuple(ops)))
     return network.at_own_size(layers=tuple(layers))
 
 
-def _selected(network: Network, joined: Network, layers: Iterable[str], without: Iterable[str]) -> set[int]:
-    """Return the positions of the selected layers; a pad that was joined stands for the convolutions with its rows."""
+def _selected(
+    network: Network,
+    joined: Network,
+    layers: Iterable[str],
+    without: Iterable[str],
+) -> set[int]:
+    """Return the positions of the selected layers."""
 
-    def positions(name: str) -> Iterator[int]:
-        at = joined.index[network.find(name).name]
-        yield at
-        if joined.layers[at].kind != network.layers[at].kind:
-            yield from (i for i, layer in enumerate(network.layers) if at in layer.inputs)
+    def positions(names: Iterable[str]) -> set[int]:
+        found = {joined.index[network.find(name).name] for name in names}
+        # A pad that was merged stands for the convolutions with its rows.
+        merged = {at for at in found if joined.layers[at].kind != network.layers[at].kind}
+        readers = enumerate(network.layers)
+        return found | {i for i, layer in readers if not merged.isdisjoint(layer.inputs)}
 
-    selected = {at for name in layers for at in positions(name)} or {*range(1, len(joined.layers))}
-    return selected - {at for name in without for at in positions(name)}
+    selected = positions(layers) or {*range(1, len(joined.layers))}
+    return selected - positions(without)
 
 
 def plan_even(network: Network, size: Size) -> RepadPlan:
-    """Plan even pads, or else pools in place of strides; raise `OptionError` if neither makes all convolutions even."""
+    """Plan even pads, or else pools in place of strides; reject what neither makes even."""
     check_image(network)
     case = Case(network, size)
     if not case.uneven:
         at = f"{size[0]} x {size[1]}" if size[0] != size[1] else str(size[0])
         what = f"no convolution is uneven at {at}"
-        raise OptionError(what, where=network.name, hint="padviz uneven lists what its windows read")
+        hint = "padviz uneven lists what its windows read"
+        raise OptionError(what, where=network.name, hint=hint)
     joined = Case(with_pads_merged(network), size)
     remedied = with_even_pads(joined)
     if remedied and not remedied.case.uneven:
@@ -224,11 +256,12 @@ def plan_even(network: Network, size: Size) -> RepadPlan:
         return plan_between(network, pooled, size)
     why = " ".join(limits(case)) or "Its strides cannot be moved."
     hint = "padviz sizes lists the sizes at which it is even"
-    raise OptionError(f"neither pads nor pools make it even. {why.rstrip('.')}", where=network.name, hint=hint)
+    what = f"neither pads nor pools make it even. {why.rstrip('.')}"
+    raise OptionError(what, where=network.name, hint=hint)
 
 
 def plan_between(network: Network, changed: Network, size: Size) -> RepadPlan:
-    """Plan to turn one network into another: the same layers with other pads, or with a stride moved into a pool.
+    """Plan to turn one network into another: other pads, or a stride moved into a pool.
 
     The last maps must keep their sizes, which layers after them may need.
     """
@@ -239,36 +272,43 @@ def plan_between(network: Network, changed: Network, size: Size) -> RepadPlan:
         new = replace(after.find(layer.name), inputs=layer.inputs, like=layer.like)
         if new != layer:
             entering = down[layer.inputs[0]], across[layer.inputs[0]]
-            changes.append(LayerChange(layer, new, entering, pooled=f"{layer.name}{POOLED}" in after.index))
-    lasts = last_maps(network)
-    targets = tuple(name for name in last_maps(changed) if {name, name.removesuffix(POOLED)} & {*lasts})
-    for name in targets:
-        was = network.index[name if name in network.index else name.removesuffix(POOLED)]
+            pooled = f"{layer.name}{POOLED}" in after.index
+            changes.append(LayerChange(layer, new, entering, pooled))
+    targets = []
+    for name in last_maps(changed):
+        was = name if name in network.index else name.removesuffix(POOLED)
+        if was not in last_maps(network):
+            continue
+        targets.append(name)
         pairs = zip(sizes_of_each(network, size), sizes_of_each(changed, size), strict=True)
-        if any(one[was] != other[changed.index[name]] for one, other in pairs):
-            raise PadvizError("the last map would have another size", where=network.name, hint="try another `size`")
-    return RepadPlan(before, after, size, targets, tuple(changes), pads=len(changes), whole=True)
+        if any(one[network.index[was]] != other[changed.index[name]] for one, other in pairs):
+            what = "the last map would have another size"
+            raise PadvizError(what, where=network.name, hint="try another `size`")
+    count = len(changes)
+    return RepadPlan(before, after, size, tuple(targets), tuple(changes), pads=count, whole=True)
 
 
 def check_law(plan: RepadPlan, network: Network) -> list[CountMap]:
-    """Return usage of a repadded network by its last maps; raise `PadvizError` if that is not what was planned."""
+    """Return usage of a repadded network by its last maps; reject what was not planned."""
     maps = []
     for name in plan.targets:
         counts = usage(network, plan.size, layer=name) if name in network.index else None
         if counts is None or not same_counts(usage(plan.after, plan.size, layer=name), counts):
             what = f"usage by {name} is not what was planned, so nothing was written"
-            raise PadvizError(what, where=plan.before.name, hint="please report it, with the file if you can")
+            hint = "please report it, with the file if you can"
+            raise PadvizError(what, where=plan.before.name, hint=hint)
         maps.append(counts)
     return maps
 
 
 def open_axes(network: Network) -> tuple[int, ...]:
-    """List the axes, 0 for height and 1 for width, whose size is declared by neither a file nor a description."""
-    return tuple(axis for axis in (0, 1) if not any(network.declared[axis : axis + 1]) and axis not in network.fixed)
+    """List the axes, 0 for height and 1 for width, whose size nothing declares."""
+    declared = network.declared or (0, 0)
+    return tuple(axis for axis in (0, 1) if not declared[axis] and axis not in network.fixed)
 
 
 def at_larger_size(plan: RepadPlan) -> RepadPlan | None:
-    """Return the plan half as large again along open axes, or at the next size near it at which the networks run.
+    """Return the plan at a size half as large again on open axes, or the next that is accepted.
 
     None if no axis is open, if there is no such size, or if strides become pools.
 
@@ -281,7 +321,8 @@ def at_larger_size(plan: RepadPlan) -> RepadPlan | None:
         return None
     for axis in axes:
         sizes = np.arange(size[axis] * 3 // 2, min(size[axis] * 3 // 2 + NEAR, LARGEST + 1))
-        runs = np.logical_and(*(at_many_sizes(network, axis, sizes).runs for network in (plan.before, plan.after)))
+        runs = at_many_sizes(plan.before, axis, sizes).runs
+        runs = runs & at_many_sizes(plan.after, axis, sizes).runs
         if not runs.any():
             return None
         size[axis] = int(sizes[np.argmax(runs)])
@@ -291,7 +332,7 @@ def at_larger_size(plan: RepadPlan) -> RepadPlan | None:
 
 
 def same_counts(one: CountMap, other: CountMap) -> bool:
-    """Return whether two maps have the same counts, to the last bit; repeated rows are compared once."""
+    """Return whether two maps have the same counts, to the last bit; compare repeated rows once."""
     if one.shape != other.shape:
         return False
     down, across = _distinct(one.rows, other.rows), _distinct(one.cols, other.cols)
