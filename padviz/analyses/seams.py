@@ -94,20 +94,23 @@ class Comparison:
     def verdict(self) -> str:
         """What differs, in a sentence, and what to do."""
         all_of_it = tuple((0, n) for n in self.size[1:])
-        fit = self.tiles[0] if self.tiles else Fit(all_of_it)
-        tile = "Tiled is"
+        fit, tile = Fit(all_of_it), "Tiled is"
+        if self.tiles:
+            fit = self.tiles[0]
         if fit.area != all_of_it:
             tile = f"In {self._in_words(fit.area)}, tiled is"
         if self.compared > 1:
             tile = f"{len(self.tiles)} of {self.compared} tiles differ alike. {tile}"
         names = [axis_name(self.size[1:], axis) for axis in range(2)]
-        swapped = f"{self._in_words(fit.shows)} of whole"
+        swapped = ""
+        if fit.shows:
+            swapped = f"{self._in_words(fit.shows)} of whole"
         if fit.turned:
             swapped = f"whole, {fit.turned}"
         if fit.channels:
             swapped = f"whole with its channels in the order {', '.join(map(str, fit.channels))}"
         return VERDICTS[self.kind].format(
-            rounding=" to rounding" * (self.largest > 0),
+            rounding=" to rounding" if self.largest else "",
             tiled=in_words(self.tiled_size),
             whole=in_words(self.size),
             area=self._in_words(fit.area),
@@ -117,18 +120,22 @@ class Comparison:
             tile=tile,
             moved=" and ".join(f"{n} px along the {name}" for n, name in zip(fit.shift, names, strict=True) if n),
             swapped=swapped,
-            placed="; ".join(f"along the {each.axis}: {_where(each)}" for each in self.seams),
+            placed="; ".join(f"along the {seam.axis}: {_where(seam)}" for seam in self.seams),
         )
 
     def _in_words(self, area: Area) -> str:
-        names = ("rows", "columns") if self.size[1] > 1 else ("", "samples")
-        return ", ".join(f"{name} {first}:{last}" for name, (first, last) in zip(names, area, strict=False) if name)
+        (top, bottom), (left, right) = area
+        if self.size[1] == 1:
+            return f"samples {left}:{right}"
+        return f"rows {top}:{bottom}, columns {left}:{right}"
 
     @property
     def lines(self) -> list[list[int]]:
         """The seams of each axis, in order."""
-        axes = (axis_name(self.size[1:], axis) for axis in range(2))
-        return [sorted({line for each in self.seams if each.axis == axis for line in each.at}) for axis in axes]
+        lines: dict[str, set[int]] = {axis_name(self.size[1:], axis): set() for axis in range(2)}
+        for seam in self.seams:
+            lines[seam.axis].update(seam.at)
+        return [sorted(at) for at in lines.values()]
 
 
 class SeamsResult(Result[Seams], Comparison):
@@ -185,12 +192,15 @@ def seams(
             raise OptionError(what, option="plan", hint="plan for this image")
         known[-len(planned) :] = [[start for start, _ in line.keeps[0][1:]] for line in plan.lines]
     elif period is not None:
-        sides: list[Any] = [*period] if isinstance(period, tuple | list) else [period]
+        sides: list[Any] = [period]
+        if isinstance(period, tuple | list):
+            sides = [*period]
         for side in sides:
             check_integer(side, AROUND, "period", max(first.shape[1:]))
         known = [int(side) for side in 2 * sides][-2:]
-    found, errors = _compared(first, second, known, max(rounding, other))
-    return SeamsResult.made_of(found, found.seams, partial(report_of, found), partial(_draw, found, errors))
+    comparison, errors = _compared(first, second, known, max(rounding, other))
+    report, draw = partial(report_of, comparison), partial(_draw, comparison, errors)
+    return SeamsResult.made_of(comparison, comparison.seams, report, draw)
 
 
 def _read(source: Any, name: str) -> tuple[Output, float]:
@@ -199,8 +209,11 @@ def _read(source: Any, name: str) -> tuple[Output, float]:
         name = str(source)
         source = _load(Path(source))
     precision = str(getattr(source, "dtype", "")).removeprefix("torch.")
-    tensor = source.detach().cpu() if hasattr(source, "detach") else source
-    values = np.asarray(tensor.float() if precision == "bfloat16" else tensor)
+    if hasattr(source, "detach"):
+        source = source.detach().cpu()
+    if precision == "bfloat16":
+        source = source.float()  # numpy has no such type
+    values = np.asarray(source)
     if values.dtype.kind not in "biuf" or not values.ndim or not values.size:
         what = f"is no array of numbers, but {values.dtype} of shape {values.shape}"
         raise OptionError(what, where=name, hint=HINT)
@@ -213,7 +226,9 @@ def _read(source: Any, name: str) -> tuple[Output, float]:
         raise OptionError(f"has values above {LARGEST:g}", where=name, hint="divide both by the same number")
     values = np.atleast_2d(values)
     values = values.reshape(-1, *values.shape[-2:])
-    return values, ROUNDING[precision] * most if precision in ROUNDING else 1.0
+    if precision in ROUNDING:
+        return values, ROUNDING[precision] * most
+    return values, 1.0
 
 
 def _load(path: Path) -> Any:
@@ -244,74 +259,96 @@ def _compared(whole: Output, tiled: Output, known: Sequence[Any], rounding: floa
         return sizes, np.zeros(whole.shape[1:])
     errors = measure(whole, tiled, rounding)
     rms, largest = errors.rms, errors.largest
-    found = Comparison("none", whole.shape, tiled.shape, spread, errors.sd, rms, largest, share=errors.differs.mean())
+    share = errors.differs.mean()
+    comparison = Comparison("none", whole.shape, tiled.shape, spread, errors.sd, rms, largest, share=share)
     if rms and spread:
-        found = replace(found, psnr=20 * log10(spread / rms))
+        comparison = replace(comparison, psnr=20 * log10(spread / rms))
     if largest > rounding:
-        seams = [each for axis, own in enumerate(known) for each in find_seams(whole, tiled, axis, own, rounding)]
-        found = _explained(replace(found, seams=tuple(seams)), whole, tiled, errors, rounding)
-    return found, errors.map
+        seams: list[Seams] = []
+        for axis, of_axis in enumerate(known):
+            seams += find_seams(whole, tiled, axis, of_axis, rounding)
+        comparison = _explained(replace(comparison, seams=tuple(seams)), whole, tiled, errors, rounding)
+    return comparison, errors.map
 
 
-def _explained(found: Comparison, whole: Output, tiled: Output, errors: Errors, rounding: float) -> Comparison:
+def _explained(comparison: Comparison, whole: Output, tiled: Output, errors: Errors, rounding: float) -> Comparison:
     """Return why outputs differ: a model of all that does, models of tiles, or where the error is."""
-    box = errors.box
-    fit = explain(whole, tiled, box, (), rounding)
+    fit = explain(whole, tiled, errors.box, (), rounding)
     if fit.kind:
-        return replace(found, kind=fit.kind, seams=(), tiles=(fit,), compared=1)
-    if found.seams:
-        areas = [*product(*(pairwise((0, *at, n)) for at, n in zip(found.lines, whole.shape[1:], strict=True)))]
-        kind, fits, even = explain_tiles(whole, tiled, areas, errors.map, rounding)
-        found = replace(found, compared=len(fits))
+        return replace(comparison, kind=fit.kind, seams=(), tiles=(fit,), compared=1)
+    evenness = 1.0
+    if comparison.seams:
+        rows, columns = (pairwise((0, *at, n)) for at, n in zip(comparison.lines, whole.shape[1:], strict=True))
+        areas = [*product(rows, columns)]
+        kind, fits, evenness = explain_tiles(whole, tiled, areas, errors.map, rounding)
+        comparison = replace(comparison, compared=len(fits))
         if kind:
-            return replace(found, kind=kind, tiles=tuple(fit for fit in fits if fit.kind == kind))
-    if depth := border_depth(errors.differs):
-        return replace(found, kind="border", seams=(), tiles=(Fit(box),), depth=depth)
-    if any(each.period and each.period <= BLOCK for each in found.seams):
-        return replace(found, kind="blocks")
-    if found.seams and even < EVEN:
-        return replace(found, kind="context")
-    if found.share <= PART and not any(each.period for each in found.seams):
-        return replace(found, kind="part", seams=(), tiles=(Fit(box),))
-    if found.seams:
-        return replace(found, kind="tiles")
+            return replace(comparison, kind=kind, tiles=tuple([fit for fit in fits if fit.kind == kind]))
+    comparison = _placed(comparison, errors, evenness)
     # float64 of what was computed in float32
-    if found.largest <= ROUNDING["float32"] * np.abs(whole[:, :1]).max():
-        return found
-    return replace(found, kind="everywhere")
+    if comparison.kind == "everywhere" and comparison.largest <= ROUNDING["float32"] * np.abs(whole[:, :1]).max():
+        return replace(comparison, kind="none")
+    return comparison
+
+
+def _placed(comparison: Comparison, errors: Errors, evenness: float) -> Comparison:
+    """Return where the error is, if no model explains it; `evenness` is low if it is near seams."""
+    seams = comparison.seams
+    periods = [seam.period for seam in seams if seam.period]
+    all_differing = (Fit(errors.box),)
+    depth = border_depth(errors.differs)
+    if depth:
+        return replace(comparison, kind="border", seams=(), tiles=all_differing, depth=depth)
+    if periods and min(periods) <= BLOCK:
+        return replace(comparison, kind="blocks")
+    if seams and evenness < EVEN:
+        return replace(comparison, kind="context")
+    if not periods and comparison.share <= PART:
+        return replace(comparison, kind="part", seams=(), tiles=all_differing)
+    if seams:
+        return replace(comparison, kind="tiles")
+    return replace(comparison, kind="everywhere")
 
 
 def _where(seams: Seams) -> str:
-    at = seams.at
-    return f"every {seams.period} px, from {at[0]} to {at[-1]}" if seams.period else ", ".join(map(str, at))
+    if seams.period is None:
+        return ", ".join(map(str, seams.at))
+    return f"every {seams.period} px, from {seams.at[0]} to {seams.at[-1]}"
 
 
-def _figures(found: Comparison) -> str:
-    psnr = "" if found.psnr is None else f"PSNR {found.psnr:.1f} dB, of the range of whole, {found.range:.4g}; "
-    of = f" ({percent(found.rms / found.sd)} of the sd of whole)" if found.sd else ""
-    return f"{psnr}rms {found.rms:.3g}{of}; largest {found.largest:.3g}."
+def _figures(comparison: Comparison) -> str:
+    rms = f"rms {comparison.rms:.3g}"
+    if comparison.sd:
+        rms += f" ({percent(comparison.rms / comparison.sd)} of the sd of whole)"
+    if comparison.psnr is not None:
+        rms = f"PSNR {comparison.psnr:.1f} dB, of the range of whole, {comparison.range:.4g}; {rms}"
+    return f"{rms}; largest {comparison.largest:.3g}."
 
 
-def report_of(found: Comparison) -> Report:
-    facts = {"verdict": found.verdict, **{each.name: getattr(found, each.name) for each in fields(Comparison)}}
-    lines = [found.verdict] if found.kind == "sizes" else [found.verdict, _figures(found)]
-    screen: list[list[Block]] = [[Heading(f"Tiled against whole, {in_words(found.size)}"), Lines(lines)]]
+def report_of(comparison: Comparison) -> Report:
+    facts: dict[str, object] = {"verdict": comparison.verdict}
+    for field in fields(Comparison):
+        facts[field.name] = getattr(comparison, field.name)
+    lines = [comparison.verdict]
+    if comparison.kind != "sizes":
+        lines.append(_figures(comparison))
+    screen: list[list[Block]] = [[Heading(f"Tiled against whole, {in_words(comparison.size)}"), Lines(lines)]]
     steps = Column("ratio", show="{:.1f}x"), Column("step", show="{:.3g}")
     at = Column("at", show=lambda at: ", ".join(map(str, at)))
     legend = "ratio: the error's mean step at the seams, over that elsewhere; step: the largest."
-    seams = Table((*columns("axis period"), *steps, at), found.seams, legend)
-    if found.seams:
+    seams = Table((*columns("axis period"), *steps, at), comparison.seams, legend)
+    if comparison.seams:
         screen.append([seams])
     return Report("seams", facts, screen, seams)
 
 
-def _draw(found: Comparison, errors: Values, cmap: str | None = None) -> Figure:
+def _draw(comparison: Comparison, errors: Values, cmap: str | None = None) -> Figure:
     from padviz.figures.windows.seams import seams
 
-    if found.kind == "sizes":
+    if comparison.kind == "sizes":
         raise OptionError("sizes differ, so there is nothing to draw", where="-o", hint="leave it out")
-    title, _, advice = found.verdict.partition(". ")
-    return seams(errors, found.lines, title, [advice, _figures(found)], cmap)
+    title, _, advice = comparison.verdict.partition(". ")
+    return seams(errors, comparison.lines, title, [advice, _figures(comparison)], cmap)
 
 
 COMMAND = Command(

@@ -114,31 +114,52 @@ def find_seams(whole: Output, tiled: Output, axis: int, known: Any, least: float
         mean += steps.sum(axis=1) / (whole.size // n)
         most = np.maximum(most, steps.max(axis=1))
         hits[AROUND + 1 : -AROUND] += _hits(steps, _steps(right, axis), least)
-    clear = np.log(np.pad(mean, (1, 0)) * (hits + 1) + 1e-300)
-    evidence, found = _evidence(hits, whole.size // n), list[tuple[int | None, NDArray[np.intp]]]()
-    while len(at := _strongest(evidence, known, SURE if found else ALONE)):
-        lines, period = at, int(at[1] - at[0]) if len(at) > 1 and not isinstance(known, list) else None
+    groups = _groups(_evidence(hits, whole.size // n), known, np.log(np.pad(mean, (1, 0)) * (hits + 1) + 1e-300))
+    if not groups:
+        return []
+    elsewhere = np.delete(mean, np.concatenate([at for _, at in groups]) - 1)
+    rest = float(elsewhere.mean()) or 1.0
+    seams = []
+    for period, at in groups:
+        ratio, step = float(mean[at - 1].mean()) / rest, float(most[at - 1].max())
+        seams.append(Seams(axis_name(whole.shape[1:], axis), period, ratio, step, (*at.tolist(),)))
+    return seams
+
+
+def _groups(evidence: Values, known: Any, clear: Values) -> list[tuple[int | None, NDArray[np.intp]]]:
+    """Return lines at equal distances, with their period, and single ones, the strongest first.
+
+    `clear` is how much each line steps, at how many pixels.
+    """
+    groups: list[tuple[int | None, NDArray[np.intp]]] = []
+    n, evidence = len(evidence), evidence.copy()
+    while True:
+        at = lines = _strongest(evidence, known, SURE if groups else ALONE)
+        if not len(lines):
+            return groups
+        period = None
         if not isinstance(known, list):
-            # errors begin as clearly as tiles meet: of the lines near by, take those that step furthest at most pixels
-            half = period // 2 if period else AROUND
-            moved = at + np.arange(-half, half + 1)[:, None]
+            half = AROUND
+            if len(lines) > 1:
+                period = int(lines[1] - lines[0])
+                half = period // 2
+            # Errors may begin beside the lines where tiles meet: take those near by that step most clearly.
+            moved = lines + np.arange(-half, half + 1)[:, None]
             at = moved[clear.take(moved, mode="clip").sum(axis=1).argmax()]
             at = at[(at > 0) & (at < n)]
-        beside = np.arange(n)[:, None] - np.concatenate([lines, at])
-        evidence[(np.abs(beside) <= 2 * AROUND).any(axis=1)] = 0
-        if not period or period not in [each for each, _ in found]:
-            found.append((period, at))
-    rest = float(np.delete(mean, [line - 1 for _, at in found for line in at]).mean()) or 1.0
-    name = axis_name(whole.shape[1:], axis)
-    return [
-        Seams(name, p, float(mean[at - 1].mean()) / rest, float(most[at - 1].max()), (*at.tolist(),)) for p, at in found
-    ]
+        # What is beside these lines is no evidence for others.
+        distance = np.abs(np.arange(n)[:, None] - np.concatenate([lines, at]))
+        evidence[(distance <= 2 * AROUND).any(axis=1)] = 0
+        if period is None or period not in [known_period for known_period, _ in groups]:
+            groups.append((period, at))
 
 
 def axis_name(size: Sequence[int], axis: int) -> str:
     if axis == 0:
         return "height"
-    return "width" if size[0] > 1 else "length"
+    if size[0] > 1:
+        return "width"
+    return "length"
 
 
 def _steps(values: Values, axis: int) -> Values:
@@ -178,23 +199,37 @@ def _evidence(counts: Values, pixels: int) -> Values:
 
 def _strongest(evidence: Values, known: Any, alone: float) -> NDArray[np.intp]:
     """Return the lines with most evidence: at equal distances, at known ones, or one; or none."""
-    n, best, found = len(evidence), 0.0, np.array([], np.intp)
+    best, strongest, least = 0.0, np.array([], np.intp), SURE
+    if known:
+        least = KNOWN
     # a line that does not stand out is against the others
     counted = np.where(evidence > 2, evidence.clip(max=COUNTED), -COUNTED) + evidence / 100
-    top = np.sort(np.argsort(-evidence, kind="stable")[:STRONGEST])
-    tried: Any = (np.arange(i, n, j - i) for i, j in combinations(top[evidence[top] > 2], 2) if j - i >= AROUND)
-    if known:
-        starts = () if isinstance(known, list) else range(1, min(known, n - 1) + 1)
-        tried = [np.array(known)] if isinstance(known, list) else (np.arange(i, n, known) for i in starts)
-    for lines in tried:
+    for lines in _candidates(evidence, known):
         scores = counted[lines].cumsum() / np.sqrt(np.arange(len(lines)) + 1)
         if not known:  # at least three that cover half of the image
-            scores[: max(2, n // (lines[1] - lines[0]) // 2 - 1)] = 0
+            scores[: max(2, len(evidence) // (lines[1] - lines[0]) // 2 - 1)] = 0
         if scores.max() > best:
-            best, found = float(scores.max()), lines[: int(scores.argmax()) + 1]
-    if best < (KNOWN if known else SURE):
-        found = np.array([evidence.argmax()]) if evidence.max() >= alone and not known else found[:0]
-    return found
+            best, strongest = float(scores.max()), lines[: int(scores.argmax()) + 1]
+    if best >= least:
+        return strongest
+    if not known and evidence.max() >= alone:
+        return np.array([evidence.argmax()])
+    return strongest[:0]
+
+
+def _candidates(evidence: Values, known: Any) -> Iterator[NDArray[np.intp]]:
+    """Yield lines at known places, or at equal distances: the known one, or that of any two lines that stand out."""
+    n = len(evidence)
+    if known and isinstance(known, list):
+        yield np.array(known)
+    elif known:
+        for first in range(1, min(known, n - 1) + 1):
+            yield np.arange(first, n, known)
+    else:
+        top = np.sort(np.argsort(-evidence, kind="stable")[:STRONGEST])
+        for first, second in combinations(top[evidence[top] > 2], 2):
+            if second - first >= AROUND:
+                yield np.arange(first, n, second - first)
 
 
 def explain(whole: Output, tiled: Output, area: Area, others: Sequence[Area], least: float) -> Fit:
@@ -299,17 +334,24 @@ def explain_tiles(
     its squares over their means.
     """
     columns = sorted({first for _, (first, _) in areas})
-    sums = (np.square(errors[a:b]).sum(axis=0, dtype=np.float64) for a, b in sorted({rows for rows, _ in areas}))
-    squares = np.array([np.add.reduceat(row, columns) for row in sums])
-    order = np.argsort(-squares.ravel(), kind="stable")[:WORST]
-    others = areas if len(areas) <= OTHERS else [areas[k] for k in order]
+    by_row = []
+    for first, stop in sorted({rows for rows, _ in areas}):
+        row = np.square(errors[first:stop]).sum(axis=0, dtype=np.float64)
+        by_row.append(np.add.reduceat(row, columns))
+    squares = np.concatenate(by_row)
+    order = np.argsort(-squares, kind="stable")[:WORST]
+    others = areas
+    if len(areas) > OTHERS:
+        others = [areas[k] for k in order]
     fits, explained, even = list[Fit](), dict[str, float](), 0.0
-    for k, all_of_it in zip(order, squares.ravel()[order].tolist(), strict=True):
+    for k, all_of_it in zip(order, squares[order].tolist(), strict=True):
         fit = explain(whole, tiled, areas[k], others, least)
         tile = _cut(errors[None], areas[k])
         # where the error fades towards the middle, what explains it there does not explain the tile
         middle = float(np.square(_Middle(tile.shape[1:]).of(tile)).mean() * tile.size)
-        kind = fit.kind if middle > FADED * all_of_it else ""
+        kind = ""
+        if middle > FADED * all_of_it:
+            kind = fit.kind
         explained[kind] = explained.get(kind, 0) + all_of_it
         # of every n-th pixel, since a median needs a copy
         few = tile[0, :: 1 + tile.shape[1] // 256, :: 1 + tile.shape[2] // 256]
