@@ -14,6 +14,7 @@ from padviz.network.network import Network, Size
 from padviz.network.operations import Adaptive, Blocks, Op, Window
 from padviz.network.padding_modes import SCHEMES
 from padviz.network.receptive_interval import rate_of, real_rows_of, rows_of
+from padviz.network.resize import Ints
 from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import AlongAxes, Flags, on_each, sizes_of
 
@@ -54,16 +55,20 @@ def near_padding(network: Network, size: Size, around: bool = False) -> tuple[Ne
     """
     touched = zip(*on_each(partial(_depths_on, around=around), network, size), strict=True)
     rows: list[NearPadding] = []
-    names, reasons = network.axes, [[*map(layer.whole, range(len(size)))] for layer in network.layers]
-    for layer, ends, whole in zip(network.layers, touched, reasons, strict=True):
-        axes, before = dict(zip(names, ends, strict=True)), [rows[j] for j in layer.inputs]
+    for layer, ends in zip(network.layers, touched, strict=True):
+        before = [rows[j] for j in layer.inputs]
         barrier = next((row.barrier for row in before if row.barrier), None)
         everywhere = any(row.everywhere for row in before)
-        if why := min(filter(None, whole), default=""):
-            barrier = barrier or Barrier(layer.name, why)
-            lines = [name for name, reason in zip(names, whole, strict=True) if reason]
-            everywhere |= any(any(row.axes[name]) for row in before for name in lines)
-        rows.append(NearPadding(layer.name, axes, barrier, everywhere))
+        reasons = []
+        for axis, name in enumerate(network.axes):
+            reason = layer.whole(axis)
+            if reason:
+                reasons.append(reason)
+                # A layer that mixes all positions of a line spreads what padding touches on it.
+                everywhere |= any(any(row.axes[name]) for row in before)
+        if reasons and barrier is None:
+            barrier = Barrier(layer.name, min(reasons))
+        rows.append(NearPadding(layer.name, dict(zip(network.axes, ends, strict=True)), barrier, everywhere))
     return tuple(rows[1:])
 
 
@@ -72,20 +77,32 @@ def _depths_on(network: Network, axis: int, n: int, around: bool) -> list[Before
 
     In a layer behind a global pool each unit sees the whole image: padding touches all or none of its units.
     """
-    sizes, around, none = sizes_of(network, axis, n), around and circular_axes(network)[axis], np.zeros(0, dtype=bool)
-    touched, wholes = [[none, none]], set[int]()
+    sizes = sizes_of(network, axis, n)
+    wraps = around and circular_axes(network)[axis]
+    none = np.zeros(0, dtype=bool)
+    touched, wholes = [(none, none)], set[int]()
     for i, layer in enumerate(network.layers[1:], start=1):
         op, n, m = layer.ops[axis], sizes[layer.inputs[0]], sizes[i]
-        ends = [_any_of([touched[j][end] for j in layer.inputs]) for end in (0, 1)]
-        hit, window = any(map(len, ends)), op if isinstance(op, Window) else None
+        ends = _any_of([touched[j][0] for j in layer.inputs]), _any_of([touched[j][1] for j in layer.inputs])
         if isinstance(op, Adaptive) or not wholes.isdisjoint(layer.inputs):
             wholes.add(i)
-            hit = hit or bool(window and any(len(_through(window, n, m, end, none)) for end in (0, 1)))
-            ends = [np.full(m if hit else 0, True)] * 2
-        elif op is not None and not (around and window and SCHEMES[window.mode].wraps and not hit):
-            ends = [_through(op, n, m, end, flags) for end, flags in enumerate(ends)]
+            if isinstance(op, Window):
+                ends = _ends_through(op, n, m, ends)
+            all_of_it = np.full(m if any(map(len, ends)) else 0, True)
+            ends = all_of_it, all_of_it
+        elif op is not None and not (wraps and _wraps_alone(op, ends)):
+            ends = _ends_through(op, n, m, ends)
         touched.append(ends)
     return [(min(len(before), m), min(len(after), m)) for (before, after), m in zip(touched, sizes, strict=True)]
+
+
+def _wraps_alone(op: Op, ends: tuple[Flags, Flags]) -> bool:
+    """Whether an operation pads with rows of the other end, none of which padding touches."""
+    return isinstance(op, Window) and SCHEMES[op.mode].wraps and not any(map(len, ends))
+
+
+def _ends_through(op: Op, n: int, m: int, ends: tuple[Flags, Flags]) -> tuple[Flags, Flags]:
+    return _through(op, n, m, 0, ends[0]), _through(op, n, m, 1, ends[1])
 
 
 def _any_of(branches: Sequence[Flags]) -> Flags:
@@ -95,22 +112,32 @@ def _any_of(branches: Sequence[Flags]) -> Flags:
     return union
 
 
+def _from(end: int, at: Ints, count: int) -> Ints:
+    """Number rows or units from the other end, if that is `end`, and back."""
+    return count - 1 - at if end else at
+
+
 def _through(op: Op, n: int, m: int, end: int, touched: Flags) -> Flags:
-    """Flag the units of an operation that read past an end of `n` rows, or a touched row there."""
-    first: int = rows_of(op, n, m, m - 1 if end else 0)[end]  # the row nearest to the end that the first unit reads
-    first = min(max(first, 0), n - 1) if isinstance(op, Blocks) else first  # a block has fewer rows there
-    first = n - 1 - first if end else first
+    """Flag the units of an operation that read past an end of `n` rows, or a touched row there.
+
+    Flags are numbered from that end.
+    """
+    first = rows_of(op, n, m, _from(end, 0, m))[end]  # the row nearest to the end that the first unit reads
+    slack = SLACK
+    if isinstance(op, Blocks):  # a block has fewer rows there
+        first = min(max(first, 0), n - 1)
+        slack += op.size
+    first = _from(end, first, n)
     rate = rate_of(op, n, m)
     if not rate:
         return np.full(m if first < len(touched) else 0, True)
     if isinstance(op, Window) and touched.all():  # the outermost tap decides, of any number
         return np.full(min(max(0, -((first - len(touched)) // op.stride)), MOST_UNITS), True)
-    slack = SLACK + (op.size if isinstance(op, Blocks) else 0)
     several = min(max(1, ceil((len(touched) - first + slack) / rate) + SLACK), MOST_UNITS)
-    units = np.arange(several)
-    rows, real = real_rows_of(op, n, m, m - 1 - units if end else units)
-    rows = rows.clip(0, n - 1) if isinstance(op, Blocks) else rows
-    rows = (n - 1 - rows if end else rows).astype(np.int64)
+    rows, real = real_rows_of(op, n, m, _from(end, np.arange(several), m))
+    if isinstance(op, Blocks):
+        rows = rows.clip(0, n - 1)
+    rows = _from(end, rows, n).astype(np.int64)
     near = np.append(touched, False)[rows.clip(0, len(touched))]
     hit: Flags = (((rows < 0) | near) & real).any(axis=0)
-    return hit[: np.flatnonzero(hit)[-1] + 1] if hit.any() else hit[:0]
+    return hit[: np.flatnonzero(np.append(True, hit))[-1]]

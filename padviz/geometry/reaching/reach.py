@@ -99,16 +99,23 @@ def _slope(op: Op | None, entering: Sequence[Slope], n: int, m: int) -> Slope:
     """
     if isinstance(op, Adaptive) or any(slope.whole for slope in entering):
         return Slope(Fraction(0), 1, whole=True)
-    own = Fraction(1) if op is None else rate_of(op, n, m)
-    rate, wavy = max(slope.rate for slope in entering), any(slope.wavy for slope in entering)
+    rate = max(slope.rate for slope in entering)
+    wavy = any(slope.wavy for slope in entering)
     uneven = any(slope.uneven or slope.rate != rate for slope in entering)
+    step, block = Fraction(1), 1
+    if op is not None:
+        step = rate_of(op, n, m)
+        wavy |= is_wavy(op)
+    if isinstance(op, Blocks):
+        block = op.size if op.is_local else 0  # rows far apart in one block: no period
+    # After so many rows all branches repeat, and the operation does after units of a whole step; 0 if one is 0.
     period = 0
-    if own and not uneven and not (isinstance(op, Blocks) and not op.is_local):
-        rows = lcm(own.numerator, *(slope.period for slope in entering))  # 0 if one is 0
-        period = lcm(rows // own.numerator * own.denominator, op.size if isinstance(op, Blocks) else 1)
-    period = period if period <= max(MOST_PERIOD, m) else 0
-    wavy |= op is not None and is_wavy(op)
-    return Slope(rate if op is None else rate * own, period, wavy=wavy, uneven=uneven)
+    if step and not uneven:
+        rows = lcm(step.numerator, *(slope.period for slope in entering))
+        period = lcm(rows // step.numerator * step.denominator, block)
+    if period > max(MOST_PERIOD, m):
+        period = 0
+    return Slope(rate * step, period, wavy=wavy, uneven=uneven)
 
 
 @lru_cache(8)  # several analyses of one network follow each other
@@ -120,48 +127,62 @@ def reaches_of(network: Network, axis: int, n: int) -> tuple[Reach, ...]:
     layers, sizes, slopes = network.layers, sizes_of(network, axis, n), [Slope(Fraction(1), 1)]
     for i, layer in enumerate(layers[1:], start=1):
         slopes.append(_slope(layer.ops[axis], [slopes[j] for j in layer.inputs], sizes[layer.inputs[0]], sizes[i]))
-
-    # the first and last unit of a period, or else of those that the map has, or that later layers read
-    spans = [(0, (slope.period or m) - 1) for slope, m in zip(slopes, sizes, strict=True)]
-    reads = [np.arange(1)] * len(sizes)
-    followed = 0
-    for i in reversed(range(1, len(sizes))):
-        layer, units = layers[i], np.arange(spans[i][0], spans[i][1] + 1)
-        wavy, op = slopes[layer.inputs[0]].wavy, layer.ops[axis]
-        followed += len(units) * max(taps_of(op) if wavy else 1, 1)
-        if followed > MOST_UNITS:
-            what = f"its receptive fields do not repeat in a map of {sizes[i]} units, and are too many to follow"
-            hint = "use a scale of small numbers, such as 4/3, or name earlier layers"
-            raise SizeError(what, where=f"{network.name}, {layer.name}", hint=hint)
-        if not slopes[i].whole:
-            reads[i] = units if op is None else _reads(op, sizes[layer.inputs[0]], sizes[i], wavy, units)
-            for j in layer.inputs:
-                if not slopes[j].period:
-                    spans[j] = min(spans[j][0], int(reads[i].min())), max(spans[j][1], int(reads[i].max()))
+    spans, reads = _units_read(network, axis, sizes, slopes)
 
     advances = [int(slope.period * slope.rate) for slope in slopes]
     seen = [np.zeros((2, 1), np.int64)]  # of the units in `spans`, the first and the last row
     reached = [Reach(seen[0].T, Fraction(1), 1)]
     for i, layer in enumerate(layers[1:], start=1):
-        if slopes[i].whole:
+        slope = slopes[i]
+        if slope.whole:
             reached.append(_whole_reach([reached[j] for j in layer.inputs], sizes[layer.inputs[0]], n))
             seen.append(seen[0])
             continue
-        ends: list[NDArray[np.int64]] = []
+        low, high = [], []
         for j in layer.inputs:
             turns, phase = np.divmod(reads[i] - spans[j][0], seen[j].shape[1])
             rows = seen[j][BOTH, phase] + turns * advances[j]
-            ends += [rows] if rows.ndim == 2 else [*rows]
-        low, high = ends[0]
-        for rows in ends[1:]:
-            low, high = np.minimum(low, rows[0]), np.maximum(high, rows[1])
-        seen.append(np.array([low, high]))
-        own = seen[i][:, -spans[i][0] :][:, : slopes[i].period or sizes[i]]
-        size = int((own[1] - own[0])[: sizes[i]].max()) + 1
-        reached.append(Reach(own.T, slopes[i].rate, size, uneven_strides=slopes[i].uneven))
+            # Of wavy inputs all rows that a unit reads are listed, in front: any of them may be decisive.
+            rows = rows.reshape(-1, *rows.shape[-2:])
+            low.append(rows[:, 0].min(axis=0))
+            high.append(rows[:, 1].max(axis=0))
+        seen.append(np.array([np.min(low, axis=0), np.max(high, axis=0)]))
+        of_map = seen[i][:, -spans[i][0] :][:, : slope.period or sizes[i]]
+        size = int((of_map[1] - of_map[0])[: sizes[i]].max()) + 1
+        reached.append(Reach(of_map.T, slope.rate, size, uneven_strides=slope.uneven))
     return tuple(reached)
 
 
-def _reads(op: Op, n: int, m: int, wavy: bool, units: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the first and last row of each unit, shape (2, units); or all, (rows, 1, units), where any may decide."""
-    return all_rows_of(op, n, m, units)[:, None] if wavy else np.array(rows_of(op, n, m, units))
+def _units_read(
+    network: Network, axis: int, sizes: Sequence[int], slopes: Sequence[Slope]
+) -> tuple[list[tuple[int, int]], list[NDArray[np.int64]]]:
+    """Return the units of each layer that are followed, first and last, and the rows of its input that these read.
+
+    Followed are those of a period, or else those that the map has, or that later layers read.
+    """
+    spans = [(0, (slope.period or m) - 1) for slope, m in zip(slopes, sizes, strict=True)]
+    reads = [np.arange(1)] * len(sizes)
+    followed = 0
+    for i in reversed(range(1, len(sizes))):
+        layer, units = network.layers[i], np.arange(spans[i][0], spans[i][1] + 1)
+        op, entering = layer.ops[axis], layer.inputs[0]
+        taps = 1
+        if slopes[entering].wavy:
+            taps = max(taps_of(op), 1)
+        followed += len(units) * taps
+        if followed > MOST_UNITS:
+            what = f"its receptive fields do not repeat in a map of {sizes[i]} units, and are too many to follow"
+            hint = "use a scale of small numbers, such as 4/3, or name earlier layers"
+            raise SizeError(what, where=f"{network.name}, {layer.name}", hint=hint)
+        if slopes[i].whole:
+            continue
+        reads[i] = units
+        if op is not None and slopes[entering].wavy:
+            reads[i] = all_rows_of(op, sizes[entering], sizes[i], units)[:, None]  # (rows, 1, units)
+        elif op is not None:
+            reads[i] = np.array(rows_of(op, sizes[entering], sizes[i], units))  # (2, units)
+        for j in layer.inputs:
+            if not slopes[j].period:
+                first, last = spans[j]
+                spans[j] = min(first, int(reads[i].min())), max(last, int(reads[i].max()))
+    return spans, reads

@@ -5,6 +5,7 @@ Along an axis that wraps, the network's output shifts with a circularly shifted 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
@@ -12,8 +13,10 @@ from math import lcm
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from padviz.engine.apply import apply
+from padviz.engine.axis_map import AxisMap
 from padviz.errors import SizeError
 from padviz.network.network import Network, Size
 from padviz.network.operations import Blocks
@@ -49,20 +52,32 @@ def alignment_on(network: Network, axis: int, n: int) -> Alignment:
     """Return the alignment that keeps the phase of every stride as in the whole image of `n` rows."""
     sizes, strides = sizes_of(network, axis, n), [Fraction(1)]
     for i, layer in enumerate(network.layers[1:], start=1):
-        entering = max(map(strides.__getitem__, layer.inputs))
         op, n_in, n_out = layer.ops[axis], sizes[layer.inputs[0]], sizes[i]
-        rate = Fraction(1) if op is None else rate_of(op, n_in, n_out)
-        if isinstance(op, Resize) and (op.scale is None or op.layout == "align_corners"):  # as at a near whole scale
-            rate = Fraction(1, max(1, round(n_out / n_in))) if n_out >= n_in else Fraction(max(1, round(n_in / n_out)))
+        entering, rate = max(strides[j] for j in layer.inputs), Fraction(1)
         if layer.like is not None and n_in == 1:  # a single row has no stride; its copies lie on the layer they follow
-            entering, rate = strides[layer.like], Fraction(1)
+            entering = strides[layer.like]
+        elif isinstance(op, Resize) and (op.scale is None or op.layout == "align_corners"):
+            rate = _near_whole(n_in, n_out)
+        elif op is not None:
+            rate = rate_of(op, n_in, n_out)
         strides.append(entering * rate)
-    turns = [op.size if isinstance(op := layer.ops[axis], Blocks) and op.is_local else 1 for layer in network.layers]
-    step = lcm(*((stride * turn).numerator for stride, turn in zip(strides, turns, strict=True)))
+    step = 1
+    for layer, stride in zip(network.layers, strides, strict=True):
+        op = layer.ops[axis]
+        if isinstance(op, Blocks) and op.is_local:
+            stride *= op.size  # tiles start where blocks do
+        step = lcm(step, stride.numerator)
     if step > MOST_ALIGNMENT:
         what = f"its strides repeat their phase only every {step} pixels"
         raise SizeError(what, where=network.name, hint="name an earlier `layer`")
     return Alignment(step, tuple(strides))
+
+
+def _near_whole(n_in: int, n_out: int) -> Fraction:
+    """Return the rate of a resize of whole scale that is near to one from `n_in` rows to `n_out`."""
+    if n_out >= n_in:
+        return Fraction(1, max(1, round(n_out / n_in)))
+    return Fraction(max(1, round(n_in / n_out)))
 
 
 def wrapping_axes(network: Network, size: Size) -> tuple[bool, ...]:
@@ -70,8 +85,11 @@ def wrapping_axes(network: Network, size: Size) -> tuple[bool, ...]:
 
     Usage is periodic along such an axis, by the total stride.
     """
-    circular = enumerate(zip(circular_axes(network), size, strict=True))
-    return tuple(around and breaking_layer(network, axis, n) is None for axis, (around, n) in circular)
+    wraps = list(circular_axes(network))
+    for axis, n in enumerate(size):
+        if wraps[axis] and breaking_layer(network, axis, n):
+            wraps[axis] = False
+    return tuple(wraps)
 
 
 @lru_cache(64)
@@ -87,37 +105,55 @@ def breaking_layer(network: Network, axis: int, n: int) -> Break | None:
         alignment = alignment_on(network, axis, n)
     except SizeError:  # it comes to the same phase too late to check
         return Break(network.targets[-1], "does not")
+    outputs = _two_images_through(network, maps, n, alignment.step)
+    shifts = []
+    for both, stride in zip(outputs, alignment.strides, strict=True):
+        units = alignment.step / stride
+        one, other = both[0].T
+        shifts.append(units.denominator == 1 and np.array_equal(np.roll(one, int(units)), other))
+    for name in network.targets:
+        at = network.index[name]
+        if not shifts[at]:
+            return Break(network.layers[_first_of(at, shifts, network)].name, "does not")
+    for layer in network.layers[1:]:
+        whole = layer.whole(axis)
+        if not whole:
+            continue
+        if whole.lower().startswith(RECURRENT):
+            return Break(layer.name, f"its {whole} depends on their order")
+        one, other = np.sort(outputs[layer.inputs[0]][0], axis=0).T
+        if not np.array_equal(one, other):
+            return Break(layer.name, f"its {whole} reads some rows more often than others")
+    return None
+
+
+def _two_images_through(network: Network, maps: Sequence[AxisMap | None], n: int, step: int) -> list[NDArray[np.int64]]:
+    """Return what each layer makes of an image and of the same one shifted by `step`, (1, rows, 2), modulo a prime."""
     image = np.arange(1, n + 1) * FACTORS[0] % PRIME
     image = image * image % PRIME
-    outputs = [np.stack([image, np.roll(image, alignment.step)], 1)[None]]
-    shifts = [True]
-    wholes = list[Break]()
-    for i, layer in enumerate(network.layers[1:], start=1):
-        axis_map, branches = maps[i], [outputs[j] for j in layer.inputs]
+    outputs = [np.stack([image, np.roll(image, step)], 1)[None]]
+    for layer, axis_map in zip(network.layers[1:], maps[1:], strict=True):
+        both = outputs[layer.inputs[0]]
         if axis_map is not None:
-            both = apply(axis_map, branches[0], 1) % PRIME
+            both = apply(axis_map, both, 1) % PRIME
         else:
-            both = (
-                np.add.reduce([branch * pow(FACTORS[1], k, PRIME) % PRIME for k, branch in enumerate(branches)]) % PRIME
-            )
+            # A merge, by Horner's rule, so that each branch has a factor of its own.
+            for branch in layer.inputs[1:]:
+                both = (both * FACTORS[1] + outputs[branch]) % PRIME
         if layer.like is not None and network.layers[layer.inputs[0]].everywhere:
             # Attention: a unit depends on all rows alike, and on its own one.
             both = (both + outputs[layer.like] * FACTORS[1]) % PRIME
         outputs.append(both)
-        units = alignment.step / alignment.strides[i]
-        shifts.append(units.denominator == 1 and np.array_equal(np.roll(both[0, :, 0], int(units)), both[0, :, 1]))
-        if whole := layer.whole(axis):
-            one, other = np.sort(branches[0][0], axis=0).T
-            if whole.lower().startswith(RECURRENT):
-                wholes.append(Break(layer.name, f"its {whole} depends on their order"))
-            elif not np.array_equal(one, other):
-                wholes.append(Break(layer.name, f"its {whole} reads some rows more often than others"))
-    at = next((i for name in network.targets if not shifts[i := network.index[name]]), None)
-    while at is not None and (before := [j for j in network.layers[at].inputs if not shifts[j]]):
+    return outputs
+
+
+def _first_of(at: int, shifts: Sequence[bool], network: Network) -> int:
+    """Go back from a layer that does not shift to the first such one that it reads."""
+    while True:
+        before = [j for j in network.layers[at].inputs if not shifts[j]]
+        if not before:
+            return at
         at = before[0]
-    if at is not None:
-        return Break(network.layers[at].name, "does not")
-    return next(iter(wholes), None)
 
 
 def seams_in_words(network: Network, size: Size) -> list[str]:
@@ -129,19 +165,29 @@ def seams_in_words(network: Network, size: Size) -> list[str]:
     ['height and width are padded circularly, but maxpool breaks the circle']
     """
     axes: dict[str, list[str]] = {}
-    for axis, (around, n) in enumerate(zip(circular_axes(network), size, strict=True)):
-        if around:
-            broken = ""
-            if found := breaking_layer(network, axis, n):
-                broken = f"{found.layer} breaks the circle"
-                with suppress(SizeError):
-                    step = alignment_on(network, axis, n).step
-                    broken += f", because {n} is not a multiple of {step}" if n % step else ""
-            axes.setdefault(broken, []).append(network.axes[axis])
+    for axis, n in enumerate(size):
+        if circular_axes(network)[axis]:
+            axes.setdefault(_broken_by(network, axis, n), []).append(network.axes[axis])
     words = []
     for broken, names in axes.items():
         subject, are, wrap = f"the {names[0]}", "is", "wraps"
         if len(names) > 1:
             subject, are, wrap = f"{', '.join(names[:-1])} and {names[-1]}", "are", "wrap"
-        words.append(f"{subject} {are} padded circularly, but {broken}" if broken else f"{subject} {wrap}")
+        if broken:
+            words.append(f"{subject} {are} padded circularly, but {broken}")
+        else:
+            words.append(f"{subject} {wrap}")
+    return words
+
+
+def _broken_by(network: Network, axis: int, n: int) -> str:
+    """Return which layer breaks the circle of an axis, and why; "" if it wraps."""
+    breaking = breaking_layer(network, axis, n)
+    if breaking is None:
+        return ""
+    words = f"{breaking.layer} breaks the circle"
+    with suppress(SizeError):
+        step = alignment_on(network, axis, n).step
+        if n % step:
+            words += f", because {n} is not a multiple of {step}"
     return words
