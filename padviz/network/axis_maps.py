@@ -180,16 +180,17 @@ def ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
 
     `n` and `n_out` are the rows of the real axis, which decide where the first window lies.
     """
-    if isinstance(op, Window) and op.mode != "zero":
-        return ring_map(replace(op, mode="zero"), n, n_out, ring)  # no padding is read far from borders
     rows, units = ring
     if isinstance(op, Adaptive):
-        weight = 1 / n if op.mean else 1
-        return AxisMap(rows, 1, (Strip(0, 0, 0, 1, rows, weight),)) if op.output == 1 and not units else None
-    if not rows or not units or (isinstance(op, Fit | Blocks) and rows != units):
+        return _pooled_ring(op, n, ring)
+    if not rows or not units:
         return None
+    if isinstance(op, Fit):
+        if rows != units:
+            return None
+        op = Window(1, padding=(fit_shift(n, n_out, op.odd), 0))
     if isinstance(op, Blocks):
-        if not op.is_local or rows % op.size:
+        if not op.is_local or rows != units or rows % op.size:
             return None
         reach, n = op.size, 0
     elif isinstance(op, Resize):
@@ -197,13 +198,24 @@ def ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
             return None
         reach = AROUND
     else:
-        if isinstance(op, Fit):
-            op = Window(1, padding=(fit_shift(n, n_out, op.odd), 0))
-        before = int(pads_at(op, n)[0]) if isinstance(op, Window) else op.padding[0]
+        if isinstance(op, Window):
+            before = int(pads_at(op, n)[0])
+            op = replace(op, mode="zero")  # no padding is read far from borders
+        else:
+            before = op.padding[0]
         op, reach = replace(op, padding=(before, 0)), op.extent + abs(before)
     turns = -(-reach // min(ring)) + 1  # whole periods before and after the one that is cut out
     strips = _strips(op, n + (2 * turns + 1) * rows, n_out + (2 * turns + 1) * units)
     return AxisMap(rows, units, tuple(_one_period(strips, turns * units, ring)))
+
+
+def _pooled_ring(op: Adaptive, n: int, ring: Ring) -> AxisMap | None:
+    """Return the map of a global pool, whose one unit reads all rows; other adaptive pools do not repeat."""
+    rows, units = ring
+    if op.output != 1 or units:
+        return None
+    weight = 1 / n if op.mean else 1
+    return AxisMap(rows, 1, (Strip(0, 0, 0, 1, rows, weight),))
 
 
 def _one_period(strips: Iterable[Strip], first: int, ring: Ring) -> Iterator[Strip]:
@@ -211,10 +223,15 @@ def _one_period(strips: Iterable[Strip], first: int, ring: Ring) -> Iterator[Str
     rows, units = ring
     for strip in strips:
         at, step = strip.dst - first, strip.dst_step
-        i, stop = (0, strip.length if 0 <= at < units else 0) if not step else (-(at // step), -((at - units) // step))
-        i, stop = max(i, 0), min(stop, strip.length)
+        # The first element of the strip in this period, and the first behind it.
+        i, stop = 0, strip.length
+        if step:
+            i, stop = max(-(at // step), 0), min(-((at - units) // step), strip.length)
+        elif not 0 <= at < units:
+            continue
         while i < stop:  # until it comes round
-            src = (strip.src + i * strip.src_step) % rows
-            length = min(stop - i, -(-(rows - src) // strip.src_step)) if strip.src_step else stop - i
+            src, length = (strip.src + i * strip.src_step) % rows, stop - i
+            if strip.src_step:
+                length = min(length, -(-(rows - src) // strip.src_step))
             yield strip._replace(dst=at + i * step, src=src, length=length)
             i += length

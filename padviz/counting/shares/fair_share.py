@@ -67,7 +67,9 @@ def interior(network: Network, size: Size, targets: tuple[int, ...], weights: We
 @lru_cache(256)
 def _interior(network: Network, at: Phased, targets: tuple[int, ...], weights: Weights) -> Array:
     rows = ring(network, 0, at.size[0], targets)
-    cols = rows if at.square and is_square(network) else ring(network, 1, at.size[1], targets)
+    cols = rows
+    if not (at.square and is_square(network)):
+        cols = ring(network, 1, at.size[1], targets)
     return count_backward(Walk(network, rows, cols, targets, "auto", weights), WHOLE).limbs
 
 
@@ -92,8 +94,10 @@ class Phased:
 
 def phased(network: Network, size: Size) -> Phased:
     """Return the phase of a size; where a layer does not grow with the image, each size is a phase of its own."""
-    rows, cols = (growth(network, axis) or (0,) for axis in (0, 1))
-    return Phased((size[0] % rows[0], size[1] % cols[0]) if all(rows) and all(cols) else size, size)
+    rows, cols = growth(network, 0), growth(network, 1)
+    if rows is None or cols is None or not all(rows) or not all(cols):
+        return Phased(size, size)
+    return Phased((size[0] % rows[0], size[1] % cols[0]), size)
 
 
 def endless(network: Network) -> Network:
@@ -104,7 +108,9 @@ def endless(network: Network) -> Network:
     >>> endless(padviz.usage(net, 64, "reflect").walked) is endless(net)
     True
     """
-    return with_zeros(network) if all(all(growth(network, axis) or [0]) for axis in (0, 1)) else network
+    if all(all(growth(network, axis) or [0]) for axis in (0, 1)):
+        return with_zeros(network)
+    return network
 
 
 @lru_cache(256)
@@ -118,8 +124,9 @@ def ring(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Resol
         raise NoInterior("its branches advance at different rates", where=network.name)
     if grows[0] > MOST_PERIOD:
         raise NoInterior(f"it repeats every {grows[0]} pixels only", where=network.name)
-    walked = ancestors(network.layers, targets, followed=False)
-    axis_maps = [_layer_ring(network, axis, n, i) if i in walked else None for i in range(len(sizes))]
+    axis_maps: list[AxisMap | None] = [None] * len(sizes)
+    for i in sorted(ancestors(network.layers, targets, followed=False)):
+        axis_maps[i] = _layer_ring(network, axis, n, i)
     return Resolved(tuple([grow or n for grow, n in zip(grows, sizes, strict=True)]), tuple(axis_maps))
 
 
@@ -132,14 +139,18 @@ def _layer_ring(network: Network, axis: int, n: int, i: int) -> AxisMap | None:
         return None
     j = layer.inputs[0]
     if grows[i] == grows[j] == 0:
-        made: AxisMap | None = axis_map(op, sizes[j], None if layer.like is None else sizes[layer.like])
+        like = None if layer.like is None else sizes[layer.like]
+        of_layer: AxisMap | None = axis_map(op, sizes[j], like)
     else:
-        made = ring_map(op, sizes[j], sizes[i], (grows[j], grows[i]))
-    if made is None:
-        whole = layer.whole(axis)
-        what = f"its {whole} makes every position depend on the size" if whole else "it does not scale with the image"
+        of_layer = ring_map(op, sizes[j], sizes[i], (grows[j], grows[i]))
+    if of_layer is None:
+        what, whole = "it does not scale with the image", layer.whole(axis)
+        if whole:
+            what = f"its {whole} makes every position depend on the size"
         raise NoInterior(what, where=f"{network.name}, {layer.name}")
-    return None if made.identity else made
+    if of_layer.identity:
+        return None
+    return of_layer
 
 
 class Shares:
@@ -162,7 +173,10 @@ class Shares:
         if interior.size == 1 and interior == 1:
             return self.core.shares(peak)
         interior[interior == 0] = np.nan
-        values = self.core.over(peak) if self.core.exactly else self.core.shares(peak).copy()
+        if self.core.exactly:
+            values = self.core.over(peak)
+        else:
+            values = self.core.shares(peak).copy()
         for phase, row in enumerate(interior):  # the rows of a core have the phases of their numbers
             values[phase :: len(interior)] /= row[self.phases[1][0]]
         return values
@@ -187,38 +201,65 @@ class Shares:
     def figures(self) -> FairShare:
         """The figures of the shares."""
         values, pattern = self.values, to_ints(self.pattern)
-        down, across = (_row_weights(*each) for each in zip(self.tilings, self.period, strict=True))
+        rows, cols = self.tilings
+        down, across = _row_weights(rows, self.period[0]), _row_weights(cols, self.period[1])
         counts = np.multiply.outer(down.sum(axis=1), across.sum(axis=1))
         used: Flags | bool = True
-        if not pattern.all():
+        if not pattern.all():  # positions that the interior does not read have no share
             used = ~np.isnan(values)
             values, counts = np.nan_to_num(values), down @ used @ across.T
         sums = down @ values @ across.T
+
         down_phase, across_phase = self.phases[0][:, 0], self.phases[1][0]
-        beyond = beyond_bounds(self.core, values, lambda *at: pattern[down_phase[at[0]], across_phase[at[1]]])
-        starved, overused = (flagged(flags if used is True else flags & used, *self.tilings) for flags in beyond)
-        pixels, total = self.tilings[0].n * self.tilings[1].n, sums[0, 0]
-        second_minus_first = sums[-1, 0] - sums[-2, 0], sums[0, -1] - sums[0, -2]
-        skew = (round(float(difference / total), 12) + 0.0 if total else 0.0 for difference in second_minus_first)
-        inside = zip(*(np.diagonal(each)[: RINGS + 1].tolist() for each in (sums, counts)), strict=True)
-        corners = (self._told(self.values[row, col]) for row, col in CORNERS)
-        interior = pattern[pattern > 0]
+        starved, overused = beyond_bounds(
+            self.core, values, lambda row, col: pattern[down_phase[row], across_phase[col]]
+        )
+        if used is not True:
+            starved, overused = starved & used, overused & used
+
+        pixels = rows.n * cols.n
+        least = most = 0.0
+        if counts[0, 0]:
+            least = self._told(values.min(initial=inf, where=used))
+            most = self._told(values.max(initial=-inf, where=used))
+        means = []
+        inside = np.stack([np.diagonal(sums), np.diagonal(counts)], axis=1)[: RINGS + 1].tolist()
+        for (outer_sum, outer), (inner_sum, inner) in pairwise(inside):
+            if outer > inner:
+                means.append(self._told((outer_sum - inner_sum) / (outer - inner)))
+        ripple, interior = 1.0, pattern[pattern > 0]
+        if interior.size:
+            ripple = float(interior.max() / interior.min())
         return FairShare(
             period=[*self.period],
-            starved=starved / pixels,
-            overused=overused / pixels,
+            starved=flagged(starved, rows, cols) / pixels,
+            overused=flagged(overused, rows, cols) / pixels,
             unused=(pixels - int(counts[0, 0])) / pixels,
-            least=self._told(values.min(initial=inf, where=used)) if counts[0, 0] else 0.0,
-            most=self._told(values.max(initial=-inf, where=used)) if counts[0, 0] else 0.0,
-            corners=Corners(*(None if isnan(share) else share for share in corners)),
-            skew=PerAxis(*skew),
-            rings=[self._told((a - b) / (m - n)) for (a, m), (b, n) in pairwise(inside) if m > n],
-            ripple=float(interior.max() / interior.min()) if interior.size else 1.0,
+            least=least,
+            most=most,
+            corners=self._corners(),
+            skew=PerAxis(_skew(sums[:, 0]), _skew(sums[0])),
+            rings=means,
+            ripple=ripple,
         )
+
+    def _corners(self) -> Corners:
+        shares = [self._told(self.values[row, col]) for row, col in CORNERS]
+        return Corners(*(None if isnan(share) else share for share in shares))
 
     def _told(self, share: float) -> float:
         """Return a share as a Python float, of a map that was counted in floats without its last digits."""
-        return float(f"{share:.13g}" if self.core.exactly else share)
+        if self.core.exactly:
+            return float(f"{share:.13g}")
+        return float(share)
+
+
+def _skew(sums: Floats) -> float:
+    """Return the second half minus the first, over all; sums are inside of each ring, and of both halves."""
+    total, first, second = sums[0], sums[-2], sums[-1]
+    if not total:
+        return 0.0
+    return round(float((second - first) / total), 12) + 0.0
 
 
 def beyond_bounds(core: Core, values: Floats, interior: Callable[[Array, Array], Any]) -> tuple[Flags, Flags]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import NamedTuple
 
@@ -37,9 +38,15 @@ def guesses(network: Network) -> list[Network]:
 
     Strided windows that pad one side more than the other may have SAME padding, which depends on the size, or not.
     """
-    ops = [op for layer in padded_windows(network) for op in layer.ops if isinstance(op, Window) and op.stride > 1]
-    lopsided = any(not isinstance(op.padding, str) and op.padding[0] != op.padding[1] for op in ops)
-    return [network, with_same(with_pads_merged(network))] if network.again and lopsided else [network]
+    if network.again is None:
+        return [network]
+    for layer in padded_windows(network):
+        for op in layer.ops:
+            if not isinstance(op, Window) or op.stride == 1 or isinstance(op.padding, str):
+                continue
+            if op.padding[0] != op.padding[1]:
+                return [network, with_same(with_pads_merged(network))]
+    return [network]
 
 
 def read_if_even(network: Network, size: Size, axes: Sequence[int]) -> Network | None:
@@ -49,7 +56,9 @@ def read_if_even(network: Network, size: Size, axes: Sequence[int]) -> Network |
         balances = [balance_on(there, axis, np.array([size[axis]])) for axis in axes]
     except PadvizError:
         return None
-    return there if all(balance.runs[0] and balance.even[0] for balance in balances) else None
+    if all(balance.runs[0] and balance.even[0] for balance in balances):
+        return there
+    return None
 
 
 def balance_on(network: Network, axis: int, sizes: Sizes) -> Balance:
@@ -125,23 +134,35 @@ def nearest_balanced(
     """
     sides = on_each(_side, network, size)
     move = all(side.stays for side in sides)
-    found: list[Suggestion | None] = []
-    before: tuple[int, int | None] | None = None
-    for below in (True, False):
-        suggestion = None
-        ranked = [[side.n] if side.stays and not move else side.below if below else side.above for side in sides]
-        for k in range(max(map(len, ranked)) if all(ranked) else 0):
-            there = tuple(each[min(k, len(each) - 1)] for each in ranked)
-            read = read_if_even(network, there, range(len(there))) if network.again else network
-            if read is not None:
-                before = before or _work(network, size, macs)
-                positions, macs_there = _work(read, there)
-                remainder = any(n not in side.whole for n, side in zip(there, sides, strict=True))
-                ratio = macs_there / before[1] if macs_there and before[1] else None
-                suggestion = Suggestion(there, positions / (before[0] or 1), remainder, macs_there, ratio)
-                break
-        found.append(suggestion)
-    return found[0], found[1]
+    below, above = [], []
+    for side in sides:
+        stays = [side.n] if side.stays and not move else None
+        below.append(stays or side.below)
+        above.append(stays or side.above)
+    today = _Work(network, size, macs)
+    return _suggestion(network, below, sides, today), _suggestion(network, above, sides, today)
+
+
+def _suggestion(
+    network: Network, ranked: Sequence[Sequence[int]], sides: Sequence[_Side], today: _Work
+) -> Suggestion | None:
+    """Return the first of some sizes, ranked on each axis, at which a network is even when it is read."""
+    if not all(ranked):
+        return None
+    for k in range(max(map(len, ranked))):
+        there = tuple([sizes[min(k, len(sizes) - 1)] for sizes in ranked])
+        read: Network | None = network
+        if network.again:
+            read = read_if_even(network, there, range(len(there)))
+        if read is None:
+            continue
+        work = _Work(read, there)
+        ratio = None
+        if work.macs and today.macs:
+            ratio = work.macs / today.macs
+        remainder = any(n not in side.whole for n, side in zip(there, sides, strict=True))
+        return Suggestion(there, work.positions / (today.positions or 1), remainder, work.macs, ratio)
+    return None
 
 
 def odd_window(network: Network, size: Size) -> str | None:
@@ -151,15 +172,18 @@ def odd_window(network: Network, size: Size) -> str | None:
     """
     if network.again is not None:
         return None  # its windows at other sizes are not known
-    found: list[str] = []
+    names: list[str] = []
     for axis, n in enumerate(size):
-        runs, even, _ = balance_on(network, axis, sizes := _around(n))
-        if runs.any() and not (runs & even).any():
-            arrays, rows, _ = at_many_sizes(network, axis, sizes)
-            windows = [(layer, op) for layer in padded_windows(network) if isinstance(op := layer.ops[axis], Window)]
-            odd = (layer.name for layer, op in windows if reads_odd(op, arrays[rows[layer.inputs[0]]])[runs].all())
-            found += [*odd][:1]
-    return min(found, key=network.index.__getitem__, default=None)
+        sizes = _around(n)
+        runs, even, _ = balance_on(network, axis, sizes)
+        if not runs.any() or (runs & even).any():
+            continue
+        arrays, rows, _ = at_many_sizes(network, axis, sizes)
+        for layer in padded_windows(network):
+            op = layer.ops[axis]
+            if isinstance(op, Window) and reads_odd(op, arrays[rows[layer.inputs[0]]])[runs].all():
+                names.append(layer.name)
+    return min(names, key=network.index.__getitem__, default=None)
 
 
 def reads_odd(window: Window, n: Sizes) -> Flags:
@@ -192,7 +216,9 @@ def _side(network: Network, axis: int, n: int) -> _Side:
     best = even & all_read
 
     def nearest(where: Flags) -> list[int]:
-        ranked = [m for flags in (best, even) for m in sorted(sizes[flags & where].tolist(), key=lambda m: abs(m - n))]
+        ranked = []
+        for flags in (best, even):
+            ranked += sorted(sizes[flags & where].tolist(), key=lambda m: abs(m - n))
         return [*dict.fromkeys(ranked)][:MOST_TRIED]
 
     here = n - int(sizes[0])
@@ -205,8 +231,21 @@ def _around(n: int) -> Sizes:
     return np.arange(max(1, n - REACH), min(n + REACH, LARGEST) + 1)
 
 
-def _work(network: Network, size: Size, macs: int | None = None) -> tuple[int, int | None]:
-    """Return window positions summed over layers, a measure that needs no channels; and multiply-adds."""
-    sizes = sizes_of_each(network, size)
-    windows = [i for i, layer in enumerate(network.layers) if layer.kind in WINDOWS]
-    return sum(prod(rows[i] for rows in sizes) for i in windows), macs or costs(network, size).macs
+@dataclass(frozen=True)
+class _Work:
+    """What a network computes at a size; worked out when it is asked for."""
+
+    network: Network
+    size: Size
+    known_macs: int | None = None
+
+    @cached_property
+    def positions(self) -> int:
+        """Window positions summed over layers, a measure that needs no channels."""
+        sizes = sizes_of_each(self.network, self.size)
+        windows = [i for i, layer in enumerate(self.network.layers) if layer.kind in WINDOWS]
+        return sum(prod(rows[i] for rows in sizes) for i in windows)
+
+    @cached_property
+    def macs(self) -> int | None:
+        return self.known_macs or costs(self.network, self.size).macs

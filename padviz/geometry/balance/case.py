@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -50,13 +51,17 @@ class Case:
     def near_padding(self) -> tuple[NearPadding, ...]:
         """How far padding reaches into each target; axes that wrap have none."""
         near = near_padding(self.network, self.size, around=True)
-        return tuple(each for each in near if each.layer in self.network.targets)
+        return tuple([row for row in near if row.layer in self.network.targets])
 
     @cached_property
     def near(self) -> tuple[tuple[Suggestion, Case], ...]:
         """The balanced sizes next below and above, each with the network at it."""
-        found = nearest_balanced(self.network, self.size, self.macs)
-        return tuple((each, Case(self.network.at(each.size), each.size, each.macs)) for each in found if each)
+        cases = []
+        for suggestion in nearest_balanced(self.network, self.size, self.macs):
+            if suggestion is not None:
+                there = Case(self.network.at(suggestion.size), suggestion.size, suggestion.macs)
+                cases.append((suggestion, there))
+        return tuple(cases)
 
 
 class EvenPads(NamedTuple):
@@ -69,19 +74,39 @@ class EvenPads(NamedTuple):
 def with_even_pads(today: Case) -> EvenPads | None:
     """Distribute evenly the pads of uneven convolutions that read an even number of rows; None if that mends none."""
     layers, pads = list(today.network.layers), {}
-    for each in today.uneven:
-        rows = [row.declared if row.circular else row.reads for row in each.axes.values()]
-        lopsided = any(row.circular and row.declared[0] != row.declared[1] for row in each.axes.values())
-        if not lopsided and not any(sum(pair) % 2 for pair in rows):
-            height, width = (sum(pair) // 2 for pair in rows)
-            at, pads[each.layer] = today.network.index[each.layer], (height, width)
-            halves = zip(layers[at].ops, pads[each.layer], strict=True)
-            ops = tuple(replace(op, padding=(n, n)) if isinstance(op, Window) else op for op, n in halves)
-            layers[at] = replace(layers[at], ops=ops)
+    for uneven in today.uneven:
+        halves = _halves(uneven)
+        if halves is None:
+            continue
+        height, width = halves
+        pads[uneven.layer] = height, width
+        at = today.network.index[uneven.layer]
+        ops = list(layers[at].ops)
+        for axis, op in enumerate(ops):
+            if isinstance(op, Window):
+                ops[axis] = replace(op, padding=(halves[axis], halves[axis]))
+        layers[at] = replace(layers[at], ops=tuple(ops))
     if not pads:
         return None
     changed = Case(today.network.at_own_size(layers=tuple(layers)), today.size)
-    return EvenPads(changed, pads) if len(changed.uneven) <= len(today.uneven) - len(pads) else None
+    if len(changed.uneven) > len(today.uneven) - len(pads):
+        return None
+    return EvenPads(changed, pads)
+
+
+def _halves(layer: LayerPadding) -> list[int] | None:
+    """Return half of the padding that a layer reads on each axis; None where that is odd, or cannot be split evenly."""
+    halves = []
+    for row in layer.axes.values():
+        before, after = row.reads
+        if row.circular:
+            before, after = row.declared
+            if before != after:
+                return None
+        if (before + after) % 2:
+            return None
+        halves.append((before + after) // 2)
+    return halves
 
 
 def limits(today: Case) -> list[str]:
@@ -89,13 +114,17 @@ def limits(today: Case) -> list[str]:
     sentences, at = [], in_words(today.size)
     if today.uneven and not today.near:
         window = odd_window(today.network, today.size)
-        why = f": {window} reads an odd number of padded rows at each." if window else "."
-        sentences.append(f"No balanced size is near{why}")
-    for each in today.uneven:
-        odd = [row for row in each.axes.values() if row.uneven and sum(row.reads) % 2]
+        if window:
+            sentences.append(f"No balanced size is near: {window} reads an odd number of padded rows at each.")
+        else:
+            sentences.append("No balanced size is near.")
+    for layer in today.uneven:
+        odd = [row for row in layer.axes.values() if row.uneven and sum(row.reads) % 2]
         if odd:
-            many = f"{sum(odd[0].reads)} row{'' if sum(odd[0].reads) == 1 else 's'} of padding, an odd number"
-            sentences.append(f"At {at} no padding makes {each.layer} even: its {odd[0].output} units read {many}.")
+            rows, units = sum(odd[0].reads), odd[0].output
+            many = "1 row" if rows == 1 else f"{rows} rows"
+            words = f"its {units} units read {many} of padding, an odd number"
+            sentences.append(f"At {at} no padding makes {layer.layer} even: {words}.")
             break
     if not today.network.pads:
         sentences.append("No convolution pads, so no padding scheme changes anything.")
@@ -110,34 +139,50 @@ def with_strides_pooled(network: Network, names: tuple[str, ...]) -> Network | N
     moved = {network.index[name] for name in names}
     if not all(_movable(network.layers[i]) for i in moved):
         return None
-    shortcuts = [
-        i
-        for i, layer in enumerate(network.layers)
-        if layer.kind == "conv" and all(isinstance(op, Window) and op.kernel == 1 and op.stride > 1 for op in layer.ops)
-    ]
+    # A shortcut that joins a branch with a moved stride must keep in step with it.
+    shortcuts = [i for i, layer in enumerate(network.layers) if _strided_1x1(layer)]
     moved |= {i for i in shortcuts if any(_are_branches(network, i, j) for j in moved)}
     if not all(_movable(network.layers[i]) for i in moved):
         return None
+    return _with_pools(network, moved)
+
+
+def _with_pools(network: Network, moved: Collection[int]) -> Network:
+    """Return the network with a pool behind each of some convolutions, which has their strides."""
     layers: list[Layer] = []
     place: list[int] = []  # the new position of each layer's output
     for i, layer in enumerate(network.layers):
-        like = None if layer.like is None else place[layer.like]
-        layer = replace(layer, inputs=tuple(place[j] for j in layer.inputs), like=like)
+        inputs, like = tuple([place[j] for j in layer.inputs]), layer.like
+        if like is not None:
+            like = place[like]
+        layer = replace(layer, inputs=inputs, like=like)
         if i in moved:
-            ops = tuple(replace(op, stride=1) if isinstance(op, Window) else op for op in layer.ops)
+            ops = tuple([replace(op, stride=1) for op in _windows(layer)])
             layers.append(replace(layer, ops=ops))
-            layer = Layer(f"{layer.name}.pool", "avgpool", (len(layers) - 1,), (POOL,) * len(layer.ops))
+            layer = Layer(f"{layer.name}.pool", "avgpool", (len(layers) - 1,), (POOL,) * len(ops))
         place.append(len(layers))
         layers.append(layer)
-    targets = tuple(layers[place[network.index[name]]].name for name in network.targets)
+    targets = tuple([layers[place[network.index[name]]].name for name in network.targets])
     return network.at_own_size(layers=tuple(layers), targets=targets)
 
 
+def _windows(layer: Layer) -> list[Window]:
+    """Return the windows of a convolution, one for each axis; none of any other layer."""
+    windows = [op for op in layer.ops if isinstance(op, Window)]
+    if layer.kind != "conv" or len(windows) < len(layer.ops):
+        return []
+    return windows
+
+
+def _strided_1x1(layer: Layer) -> bool:
+    windows = _windows(layer)
+    return bool(windows) and all(window.kernel == 1 and window.stride > 1 for window in windows)
+
+
 def _movable(layer: Layer) -> bool:
-    return layer.kind == "conv" and all(
-        isinstance(op, Window) and op.stride == 2 and not (isinstance(op.padding, str) and op.padding != "same")
-        for op in layer.ops
-    )
+    windows = _windows(layer)
+    rules = [window.padding for window in windows if isinstance(window.padding, str)]
+    return bool(windows) and {window.stride for window in windows} == {2} and {*rules} <= {"same"}
 
 
 def _are_branches(network: Network, shortcut: int, other: int) -> bool:
