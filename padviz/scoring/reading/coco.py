@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError, OptionError
 from padviz.files.opened import opened, read_file
@@ -21,6 +22,7 @@ from padviz.scoring.reading.tables import refuse
 MOST_BYTES = 1 << 30
 INSTANCES, RESULTS = "COCO's instances, as JSON", "COCO's results, as JSON"
 Id = int | str
+IdIndex = Mapping[Id, int]
 Corners = tuple[float, float, float, float]
 FARTHEST = 2 * MOST_SIDE  # px, of a box: sums and products of larger ones overflow
 BOM = b"\xef\xbb\xbf"
@@ -74,24 +76,35 @@ def read_coco(objects: str | Path, detections: str | Path) -> Scenes:
     if not instances.images:
         raise DescriptionError("has no images", where=str(objects), hint=f"give the path of {INSTANCES}")
     pictures = sorted(instances.images, key=lambda picture: (isinstance(picture.id, str), picture.id))
-    for picture in pictures:
-        if min(picture.width, picture.height) < 1:
-            refuse(objects, f"image {picture.id} has no pixels")
-        if max(picture.width, picture.height) > MOST_SIDE:
-            refuse(objects, f"image {picture.id} is wider or higher than {MOST_SIDE:,} px")
-    sizes = np.array([(picture.height, picture.width) for picture in pictures])
-    for kind, rows in (("images", instances.images), ("categories", instances.categories)):
-        ((id_, times),) = Counter(row.id for row in rows).most_common(1) or [("", 1)]
-        if times > 1:
-            refuse(objects, f"{times:,} {kind} have the id {id_!r}")
-    images = {picture.id: k for k, picture in enumerate(pictures)}
-    categories = {category.id: k for k, category in enumerate(instances.categories)}
-    names = tuple(category.name or str(category.id) for category in instances.categories)
-    crowd = [bool(row.iscrowd) for row in instances.annotations]
-    area = [row.bbox[2] * row.bbox[3] if row.area is None else row.area for row in instances.annotations]
-    there = _boxes(instances.annotations, images, categories, objects, crowd=crowd, area=area)
-    found = _boxes(results, images, categories, detections, score=[row.score for row in results])
-    return Scenes(sizes, names, there, found)
+    sizes = [_size_of(picture, objects) for picture in pictures]
+    images = _by_id("images", [picture.id for picture in pictures], objects)
+    categories = _by_id("categories", [category.id for category in instances.categories], objects)
+    names = tuple([category.name or str(category.id) for category in instances.categories])
+    crowd, area = [], []
+    for row in instances.annotations:
+        crowd.append(bool(row.iscrowd))
+        width, height = row.bbox[2:]
+        area.append(width * height if row.area is None else row.area)
+    scores = [row.score for row in results]
+    object_boxes = _boxes(instances.annotations, images, categories, objects, crowd=crowd, area=area)
+    return Scenes(np.array(sizes), names, object_boxes, _boxes(results, images, categories, detections, score=scores))
+
+
+def _size_of(picture: Picture, path: str | Path) -> tuple[int, int]:
+    """Return the height and the width of a picture; reject those that no picture has."""
+    if min(picture.width, picture.height) < 1:
+        refuse(path, f"image {picture.id} has no pixels")
+    if max(picture.width, picture.height) > MOST_SIDE:
+        refuse(path, f"image {picture.id} is wider or higher than {MOST_SIDE:,} px")
+    return picture.height, picture.width
+
+
+def _by_id(kind: str, ids: Sequence[Id], path: str | Path) -> IdIndex:
+    """Return the position of each id, which no other row may have."""
+    for id_, count in Counter(ids).most_common(1):
+        if count > 1:
+            refuse(path, f"{count:,} {kind} have the id {id_!r}")
+    return {id_: position for position, id_ in enumerate(ids)}
 
 
 def _decode(path: str | Path, kind: str, type_: type[Read]) -> Read:
@@ -122,36 +135,57 @@ def _refuse_nan(data: bytes, path: str | Path) -> None:
         content = json.loads(data)
     except (ValueError, RecursionError):
         return
-    kind, rows = ("detection", content) if isinstance(content, list) else ("annotation", content.get("annotations"))
-    for k, row in enumerate(rows if isinstance(rows, list) else ()):
-        for name, value in row.items() if isinstance(row, dict) else ():
+    kind, rows = "detection", content
+    if isinstance(content, dict):
+        kind, rows = "annotation", content.get("annotations")
+    if not isinstance(rows, list):
+        return
+    for k, row in enumerate(rows):
+        if not isinstance(row, dict):
+            continue
+        for name, value in row.items():
             if NAN.search(json.dumps(value).encode()):
                 refuse(path, f"{kind} {k}, of image {row.get('image_id')}, has a {name} that is not a number")
 
 
-IdIndex = Mapping[Id, int]
-
-
 def _boxes(
-    rows: Sequence[Annotation] | Sequence[Detection], images: IdIndex, categories: IdIndex, path: str | Path,
+    rows: Sequence[Annotation] | Sequence[Detection],
+    images: IdIndex,
+    categories: IdIndex,
+    path: str | Path,
     **columns: list[Any],
-) -> Boxes:  # fmt: skip
+) -> Boxes:
     """Convert rows to boxes; reject those of images or categories that the file of objects does not list."""
-    of_image = [images.get(row.image_id, -1) for row in rows]
-    of_category = [categories.get(row.category_id, -1) for row in rows]
-    for name, at, known in (("image_id", of_image, images), ("category_id", of_category, categories)):
-        if unknown := [getattr(row, name) for row, place in zip(rows, at, strict=True) if place < 0]:
-            others = f", like those of {len(unknown) - 1:,} more rows," if len(unknown) > 1 else ""
-            as_ = f", which are as {next(iter(known))!r}" if known else ""
-            refuse(path, f"{name} {unknown[0]!r}{others} is not among those of the objects{as_}")
-    found = boxes(of_image, of_category, [row.bbox for row in rows], **columns)
-    for wrong, what in (
-        (~(abs(found.box) <= FARTHEST).all(axis=1), "has a box beyond any image"),
-        (~np.isfinite(found.score), "has a score that is not a number"),
-    ):
-        if wrong.any():
-            k = int(np.argmax(wrong))
-            row = rows[k]
-            kind = f"annotation {row.id}" if isinstance(row, Annotation) else f"detection {k}"
-            refuse(path, f"{kind}, of image {row.image_id}, {what}")
-    return found
+    image_ids, category_ids = [row.image_id for row in rows], [row.category_id for row in rows]
+    of_image = _positions("image_id", image_ids, images, path)
+    of_category = _positions("category_id", category_ids, categories, path)
+    read = boxes(of_image, of_category, [row.bbox for row in rows], **columns)
+    _refuse_first(np.any(~(abs(read.box) <= FARTHEST), axis=1), rows, path, "has a box beyond any image")
+    _refuse_first(~np.isfinite(read.score), rows, path, "has a score that is not a number")
+    return read
+
+
+def _positions(name: str, ids: Sequence[Id], known: IdIndex, path: str | Path) -> list[int]:
+    unknown = [id_ for id_ in ids if id_ not in known]
+    if unknown:
+        words = f"{name} {unknown[0]!r}"
+        if len(unknown) > 1:
+            words += f", like those of {len(unknown) - 1:,} more rows,"
+        words += " is not among those of the objects"
+        if known:
+            words += f", which are as {next(iter(known))!r}"
+        refuse(path, words)
+    return [known[id_] for id_ in ids]
+
+
+def _refuse_first(
+    wrong: NDArray[np.bool_], rows: Sequence[Annotation] | Sequence[Detection], path: str | Path, what: str
+) -> None:
+    """Reject a file if a row is wrong, naming the first one."""
+    if not wrong.any():
+        return
+    k = int(np.argmax(wrong))
+    row, kind = rows[k], f"detection {k}"
+    if isinstance(row, Annotation):
+        kind = f"annotation {row.id}"
+    refuse(path, f"{kind}, of image {row.image_id}, {what}")

@@ -28,40 +28,35 @@ def read_rows(path: str | Path, columns: Sequence[str], meaning: str = "") -> li
     """Read some columns of each row; errors explain them by `meaning`."""
     kind = f"CSV with the columns {', '.join(columns)}{meaning}"
     text = read_file(path, kind, MOST_BYTES).decode("utf-8-sig", "replace")
+    rows, what = [], "has no rows"
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""))
         missing = [name for name in columns if name not in (reader.fieldnames or ())]
-        rows = [] if missing else [[row[name] or "" for name in columns] for row in reader]
+        if missing:
+            what = f"has no column {missing[0]}"
+        else:
+            rows = [[row[name] or "" for name in columns] for row in reader]
     except csv.Error as error:
-        raise DescriptionError(f"is not CSV ({error})", where=str(path), hint=f"give the path of {kind}") from None
+        what = f"is not CSV ({error})"
     if not rows:
-        what = f"has no column {missing[0]}" if missing else "has no rows"
         raise DescriptionError(what, where=str(path), hint=f"give the path of {kind}")
     return rows
 
 
 def read_labels(objects: str | Path, labels: str | Path) -> Labelled:
     """Read the objects of images, with their centres and the images' sizes, and the labels that a classifier gives."""
-    try:
-        there = read_rows(objects, OBJECTS.split(), MEANING)
-    except DescriptionError as error:
-        try:
-            read_rows(labels, OBJECTS.split())
-        except DescriptionError:
-            raise error from None
-        what = f"`gt` and `pred` look swapped: {labels} has the places of objects"
-        raise OptionError(what, option="gt", hint="swap them") from None
-    made = read_rows(labels, LABELS.split())
-    label_of = {row[0]: row[1] for row in made}
-    for name, label in made:
+    rows = _read_objects(objects, labels)
+    predicted = read_rows(labels, LABELS.split())
+    label_of = dict(predicted)
+    for name, label in predicted:
         if label != label_of[name]:
             refuse(labels, f"has two labels of {name}: {label!r} and {label_of[name]!r}")
-    numbers = np.empty((len(there), 4))
-    for k, row in enumerate(there):
+    numbers = np.empty((len(rows), 4))
+    for k, row in enumerate(rows):
         if row[0] not in label_of:
-            missing = sum(row[0] not in label_of for row in there)
+            missing = sum(other[0] not in label_of for other in rows)
             more = f", nor of {missing - 1:,} more" if missing > 1 else ""
-            refuse(labels, f"has no label of {row[0]}{more}; it has one of {made[0][0]}")
+            refuse(labels, f"has no label of {row[0]}{more}; it has one of {predicted[0][0]}")
         try:
             numbers[k] = [float(cell) for cell in row[2:]]
         except ValueError:
@@ -71,9 +66,23 @@ def read_labels(objects: str | Path, labels: str | Path) -> Labelled:
     outside = ~np.all([x >= 0, y >= 0, x <= width, y <= height, *sides], axis=0)
     if outside.any():
         refuse(objects, f"row {int(np.argmax(outside)) + 2} lies outside its image")
-    if {row[1] for row in there}.isdisjoint(row[1] for row in made):
-        what = f"no label is among those of the objects: {made[0][1]!r} here, {there[0][1]!r} there"
+    names, true = [row[0] for row in rows], [row[1] for row in rows]
+    if set(true).isdisjoint(label_of.values()):
+        what = f"no label is among those of the objects: {predicted[0][1]!r} here, {true[0]!r} there"
         raise DescriptionError(what, where=str(labels), hint="name classes alike")
-    right = np.array([row[1] == label_of[row[0]] for row in there], bool)
-    images, image = np.unique([row[0] for row in there], return_inverse=True)
+    right = np.array(true) == np.array([label_of[name] for name in names])
+    images, image = np.unique(names, return_inverse=True)
     return Labelled(len(images), image, np.stack([x, y, width - x, height - y]), right)
+
+
+def _read_objects(objects: str | Path, labels: str | Path) -> list[list[str]]:
+    """Read the rows of objects; if it is the file of labels that has them, the two are swapped."""
+    try:
+        return read_rows(objects, OBJECTS.split(), MEANING)
+    except DescriptionError as error:
+        try:
+            read_rows(labels, OBJECTS.split())
+        except DescriptionError:
+            raise error from None
+        what = f"`gt` and `pred` look swapped: {labels} has the places of objects"
+        raise OptionError(what, option="gt", hint="swap them") from None
