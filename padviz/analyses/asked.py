@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from padviz.geometry.sizing.nearest import near_sizes_named
 from padviz.network.network import Network, Size, as_size
-from padviz.sources import is_module, load_at
+from padviz.sources import is_module, load, load_at
+from padviz.sources.tracing.reading import AS_IT_IS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,31 +41,47 @@ def schemes(padding: str | Sequence[str] | None) -> list[str]:
     return [scheme for scheme in dict.fromkeys(named) if scheme != "declared"]
 
 
+@contextmanager
 def asked(
     network: Source, size: Pixels = None, padding: str | None = None, same: bool = False, layer: Layers = None
-) -> tuple[Network, Size]:
+) -> Iterator[tuple[Network, Size]]:
     """Load a network, cut to some layers, and the size asked for: its own where none is.
 
-    >>> network, size = asked("vgg11", 64, "reflect", layer="features.3")
-    >>> network.layers[-1].name, network.layers[-1].ops[0].mode, network.title
-    ('features.3', 'reflect', 'VGG-11 up to features.3, reflect padding')
+    An analysis runs within. If the network refuses the size, an error there names the nearest sizes that it takes.
+
+    >>> with asked("vgg11", 64, "reflect", layer="features.3") as (network, size):
+    ...     print(network.title)
+    VGG-11 up to features.3, reflect padding
     """
     from padviz.network.rewrites import cut_and_pad, with_same
 
+    def rewritten(read: Network) -> Network:
+        return cut_and_pad(with_same(read) if same else read, names(layer), padding)
+
     at = None if size is None else as_size(size)
-    with near_sizes_named(lambda: asked(network, None, padding, same, layer)[0], at):
+    # A network that was read before may have been read at the size that it refuses.
+    searched = network.pixels(at) if isinstance(network, Network) else at
+    with near_sizes_named(lambda: rewritten(as_usual(network)), searched):
         loaded, pixels = load_at(network, at)
-    return cut_and_pad(with_same(loaded) if same else loaded, names(layer), padding), pixels
+        yield rewritten(loaded), pixels
 
 
+def as_usual(network: Source) -> Network:
+    """Read a network at its usual size, also one that was read at another."""
+    if isinstance(network, Network) and network.origin is not None:
+        return load(network.origin, None, network.reading or AS_IT_IS)
+    return load(network)
+
+
+@contextmanager
 def asked_up_to(
     layer: Layers, network: Source, size: Pixels = None, padding: str | None = None, same: bool = False
-) -> tuple[Network, Size]:
+) -> Iterator[tuple[Network, Size]]:
     """Load a network up to the layers whose outputs are asked for, by default its last maps, and the size."""
     from padviz.network.targets import output_layers, upto
 
-    whole, pixels = asked(network, size, padding, same)
-    return upto(whole, output_layers(layer, whole)), pixels
+    with asked(network, size, padding, same) as (whole, pixels):
+        yield upto(whole, output_layers(layer, whole)), pixels
 
 
 def runners_of(

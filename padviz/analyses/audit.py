@@ -88,11 +88,11 @@ def audit(
     """
     if weights and not images:
         raise OptionError("goes with `images`", option="weights", hint="add it, or leave out the weights")
-    wanted, _ = asked(network, size, padding, same)
-    judged = examine(wanted, size, layer, heads).audit
-    tried, notes = _tried(network, weights, judged, images, on_progress) if images else (None, ())
-    draw, report = partial(_drawn, wanted, size, layer, heads), partial(report_of, [judged], tried)
-    return AuditResult.made_of(judged, judged.remedies, report, draw, pictured=True, notes=notes, part=judged)
+    with asked(network, size, padding, same) as (wanted, _):
+        judged = examine(wanted, size, layer, heads).audit
+        tried, notes = _tried(network, weights, judged, images, on_progress) if images else (None, ())
+        draw, report = partial(_drawn, wanted, size, layer, heads), partial(report_of, [judged], tried)
+        return AuditResult.made_of(judged, judged.remedies, report, draw, pictured=True, notes=notes, part=judged)
 
 
 def _drawn(

@@ -17,7 +17,7 @@ from padviz.analyses.rules import RULES, Case, Judged, State, failed, layer_of
 from padviz.cutting.context import contexts_of
 from padviz.errors import OptionError, PadvizError, check_integer, nearest, shortly
 from padviz.geometry.comparing.differences import compared
-from padviz.geometry.sizing.at_size import at_size
+from padviz.geometry.sizing.at_size import at_size, exported_for_another
 from padviz.geometry.sizing.nearest import near_sizes
 from padviz.geometry.sizing.rules import axis_sizes, sizes_under
 from padviz.network.network import Network, Size, as_size, in_words, sizes_in
@@ -163,21 +163,19 @@ def check(
         all_=all_,
     )
     title = str(model) if isinstance(model, str | Path) else getattr(model, "name", type(model).__name__)
-    return checked(title, lambda: asked(model, size), wanted, () if size is None else as_size(size))
+    return checked(title, lambda: model, wanted, None if size is None else as_size(size))
 
 
-def checked(
-    title: str, read: Callable[[], tuple[Network, Size]], wanted: Mapping[str, Any], size: Size = ()
-) -> CheckResult:
-    """Check a network that is yet to be read; one that cannot be is not judged."""
+def checked(title: str, load: Callable[[], Source], wanted: Mapping[str, Any], size: Size | None) -> CheckResult:
+    """Check a network that is yet to be loaded; one that cannot be is not judged."""
     try:
-        network, size = read()
-        resolve_each(network, size)
+        with asked(load(), size) as (network, pixels):
+            resolve_each(network, pixels)
     except OptionError:
         raise
     except PadvizError as error:
-        return _result(Checked(title, size, (_unread("model", error),)))
-    case, rows = Case(network, size), []
+        return _result(Checked(title, () if size is None else size, (_unread("model", error),)))
+    case, rows = Case(network, pixels), []
     for name, judge in EXPECTATIONS.items():
         if name in wanted:
             rows += _judged(name, partial(judge, wanted=wanted[name]), case)
@@ -187,7 +185,7 @@ def checked(
             rows += _judged(name, rule.found, case)
         elif "all_" in wanted and not rule.fails:
             rows += [replace(row, state="note") for row in _judged(name, rule.found, case) if row.state == "fails"]
-    return _result(Checked(title, size, tuple(rows)))
+    return _result(Checked(title, pixels, tuple(rows)))
 
 
 def _judged(name: str, judge: Callable[[Case], Iterator[Judged]], case: Case) -> list[Judged]:
@@ -258,8 +256,8 @@ def _causal(case: Case, wanted: bool | str) -> Iterator[Judged]:
 
 
 def _same_as(case: Case, wanted: Source) -> Iterator[Judged]:
-    other, _ = asked(wanted, case.size)
-    comparison = compared(case.network, other, case.size)
+    with asked(wanted, case.size) as (other, _):
+        comparison = compared(case.network, other, case.size)
     for row in comparison.differences:
         yield failed(row.a or row.b or "", row.axis, f"{row.what} {row.in_b}", f"{row.what} {row.in_a}", row.change)
     if comparison.differences:
@@ -269,11 +267,13 @@ def _same_as(case: Case, wanted: Source) -> Iterator[Judged]:
 
 def _any_size(case: Case, wanted: list[Size]) -> Iterator[Judged]:
     sizes = [case.network.pixels(size) for size in wanted]
+    # What a file declares of its input goes with another export.
+    reopened = replace(case.network, declared=())
     asked_for = in_words(sizes[0]) + (f" to {in_words(sizes[-1])}" if len(sizes) > 1 else "")
     refused: list[tuple[Size, PadvizError]] = []
     unread: list[tuple[Size, PadvizError]] = []
     for size in sizes:
-        there = at_size(case.network, size)[0]
+        there = at_size(reopened, size)[0]
         if there.refusal and there.unknown:
             unread.append((size, there.refusal))
         elif there.refusal:
@@ -281,8 +281,10 @@ def _any_size(case: Case, wanted: list[Size]) -> Iterator[Judged]:
     for layer, group in groupby(refused, lambda pair: layer_of(pair[1], case.network)):
         (size, error), *others = group
         found = f"not {_with_others(size, others)}: {error.what}"
-        near = near_sizes(case.network, size)
+        near = near_sizes(reopened, size)
         change = f"pad the image to {in_words(near.above)}" if near.above else "derive sizes from the input"
+        if exported_for_another(case.network, size):
+            change = f"export it again with open axes; {change}"
         yield failed(layer, "", asked_for, found, change, 1 + len(others))
     if unread:
         (size, error), *others = unread

@@ -114,7 +114,8 @@ def _several(values: Any) -> list[Any]:
 def _read(network: Any, size: Any, same: bool) -> Network | PadvizError:
     """Load a network; where there is none, return the error in its place."""
     try:
-        return asked(network, size, same=same)[0]
+        with asked(network, size, same=same) as (read, _):
+            return read
     except PadvizError as error:
         return error
 

@@ -90,13 +90,13 @@ def coverage(
     """
     from padviz.figures.maps import heatmap, panels
 
-    wanted, pixels = asked(network, size, same=same)
-    maps = coverages(wanted, pixels, padding, target_names(names(layer) or None, wanted), pooling, engine=engine)
-    report = partial(report_of, maps)
-    if len(maps) > 1:
-        return StripResult.made_of(None, maps, report, partial(panels.strip, maps), pictured=True)
-    draw, axes, png = (partial(how, maps[0]) for how in (heatmap.heatmap, heatmap.plot, heatmap.png))
-    return CoverageResult.made_of(maps[0], maps, report, draw, axes, pictured=True, png=png)
+    with asked(network, size, same=same) as (wanted, pixels):
+        maps = coverages(wanted, pixels, padding, target_names(names(layer) or None, wanted), pooling, engine=engine)
+        report = partial(report_of, maps)
+        if len(maps) > 1:
+            return StripResult.made_of(None, maps, report, partial(panels.strip, maps), pictured=True)
+        draw, axes, png = (partial(how, maps[0]) for how in (heatmap.heatmap, heatmap.plot, heatmap.png))
+        return CoverageResult.made_of(maps[0], maps, report, draw, axes, pictured=True, png=png)
 
 
 SCREEN = (

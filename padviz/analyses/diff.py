@@ -49,9 +49,9 @@ def diff(
     """
     if other is None and not (same or padding):
         raise OptionError("there is nothing to compare with", option="other", hint="name one, or add `same`")
-    first, pixels = asked(network, size)
-    second, _ = asked(network if other is None else other, pixels, padding, same)
-    comparison = compared(first, second, pixels)
+    changed = network if other is None else other
+    with asked(network, size) as (first, pixels), asked(changed, pixels, padding, same) as (second, _):
+        comparison = compared(first, second, pixels)
     return Result.made_of(None, comparison.differences, partial(report_of, first, second, pixels, same, comparison))
 
 

@@ -51,9 +51,9 @@ def keeps(
     >>> kept[0].level, kept[0].pixels
     (1, 68.0)
     """
-    kept, image = asked_up_to(layer, network, size, padding, same)
-    rows = kept_of(kept, image, kept.pixels(tile))
-    return Result.made_of(None, rows, partial(report_of, kept, image, kept.pixels(tile), rows))
+    with asked_up_to(layer, network, size, padding, same) as (kept, image):
+        rows = kept_of(kept, image, kept.pixels(tile))
+        return Result.made_of(None, rows, partial(report_of, kept, image, kept.pixels(tile), rows))
 
 
 def report_of(network: Network, image: Size, tile: Size, rows: Sequence[Kept]) -> Report:

@@ -15,7 +15,7 @@ from padviz.geometry.costs import costs as counted_costs
 from padviz.geometry.receptive_fields import AxisField, ReceptiveField, around_units, receptive_fields
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size, in_words
-from padviz.network.sizes import layer_rows
+from padviz.network.sizes import layer_rows, sizes_of_each
 from padviz.options import LAYERS, MODEL, PADDING, SAME, SIZE, Command
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
@@ -57,10 +57,11 @@ def layers(
     """
     from padviz.figures.windows import field_boxes
 
-    wanted, pixels = asked(network, size, padding, same, layer)
-    rows = wanted.layers[1:]
-    draw = partial(field_boxes.fields_of, wanted, pixels)
-    return Result.made_of(None, rows, partial(report_of, wanted, pixels), draw)
+    with asked(network, size, padding, same, layer) as (wanted, pixels):
+        sizes_of_each(wanted, pixels)  # raises here what would else be raised where the result is printed
+        rows = wanted.layers[1:]
+        draw = partial(field_boxes.fields_of, wanted, pixels)
+        return Result.made_of(None, rows, partial(report_of, wanted, pixels), draw)
 
 
 def costs(
@@ -94,9 +95,9 @@ def costs(
     >>> [cost.macs for cost in costs("resnet50", 224)][:2]
     [118013952, 0]
     """
-    wanted, pixels = asked(network, size, padding, same, layer)
-    counted = counted_costs(wanted, pixels)
-    return CostsResult.made_of(counted, counted.layers, partial(costs_report, wanted, pixels, counted))
+    with asked(network, size, padding, same, layer) as (wanted, pixels):
+        counted = counted_costs(wanted, pixels)
+        return CostsResult.made_of(counted, counted.layers, partial(costs_report, wanted, pixels, counted))
 
 
 def fields(
@@ -134,11 +135,11 @@ def fields(
     """
     from padviz.figures.windows import field_boxes
 
-    wanted, pixels = asked(network, size, padding, same, layer)
-    only = {wanted.find(name).name for name in names(layer)}
-    rows = tuple(row for row in receptive_fields(wanted, pixels) if not only or row.layer in only)
-    draw = partial(field_boxes.fields_of, wanted, pixels)
-    return Result.made_of(None, rows, partial(report_of, wanted, pixels, only), draw)
+    with asked(network, size, padding, same, layer) as (wanted, pixels):
+        only = {wanted.find(name).name for name in names(layer)}
+        rows = tuple(row for row in receptive_fields(wanted, pixels) if not only or row.layer in only)
+        draw = partial(field_boxes.fields_of, wanted, pixels)
+        return Result.made_of(None, rows, partial(report_of, wanted, pixels, only), draw)
 
 
 Row = dict[str, Any]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from padviz.analyses.asked import Pixels, Source, asked
+from padviz.analyses.asked import Pixels, Source, as_usual, asked
 from padviz.analyses.result import opening
 from padviz.geometry.sizing.nearest import near_sizes_named
-from padviz.network.network import Network, as_size
+from padviz.network.network import Network, Size, as_size
 from padviz.options import INPUT, NEUTRAL, SHAPE
 from padviz.sources import load as loaded
-from padviz.sources.tracing.reading import Shape, as_reading
+from padviz.sources.tracing.reading import Reading, Shape, as_reading
 
 
 class Description(str):
@@ -58,9 +58,9 @@ class Loaded(Network):
 
     def at(self, size: int | Sequence[int] | None) -> Network:
         """Return the network at a size; where it refuses that, the error names the nearest that it takes."""
-        plain = Network(**_figures(self))
-        with near_sizes_named(lambda: plain, None if size is None else as_size(size)):
-            return super().at(size)
+        with near_sizes_named(lambda: as_usual(self), None if size is None else as_size(size)):
+            network = super().at(size)
+        return network if network is self else _loaded(network, self.origin, self.reading)
 
     def _repr_html_(self) -> str:
         from padviz.analyses.layers import layers
@@ -68,8 +68,21 @@ class Loaded(Network):
         return layers(self)._repr_html_()
 
 
-def _figures(network: Network) -> dict[str, Any]:
-    return {each.name: getattr(network, each.name) for each in fields(network) if each.init}
+def _loaded(network: Network, origin: object, reading: Reading | None) -> Loaded:
+    """Return a network that knows what it was read from, and how."""
+    loaded = Loaded(**{field.name: getattr(network, field.name) for field in fields(network) if field.init})
+    object.__setattr__(loaded, "origin", origin)
+    object.__setattr__(loaded, "reading", reading)
+    return loaded
+
+
+def read(source: Source, size: Size | None, reading: Reading) -> Loaded:
+    """Load a network as `load` does."""
+    with near_sizes_named(lambda: loaded(source, None, reading), size):
+        network = loaded(source, size, reading)
+    if isinstance(source, Network):
+        return _loaded(network, source.origin, source.reading)
+    return _loaded(network, source, reading)
 
 
 def load(
@@ -124,14 +137,7 @@ def load(
     >>> padviz.uneven(net).balanced, padviz.repad(net, "reflect").repadded.changed
     (True, ('conv',))
     """
-    reading = as_reading(neutral, shape, input_)
-    with near_sizes_named(lambda: loaded(source, None, reading), None if size is None else as_size(size)):
-        network = loaded(source, size, reading)
-    shown = Loaded(**_figures(network))
-    known = source if isinstance(source, Network) else None
-    object.__setattr__(shown, "origin", known.origin if known else source)
-    object.__setattr__(shown, "reading", known.reading if known else reading)
-    return shown
+    return read(source, None if size is None else as_size(size), as_reading(neutral, shape, input_))
 
 
 def convert(network: Source, size: Pixels = None, padding: str | None = None, same: bool = False) -> Description:
@@ -159,5 +165,5 @@ def convert(network: Source, size: Pixels = None, padding: str | None = None, sa
     """
     from padviz.sources.toml.write import rewritten
 
-    read, pixels = asked(network, size, same=same)
-    return Description(rewritten(read, padding, pixels))
+    with asked(network, size, same=same) as (described, pixels):
+        return Description(rewritten(described, padding, pixels))

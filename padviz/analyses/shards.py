@@ -65,12 +65,13 @@ def shards(
     >>> found.exchanges, found.layers[0].halo, found.layers[0].parts[1].fetches[0]
     (18, (1, 1), Fetch(owner=0, first=127, stop=128))
     """
-    kept, image = asked_up_to(layer, network, size, padding, same)
-    axis = axis or kept.axes[0]
-    if axis not in kept.axes:
-        raise OptionError(f"the input has {' x '.join(kept.axes)}, not {axis}", option="axis", hint="name one of them")
-    found = shards_of(kept, kept.axes.index(axis), image, shards)
-    return ShardsResult.made_of(found, found.layers, partial(report_of, kept, found))
+    with asked_up_to(layer, network, size, padding, same) as (kept, image):
+        axis = axis or kept.axes[0]
+        if axis not in kept.axes:
+            what = f"the input has {' x '.join(kept.axes)}, not {axis}"
+            raise OptionError(what, option="axis", hint="name one of them")
+        found = shards_of(kept, kept.axes.index(axis), image, shards)
+        return ShardsResult.made_of(found, found.layers, partial(report_of, kept, found))
 
 
 def report_of(network: Network, found: Shards) -> Report:

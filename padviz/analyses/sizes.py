@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -190,17 +190,20 @@ def _alike(found: Sizes) -> list[tuple[str, AxisSizes]]:
     ]
 
 
-def _read_at_any(read: Callable[..., tuple[Network, Size]], one: Size | None, sides: Sequence[int]) -> Network:
+def _read_at_any(
+    asked_at: Callable[..., AbstractContextManager[tuple[Network, Size]]], one: Size | None, sides: Sequence[int]
+) -> Network:
     """Read a network at its usual size; where it refuses that, at the size asked about, or at one of the first sides.
 
     Raises the error of the usual size, if it is refused at all of them.
     """
     try:
-        return read()[0]
+        with asked_at() as (network, _):
+            return network
     except PadvizError as error:
         for size in [*filter(None, [one]), *sides[:MOST_SMALL]]:
-            with suppress(PadvizError):
-                return read(size=size)[0]
+            with suppress(PadvizError), asked_at(size=size) as (network, _):
+                return network
         raise error
 
 
@@ -352,12 +355,12 @@ def _unknown(axis: str, sizes: AxisSizes) -> Iterator[Block]:
 
 def _about_one(network: Network, found: Sizes, near: NearSizes) -> Iterator[Block]:
     """Yield what happens at one size, the sizes next to it, and what to paste."""
-    refused, stretched = near.axes[0].refusal, any(not side.unstretched for side in near.axes)
+    refused, stretched = near.refusal, any(not side.unstretched for side in near.axes)
     verdict = "runs" if refused is None else "cannot be read" if near.axes[0].unknown else "does not run"
     yield Heading(f"{network.title}, {in_words(near.size)}: {verdict}")
     facts: list[tuple[str, object]] = []
-    if near.refused_by:
-        facts.append(("refused by", ": ".join(near.refused_by)))
+    if refused is not None:
+        facts.append(("refused by", f"{_layer_of(network, refused)}: {refused.what}"))
     else:
         facts.append(("outputs", " and ".join(_in_place(axis, side) for axis, side in _named(found, near.axes))))
         uneven = [axis for axis, side in _named(found, near.axes) if not side.even]
@@ -381,16 +384,21 @@ def _moved(network: Network, size: Size, near: Size | None) -> str:
 
 
 def _near_facts(network: Network, near: NearSizes) -> dict[str, object]:
-    layer, why = near.refused_by or (None, None)
+    refused = near.refusal
     axes = [picked(side, "stretch unread even") for side in near.axes]
     return {
         **picked(near, "size below above outputs"),
         "accepted": near.axes[0].accepted,
-        "refused_by": layer,
-        "why": why,
+        "refused_by": refused and _layer_of(network, refused),
+        "why": refused and refused.what,
         "axes": dict(zip(network.axes, axes, strict=True)),
         "paste": lines_to_paste(network, near),
     }
+
+
+def _layer_of(network: Network, refused: PadvizError) -> str:
+    """Return the layer that refuses a size, or the network where that is not known."""
+    return refused.where.removeprefix(f"{network.name}, ")
 
 
 def _named(found: Sizes, axes: Sequence[AtSize]) -> list[tuple[str, AtSize]]:

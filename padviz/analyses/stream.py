@@ -69,9 +69,9 @@ def stream(
     >>> found.kept, found.lag
     (4, 2)
     """
-    kept, samples = asked_up_to(layer, network, size, padding, same)
-    found = stream_of(replace(kept, size=samples), chunk, None if size is None else samples[0])
-    return StreamResult.made_of(found, found.layers, partial(report_of, kept, found))
+    with asked_up_to(layer, network, size, padding, same) as (kept, samples):
+        found = stream_of(replace(kept, size=samples), chunk, None if size is None else samples[0])
+        return StreamResult.made_of(found, found.layers, partial(report_of, kept, found))
 
 
 def report_of(network: Network, found: Stream) -> Report:

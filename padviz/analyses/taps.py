@@ -61,14 +61,16 @@ def taps(
     """
     from padviz.figures.maps import panels
 
-    wanted, pixels = asked(network, size, padding, same, layer)
-    only = {wanted.find(name).name for name in names(layer)}
-    rows = tuple(row for row in tap_exposure(wanted, pixels) if (row.layer in only if only else row.grid.size > 1))
-    if not rows:
-        what = f"{', '.join(only)} has no taps" if only else "has no window with several taps"
-        raise OptionError(what, where=wanted.name, hint="convolutions and pools have; padviz layers MODEL lists them")
-    title = f"{wanted.title}, {' × '.join(map(str, pixels))}"
-    return Result.made_of(None, rows, partial(report_of, rows, wanted, pixels), partial(panels.taps, rows, title))
+    with asked(network, size, padding, same, layer) as (wanted, pixels):
+        only = {wanted.find(name).name for name in names(layer)}
+        rows = tuple(row for row in tap_exposure(wanted, pixels) if (row.layer in only if only else row.grid.size > 1))
+        if not rows:
+            what = f"{', '.join(only)} has no taps" if only else "has no window with several taps"
+            raise OptionError(
+                what, where=wanted.name, hint="convolutions and pools have; padviz layers MODEL lists them"
+            )
+        title = f"{wanted.title}, {' × '.join(map(str, pixels))}"
+        return Result.made_of(None, rows, partial(report_of, rows, wanted, pixels), partial(panels.taps, rows, title))
 
 
 TAPS = (

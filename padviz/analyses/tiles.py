@@ -124,13 +124,13 @@ def tiles(
     >>> len(plan), plan.contexts[0][0].before, plan.contexts[0][0].alignment
     (9, 94, 16)
     """
-    whole, image = asked(network, size, padding, same)
-    kept, per_tile = _kept(whole, layer), _per_tile(norms)
-    if norms == "shared":
-        return _shared(kept, image, tile, object_ or level or layer, "" if padding or same else network)
-    plan = plan_tiles(kept, image, kept.pixels(tile), object_, ignore_norms=per_tile, level=level)
-    report = partial(report_of, plan.network, plan.contexts, plan, ignored=plan.ignored)
-    return TilesResult.made_of(plan, plan, report, partial(_draw, plan))
+    with asked(network, size, padding, same) as (whole, image):
+        kept, per_tile = _kept(whole, layer), _per_tile(norms)
+        if norms == "shared":
+            return _shared(kept, image, tile, object_ or level or layer, "" if padding or same else network)
+        plan = plan_tiles(kept, image, kept.pixels(tile), object_, ignore_norms=per_tile, level=level)
+        report = partial(report_of, plan.network, plan.contexts, plan, ignored=plan.ignored)
+        return TilesResult.made_of(plan, plan, report, partial(_draw, plan))
 
 
 def _per_tile(norms: str | None) -> bool:
@@ -277,24 +277,24 @@ def contexts(
     A trained network is also run, whole and tiled.
     """
     trained = None if isinstance(network, Network) else network
-    whole = asked(network, size, padding, same)[0] if isinstance(network, Network) else network.network
-    image = whole.pixels(size)
-    kept, plan = _kept(whole, layers or None), None
-    ignore_norms = _per_tile(norms)
-    if norms == "shared":
-        return _shared(kept, image, tile, object_ or level or for_ or layers, "" if padding or same else network)
-    if tile:
-        plan = plan_tiles(kept, image, kept.pixels(tile), object_ or 0, ignore_norms=ignore_norms, level=level)
-    around = plan.contexts if plan else contexts_of(kept, image, ignore_norms)
-    listing = not (plan or any(context.barrier for pair in around for context in pair))
-    sizes = tile_sizes(kept, image, ignore_norms) if listing else []
-    if size:  # of this image, and no larger one
-        sizes = [row for row in sizes if all(n <= most for n, most in zip(row.tile, image, strict=True))]
-    recipe = handover(plan, for_) if plan and for_ else None
-    verified = verify_tiles(trained, size, layers or None, norms=norms) if trained else None
-    more = sizes, image if size and listing else (), ignored_of(kept) if ignore_norms else ()
-    report = partial(report_of, kept, around, plan, recipe, verified, *more)
-    return Result.made_of(None, [*chain.from_iterable(around)], report, plan and partial(_draw, plan))
+    source = network if isinstance(network, Network) else network.network
+    with asked(source, size, padding, same) as (whole, image):
+        kept, plan = _kept(whole, layers or None), None
+        ignore_norms = _per_tile(norms)
+        if norms == "shared":
+            return _shared(kept, image, tile, object_ or level or for_ or layers, "" if padding or same else network)
+        if tile:
+            plan = plan_tiles(kept, image, kept.pixels(tile), object_ or 0, ignore_norms=ignore_norms, level=level)
+        around = plan.contexts if plan else contexts_of(kept, image, ignore_norms)
+        listing = not (plan or any(context.barrier for pair in around for context in pair))
+        sizes = tile_sizes(kept, image, ignore_norms) if listing else []
+        if size:  # of this image, and no larger one
+            sizes = [row for row in sizes if all(n <= most for n, most in zip(row.tile, image, strict=True))]
+        recipe = handover(plan, for_) if plan and for_ else None
+        verified = verify_tiles(trained, size, layers or None, norms=norms) if trained else None
+        more = sizes, image if size and listing else (), ignored_of(kept) if ignore_norms else ()
+        report = partial(report_of, kept, around, plan, recipe, verified, *more)
+        return Result.made_of(None, [*chain.from_iterable(around)], report, plan and partial(_draw, plan))
 
 
 CHECKS = "image tile tiles precision difference tolerance one_less holds"

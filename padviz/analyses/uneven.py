@@ -73,11 +73,11 @@ def uneven(
     """
     from padviz.figures.windows import padding as figures
 
-    wanted, pixels = asked(network, size, padding, same, layer)
-    rows = ledger(wanted, pixels)
-    part = wanted, rows, all_
-    listed, draw = rows.layers if all_ else rows.uneven, partial(figures.ledger_bars, rows, wanted.title)
-    return UnevenResult.made_of(rows, listed, partial(report_of, [part]), draw, part=part)
+    with asked(network, size, padding, same, layer) as (wanted, pixels):
+        rows = ledger(wanted, pixels)
+        part = wanted, rows, all_
+        listed, draw = rows.layers if all_ else rows.uneven, partial(figures.ledger_bars, rows, wanted.title)
+        return UnevenResult.made_of(rows, listed, partial(report_of, [part]), draw, part=part)
 
 
 SOURCE = "Alsallakh et al., ICLR 2021"

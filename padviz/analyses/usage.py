@@ -85,11 +85,11 @@ def usage(
     >>> int(usage("resnet50", 224).counts[0, 0])
     59303702250160
     """
-    wanted, pixels = asked(network, size, same=same)
-    counts = counted(wanted, pixels, padding, layer, pooling, unit, heads=heads, engine=engine)
-    draw, axes, png = (partial(_drawn, how, counts) for how in ("heatmap", "plot", "png"))
-    report = partial(report_of, counts)
-    return UsageResult.made_of(counts, (counts,), report, draw, axes, pictured=True, png=png)
+    with asked(network, size, same=same) as (wanted, pixels):
+        counts = counted(wanted, pixels, padding, layer, pooling, unit, heads=heads, engine=engine)
+        draw, axes, png = (partial(_drawn, how, counts) for how in ("heatmap", "plot", "png"))
+        report = partial(report_of, counts)
+        return UsageResult.made_of(counts, (counts,), report, draw, axes, pictured=True, png=png)
 
 
 def _drawn(how: str, counts: CountMap, *ax: Any, **look: Any) -> Any:

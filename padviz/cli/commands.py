@@ -21,7 +21,6 @@ from padviz.progress import counter
 
 if TYPE_CHECKING:
     from padviz.exports.saving import ItemOutcome
-    from padviz.network.network import Network, Size
 
 PAGES = (".html", ".htm")
 MOST_ERRORS = 20  # printed at the end of an export
@@ -142,16 +141,13 @@ def check_command(
         raise OptionError("needs a baseline", option="prune_baseline", hint="name it with --baseline FILE")
     known = project.read_baseline(Path(baseline)) if baseline else {}
 
-    def read(name: str, size: Pixels | None) -> tuple[Network, Size]:
-        network = options.loaded(name, size)
-        return network, network.pixels(size)
-
     parts = []
     with progress("networks and sizes") as on_progress:
         advance = counter(sum(len(each.sizes) for each in entries), on_progress)
         for each in entries:
             for size in each.sizes:
-                parts.append(checked(each.model, partial(read, each.model, size), each.wanted, size or ()))
+                load = partial(options.loaded, each.model, size)
+                parts.append(checked(each.model, load, each.wanted, size))
                 advance(1)
     if write_baseline:
         project.write_baseline(Path(write_baseline), known := project.findings_of(parts))

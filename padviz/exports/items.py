@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import chain, product
 from math import prod
@@ -15,6 +15,7 @@ from unicodedata import normalize
 
 from msgspec import structs
 
+from padviz.analyses.load import read
 from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownName
 from padviz.exports.manifest import (
     DECLARED,
@@ -32,7 +33,7 @@ from padviz.network.network import FILES, Network, Size, as_size, notes_on, side
 from padviz.network.padding_modes import RUNNING_ON
 from padviz.network.rewrites import canonical
 from padviz.reports.tables import pixels
-from padviz.sources import MODULE, WEIGHTS, load, shadowing
+from padviz.sources import MODULE, WEIGHTS, shadowing
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 from padviz.trained.images import BLANK, NOISE, Inputs, normalisation, pictures_in
 
@@ -271,8 +272,7 @@ def _finder(
         noted.add(source)
         key = (os.path.realpath(source) if path else model, size is None)
         if key not in loaded:
-            network = load(source, size, reading)
-            loaded[key] = network if network.title else replace(network, title=network.name)
+            loaded[key] = read(source, size, reading)
         network = loaded[key].at(size)
         notes.extend(f"{network.name}: {note}" for note in notes_on(network, size is not None))
         return network

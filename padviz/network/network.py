@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import accumulate
 from operator import index
+from pathlib import Path
 from typing import Any
 
 from padviz.errors import DescriptionError, OptionError, SizeError, UnknownName, nearest, shortly, typed
@@ -100,7 +101,9 @@ class Network:
         return {layer.name: i for i, layer in enumerate(self.layers)}
 
     def __getstate__(self) -> dict[str, object]:
-        return vars(self.at_own_size())  # a module stays behind
+        # A module stays behind; a file or a module that has a name can be read again.
+        origin = self.origin if isinstance(self.origin, str | Path) else None
+        return {**vars(self.at_own_size()), "origin": origin, "reading": self.reading}
 
     def pixels(self, size: int | Sequence[int] | None) -> Size:
         """Return a size on each axis; by default the network's own."""

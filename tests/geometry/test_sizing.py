@@ -1,7 +1,7 @@
 """Accepted, unstretched and balanced sizes, against modules that run, dots that move, and lines that are pasted."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,11 @@ from torch.nn import functional
 import padviz
 from padviz.analyses.sizes import lines_to_paste
 from padviz.cli import cli
+from padviz.errors import UnknownName
 from padviz.geometry.sizing.at_size import at_size
 from padviz.geometry.sizing.nearest import near_sizes
+from tests.keras_files import functional as keras_functional
+from tests.keras_files import image, layer, written
 
 
 class UNet(nn.Module):
@@ -299,24 +302,145 @@ def test_pictures_of_a_folder(tmp_path: Path) -> None:
     assert dict(images.served) == {(20, 24): 2, (16, 16): 1, (16, 20): 1}
 
 
-@pytest.mark.parametrize("command", ["audit", "usage", "layers", "uneven", "coverage", "tiles --tile 16"])
+COMMANDS = ["audit", "usage", "layers", "uneven", "coverage", "tiles --tile 16"]
+ANALYSES = [padviz.audit, padviz.usage, padviz.layers, padviz.uneven, padviz.coverage, padviz.taps, padviz.costs]
+TO_24 = "pad the image to 24 x 24 or crop it to 20 x 24"
+AGAIN = "the file declares an input of 16 x 16 .*export it again with open axes, or resize the image: padviz sizes "
+
+
+def refused(arguments: list[str]) -> str:
+    line = CliRunner().invoke(cli, arguments)
+    assert line.exit_code == 2
+    return line.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_names_the_nearest_sizes(command: str) -> None:
     name, *options = command.split()
-    line = CliRunner().invoke(cli, [name, "tests.geometry.test_sizing:UNet", "--size", "22x24", *options])
-    assert line.exit_code == 2
-    assert "pad the image to 24 x 24 or crop it to 20 x 24" in line.stderr
-    assert "padviz sizes tests.geometry.test_sizing:UNet --size 22x24" in line.stderr
-    with pytest.raises(padviz.PadvizError, match="pad the image to 24 x 24"):
+    said = refused([name, "tests.geometry.test_sizing:UNet", "--size", "22x24", *options])
+    assert TO_24 in said
+    assert "padviz sizes tests.geometry.test_sizing:UNet --size 22x24" in said
+
+
+def onnx_file(module: nn.Module, path: Path, open_axes: bool, names: Sequence[str] = ("y",)) -> Path:
+    axes = {"x": {2: "h", 3: "w"}} if open_axes else None
+    example = (torch.zeros(1, 1, 16, 16),)
+    torch.onnx.export(
+        module.eval(), example, str(path), dynamo=False, input_names=["x"], output_names=[*names], dynamic_axes=axes
+    )
+    return path
+
+
+def keras_file(path: Path, side: int | None) -> Path:
+    """A U-Net of two levels."""
+    conv = {"kernel_size": [3, 3], "filters": 4, "padding": "same"}
+    levels = [
+        image(side, side, 3),
+        layer("Conv2D", "fine", "image", **conv),
+        layer("MaxPooling2D", "pool", "fine", pool_size=[4, 4], strides=[4, 4]),
+        layer("UpSampling2D", "up", "pool", size=[4, 4]),
+        layer("Concatenate", "join", ["fine", "up"], axis=-1),
+    ]
+    return written(path, keras_functional(levels, "join"))
+
+
+def program_file(path: Path, open_axes: bool) -> Path:
+    quarters = [torch.export.Dim(name, min=2, max=64) for name in ("height", "width")]
+    axes = {"x": {2: 4 * quarters[0], 3: 4 * quarters[1]}} if open_axes else None
+    program = torch.export.export(UNet().eval(), (torch.zeros(1, 1, 16, 16),), dynamic_shapes=axes)
+    torch.export.save(program, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
+    """Files of U-Nets with open axes, and with fixed ones."""
+    folder = tmp_path_factory.mktemp("files")
+    return {
+        "onnx": (onnx_file(UNet(), folder / "open.onnx", True), onnx_file(UNet(), folder / "fixed.onnx", False)),
+        "keras": (keras_file(folder / "open.keras", None), keras_file(folder / "fixed.keras", 16)),
+        "pt2": (program_file(folder / "open.pt2", True), program_file(folder / "fixed.pt2", False)),
+    }
+
+
+Files = dict[str, tuple[Path, Path]]
+
+
+@pytest.mark.parametrize("kind", ["onnx", "keras", "pt2"])
+def test_each_analysis_of_a_file_names_the_nearest_sizes(kind: str, files: Files) -> None:
+    with_open_axes, fixed = files[kind]
+    for analysis in ANALYSES:
+        with pytest.raises(padviz.PadvizError, match=TO_24):
+            analysis(with_open_axes, (22, 24))
+        with pytest.raises(padviz.PadvizError, match=AGAIN):
+            analysis(fixed, (22, 24))
+    with pytest.raises(padviz.PadvizError, match=TO_24):
+        padviz.tiles(with_open_axes, (22, 24), 16)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "keras", "pt2"])
+def test_a_network_that_was_read_at_a_refused_size_knows_others(kind: str, files: Files) -> None:
+    with_open_axes, _ = files[kind]
+    with pytest.raises(padviz.PadvizError, match=TO_24):
+        padviz.usage(padviz.load(with_open_axes).at((22, 24)))
+    with pytest.raises(padviz.PadvizError, match=TO_24):
+        padviz.usage(padviz.load(with_open_axes, (22, 24)))
+
+
+def test_a_module_at_a_refused_size_names_others() -> None:
+    with pytest.raises(padviz.PadvizError, match=TO_24):
         padviz.load(UNet(), 16).at((22, 24))
 
 
-def test_a_file_that_declares_its_size_is_not_sent_to_another(tmp_path: Path) -> None:
-    path = tmp_path / "baked.onnx"
-    torch.onnx.export(UNet().eval(), (torch.zeros(1, 1, 16, 16),), str(path), dynamo=False)
-    near = padviz.sizes(path, (22, 24)).near
+@pytest.mark.parametrize("kind", ["onnx", "keras"])
+def test_each_command_names_the_nearest_sizes_of_a_file(kind: str, files: Files) -> None:
+    path, _ = files[kind]
+    for command in COMMANDS:
+        name, *options = command.split()
+        assert TO_24 in refused([name, str(path), "--size", "22x24", *options])
+
+
+@pytest.mark.parametrize("kind", ["onnx", "keras", "module"])
+def test_an_export_names_the_nearest_sizes(kind: str, files: Files, tmp_path: Path) -> None:
+    if kind == "module":
+        with pytest.raises(padviz.PadvizError, match=TO_24):
+            padviz.export("tests.geometry.test_sizing:UNet", tmp_path, size=[(22, 24)], jobs=1)
+        return
+    (outcome,) = padviz.export(files[kind][0], tmp_path, size=[(22, 24)], format_=["json"], jobs=1)
+    assert outcome.state == "failed"
+    assert TO_24 in outcome.error
+
+
+def test_a_layer_before_the_one_that_refuses_is_counted(files: Files) -> None:
+    path, _ = files["onnx"]
+    counts = padviz.usage(path, (22, 24), layer="/down.1/Conv")
+    assert counts.counts.shape == (22, 24)
+    with pytest.raises(UnknownName, match="no layer is called"):
+        padviz.usage(path, (22, 24), layer="dwn")
+
+
+def test_a_check_of_sizes_names_the_nearest_ones(files: Files) -> None:
+    with_open_axes, fixed = files["onnx"]
+    (row,) = padviz.check(with_open_axes, any_size=[(22, 24)])
+    assert (row.state, row.layer, row.change) == ("fails", "/Concat", "pad the image to 24 x 24")
+    (row,) = padviz.check(fixed, any_size=[(22, 24)])
+    assert row.change == "export it again with open axes; pad the image to 24 x 24"
+    (row,) = padviz.check(UNet(), 32, any_size=[(22, 24)])
+    assert (row.layer, row.change) == ("cat", "pad the image to 24 x 24")
+    (row,) = padviz.check(with_open_axes, (22, 24))
+    assert (row.state, row.expectation) == ("not judged", "model")
+    assert TO_24 in row.change
+
+
+@pytest.mark.parametrize("kind", ["onnx", "keras", "pt2"])
+def test_a_file_that_declares_its_size_takes_no_other(kind: str, files: Files) -> None:
+    _, fixed = files[kind]
+    near = padviz.sizes(fixed, (22, 24)).near
     assert near is not None
-    assert (near.above, near.axes[0].accepted) == (None, False)
-    assert near.refused_by == ("baked", "the file declares an input of 16 x 16: export it again with open axes")
+    assert near.refusal is not None
+    assert (near.above, near.below) == (None, None)
+    assert near.refusal.what == "the file declares an input of 16 x 16"
+    assert padviz.sizes(fixed, "8:40").height.accepted.sizes == (16,)
 
 
 class Joins(nn.Module):
@@ -376,9 +500,7 @@ def test_sizes_without_a_rule_that_were_not_read_are_not_known() -> None:
 
 
 def test_a_file_whose_maps_do_not_fit_is_refused_and_not_unknown(tmp_path: Path) -> None:
-    path, open_ = tmp_path / "open.onnx", {"x": {2: "h", 3: "w"}}
-    image = (torch.zeros(1, 1, 16, 16),)
-    torch.onnx.export(UNet().eval(), image, str(path), dynamo=False, input_names=["x"], dynamic_axes=open_)
+    path = onnx_file(UNet(), tmp_path / "open.onnx", True)
     network = padviz.load(path, 16)
     near = near_sizes(network, (22, 24))
     assert (near.axes[0].accepted, near.axes[0].unknown, near.above) == (False, False, (24, 24))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from padviz.errors import ForwardError, PadvizError, SizeError
 from padviz.geometry.balance.balanced_sizes import balance_on
 from padviz.network.layer import CONVOLUTIONS, WINDOWS
-from padviz.network.network import Network, Size
+from padviz.network.network import Network, Size, in_words
 from padviz.network.operations import Adaptive, Fit, Op, Transposed, Window, fit_shift, place
 from padviz.network.receptive_interval import rate_of
 from padviz.network.resize import Resize, origin_of
@@ -72,19 +73,14 @@ def together(along: Sequence[AtSize]) -> AtSize:
 
 def at_size(network: Network, size: Size) -> tuple[AtSize, ...]:
     """Read a network at a size, and return what it makes of it on each axis."""
+    exported = exported_for_another(network, size)
+    if exported is not None:
+        return (AtSize(exported),) * len(size)
     try:
         there = Network.at(network, size)  # a loaded network's own `at` would search sizes for its error
         maps = [resolve(there, axis, n) for axis, n in enumerate(size)]
     except PadvizError as error:
-        refusal = error
-        try:
-            # A file is read on where its maps do not fit: the rows of its layers, known from another size, tell.
-            sizes_of_each(network, size)
-        except SizeError as refused:
-            refusal = refused if not isinstance(error, ForwardError) else error
-        except PadvizError:
-            pass
-        return (AtSize(refusal),) * len(size)
+        return (AtSize(_refusal(network, size, error)),) * len(size)
     found = []
     for axis, n in enumerate(size):
         balance = balance_on(there, axis, np.array([n]))
@@ -93,6 +89,29 @@ def at_size(network: Network, size: Size) -> tuple[AtSize, ...]:
         windows = hash(tuple(layer.ops[axis] for layer in padded_windows(there) if layer.kind == "conv"))
         found.append(AtSize(None, float(stretch), unread, bool(balance.even[0]), bool(balance.whole[0]), windows))
     return tuple(found)
+
+
+def exported_for_another(network: Network, size: Size) -> SizeError | None:
+    """Return the error of a file that fixes its input at another size."""
+    fixed = tuple(declared or n for declared, n in zip_longest(network.declared, size, fillvalue=0))
+    if fixed == size:
+        return None
+    what = f"the file declares an input of {in_words(fixed)}"
+    return SizeError(what, where=network.name, hint="export it again with open axes, or resize the image")
+
+
+def _refusal(network: Network, size: Size, error: PadvizError) -> PadvizError:
+    """Return why a network does not take a size: by the rows of its layers, known from another size, if these tell.
+
+    They name a layer where a module's forward only raises, and where a file is read on though its maps do not fit.
+    """
+    try:
+        sizes_of_each(network, size)
+    except SizeError as by_rows:
+        return by_rows
+    except PadvizError:
+        pass
+    return error
 
 
 class Grid(NamedTuple):

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import zip_longest
 from math import ceil
 
-from padviz.errors import PadvizError, SizeError, typed
+from padviz.errors import DescriptionError, PadvizError, SizeError, typed
 from padviz.geometry.reaching.reach import reaches_of
 from padviz.geometry.reaching.shifts import alignment_on
-from padviz.geometry.sizing.at_size import AtSize, at_size, grids_of
+from padviz.geometry.sizing.at_size import AtSize, at_size, exported_for_another, grids_of
 from padviz.network.network import FILES, LARGEST, Network, Size, in_words, on_axes
 from padviz.network.sizes import resolve, sizes_of_each
 from padviz.network.targets import output_layers
@@ -37,7 +36,7 @@ class NearSizes:
 
     `axes` says what it makes of each side. `below` is reached by a crop, `above` by padding at the far ends; each is
     None where there is none, and the size itself where it needs no change. `outputs` are those of the image padded to
-    `above`. `refused_by` names the layer that refuses, as far as it is known, and why.
+    `above`.
     """
 
     size: Size
@@ -45,20 +44,21 @@ class NearSizes:
     below: Size | None
     above: Size | None
     outputs: tuple[Padded, ...] = ()
-    refused_by: tuple[str, str] | None = None
+
+    @property
+    def refusal(self) -> PadvizError | None:
+        """Why the network does not take the size."""
+        return self.axes[0].refusal
 
 
 def near_sizes(network: Network, size: Size) -> NearSizes:
     """Read a network, which was read at a size of its own, at another size, and search sizes around it."""
-    fixed = tuple(own or n for own, n in zip_longest(network.declared, size, fillvalue=0))
-    if fixed != size:
-        baked = SizeError(f"the file declares an input of {in_words(fixed)}: export it again with open axes")
-        return NearSizes(size, (AtSize(baked),) * len(size), None, None, (), (network.name, baked.what))
     axes = at_size(network, size)
+    if exported_for_another(network, size):
+        return NearSizes(size, axes, None, None)
     below, above = _next(network, size, -1), _next(network, size, 1)
     outputs = () if above is None else _padded(network.at(above), size, above)
-    refused_by = None if axes[0].refusal is None else _refusing(network, size, axes[0].refusal)
-    return NearSizes(size, axes, below, above, outputs, refused_by)
+    return NearSizes(size, axes, below, above, outputs)
 
 
 def _next(network: Network, size: Size, sign: int) -> Size | None:
@@ -110,15 +110,6 @@ def _padded(network: Network, image: Size, padded: Size) -> tuple[Padded, ...]:
     return tuple(outputs)
 
 
-def _refusing(network: Network, size: Size, refusal: PadvizError) -> tuple[str, str]:
-    """Return the layer that refuses a size, and why: by the rows of the layers known from another size, if they do."""
-    try:
-        sizes_of_each(network, size)
-    except SizeError as error:
-        return error.where.removeprefix(f"{network.name}, "), error.what
-    return refusal.where.removeprefix(f"{network.name}, "), refusal.what
-
-
 def _as_named(network: Network) -> str:
     """Return what a person types for a network: a file, package.module:attribute, or a name of the zoo."""
     if ":" in network.source or network.source.lower().endswith(FILES):
@@ -134,25 +125,32 @@ def near_sizes_named(load: Callable[[], Network], size: Size | None) -> Iterator
     """
     try:
         yield
-    except PadvizError as error:
+    except (SizeError, DescriptionError) as error:
         near = None
         with suppress(PadvizError):
             if size is not None:
                 network = load()
-                there = on_axes(size, network.axes)
-                if not at_size(network, there)[0].accepted:
-                    near = near_sizes(network, there)
-        if near is None or near.refused_by is None or near.axes[0].unknown or not (near.above or near.below):
+                near = _near_refused(network, on_axes(size, network.axes))
+        if near is None or near.refusal is None:
             raise
-        layer, why = near.refused_by
+        refusal = near.refusal
         ways = [f"pad the image to {in_words(near.above)}"] if near.above else []
         ways += [f"crop it to {in_words(near.below)}"] if near.below else []
-        more = (
-            f"padviz sizes {typed(_as_named(network))} --size {typed('x'.join(map(str, near.size)))} prints the lines"
-        )
-        own_words = "" if why == error.what else f" ({error.what})"
+        side = "x".join(map(str, near.size))
+        more = f"padviz sizes {typed(_as_named(network))} --size {side} prints the lines"
+        its_words = "" if refusal.what == error.what else f" ({error.what})"
         raise SizeError(
-            f"does not take {in_words(near.size)}: {why}{own_words}",
-            where=", ".join(dict.fromkeys((network.name, layer))),
-            hint=f"{' or '.join(ways)}: {more}",
+            f"does not take {in_words(near.size)}: {refusal.what}{its_words}",
+            where=refusal.where,
+            hint=f"{' or '.join(ways) or refusal.hint}: {more}",
         ) from None
+
+
+def _near_refused(network: Network, size: Size) -> NearSizes | None:
+    """Return the sizes near one that a network refuses; None if it takes it, or if no other size is known to help."""
+    (first, *_) = at_size(network, size)
+    if first.accepted or first.unknown:
+        return None
+    near = near_sizes(network, size)
+    helps = near.above or near.below or exported_for_another(network, size)
+    return near if helps else None
