@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from padviz.analyses.asked import Layers, Source, asked
+from padviz.analyses.pasted import lines_to_paste
 from padviz.analyses.result import Result
-from padviz.errors import OptionError, PadvizError, SizeError
+from padviz.errors import ForwardError, OptionError, PadvizError, SizeError
 from padviz.geometry.balance.balanced_sizes import odd_window
-from padviz.geometry.sizing.at_size import AtSize, at_size
+from padviz.geometry.sizing.at_size import AtSize, at_size, exported_for_another
 from padviz.geometry.sizing.nearest import NearSizes, near_sizes
 from padviz.geometry.sizing.rules import (
     MOST_READ,
@@ -39,6 +40,7 @@ from padviz.scoring.reading.yolo import sizes_of_pictures
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+USUAL = 64, 1024  # sides whose rules are computed
 DEFAULT = "64:1024"
 PROPERTIES = ("accepted", "unstretched", "balanced", "no_remainder")  # of a size: fields of `AxisSizes`
 MOST_SERVED = 5  # padded sizes that are listed for a folder
@@ -78,13 +80,15 @@ class SizesOfImages:
 class Sizes(AlongAxes[AxisSizes]):
     """Rules of the sizes that a network takes, on each axis, with the others at `own` size.
 
-    `axes` has one entry, "both", where the network takes squares only. `depend` is whether what one axis takes depends
-    on the other. `near` is about one size that was asked for, `images` about the pictures of a folder.
+    `asked` sides were asked about, from the first of `range` to the last. `axes` has one entry, "both", where the
+    network takes squares only. `depend` is whether what one axis takes depends on the other. `near` is about one size
+    that was asked for, `images` about the pictures of a folder.
     """
 
     network: str
     own: Size
     range: tuple[int, int]
+    asked: int
     axes: Mapping[str, AxisSizes]
     depend: bool
     near: NearSizes | None = None
@@ -148,7 +152,8 @@ def sizes(
         sides = sorted({side for picture in pictures for side in picture})
     pixels = None if one is None else wanted.pixels(one)
     if pixels is not None:
-        sides = sorted({*range(min(*pixels, 64), max(*pixels, 1024) + 1)})
+        shown = *pixels, *wanted.size, *USUAL
+        sides = [*range(min(shown), max(shown) + 1)]
     total, done = sizes_to_read(wanted), 0
 
     def read() -> None:
@@ -164,7 +169,8 @@ def sizes(
     depend = "both" in along or axes_depend(wanted, along)
     near = None if pixels is None else near_sizes(wanted, pixels)
     of_images = _of_images(wanted, pictures) if pictures else None
-    found = Sizes(wanted.name, wanted.size, (sides[0], sides[-1]), along, depend, near, of_images)
+    ends = sides[0], sides[-1]
+    found = Sizes(wanted.name, wanted.size, ends, len(sides), along, depend, near, of_images)
     draw = partial(_draw, wanted, found)
     return SizesResult.made_of(found, [*along.values()], partial(report_of, wanted, found), draw, pictured=True)
 
@@ -200,11 +206,11 @@ def _read_at_any(
     try:
         with asked_at() as (network, _):
             return network
-    except PadvizError as error:
+    except (SizeError, ForwardError):
         for size in [*filter(None, [one]), *sides[:MOST_SMALL]]:
             with suppress(PadvizError), asked_at(size=size) as (network, _):
                 return network
-        raise error
+        raise
 
 
 def _asked_sizes(size: str | int | tuple[int, ...] | Iterable[int | Size]) -> tuple[Size | None, list[int]]:
@@ -292,7 +298,7 @@ def in_multiples(rule: str) -> str:
 
 def report_of(network: Network, found: Sizes) -> Report:
     rows = [row for axis, sizes in found.axes.items() for row in _rows(axis, sizes)]
-    facts = picked(found, "network own range depend") | {
+    facts = picked(found, "network own range asked depend") | {
         "near": found.near and _near_facts(network, found.near),
         "images": plain(found.images),
         "rows": rows,
@@ -304,9 +310,13 @@ def report_of(network: Network, found: Sizes) -> Report:
         blocks += _about_images(found.images)
     if not blocks:
         others = "" if "both" in found.axes or len(found.axes) == 1 else f", the other at {pixels(found.own)} px"
+        shown = [row | {"axis": axes} for axes, sizes in _alike(found) for row in rows if row["axis"] == sizes.axis]
+        lo, hi = found.range
+        between = f"sizes {lo} to {hi}" if found.asked == hi - lo + 1 else f"{found.asked} sizes from {lo} to {hi}"
         blocks = [
-            Heading(f"{network.title}, sizes {found.range[0]} to {found.range[1]}{others}"),
-            *_rules(network, found, rows),
+            Heading(f"{network.title}, {between}{others}"),
+            Table(SHOWN, shown, LEGEND),
+            *(Lines([note]) for note in _notes(network, found)),
         ]
     return Report("sizes", facts, [blocks], Table(columns(KEYS), rows))
 
@@ -321,36 +331,34 @@ def _rows(axis: str, sizes: AxisSizes) -> Iterator[dict[str, object]]:
         yield row | {"unknown": [*rule.unknown], "sizes": [*rule.sizes]}
 
 
-def _rules(network: Network, found: Sizes, rows: Sequence[dict[str, object]]) -> Iterator[Block]:
-    """Yield the table of rules, axes that are the same together, and what it leaves out."""
-    shown = [row | {"axis": axes} for axes, sizes in _alike(found) for row in rows if row["axis"] == sizes.axis]
-    yield Table(SHOWN, shown, LEGEND)
+def _notes(network: Network, found: Sizes) -> Iterator[str]:
+    """Yield what the table of rules leaves out."""
+    axes = found.axes.values()
     if found.depend:
-        yield Lines(["What one axis takes depends on the other: check one size with --size HxW."])
-    if not any(sizes.balanced.sizes for sizes in found.axes.values()) and (odd := odd_window(network, found.own)):
-        yield Lines([f"No size is balanced: {odd} reads an odd number of padded rows at each, which cannot be split."])
+        yield "What one axis takes depends on the other: check one size with --size HxW."
+    odd = odd_window(network, found.own)
+    if odd and not any(sizes.balanced.sizes for sizes in axes):
+        yield f"No size is balanced: {odd} reads an odd number of padded rows at each, which cannot be split."
     if any(network.declared):
         own = in_words(n or "any" for n in network.declared)
-        yield Lines([f"The file declares an input of {own}: export it again with open axes for other sizes."])
+        yield f"The file declares an input of {own}: export it again with open axes for other sizes."
     for axis, sizes in found.axes.items():
         yield from _unknown(axis, sizes)
-    refused = [sizes.refusal for sizes in found.axes.values() if sizes.refusal]
-    if refused:
-        yield Lines([f"Refused, for example: {refused[0].what}"])
+    refused = [sizes.refusal for sizes in axes if sizes.refusal]
+    if refused and not any(network.declared):
+        yield f"Refused, for example: {refused[0].what}"
 
 
-def _unknown(axis: str, sizes: AxisSizes) -> Iterator[Block]:
+def _unknown(axis: str, sizes: AxisSizes) -> Iterator[str]:
     """Yield the sizes of an axis that may be accepted or not, and the accepted ones that may be balanced or not."""
     accepted = sizes.accepted.unknown
     if accepted:
         why = "padviz cannot read the network there, or found no rule"
-        yield Lines([f"Not known along the {axis}: {in_runs(accepted)} ({len(accepted)} sizes): {why}."])
+        yield f"Not known along the {axis}: {in_runs(accepted)} ({len(accepted)} sizes): {why}."
     balanced = {*sizes.balanced.unknown} - {*accepted}
     if balanced:
         hint = f"ask about at most {MOST_READ}"
-        yield Lines(
-            [f"Not known whether balanced along the {axis}: {len(balanced)} sizes that follow no rule; {hint}."]
-        )
+        yield f"Not known whether balanced along the {axis}: {len(balanced)} sizes that follow no rule; {hint}."
 
 
 def _about_one(network: Network, found: Sizes, near: NearSizes) -> Iterator[Block]:
@@ -366,7 +374,10 @@ def _about_one(network: Network, found: Sizes, near: NearSizes) -> Iterator[Bloc
         uneven = [axis for axis, side in _named(found, near.axes) if not side.even]
         facts.append(("balanced", f"no: padding is read unevenly along {' and '.join(uneven)}" if uneven else "yes"))
     facts.append(("accepts", _accepts(found)))
-    if stretched:
+    exported = exported_for_another(network, near.size)
+    if exported is not None:
+        facts.append(("instead", exported.hint))
+    elif stretched:
         facts.append(("pad to", _moved(network, near.size, near.above)))
         facts.append(("crop to", _moved(network, near.size, near.below)))
     yield Facts(facts)
@@ -424,49 +435,6 @@ def _accepts(found: Sizes) -> str:
     if len({rule for _, rule in rules}) == 1:
         return rules[0][1]
     return ", ".join(f"{axis}: {rule}" for axis, rule in rules)
-
-
-def lines_to_paste(network: Network, near: NearSizes) -> list[str]:
-    """Write the lines that pad an image to the size above and crop the outputs, in the network's own framework.
-
-    ONNX and Keras take numpy arrays; Keras has the channels last. Without a size above, the image is resized.
-    """
-    last = network.source.lower().endswith(".keras")
-    arrays = last or network.source.lower().endswith(".onnx")
-    if near.above is None and near.axes[0].accepted:
-        return []
-    if near.above is None:
-        return [f"x = torchvision.transforms.functional.resize(x, {[*network.size]})"]
-    more = [b - a for a, b in zip(near.size, near.above, strict=True)]
-    mode = "reflect" if all(pad < n for pad, n in zip(more, near.size, strict=True)) else "replicate"
-    if arrays:
-        spatial = [(0, pad) for pad in more]
-        pads = [(0, 0), *spatial, (0, 0)] if last else [(0, 0), (0, 0), *spatial]
-        padding = f"x = np.pad(x, {pads}, mode={'edge' if mode == 'replicate' else mode!r})"
-    else:
-        ends = ", ".join(f"0, {pad}" for pad in reversed(more))
-        padding = f'x = F.pad(x, ({ends}), mode="{mode}")'
-    within = {} if arrays else {layer: _subscript(alias) for alias, layer in network.aliases.items()}
-    several = len({(within.get(output.layer, ""), output.kept) for output in near.outputs}) > 1
-    alone = "" if several else within.get(near.outputs[0].layer, "")
-    lines = [padding, f"y = model(x){alone}"]
-    for i, output in enumerate(near.outputs if several else near.outputs[:1]):
-        if output.kept != output.units or several:
-            cuts = ", ".join(f":{n}" for n in output.kept)
-            cuts = f"[:, {cuts}]" if last else f"[..., {cuts}]"
-            part = within.get(output.layer, "")
-            lines.append(f"y{i} = y{part}{cuts}  # {output.layer}" if several else f"y = y{cuts}")
-    return lines
-
-
-def _subscript(alias: str) -> str:
-    """Return what picks an output from all that a module returns, by the name that the output has there.
-
-    >>> _subscript("output"), _subscript("output.1"), _subscript("deep.0")
-    ('', '[1]', "['deep'][0]")
-    """
-    parts = alias.removeprefix("output").strip(".").split(".")
-    return "".join(f"[{part}]" if part.isdigit() else f"[{part!r}]" for part in parts if part)
 
 
 def _about_images(images: SizesOfImages) -> Iterator[Block]:

@@ -20,6 +20,8 @@ from padviz.network.network import Network, Size
 from padviz.options import Argument, Command
 from padviz.progress import counter
 
+MOST_TRIED = 64  # sizes, of a network that refuses its usual one
+
 if TYPE_CHECKING:
     from padviz.analyses.result import Result
     from padviz.trained.networks.trained_network import Trained
@@ -108,9 +110,11 @@ def read_networks(typed: Sequence[Typed], call: Arguments) -> None:
 
 
 def _network(argument: Argument, name: str, call: Arguments) -> Network:
-    if not argument.at_size:
-        return loaded(name, sized=True)
     size = call.get("size")
+    if not argument.at_size:
+        # A network that refuses its usual size is read at one that is asked about.
+        asked_about = size[:MOST_TRIED] if isinstance(size, list) else []
+        return loaded(name, None, *asked_about, sized=True)
     # The first of several sizes that the network takes.
     return loaded(name, *size) if isinstance(size, list) else loaded(name, size)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from padviz import options
-from padviz.errors import OptionError, PadvizError, printable
+from padviz.errors import ForwardError, OptionError, PadvizError, SizeError, printable
 
 if TYPE_CHECKING:
     from padviz.network.network import Network, Size
@@ -109,10 +109,11 @@ def loaded(model: str, *sizes: Size | None, sized: bool = False) -> Network:
     size, *others = sizes or (None,)
     try:
         network = known[model].at(size) if model in known and size else load(model, size, **session().reading)
-    except PadvizError:
-        if not others:
-            raise
-        return loaded(model, *others)
+    except (SizeError, ForwardError):
+        for other in others:
+            with suppress(PadvizError):
+                return loaded(model, other, sized=sized)
+        raise
     known.setdefault(model, network)
     note_later(network, network.size if sized else size)
     return network

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 from click.testing import CliRunner
 from onnxruntime import InferenceSession
 from PIL import Image
@@ -14,13 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
-from padviz.analyses.sizes import lines_to_paste
+from padviz.analyses.pasted import lines_to_paste
 from padviz.cli import cli
 from padviz.errors import UnknownName
 from padviz.geometry.sizing.at_size import at_size
-from padviz.geometry.sizing.nearest import near_sizes
+from padviz.geometry.sizing.nearest import _padded, near_sizes
 from tests.keras_files import functional as keras_functional
 from tests.keras_files import image, layer, written
+
+Files = dict[str, tuple[Path, Path]]  # with open axes, and with fixed ones
 
 
 class UNet(nn.Module):
@@ -110,6 +113,11 @@ class Checks(nn.Module):
         return self.conv(x)
 
 
+class Only100(Checks):
+    def __init__(self) -> None:
+        super().__init__(lambda n: n == 100)
+
+
 class Deeper(nn.Module):
     """Strided once more where the image is large."""
 
@@ -166,6 +174,19 @@ def test_sizes_are_found_where_the_usual_ones_are_refused() -> None:
     near = padviz.sizes(Checks(lambda n: n % 90 == 0), (90, 180)).near
     assert near is not None
     assert near.above == (90, 180)
+
+
+def test_a_network_that_refuses_its_usual_size_is_asked_on_the_command_line() -> None:
+    command = ["sizes", "tests.geometry.test_sizing:Only100", "--size"]
+    for size, said in (("100x100", "100 x 100: runs"), ("90:110", "100 only")):
+        line = CliRunner().invoke(cli, [*command, size])
+        assert line.exit_code == 0
+        assert said in line.stdout
+
+
+def test_sides_that_are_no_range_are_counted() -> None:
+    assert "2 sizes from 16 to 64, the other" in str(padviz.sizes(UNet(), [16, 64]))
+    assert "sizes 16 to 18, the other" in str(padviz.sizes(UNet(), "16:18"))
 
 
 def centroid_slope(module: nn.Module, n: int) -> float:
@@ -286,6 +307,69 @@ def test_pasted_lines_pick_the_outputs_from_what_a_module_returns(form: str) -> 
     assert found == ([(21, 23)] if form == "one" else [(21, 23), (11, 12)])
 
 
+class TwoHeads(nn.Module):
+    """Outputs of the image's size, and of a quarter of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 1, 3, 2, 1), nn.Conv2d(1, 1, 3, 2, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        half = self.first(x)
+        return functional.interpolate(half, size=x.shape[2:], mode="bilinear"), self.second(half)
+
+
+def test_pasted_lines_pick_the_outputs_of_a_file_by_name(tmp_path: Path) -> None:
+    path = onnx_file(TwoHeads(), tmp_path / "several.onnx", True, ["whole", "quarter"])
+    x = np.random.default_rng(0).normal(size=(1, 1, 21, 23)).astype(np.float32)
+    names = {"x": x, "np": np, "session": InferenceSession(str(path))}
+    lines = lines_to_paste(network := padviz.load(path, 16), near_sizes(network, (21, 23)))
+    exec("\n".join(lines), names)
+    assert {names["y0"].shape[2:], names["y1"].shape[2:]} == {(21, 23), (6, 6)}
+
+
+def test_lines_that_resize_are_in_the_framework_of_the_file(files: Files) -> None:
+    said = {
+        kind: lines_to_paste(network := padviz.load(fixed), near_sizes(network, (22, 24)))
+        for kind, (_, fixed) in files.items()
+    }
+    x = np.zeros((1, 1, 22, 24), np.float32)
+    names = {"x": x, "torch": torch, "torchvision": torchvision}
+    exec("\n".join(said["onnx"]), names)
+    assert names["x"].shape == (1, 1, 16, 16)
+    exec("\n".join(said["pt2"]), names := {"x": torch.tensor(x), "torchvision": torchvision})
+    assert names["x"].shape == (1, 1, 16, 16)
+    assert said["keras"] == ["x = keras.ops.image.resize(x, (16, 16))"]
+
+
+class Squares(nn.Module):
+    """A U-Net that takes squares only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = UNet()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[2] != x.shape[3]:
+            raise ValueError("not a square")
+        return self.inner(x)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("own", [16, 40])
+def test_squares_are_near_where_a_network_takes_no_other_size(own: int) -> None:
+    near = near_sizes(padviz.load(Squares(), own), (21, 23))
+    assert (near.below, near.above) == ((20, 20), (24, 24))
+
+
+@pytest.mark.parametrize("stride", range(2, 9))
+def test_units_are_kept_whose_cell_begins_inside_the_image(stride: int) -> None:
+    # Unit k of an odd window with even padding has its centre on row k * stride; its cell is one stride wide.
+    network = padviz.load(nn.Conv2d(1, 1, 2 * stride + 1, stride, stride), 48)
+    for n in range(20, 48):
+        (output,) = _padded(network, (n, 48), (48, 48))
+        assert output.kept[0] == sum(2 * k * stride - (stride - 1) < 2 * n for k in range(output.units[0]))
+
+
 def pictures(folder: Path) -> Path:
     for i, (height, width) in enumerate([(16, 16), (16, 18), (20, 24), (20, 24)]):
         Image.new("L", (width, height)).save(folder / f"{i}.png")
@@ -353,7 +437,7 @@ def program_file(path: Path, open_axes: bool) -> Path:
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """Files of U-Nets with open axes, and with fixed ones."""
     folder = tmp_path_factory.mktemp("files")
     return {
@@ -361,9 +445,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Pat
         "keras": (keras_file(folder / "open.keras", None), keras_file(folder / "fixed.keras", 16)),
         "pt2": (program_file(folder / "open.pt2", True), program_file(folder / "fixed.pt2", False)),
     }
-
-
-Files = dict[str, tuple[Path, Path]]
 
 
 @pytest.mark.parametrize("kind", ["onnx", "keras", "pt2"])
@@ -506,7 +587,7 @@ def test_a_file_whose_maps_do_not_fit_is_refused_and_not_unknown(tmp_path: Path)
     assert (near.axes[0].accepted, near.axes[0].unknown, near.above) == (False, False, (24, 24))
     session = InferenceSession(str(path))
     x = np.random.default_rng(0).normal(size=(1, 1, 22, 24)).astype(np.float32)
-    names = {"x": x, "np": np, "model": lambda x: session.run(None, {"x": x})[0]}
+    names = {"x": x, "np": np, "session": session}
     exec("\n".join(lines_to_paste(network, near)), names)
     assert names["x"].shape == (1, 1, 24, 24)
     np.testing.assert_array_equal(names["x"][..., :22, :], x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -78,17 +79,24 @@ def at_size(network: Network, size: Size) -> tuple[AtSize, ...]:
         return (AtSize(exported),) * len(size)
     try:
         there = Network.at(network, size)  # a loaded network's own `at` would search sizes for its error
-        maps = [resolve(there, axis, n) for axis, n in enumerate(size)]
+        return tuple(_side(there, axis, n) for axis, n in enumerate(size))
     except PadvizError as error:
         return (AtSize(_refusal(network, size, error)),) * len(size)
-    found = []
-    for axis, n in enumerate(size):
-        balance = balance_on(there, axis, np.array([n]))
-        stretch = _stretch(there, axis, maps[axis])
-        unread = _unread(there, maps[axis])
-        windows = hash(tuple(layer.ops[axis] for layer in padded_windows(there) if layer.kind == "conv"))
-        found.append(AtSize(None, float(stretch), unread, bool(balance.even[0]), bool(balance.whole[0]), windows))
-    return tuple(found)
+
+
+@lru_cache(1024)
+def _side(network: Network, axis: int, n: int) -> AtSize:
+    """Return what a network makes of one side; of a description, which holds at all sizes, each is read once."""
+    resolved = resolve(network, axis, n)
+    balance = balance_on(network, axis, np.array([n]))
+    convolutions = (layer for layer in padded_windows(network) if layer.kind == "conv")
+    return AtSize(
+        stretch=float(_stretch(network, axis, resolved)),
+        unread=_unread(network, resolved),
+        even=bool(balance.even[0]),
+        whole=bool(balance.whole[0]),
+        windows=hash(tuple(layer.ops[axis] for layer in convolutions)),
+    )
 
 
 def exported_for_another(network: Network, size: Size) -> SizeError | None:
@@ -133,31 +141,38 @@ class Grid(NamedTuple):
 def grids_of(network: Network, axis: int, resolved: Resolved) -> list[Grid | None]:
     """Return the grid of each layer's units; None behind adaptive pools, whose units have no step.
 
-    A window makes a step longer by its stride. Nominally, a resize to a size takes the step of the map whose size it
-    follows. Resizing the image itself, in front of all windows, is sampling: the nominal step is the real one. Of
-    merged maps, the most stretched one counts.
+    Of merged maps, the most stretched one counts.
     """
     grids: list[Grid | None] = [Grid(Fraction(0), Fraction(1), Fraction(1))]
-    windows = [False]
+    windowed = [False]  # whether a window lies before the layer's units
     for i, layer in enumerate(network.layers[1:], start=1):
         op, n_in, n_out = layer.ops[axis], resolved.sizes[layer.inputs[0]], resolved.sizes[i]
+        windowed.append(layer.kind in WINDOWS | CONVOLUTIONS or any(windowed[j] for j in layer.inputs))
         entering = [grid for j in layer.inputs if (grid := grids[j]) is not None]
-        windows.append(layer.kind in WINDOWS | CONVOLUTIONS or any(windows[j] for j in layer.inputs))
         if not entering or isinstance(op, Adaptive):
             grids.append(None)
             continue
-        grid = max(entering, key=lambda grid: abs(grid.step - grid.nominal))
+        grid, *others = entering
+        for other in others:
+            if abs(other.step - other.nominal) > abs(grid.step - grid.nominal):
+                grid = other
         if op is not None:
             start, rate = _placed(op, n_in, n_out)
             nominal = grid.nominal * rate
-            followed = None if layer.like is None else grids[layer.like]
-            if isinstance(op, Resize) and windows[i] and op.scale is not None:
-                nominal = grid.nominal / op.scale
-            elif isinstance(op, Resize) and windows[i] and followed is not None:
-                nominal = followed.nominal
+            # Resizing the image itself, in front of all windows, is sampling: the nominal step is the real one.
+            if isinstance(op, Resize) and windowed[i]:
+                followed = None if layer.like is None else grids[layer.like]
+                nominal = _nominal(op, grid, followed, nominal)
             grid = Grid(grid.first + grid.step * start, grid.step * rate, nominal)
         grids.append(grid)
     return grids
+
+
+def _nominal(op: Resize, grid: Grid, followed: Grid | None, real: Fraction) -> Fraction:
+    """Return the nominal step behind a resize: by its factor, or that of the map whose size it follows."""
+    if op.scale is not None:
+        return grid.nominal / op.scale
+    return real if followed is None else followed.nominal
 
 
 def _placed(op: Op, n_in: int, n_out: int) -> tuple[Fraction, Fraction]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -62,30 +62,39 @@ def near_sizes(network: Network, size: Size) -> NearSizes:
 
 
 def _next(network: Network, size: Size, sign: int) -> Size | None:
-    """Return the nearest size in one direction, each side by itself, and then read both together.
+    """Return the nearest size in one direction, where no output is stretched if there is such a size.
 
-    Where no side is unstretched, an accepted one has to do.
+    Each side is searched by itself, and then both are read together. A network that takes squares only has no such
+    sides: then squares are searched.
     """
-    sides = []
-    for axis, n in enumerate(size):
-        step = alignment_on(network, axis, network.size[axis]).step
-        accepted = []
-        for side in range(n, n + sign * (max(PERIODS * step, FARTHEST) + 1), sign):
-            if not 1 <= side <= LARGEST:
-                break
-            alone = (*network.size[:axis], side, *network.size[axis + 1 :])
-            there = at_size(network, alone)[axis]
-            if there.unstretched:
-                accepted = [side]
-                break
-            accepted += [side] * there.accepted
-        sides += accepted[:1]
-    found = tuple(sides)
-    if len(found) < len(size):
+    every = range(len(size))
+    sides = [_next_side(network, (axis,), size[axis], sign) for axis in every]
+    near = tuple(side for side in sides if side is not None)
+    if len(near) < len(size) or near == network.size != size or not at_size(network, near)[0].accepted:
+        square = _next_side(network, every, max(size) if sign > 0 else min(size), sign)
+        if square is not None:
+            near = (square,) * len(size)
+    if len(near) < len(size):
         return None
-    together = at_size(network, found)
-    stays = found == size and not all(along.unstretched for along in together)
-    return found if together[0].accepted and not stays else None
+    there = at_size(network, near)
+    stays = near == size and not all(side.unstretched for side in there)
+    return near if there[0].accepted and not stays else None
+
+
+def _next_side(network: Network, axes: Sequence[int], n: int, sign: int) -> int | None:
+    """Return the nearest side of some axes that is unstretched, or else accepted; other axes keep their own size."""
+    step = max(alignment_on(network, axis, network.size[axis]).step for axis in axes)
+    accepted = None
+    for side in range(n, n + sign * (max(PERIODS * step, FARTHEST) + 1), sign):
+        if not 1 <= side <= LARGEST:
+            break
+        size = tuple(side if axis in axes else own for axis, own in enumerate(network.size))
+        there = at_size(network, size)
+        if all(there[axis].unstretched for axis in axes):
+            return side
+        if accepted is None and there[0].accepted:
+            accepted = side
+    return accepted
 
 
 def _padded(network: Network, image: Size, padded: Size) -> tuple[Padded, ...]:
@@ -148,6 +157,8 @@ def near_sizes_named(load: Callable[[], Network], size: Size | None) -> Iterator
 
 def _near_refused(network: Network, size: Size) -> NearSizes | None:
     """Return the sizes near one that a network refuses; None if it takes it, or if no other size is known to help."""
+    if network.again is None:
+        return None  # errors of a description name sizes themselves, and those at the padding that was asked for
     (first, *_) = at_size(network, size)
     if first.accepted or first.unknown:
         return None
