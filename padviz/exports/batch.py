@@ -31,9 +31,10 @@ Job = tuple[Item, str]  # an item and its digest
 def run(
     items: Sequence[Item], folder: Path, look: Look, jobs: int | None, on_note: Callable[[str], None] | None
 ) -> Iterator[ItemOutcome]:
-    """Save the items that are not finished, in `jobs` processes (-1: one per core; None: as joblib is set to).
+    """Save the items that are not finished, in `jobs` processes.
 
-    Finished items come first. An item that fails does not stop the others.
+    A number of -1 is one per core, None what joblib is set to. Finished items come first. An item
+    that fails does not stop the others.
     """
     _prepare(folder)
     todo: dict[str, Job] = {}
@@ -75,7 +76,9 @@ def _in_processes(some: Sequence[Job], folder: Path, look: Look, jobs: int | Non
     from joblib import Parallel, delayed
 
     with _ctrl_c_blocked():
-        parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+        # With fewer tasks at first, joblib submits others after a Ctrl-C, and prints that it cannot.
+        options = {"return_as": "generator_unordered", "batch_size": 1, "pre_dispatch": "all"}
+        parallel = Parallel(n_jobs=jobs, **options)
         tasks = [delayed(_make_all)(group, folder.absolute(), look, os.getpid()) for group in groups(some)]
         outcomes = parallel(tasks)
     for group_outcomes in outcomes:
@@ -93,7 +96,7 @@ def _check_processes(on_note: Callable[[str], None] | None) -> None:
 
 
 def groups(jobs: Sequence[Job]) -> Iterator[Sequence[Job]]:
-    """Yield items that one process makes: if there are many, maps of one size, whose pictures share their frame."""
+    """Yield items for one process: of many, those of one size, whose pictures share a frame."""
     if len(jobs) < MANY or any(item.analysis in TRAINED for item, _ in jobs):
         yield from ([job] for job in jobs)
         return
@@ -116,7 +119,8 @@ def _make_all(group: Sequence[Job], folder: Path, look: Look, caller: int) -> li
 def _current_folder_hidden() -> Iterator[None]:
     """Keep Python processes that start here from importing anything from the current folder.
 
-    joblib starts them with -m and -c, for which Python searches that folder first: its random.py would run.
+    joblib starts them with -m and -c, for which Python searches that folder first: its random.py
+    would run.
     """
     before = os.environ.get("PYTHONSAFEPATH")
     os.environ["PYTHONSAFEPATH"] = "1"
@@ -135,7 +139,8 @@ def _ctrl_c_blocked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # else joblib starts it, and Python 3.11 lets SIGINT through after that
+    # else joblib starts it, and Python 3.11 lets SIGINT through after that
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield

@@ -21,9 +21,10 @@ Figures = Mapping[str, Any]  # JSON
 class Card(NamedTuple):
     """Figures of an item; by `rank` the gallery sorts, -1 last.
 
-    `bar` labels the colours of a map, by default those of `cmap`. In place of a small picture stand uneven layers or
-    grids: `ledger` has the name of a layer, the padding that it reads before and after, and whether it is a
-    convolution; `taps` its name, and in percent how often each tap reads a real pixel.
+    `bar` labels the colours of a map, by default those of `cmap`. In place of a small picture stand
+    uneven layers or grids: `ledger` has the name of a layer, the padding that it reads before and
+    after, and whether it is a convolution; `taps` its name, and in percent how often each tap reads
+    a real pixel.
     """
 
     facts: Facts
@@ -35,7 +36,7 @@ class Card(NamedTuple):
 
 
 def card_of(what: str, facts: Figures) -> Card:
-    """Return the card of a result of an analysis; any error means that padviz did not write its JSON."""
+    """Return the card of a result; any error means that padviz did not write its JSON."""
     return CARDS[what](figures_of(what, facts))
 
 
@@ -102,7 +103,7 @@ def _uneven(figures: Figures) -> Card:
 
 
 def _reads(layer: Figures) -> tuple[int, int]:
-    """Return the padded rows that a layer reads before and after, on the first axis where they differ."""
+    """Return the padded rows that a layer reads on either side, on the first uneven axis."""
     for axis in ENDS:
         if axis in layer and not layer[axis]["circular"]:
             before, after = layer[axis]["consumed"]

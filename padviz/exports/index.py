@@ -50,7 +50,7 @@ def check_index(folder: Path) -> None:
 
 
 def write_index(folder: Path, title: str, outcomes: Sequence[ItemOutcome], items: Sequence[Item]) -> None:
-    """Write index.json, index.csv and index.html of all items in `folder`, and of those that failed just now."""
+    """Write index.json, index.csv and index.html: all items in `folder`, and those that failed."""
     named = {item.name: item for item in items}
     errors = {outcome.name: outcome.error for outcome in outcomes if outcome.state == "failed"}
     errors = {name: errors[name] for name in sorted(errors, key=natural)}
@@ -67,7 +67,7 @@ def write_index(folder: Path, title: str, outcomes: Sequence[ItemOutcome], items
 
 
 def _sheet(listed: Sequence[Sidecar], failed: Sequence[dict[str, Any]]) -> str:
-    """Write the single figures of all items as CSV, with the files of each, or the error of one that failed."""
+    """Write the single figures of all items as CSV, with the files of each, or its error."""
     rows: list[dict[str, object]] = []
     for sidecar in listed:
         about = {name: getattr(sidecar.about, name) for name in HEAD}
@@ -79,7 +79,7 @@ def _sheet(listed: Sequence[Sidecar], failed: Sequence[dict[str, Any]]) -> str:
 
 
 def _card(sidecar: Sidecar) -> dict[str, object]:
-    """Return what the gallery's template shows of an item, and what the gallery filters and sorts by."""
+    """Return what the gallery shows of an item, and what it filters and sorts by."""
     about, _, card = sidecar
     files = without_thumb(about.lengths)
     title = about.name

@@ -48,8 +48,9 @@ Pair = tuple[Network | PadvizError, Size]  # a network, or why it cannot be read
 class Item:
     """A call of an analysis: its name, the networks with their sizes, and the other arguments.
 
-    An error stands for a network that cannot be read at its size. Weights are read again, from `origin`. The contents
-    of `files` count for the digest. Items are equal if they show the same, whatever their names.
+    An error stands for a network that cannot be read at its size. Weights are read again, from
+    `origin`. The contents of `files` count for the digest. Items are equal if they show the same,
+    whatever their names.
     """
 
     name: str = field(compare=False)
@@ -83,10 +84,12 @@ def expand(
 ) -> list[Item]:
     """List the items that a manifest names, in its order; paths are relative to `folder`.
 
-    Without `allow_modules`, models of the form package.module:attribute, whose code would run, are rejected. `on_note`
-    gets warnings about a model before its code runs, and notes on a network once it is read.
+    Without `allow_modules`, models of the form package.module:attribute, whose code would run, are
+    rejected. `on_note` gets warnings about a model before its code runs, and notes on a network
+    once it is read.
 
-    >>> [item.name for item in expand(Manifest(maps=[Maps(["vgg11"], [64, "96:128:32"], ["zero"])]))]
+    >>> manifest = Manifest(maps=[Maps(["vgg11"], [64, "96:128:32"], ["zero"])])
+    >>> [item.name for item in expand(manifest)]
     ['vgg11-64-zero-usage', 'vgg11-96-zero-usage', 'vgg11-128-zero-usage']
     """
     if sum(map(_count, manifest.maps)) + sum(map(_count, manifest.compare)) > MOST_ITEMS:
@@ -118,8 +121,8 @@ def expand(
 def _count(lists: Maps | Comparison) -> int:
     """Count the combinations without listing them.
 
-    >>> _count(Maps(["vgg11"], ["1:1000000", 7], ["zero", "valid"])), _count(Maps(["vgg11", "vgg13"]))
-    (2000002, 2)
+    >>> _count(Maps(["vgg11"], ["1:1000000", 7], ["zero", "valid"]))
+    2000002
     """
     sizes = 0
     for size in lists.sizes:
@@ -182,7 +185,7 @@ def _arguments(maps: Maps, what: str, running: Mapping[str, Any]) -> list[dict[s
 
 
 def _running(maps: Maps, folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return the arguments of analyses that run a network, and the paths of the pictures that it runs on."""
+    """Return the arguments of analyses that run a network, and the paths of its pictures."""
     running: dict[str, Any] = {"weights": maps.weights or None}
     if maps.weights.lower().endswith(WEIGHTS):
         running["weights"] = _from_folder(maps.weights, folder)
@@ -257,7 +260,7 @@ def _kernel(wanted: KernelPicture) -> Item:
 def _finder(
     folder: Path, reading: Reading, allow_modules: bool, on_note: Callable[[str], None], notes: list[str]
 ) -> Find:
-    """Return a function that reads a model at a size, and adds to the `notes`; each model is loaded once."""
+    """Return a function that reads a model at a size, and adds to `notes`; each loads once."""
     loaded: dict[tuple[str, bool], Network] = {}
     noted: set[str] = set()
 

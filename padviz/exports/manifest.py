@@ -18,7 +18,8 @@ WHATS: tuple[str, ...] = get_args(What)
 MAPS = ("usage", "coverage")  # of counts
 TRAINED = ("filters", "responses")  # need a network's weights
 RUNNING = ("inputs", "n", "seed", "mean", "std")  # keys for responses alone
-EFFECTIVE = {  # keys of maps that only some kinds take: the option that a message names, and the kinds
+# Keys of maps that only some kinds take: the option that a message names, and the kinds.
+EFFECTIVE = {
     "paddings": ("padding", (*MAPS, "responses")),
     "weights": ("weights", TRAINED),
     **{key: (key, ("responses",)) for key in RUNNING},
@@ -37,8 +38,9 @@ Numbers = float | Channels
 class Maps(Struct, forbid_unknown_fields=True):
     """One item for each combination of network, size, padding, layer and kind.
 
-    The defaults are the network's own size and padding, and usage. `weights` is the path of a module's weights, or a
-    factory's name for them. The keys after it are for responses alone, as in `padviz responses`.
+    The defaults are the network's own size and padding, and usage. `weights` is the path of a
+    module's weights, or a factory's name for them. The keys after it are for responses alone, as in
+    `padviz responses`.
     """
 
     models: Texts

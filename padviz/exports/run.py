@@ -1,4 +1,4 @@
-"""Exports from Python: a manifest, or every combination of networks and options, in processes or on a cluster."""
+"""Exports from Python: a manifest, or every combination of networks and options."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def export(
     on_outcome: Callable[[ItemOutcome, int], None] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> list[ItemOutcome]:
-    """Export every item of a manifest, or every combination of networks and lists, with an index of the folder.
+    """Export every item of a manifest, or every combination of networks and lists, with an index.
 
     Parameters
     ----------
@@ -61,12 +61,13 @@ def export(
     neutral, shape, input_
         As for `padviz.load`, of every network.
     allow_modules : bool
-        Allow a manifest to run the code of models named package.module:attribute; they are rejected otherwise.
+        Allow a manifest to run the code of models named package.module:attribute; they are rejected
+        otherwise.
     on_outcome : callable, optional
         Called with each outcome, as it arrives, and the number of all items.
     on_note : callable, optional
-        Called with notes: on each package.module:attribute that hides an installed package, before its code runs, and
-        on each network, such as skipped layers.
+        Called with notes: on each package.module:attribute that hides an installed package, before
+        its code runs, and on each network, such as skipped layers.
 
     Returns
     -------
@@ -76,7 +77,8 @@ def export(
     Raises
     ------
     PadvizError
-        For a manifest, network, option or folder that cannot be used; not for single items that fail.
+        For a manifest, network, option or folder that cannot be used; not for single items that
+        fail.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Save one item: run its analysis, save the result in each format, and move the files into place."""
+"""Save one item: run its analysis, save the result, and move the files into place."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _save(item: Item, result: Result[Any], stage: Path, look: Look) -> list[str]
 
 
 def _place(name: str, files: Sequence[str], stage: Path, folder: Path) -> None:
-    """Move an item's files into place, its JSON last; an earlier item's are removed, its JSON first."""
+    """Move an item's files into place, its JSON last; remove an earlier item's, its JSON first."""
     sidecar = f"{name}.json"
     earlier = read_sidecar(folder, name)
     if earlier:

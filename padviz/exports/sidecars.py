@@ -1,7 +1,7 @@
 """The file NAME.json of each item: its result's own JSON, and under "item" what it was made of.
 
-An item is finished if this file has the right digest and the files that it lists are whole. Files by others are
-ignored.
+An item is finished if this file has the right digest and the files that it lists are whole. Files
+by others are ignored.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class About(Struct, frozen=True):
 
 
 class Sidecar(NamedTuple):
-    """The file of an item, read: what it was made of, all of its JSON, and its card in the gallery."""
+    """The file of an item: what it was made of, all of its JSON, and its card in the gallery."""
 
     about: About
     facts: dict[str, Any]
@@ -79,7 +79,7 @@ class Sidecar(NamedTuple):
 
 
 def digest_item(item: Item, look: Look) -> str:
-    """Hash all that an item's files depend on: resolved networks, options, version of padviz, contents of weights.
+    """Hash all that an item depends on: networks, options, contents of weights, the version.
 
     >>> from padviz.exports.items import expand
     >>> from padviz.exports.manifest import Manifest, Maps

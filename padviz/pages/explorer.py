@@ -16,6 +16,7 @@ from padviz.network.padding_modes import EXPLORED, SCHEMES
 from padviz.network.rewrites import canonical, check_image, with_padding, with_same
 from padviz.pages.html import fill, static
 from padviz.pages.payload import WINDOWS, payload, text
+from padviz.phrases import counted
 from padviz.progress import Progress
 from padviz.sources import load
 
@@ -49,7 +50,8 @@ class Explorer:
         Raises
         ------
         OptionError
-            For a path that cannot be written, or a file that exists, unless it is to `overwrite` that.
+            For a path that cannot be written, or a file that exists, unless it is to `overwrite`
+            that.
         """
         check_new(Path(path), overwrite)
         with atomic_path(Path(path)) as temporary:
@@ -61,7 +63,7 @@ class Explorer:
         return f'<iframe title="padviz explorer" {frame} srcdoc="{page}"></iframe>'
 
     def __repr__(self) -> str:
-        return f"<Explorer {self.title}, {self.maps} map{'' if self.maps == 1 else 's'}, {len(self.html) / 1e6:.1f} MB>"
+        return f"<Explorer {self.title}, {counted(self.maps, 'map')}, {len(self.html) / 1e6:.1f} MB>"
 
 
 def explore(
@@ -74,18 +76,20 @@ def explore(
     heads: str | None = None,
     on_progress: Progress | None = None,
 ) -> Explorer:
-    """Build a page to play with a network: its maps at several sizes and paddings, layer by layer, and the audit.
+    """Build a page to play with a network: its maps at several sizes and paddings, and the audit.
 
     Parameters
     ----------
     network : str, Path, torch.nn.Module or Network
         A name of the zoo, the path of a TOML or ONNX file, a module, or a network that is loaded.
     size : int or (height, width), or a list of them, optional
-        The input size that is shown first, in pixels, by default the network's own; the page also offers 64, 128, 224,
-        225 and 512. Of a list, the first size is shown first, and the page offers all.
+        The input size that is shown first, in pixels, by default the network's own; the page also
+        offers 64, 128, 224, 225 and 512. Of a list, the first size is shown first, and the page
+        offers all.
     padding : str or sequence of str, optional
-        The padding schemes that the page offers, as for `usage`; "declared" is as each layer declares it. By default
-        all that keep the size of every map, except replicate, after the declared padding if that is not zeros.
+        The padding schemes that the page offers, as for `usage`; "declared" is as each layer
+        declares it. By default all that keep the size of every map, except replicate, after the
+        declared padding if that is not zeros.
     layer : str, optional
         The target layer; the last feature map by default.
     same, heads
@@ -103,10 +107,9 @@ def explore(
     PadvizError
         For a network, size or option that cannot be used, or if no map can be made.
 
-    Notes
-    -----
-    If the network cannot run at a size, or under a scheme, the page shows the reason.
-    Source: Alsallakh et al., "Mind the Pad - CNNs can Develop Blind Spots", ICLR 2021, and its authors' page.
+    Notes ----- If the network cannot run at a size, or under a scheme, the page shows the reason.
+    Source: Alsallakh et al., "Mind the Pad - CNNs can Develop Blind Spots", ICLR 2021, and its
+    authors' page.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""HTML from templates, with styles and ES modules inside; and the gallery, which needs only the pictures beside it."""
+"""HTML from templates, with styles and ES modules inside, and the gallery of an export."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ EXPORT = re.compile(r"^export ((?:async )?(?:class|const|function) (\w+))", re.M
 
 
 def fill(template: str, styles: Sequence[str], modules: Sequence[str], **facts: object) -> str:
-    """Fill a template with facts, and with styles and modules of `static/`, so that the page loads no other file."""
+    """Fill a template with facts, styles and modules of `static/`: the page loads no other file."""
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(
         loader=PackageLoader("padviz.pages"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     style, code = "".join(static(f"{name}.css") for name in styles), script(modules)
-    digest = f"sha256-{b64encode(sha256(code.encode()).digest()).decode()}"  # the policy allows this script only
+    # the policy allows this script only
+    digest = f"sha256-{b64encode(sha256(code.encode()).digest()).decode()}"
     shown = {**facts, "style": style, "script": code, "digest": digest, "version": __version__}
     return environment.get_template(template).render(shown)
 
@@ -49,7 +50,7 @@ def static(name: str) -> str:
 
 
 def gallery(title: str, cards: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> str:
-    """Return the gallery as HTML: cards of `padviz.exports.index`, and the names and errors of failed items."""
+    """Return the gallery: cards of `padviz.exports.index`, and the errors of failed items."""
     filters = {
         key: sorted({value for card in cards for value in card[key] if value}, key=natural)
         for key in ("what", "network", "size", "padding")

@@ -1,4 +1,4 @@
-"""The payload of a page: all maps that it offers, as cores and index vectors, with their figures and audits."""
+"""The payload of a page: all maps that it offers, with their figures and audits."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ from padviz.version import SCHEMAS
 
 MOST_REMEDIES = 100  # with maps: more than are tried
 Facts = dict[str, Any]  # of JSON
+Networks = Sequence[tuple[Size, Network | PadvizError]]  # at each size, or the error there
 WINDOWS = {"kernel": (1, 2, 3, 4, 5, 7), "stride": (1, 2, 3), "dilation": (1, 2, 3)}  # offered for one layer
 PIXELS = 7  # side of its image
 LONGEST = 300  # characters of a name from elsewhere
 
 
 def payload(
-    networks: Sequence[tuple[Size, Network | PadvizError]],
+    networks: Networks,
     paddings: Sequence[str | None],
     base: int,
     layer: str | None = None,
@@ -76,13 +77,13 @@ def _reason(error: PadvizError) -> Facts:
 
 def _maps(
     shelf: Shelf,
-    networks: Sequence[tuple[Size, Network | PadvizError]],
+    networks: Networks,
     paddings: Sequence[str | None],
     layer: str | None,
     heads: str | None,
     advance: Callable[[int], None],
 ) -> list[Facts | PadvizError]:
-    """Pack the map at each size under each padding; where there is none, the error stands for it."""
+    """Pack the map at each size under each padding, or return the error there."""
     maps: list[Facts | PadvizError] = []
     for size, network in networks:
         rows: dict[str, Facts] = {}
@@ -110,14 +111,14 @@ def _schemes(paddings: Sequence[str | None], first: Network) -> list[str | None]
 
 def _audits(
     shelf: Shelf,
-    networks: Sequence[tuple[Size, Network | PadvizError]],
+    networks: Networks,
     schemes: Sequence[str | None],
     maps: Sequence[Facts | PadvizError],
     layer: str | None,
     heads: str | None,
     advance: Callable[[int], None],
 ) -> list[Facts]:
-    """Audit the network at each size; at one whose maps a page has no room for, only the reason is given."""
+    """Audit the network at each size; where a page has no room for the maps, give that reason."""
     places = list(itertools.product((size for size, _ in networks), schemes))
     known: dict[tuple[Size, str | None], int] = {}
     too_large: dict[Size, PadvizError] = {}
@@ -140,9 +141,10 @@ def _audits(
 
 
 def _audit(shelf: Shelf, examined: Examined, known: Mapping[tuple[Size, str | None], int]) -> Facts:
-    """Return an audit, with the map of each remedy: its number if the page has it, None if it is too large for a page.
+    """Return an audit, with the map of each remedy, or its number if the page has it.
 
-    `known` numbers the maps of the network as it is; a remedy that also changes its layers has a map of its own.
+    A map that is too large for a page is None. `known` numbers the maps of the network as it is; a
+    remedy that also changes its layers has a map of its own.
     """
     maps: list[Facts | int | None] = []
     for remedy, counts in zip(examined.audit.remedies, examined.remedied, strict=True):
@@ -165,7 +167,7 @@ def text(value: object) -> str:
 
 
 def map_facts(shelf: Shelf, counts: CountMap) -> Facts:
-    """Pack a map: its core, the tiling of its rows and columns, the interior pattern, and its figures.
+    """Pack a map: its core, the tiling of its axes, the interior pattern, and its figures.
 
     Long counts are texts; the skew of usage is only of maps without fair shares.
     """
@@ -195,8 +197,9 @@ def map_facts(shelf: Shelf, counts: CountMap) -> Facts:
 def geometry_facts(shelf: Shelf, counts: CountMap, known: dict[str, Facts]) -> Facts:
     """Return the layers on a map's paths, their reads, and their rows of the audit.
 
-    `graph` has the layers, `reads` the axis maps of each along height and width, and `taps` the number of positions
-    that an interior unit of each reads. `known` caches, for one size, the rows that schemes with equal pads share.
+    `graph` has the layers, `reads` the axis maps of each along height and width, and `taps` the
+    number of positions that an interior unit of each reads. `known` caches, for one size, the rows
+    that schemes with equal pads share.
     """
     network, axes = counts.walked, resolve_each(counts.walked, counts.size)
     at = tuple(network.index[network.find(name).name] for name in counts.target.names)
@@ -227,10 +230,12 @@ def geometry_facts(shelf: Shelf, counts: CountMap, known: dict[str, Facts]) -> F
 
 
 def _pads(padding: str | None) -> str:
-    """Return the properties of a scheme that a ledger depends on: how much it pads, and which axes wrap.
+    """Return what a ledger depends on: how much a scheme pads, and which axes wrap.
 
-    >>> _pads("zero/partial") == _pads("reflect"), _pads("zero/circular"), _pads("zero/valid"), _pads(None)
-    (True, 'as much, circular on 1', 'zero/valid', 'declared')
+    >>> _pads("zero/partial") == _pads("reflect"), _pads("zero/circular")
+    (True, 'as much, circular on 1')
+    >>> _pads("zero/valid"), _pads(None)
+    ('zero/valid', 'declared')
     """
     schemes = schemes_of(padding) if padding else ()
     if padding is None or any(SCHEMES[name].resizes for name in schemes):
@@ -256,7 +261,7 @@ def _audit_rows(shelf: Shelf, network: Network, size: Size) -> Facts:
 
 
 def window_facts() -> Facts:
-    """Pad one axis of a small image for each window, by scheme and "kernel,dilation"; errors are texts."""
+    """Pad an axis of a small image, by scheme and "kernel,dilation"; errors are texts."""
     kernels, _, dilations = WINDOWS.values()
     return {
         "size": PIXELS,
@@ -292,8 +297,8 @@ def _groups(audit: Audit) -> list[int]:
 
     >>> import padviz
     >>> judged = padviz.audit("resnet50", 224)
-    >>> [(judged.remedies[at].what, judged.remedies[at].needs) for at in _groups(judged)]
-    [('partial padding', 'fine-tune'), ('pool 7 strides', 'retrain'), ('256 x 256 px', "today's weights")]
+    >>> [judged.remedies[at].what for at in _groups(judged)]
+    ['partial padding', 'pool 7 strides', '256 x 256 px']
     """
     first: dict[str, int] = {}
     for at, remedy in enumerate(audit.remedies):

@@ -1,4 +1,4 @@
-"""Arrays and axis maps in a page: each once, compressed, and folded where it is its own mirror or transpose."""
+"""Arrays and axis maps in a page: each once, compressed, and folded where symmetric."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def check_room(shape: tuple[int, ...], where: str = "") -> None:
 
 
 def _folded(limbs: Array) -> tuple[str, Array]:
-    """Fold limbs that are their own mirror (r: in rows, c: in columns) or transpose (t), to (limbs, counts)."""
+    """Fold limbs that equal their mirror (r: rows, c: columns) or transpose (t)."""
     folds, part = "", limbs
     if np.array_equal(part, part[:, ::-1]):
         folds, part = folds + "r", part[:, : -(-part.shape[1] // 2)]
@@ -97,7 +97,7 @@ def _folded(limbs: Array) -> tuple[str, Array]:
 
 
 def _bytewise(part: Array) -> bytes:
-    """Return the lowest bytes of all counts, then the next ones, up to the highest byte of the largest count."""
+    """Return the lowest bytes of all counts, then the next ones, and so on."""
     if part.dtype.kind == "f":
         digits = np.ascontiguousarray(part[0], dtype="<f8").view(np.uint8).reshape(-1, 8)
     else:

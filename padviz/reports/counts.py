@@ -29,12 +29,12 @@ MEMBERS = ("core.npy", "rows.npy", "cols.npy")
 
 
 def write_counts(counts: CountMap, path: Path) -> None:
-    """Write the counts to `path` as .npy, .npz or .csv, exactly; `read_counts` reads the first two back.
+    """Write the counts as .npy, .npz or .csv, exactly; `read_counts` reads the first two back.
 
-    An .npz file keeps what repeats once: `core` has the counts of some rows and columns, and `rows` and
-    `cols` say which of them each position of the map has, so that the map is `core[rows][:, cols]`.
-    Counts beyond int64 become little-endian bytes: a structured array whose one field, `DIGITS`, holds
-    the bytes of each count. CSV has decimal digits. No file holds objects.
+    An .npz file keeps what repeats once: `core` has the counts of some rows and columns, and `rows`
+    and `cols` say which of them each position of the map has, so that the map is `core[rows][:,
+    cols]`. Counts beyond int64 become little-endian bytes: a structured array whose one field,
+    `DIGITS`, holds the bytes of each count. CSV has decimal digits. No file holds objects.
     """
     suffix = path.suffix.lower()
     if suffix == ".npz":
@@ -69,7 +69,7 @@ def _plain(tally: Array) -> NDArray[Any]:
 
 
 def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(None)) -> NDArray[Any]:
-    """Read counts that padviz wrote as .npy or .npz: all of them, or where some rows and columns cross.
+    """Read counts that padviz wrote as .npy or .npz: all, or where some rows and columns cross.
 
     Parameters
     ----------
@@ -124,7 +124,8 @@ def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(Non
 def _parts(file: IO[bytes]) -> tuple[Stored, NDArray[Any], NDArray[Any]]:
     """Return the core in a file, and the row and the column of it that each position has.
 
-    Raises one of `BROKEN` where sizes, which are checked before anything is expanded, or values make no sense.
+    Raises one of `BROKEN` where sizes, which are checked before anything is expanded, or values
+    make no sense.
     """
     if file.read(4) != b"PK\x03\x04":
         core = stored_array(file, file.seek(0, os.SEEK_END))
@@ -143,7 +144,7 @@ def _parts(file: IO[bytes]) -> tuple[Stored, NDArray[Any], NDArray[Any]]:
 
 
 def _check(core: Stored, *sides: int) -> None:
-    """Refuse a core of other numbers than counts, and one larger than the map, which shows all of it."""
+    """Reject a core whose numbers are no counts, or that is larger than the map."""
     digits = core.dtype.names is not None and 8 < core.dtype.itemsize <= MOST_DIGITS
     if len(core.shape) != 2 or not (digits or core.dtype in (np.int64, np.float64)):
         raise ValueError
@@ -152,7 +153,7 @@ def _check(core: Stored, *sides: int) -> None:
 
 
 def _cells(core: Stored, rows: NDArray[Any], cols: NDArray[Any]) -> NDArray[Any]:
-    """Read where some rows and columns of the core cross; of the others, only those that lie between, in turn."""
+    """Read where some rows and columns of the core cross."""
     if not len(rows) or not len(cols):
         return np.empty((len(rows), len(cols)), core.dtype)
     needed, which = np.unique(rows, return_inverse=True)

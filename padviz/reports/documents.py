@@ -27,7 +27,7 @@ NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII)
 
 
 def plain(value: object) -> Any:
-    """Return a value as JSON holds it: dataclasses, named tuples and structs into objects, fractions into floats.
+    """Return a value as JSON holds it: records as objects, fractions as floats.
 
     >>> from fractions import Fraction
     >>> plain({"a": (Fraction(1, 2), 3)})
@@ -56,7 +56,7 @@ def picked(value: object, names: str) -> dict[str, object]:
 
 
 def flat(value: object) -> dict[str, object]:
-    """Return the cells of a value for CSV: keys of nested objects are joined, sizes have an "x", pads a side.
+    """Return the cells of a value for CSV: nested keys are joined, sizes have an "x", pads a side.
 
     >>> flat({"energy": {"top": 1}, "size": [3, 4], "rim": [14, 34], "consumed": [1, 0]})
     {'energy_top': 1, 'size': '3x4', 'rim': '14 34', 'consumed_before': 1, 'consumed_after': 0}
@@ -89,7 +89,7 @@ def to_json(value: object) -> str:
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Write CSV with a header line, for programs and for spreadsheets, where a name must not become a formula.
+    """Write CSV with a header line; no name becomes a formula in a spreadsheet.
 
     >>> print(to_csv(["layer", "skew"], [["=cmd()", -0.5], [None, "-0.5"]]))
     layer,skew
@@ -104,7 +104,7 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _cell(value: object) -> Any:
-    """Write a cell of CSV: numbers as they are, and an apostrophe before what a spreadsheet would work out."""
+    """Write a cell of CSV, with an apostrophe before what a spreadsheet would compute."""
     if not isinstance(value, str):
         return "" if value is None else int(value) if isinstance(value, bool) else value
     text = printable(value)

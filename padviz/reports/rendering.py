@@ -1,4 +1,4 @@
-"""A report in each format: a table for the terminal, JSON, CSV, Markdown, lines for GitHub, HTML."""
+"""A report in each format: a table for the terminal, JSON, CSV, Markdown, GitHub, HTML."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def to_screen(report: Report, width: int) -> str:
 
 
 def _parts(report: Report, parts: Sequence[Sequence[Block]]) -> Sequence[Sequence[Block]]:
-    """Return the parts with the files that were made at the end, among the facts if these end the last part."""
+    """Return the parts with the files at the end, among the facts if these end the last part."""
     if not report.files:
         return parts
     *before, last = parts
@@ -69,15 +69,16 @@ def _fitted(table: Table, width: int) -> str:
         lines.append(tables.wrapped(table.legend, width))
     missing = [headings[i] for i in filled if i not in shown]
     if missing:
-        text = f"Not shown in {width} columns: {', '.join(missing)}. A wider terminal or a pipe shows all."
-        lines.append(tables.wrapped(text, width))
+        text = f"Not shown in {width} columns: {', '.join(missing)}."
+        lines.append(tables.wrapped(f"{text} A wider terminal or a pipe shows all.", width))
     return "\n".join(lines)
 
 
 def _columns_within(table: Table, filled: Sequence[int], least: Sequence[int], width: int) -> list[int]:
-    """Choose the columns that a width has room for: the one to spare first goes, until the rest fits."""
+    """Choose columns: the one to spare first goes, until the rest fits the width."""
     shown = [*filled]
-    # The first column says what a row is about, so it stays. The gap after the last column is not printed.
+    # The first column says what a row is about, so it stays.
+    # The gap after the last column is not printed.
     while len(shown) > 1 and sum(least[i] for i in shown) - 1 > width:
         shown.remove(max(shown[1:], key=lambda i: (table.columns[i].spare, i)))
     return shown
@@ -126,8 +127,11 @@ def to_github(report: Report) -> str:
     """Write an annotation for each finding, as GitHub reads them in the log of a workflow."""
     lines = []
     for each in report.findings:
-        file = f"file={escaped(each.file, property_=True)}," if each.file else ""
-        lines.append(f"::{each.level} {file}title={escaped(each.title, property_=True)}::{escaped(each.text)}")
+        file = ""
+        if each.file:
+            file = f"file={escaped(each.file, property_=True)},"
+        title = escaped(each.title, property_=True)
+        lines.append(f"::{each.level} {file}title={title}::{escaped(each.text)}")
     return "\n".join(lines)
 
 
@@ -144,7 +148,7 @@ def escaped(text: str, property_: bool = False) -> str:
 
 
 def to_html(report: Report, png: bytes = b"") -> str:
-    """Write a fragment for notebooks: headings, sentences, a picture, and tables that fold all but their first rows."""
+    """Write a fragment for notebooks, whose tables fold all but their first rows."""
     blocks = [block for part in report.paper or report.screen for block in part]
     if not any(isinstance(block, Table) for block in blocks) and not png:
         blocks.append(sheet_of(report))
@@ -157,7 +161,7 @@ def to_html(report: Report, png: bytes = b"") -> str:
 
 
 def in_html(block: Block, most: int = 0) -> str:
-    """Write a block of a report as HTML; for a notebook, where rows after the `most` first ones fold."""
+    """Write a block of a report as HTML; in a notebook, rows after the `most` first ones fold."""
     if isinstance(block, Heading):
         return f"<h4>{_html(block)}</h4>"
     if isinstance(block, Lines):
@@ -208,7 +212,8 @@ def _cell(tag: str, value: object, long: int) -> str:
     if len(text) <= long:
         return f'<{tag} style="text-align: left; white-space: nowrap">{text}</{tag}>'
     opening = _html(tables.readable(value)[: long - 1])
-    return f'<{tag} style="text-align: left"><details><summary>{opening}…</summary>{text}</details></{tag}>'
+    folded = f"<details><summary>{opening}…</summary>{text}</details>"
+    return f'<{tag} style="text-align: left">{folded}</{tag}>'
 
 
 def _html(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What is reported of a result: columns and tables of typed rows, sentences, findings; any format is made of these."""
+"""What is reported of a result: tables of typed rows, sentences, findings."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ Show = str | Callable[[Any], Any] | None
 class Column(NamedTuple):
     """A figure of every row: `key` names it in JSON and CSV, `heading` on screens and paper.
 
-    `of` finds it in a row; by default it is the row's attribute, or item, of that key. `show` rounds it and gives it
-    its unit, as a format such as "{:.2f}x" or a function. Where a terminal is too narrow, the column of the largest
-    `spare` goes first, and the last one of several that are equal.
+    `of` finds it in a row; by default it is the row's attribute, or item, of that key. `show`
+    rounds it and gives it its unit, as a format such as "{:.2f}x" or a function. Where a terminal
+    is too narrow, the column of the largest `spare` goes first, and the last one of several that
+    are equal.
 
     >>> Column("ratio", show="{:.2f}x").cell({"ratio": 1.128})
     '1.13x'
@@ -57,7 +58,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Table(Block):
-    """Rows of any type under columns, and below them what the columns mean; a page marks rows that are `marked`."""
+    """Rows of any type under columns, with a legend; a page marks rows that are `marked`."""
 
     columns: Sequence[Column]
     rows: Sequence[Any]
@@ -120,9 +121,10 @@ class Finding(NamedTuple):
 class Report(NamedTuple):
     """A result in all formats.
 
-    `facts` is the JSON object; its name among `SCHEMAS` is `name`. `screen` has the parts of a terminal's table,
-    `paper` those of Markdown and HTML where they say more. `sheet` is the table of CSV; without one, it is the only
-    table of the screen. `files` are the pictures that were drawn, for JSON. `code` is the exit code.
+    `facts` is the JSON object; its name among `SCHEMAS` is `name`. `screen` has the parts of a
+    terminal's table, `paper` those of Markdown and HTML where they say more. `sheet` is the table
+    of CSV; without one, it is the only table of the screen. `files` are the pictures that were
+    drawn, for JSON. `code` is the exit code.
     """
 
     name: str

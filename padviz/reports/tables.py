@@ -25,7 +25,7 @@ def to_table(columns: Sequence[str], rows: Iterable[Sequence[object]], width: in
 
     rows = [list(row) for row in rows]
     least = least_widths(columns, rows)
-    # Without a color_system rich writes no ANSI codes, so that a terminal, a file and a notebook get the same text.
+    # Without a color_system rich writes no ANSI codes: a terminal and a file get the same text.
     console = Console(width=max(width, sum(least)), color_system=None, highlight=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
     for i, column in enumerate(columns):
