@@ -281,19 +281,29 @@ def _rule(period: Sequence[bool], start: int, flags: Sequence[bool], lo: int) ->
     >>> _rule([True] * 3, 6, [True] * 3, 6), _rule([False] * 3, 6, [False] * 3, 6)
     ('every size', 'no size')
     """
-    length = len(period)
-    least = next(n for n in range(1, length + 1) if (length % n == 0 and period[n:] == period[:-n]) or n == length)
-    fits = [flag == period[(lo + i - start) % length] for i, flag in enumerate(flags)]
-    since = len(fits) - fits[::-1].index(False) if False in fits else 0
-    first = since + flags[since:].index(True) if True in flags[since:] else since
     if not any(period):
         return None if any(flags) else "no size"
-    residues = sorted((start + i) % least for i in range(least) if period[i])
+    step = _shortest(period)
+    residues = sorted({(start + i) % step for i, holds in enumerate(period) if holds})
     if len(residues) > MOST_RESIDUES:
         return None
-    rule = " or ".join(f"{least}*i + {residue}" if residue else f"{least}*i" for residue in residues)
-    rule = "every size" if least == 1 else rule
-    if not since:
+    rule = " or ".join(f"{step}*i + {residue}" for residue in residues).replace(" + 0", "")
+    if step == 1:
+        rule = "every size"
+    sizes = [n for n, flag in enumerate(flags, lo) if flag]
+    exceptions = {n for n in range(lo, lo + len(flags)) if n % step in residues} ^ {*sizes}
+    if not exceptions:
         return rule
-    below = sum(flags[:since])
-    return f"{rule}, from {lo + first}" + (f", and {below} below" if below else "")
+    below = sum(n <= max(exceptions) for n in sizes)
+    return f"{rule}, from {sizes[below]}" + (f", and {below} below" if below else "")
+
+
+def _shortest(period: Sequence[bool]) -> int:
+    """Return the length of the shortest period of flags that repeats within a longer one.
+
+    >>> _shortest([True, False] * 2), _shortest([True, False, False])
+    (2, 3)
+    """
+    length = len(period)
+    divisors = [n for n in range(1, length + 1) if length % n == 0]
+    return next(n for n in divisors if period[n:] == period[: length - n])
