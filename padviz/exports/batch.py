@@ -76,9 +76,7 @@ def _in_processes(some: Sequence[Job], folder: Path, look: Look, jobs: int | Non
     from joblib import Parallel, delayed
 
     with _ctrl_c_blocked():
-        # With fewer tasks at first, joblib submits others after a Ctrl-C, and prints that it cannot.
-        options = {"return_as": "generator_unordered", "batch_size": 1, "pre_dispatch": "all"}
-        parallel = Parallel(n_jobs=jobs, **options)
+        parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
         tasks = [delayed(_make_all)(group, folder.absolute(), look, os.getpid()) for group in groups(some)]
         outcomes = parallel(tasks)
     for group_outcomes in outcomes:
