@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from padviz.errors import OptionError, PadvizError
-from padviz.exports.cards import cells_of
 from padviz.exports.items import Item
 from padviz.exports.manifest import MAPS, WHATS
 from padviz.exports.saving import ItemOutcome
@@ -22,8 +21,6 @@ from padviz.files.atomic import atomic_path, locked
 from padviz.files.opened import opened
 from padviz.pages.html import gallery, natural
 from padviz.reports.documents import flat, to_csv, to_json
-from padviz.reports.rendering import in_html
-from padviz.reports.report import Facts
 from padviz.version import SCHEMAS, __version__
 
 SUFFIXES = ("json", "csv", "html")
@@ -71,8 +68,7 @@ def _sheet(listed: Sequence[Sidecar], failed: Sequence[dict[str, Any]]) -> str:
     rows: list[dict[str, object]] = []
     for sidecar in listed:
         about = {name: getattr(sidecar.about, name) for name in HEAD}
-        cells = cells_of(sidecar.about.what, sidecar.facts)
-        rows.append({**flat(about), **cells, "files": " ".join(sidecar.about.lengths)})
+        rows.append({**flat(about), **sidecar.cells, "files": " ".join(sidecar.about.lengths)})
     rows += map(flat, failed)
     columns = dict.fromkeys(chain(HEAD, *rows))
     return to_csv([*columns], [[row.get(name) for name in columns] for row in rows])
@@ -80,7 +76,7 @@ def _sheet(listed: Sequence[Sidecar], failed: Sequence[dict[str, Any]]) -> str:
 
 def _card(sidecar: Sidecar) -> dict[str, object]:
     """Return what the gallery shows of an item, and what it filters and sorts by."""
-    about, _, card = sidecar
+    about, card = sidecar.about, sidecar.card
     files = without_thumb(about.lengths)
     title = about.name
     if len(about.networks) == 1 and about.what in WHATS:
@@ -99,7 +95,7 @@ def _card(sidecar: Sidecar) -> dict[str, object]:
         "bar": card.bar and {"colours": hex_stops(about.cmap or card.cmap), "labels": card.bar},
         "ledger": card.ledger,
         "taps": card.taps,
-        "figures": in_html(Facts(card.facts)),
+        "figures": sidecar.figures,
         "rank": {**card.rank, "pixels": max(map(_pixels, about.sizes), default=0)},
     }
 

@@ -17,13 +17,14 @@ from msgspec import Meta, Struct
 
 from padviz.analyses.result import Result
 from padviz.errors import PadvizError
-from padviz.exports.cards import Card, card_of
+from padviz.exports.cards import Card, card_of, cells_of
 from padviz.exports.items import Item
 from padviz.figures.canvas import DEFAULT, DrawingOptions
 from padviz.files.opened import read_file
 from padviz.files.unfinished import digest_of
 from padviz.network.network import Network
-from padviz.reports.rendering import to_json
+from padviz.reports.rendering import in_html, to_json
+from padviz.reports.report import Facts
 from padviz.version import __version__
 
 THUMBS = "thumbs"
@@ -54,7 +55,7 @@ class About(Struct, frozen=True):
     name: str
     what: str
     networks: list[str]
-    sizes: list[Annotated[str, Meta(pattern=r"^\d+(x\d+)*$")]]
+    sizes: list[Annotated[str, Meta(pattern=r"^\d{1,7}(x\d{1,7}){0,2}$")]]
     paddings: list[str]
     cmap: str | None
     digest: str
@@ -71,11 +72,16 @@ class About(Struct, frozen=True):
 
 
 class Sidecar(NamedTuple):
-    """The file of an item: what it was made of, all of its JSON, and its card in the gallery."""
+    """The file of an item: what it was made of, all of its JSON, and what the index shows of it.
+
+    That is a card in the gallery, its figures in HTML, and cells of CSV.
+    """
 
     about: About
     facts: dict[str, Any]
     card: Card
+    figures: str
+    cells: dict[str, object]
 
 
 def digest_item(item: Item, look: Look) -> str:
@@ -120,12 +126,13 @@ def read_sidecar(folder: Path, name: str) -> Sidecar | None:
     try:
         facts = DECODER.decode(read_file(path, "an item", MOST_BYTES))
         about = msgspec.convert(facts["item"], About)
-        card = card_of(about.what, facts)
+        card, cells = card_of(about.what, facts), cells_of(about.what, facts)
+        figures = in_html(Facts(card.facts))
     except Exception:  # a file of somebody else may hold anything
         return None
     if about.name != name or not NAME.fullmatch(name) or not {*about.lengths} <= allowed:
         return None
-    return Sidecar(about, facts, card)
+    return Sidecar(about, facts, card, figures, cells)
 
 
 def sidecars(folder: Path) -> list[Sidecar]:

@@ -156,6 +156,9 @@ def test_records_of_somebody_else_are_passed_over() -> None:
             Path(f"out/{name}.json").write_text(json.dumps(facts))
     kinds["uneven"] |= {"target": 5, "skew": [], "min": "x", "marginalised": {}}  # which only maps have
     kinds["uneven"]["results"][0]["=cmd()"] = 1
+    worse = {**kinds["coverage"], "item": {**kinds["coverage"]["item"], "name": "worse", "lengths": {}}}
+    worse["layers"] = [{**worse["layers"][0], "consumed": 5}]  # which CSV has as a pair
+    Path("out/worse.json").write_text(json.dumps(worse))
     Path("out/vgg11-64-uneven.json").write_text(json.dumps(kinds["uneven"]))
     assert len(exported("vgg11", "--size", "64")) == 4
     columns = Path("out/index.csv").read_text().splitlines()[0].split(",")
