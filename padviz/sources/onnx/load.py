@@ -177,7 +177,7 @@ class _Run:
                 raise DescriptionError(what, where=self.where) from None
             for name, value in zip(proto.output, outputs, strict=False):
                 scope[name] = value
-                if isinstance(value, Map) and value.at in trace.heads:
+                if isinstance(value, Map) and trace.layers[value.at].head:
                     trace.behind |= dict.fromkeys((node.title, name), value.at)
                 elif isinstance(value, Map) and value.at and not depth:
                     trace.tensors[name] = value.at

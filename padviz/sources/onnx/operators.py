@@ -381,7 +381,7 @@ def norm(node: Node, x: Value) -> Result:
     why, over = NORMS[node.op]
     read = node.given[1:3] if node.attrs.get("training_mode") else node.given[1:]  # statistics are only updated then
     if vectors := [other for other in read if isinstance(other, Map)]:
-        if not all(node.trace.pooled[vector.at] for vector in vectors):
+        if not all(node.trace.layers[vector.at].pooled for vector in vectors):
             raise Stuck("joins several maps")
         x = node.trace.unsplit(x)
         layer = node.trace.merge(f"{node.name()}.gate", "multiply", [x.at, *(vector.at for vector in vectors)])

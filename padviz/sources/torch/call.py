@@ -21,7 +21,7 @@ from padviz.sources.torch.tensors import Args, Kwargs, Memory, tensors_in
 from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Constant, Map, Stuck, Value
 from padviz.sources.tracing.calls import Numbers, Result
-from padviz.sources.tracing.dims import Dims, broadcast_all, plain, whole
+from padviz.sources.tracing.dims import Dims, broadcast_all, plain, whole, with_channels
 from padviz.sources.tracing.reading import moves
 
 JOINS = "joins the positions of several maps"
@@ -174,12 +174,12 @@ class Call(calls.Call):
 
     def broadcast(self, values: Sequence[Map], along: int | None = None) -> Dims:
         shape = [1 if axis == along else n for axis, n in enumerate(self.made.shape)]
-        maps = [value.known for value in values if not self.trace.pooled[value.at]]
+        maps = [value.known for value in values if self.trace.is_spatial(value)]
         dims = broadcast_all(maps, [(plain(1),) * len(shape)])
         if dims is None:
             raise Stuck("reads maps whose rows and columns do not match")
         if len(dims) > len(shape) or any(
-            dim.size != n and not dim.is_channels for dim, n in zip(dims, shape, strict=True)
+            dim.size != n and dim.kind != "channels" for dim, n in zip(dims, shape, strict=True)
         ):
             made, known = (in_words(n) or "a number" for n in (shape, values[0].shape))
             raise Stuck(f"makes {made} of {known}, so it is not elementwise")
@@ -232,17 +232,16 @@ class Call(calls.Call):
 
     def without_mixed(self) -> None:
         for tensor, x in zip(self.tensors, self.given, strict=True):
-            if isinstance(x, Map) and x.dims is not None and not self.trace.pooled[x.at]:
+            if self.trace.is_spatial(x) and x.dims is not None:
                 self.memory.values[tensor] = self.trace.without_mixed(self.name("line"), x)
         self.read_tensors()
 
     def with_channels(self, value: Map) -> Map:
-        pairs = zip(value.known, self.made.shape, strict=True)
-        return replace(value, dims=tuple(d if d.positions or d.size == n else plain(n) for d, n in pairs))
+        return replace(value, dims=with_channels(value.known, self.made.shape))
 
     def join_flattened(self, maps: Sequence[Map]) -> Value:
         if len(maps) > 1:
             return self.broken(JOINS, head=JOINS)
         pooled = self.pool(*maps)  # tokens beside positions
-        self.trace.tokens.add(pooled.at)
+        self.trace.mark(pooled.at, from_tokens=True)
         return pooled

@@ -280,7 +280,7 @@ def cat(call: Call, tensors: Sequence[Value], dim: int = 0, **options: object) -
     if len(call.tensors) == 1:
         return pointwise(call)
     along = [value.known[dim] for value in call.spatial]
-    if len(along) > 1 and any(own.has_positions and not own.is_positions for own in along):
+    if len(along) > 1 and any(own.kind == "mixed" for own in along):
         return call.join_flattened(call.spatial)
     call.without_mixed()
     return views.concat(call, call.given, dim % call.made.ndim) if call.spatial else call.without_positions()

@@ -27,6 +27,7 @@ from padviz.network.network import AXES, Alike, Network, Size, in_words, on_axes
 from padviz.sources.torch.tensors import MOST_KEPT, Refused, constants_of, hollow
 from padviz.sources.torch.tracer import SCRIPTED, Stopped, Tracer
 from padviz.sources.tracing.arranging import Arranger, Map
+from padviz.sources.tracing.dims import ROWS
 from padviz.sources.tracing.reading import AS_IT_IS, SIDES, Reading, shape_at
 from padviz.sources.tracing.trace import Trace, foreign_network
 
@@ -304,16 +305,16 @@ def _as_output(laid: Trace, value: Map) -> int:
     """Return the layer of an output, which is a last map even if other layers read it, unless it is flattened."""
     at, layer = value.at, laid.layers[value.at]
     laid.origin = layer.origin
-    if value.dims is not None and not any(dim.is_positions for dim in value.dims):
+    if value.dims is not None and not any(dim.kind in ROWS for dim in value.dims):
         return laid.add("flatten", "global", (at,))
-    if laid.heads or laid.pooled[at] or layer.kind in ("input", "unknown") or not _goes_on(laid, at):
+    if laid.heads or layer.pooled or layer.kind in ("input", "unknown") or not _goes_on(laid, at):
         return at
     return laid.add(f"{laid.layers[laid.without_norms(at)].name}.output", "identity", (at,))
 
 
 def _goes_on(laid: Trace, at: int) -> bool:
     """Whether anything but a head reads a layer, or a norm that passes it on."""
-    readers = [i for i, layer in enumerate(laid.layers) if at in layer.inputs and i not in laid.heads]
+    readers = [i for i, layer in enumerate(laid.layers) if at in layer.inputs and not layer.head]
     return any(laid.without_norms(i) == i or _goes_on(laid, i) for i in readers)
 
 

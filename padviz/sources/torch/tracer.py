@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
-from padviz.network.graph import ancestors
 from padviz.network.network import in_words
 from padviz.sources.torch.call import SHAPED, Call, Modules
 from padviz.sources.torch.functions import lower
@@ -196,7 +195,7 @@ class Tracer(TorchFunctionMode):
                 apart += [] if call.op in CONSTANTS else [tensor]
                 continue
             shape = [*tensor.shape]
-            if call.trace.pooled[value.at]:
+            if call.trace.layers[value.at].pooled:
                 value = replace(value, dims=tuple(map(plain, shape)))
             elif value.dims is not None and value.shape != shape:
                 value = call.broken(f"makes {in_words(shape)} of it, which padviz does not follow")
@@ -235,9 +234,9 @@ class Tracer(TorchFunctionMode):
         """End the trace in an error, since what follows a read of values is no mere ending."""
         assert self.read is not None
         op, ends = self.read.op, self._ends
-        for head in ends & self.trace.heads.keys():
+        for head in ends & self.trace.heads:
             ends |= {*self.trace.layers[head].inputs}
-        inputs = [self._last_map, *sorted(ends - self.trace.heads.keys())]
+        inputs = [self._last_map, *sorted(ends - self.trace.heads)]
         what = f"{op} {BRANCHING if op == 'bool' else READING} a map, and {why}"
         with self.trace.made_by(self.modules.path or op):
             self.trace.ends = {self.trace.broken(self.read.name(), inputs, what)}
@@ -247,7 +246,7 @@ class Tracer(TorchFunctionMode):
     def _last_map(self) -> int:
         """The last map that what is read was made of."""
         inputs = () if self.read is None else self.read.inputs
-        return max(at for at in ancestors(self.trace.layers, inputs) if not self.trace.pooled[at])
+        return self.trace.last_map(inputs)
 
     @property
     def _ends(self) -> set[int]:
@@ -292,7 +291,7 @@ class Tracer(TorchFunctionMode):
         trace = self.trace
         for tensor, layers in unseen:
             inputs, name = sorted(layers, reverse=True), self.call(op, (), {}, tensor).name("merge")
-            if all(trace.pooled[at] for at in inputs):
+            if all(trace.layers[at].pooled for at in inputs):
                 value = Map(tuple(map(plain, tensor.shape)), trace.merge(name, "concat", inputs))
             else:
                 spoilt = next((at for at in inputs if trace.layers[at].kind == "unknown"), None)

@@ -16,7 +16,7 @@ from padviz.sources.torch.tensors import Refused
 from padviz.sources.tracing import views, windows
 from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.calls import Result, merge_maps
-from padviz.sources.tracing.dims import Block, Dim, plain
+from padviz.sources.tracing.dims import PLACES, Block, Dim, plain
 
 Handler = Callable[..., Result]
 Ints = int | Sequence[int]  # one for all axes, or one for each
@@ -161,7 +161,7 @@ def fold(
 ) -> Result:  # fmt: skip
     """Add up windows where they overlap, whose channels were made of all their places."""
     *batch, channels, line = input.known
-    if channels.has_places:
+    if channels.kind in PLACES:
         raise Stuck("folds windows whose places were not mixed")
     if len(line) != len(call.trace.axes) or not all(Dim(part).axis for part in line):
         raise Stuck("folds a tensor that is not a line of windows")
@@ -169,7 +169,7 @@ def fold(
     figures = zip(*(each(number, 2) for number in (kernel_size, stride, dilation, padding, output_size)), strict=True)
     ops = {}
     for role, (kernel, step, apart, pads, wanted) in zip(roles, figures, strict=True):
-        n = call.trace.sizes[value.at][call.trace.axes[role]]
+        n = call.trace.sides(value.at)[role]
         more = wanted + 2 * pads - (n - 1) * step - apart * (kernel - 1) - 1
         if not 0 <= more < step:
             raise Stuck("folds windows into an image of another size")
@@ -184,7 +184,7 @@ def repeat_interleave(
     if dim is None or not isinstance(repeats, int):
         raise Stuck("repeats each number, or some more often than others")
     value = call.trace.unsplit(as_map(input))
-    if value.known[dim].is_channels:
+    if value.known[dim].kind == "channels":
         return call.with_channels(value)
     if not (role := value.known[dim].axis):
         raise Stuck("repeats dimensions that are not rows or columns")

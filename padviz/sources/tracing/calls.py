@@ -1,14 +1,17 @@
-"""Calls of foreign graphs: what becomes of each is decided once, whichever framework the graph is of.
+"""Calls of foreign graphs.
 
-At the end are the elementwise operations: merges, norms, masks of attention, and partial convolution.
+What becomes of each is decided once, whichever framework the graph is of.
+
+At the end are the elementwise operations: merges, norms, masks of attention, and partial
+convolution.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from itertools import combinations, product
+from itertools import combinations
 from math import prod
 from typing import ClassVar
 
@@ -21,8 +24,19 @@ from padviz.network.layer import Kind, Layer
 from padviz.network.operations import Op, Window
 from padviz.network.resize import Resize
 from padviz.network.rewrites import merge_pad
-from padviz.sources.tracing.arranging import Arranger, Constant, Map, Stuck, Value
-from padviz.sources.tracing.dims import ROLES, Axis, Dim, Dims, broadcast_all, flat, plain, shape_of, whole, with_dim
+from padviz.sources.tracing.arranging import Arranger, Constant, Map, Stuck, Value, block_of
+from padviz.sources.tracing.dims import (
+    ROLES,
+    Axis,
+    Dim,
+    Dims,
+    broadcast_all,
+    flat,
+    plain,
+    shape_of,
+    whole,
+    with_dim,
+)
 from padviz.sources.tracing.trace import Trace
 
 MASKED = -50  # what is added to scores that count for nothing
@@ -30,20 +44,24 @@ Array = NDArray[np.generic]
 Numbers = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 OTHERWISE = "masks attention in another way than windows do"
-NEAR = 1e-2  # how much rounding, even to bfloat16, may change a factor; real ones differ from 1 by more
+# How much rounding, even to bfloat16, may change a factor. Real ones differ from 1 by more.
+NEAR = 1e-2
 PARTS = ("spread", "line", "state")  # layers that are called after these, too
-Result = Value | Sequence[Value | None] | None  # of a call: one value for all that it returns, one each, or a constant
+# Of a call: one value for all that it returns, one for each tensor, or None for a constant.
+Result = Value | Sequence[Value | None] | None
 
 
 @dataclass(eq=False)
 class Call:
-    """A call of a foreign graph: an operation `op`, and the values that it `read`; `given` are those that are there.
+    """A call of a foreign graph: an operation `op`, and the values that it `read`.
 
-    Each framework names its calls, and has a `handler` for each operation that it knows. A call is `windowed` if it
-    reads an image by windows, `pointwise` if its kernel has one tap.
+    `given` are those values that are there. Each framework names its calls, and has a `handler` for
+    each operation that it knows. A call is `windowed` if it reads an image by windows, `pointwise`
+    if its kernel has one tap.
 
-    A call that cannot be followed returns one of three. `vector` is no map any more, `unknown` a layer whose error
-    `neutral` may resolve, `broken` any other error. A handler raises `Stuck`, and `stuck` decides.
+    A call that cannot be followed returns one of three. `vector` is no map any more, `unknown` a
+    layer whose error `neutral` may resolve, `broken` any other error. A handler raises `Stuck`, and
+    `stuck` decides.
     """
 
     trace: Arranger
@@ -71,7 +89,7 @@ class Call:
 
     @property
     def spatial(self) -> list[Map]:
-        return [x for x in self.maps if not self.trace.pooled[x.at]]
+        return [x for x in self.maps if self.trace.is_spatial(x)]
 
     @property
     def inputs(self) -> list[int]:
@@ -82,15 +100,19 @@ class Call:
 
     def name(self, part: str = "") -> str:
         """Return the name of its layer, or of a further one, its `part`."""
-        return f"{self.title}.{part}" if part in PARTS else self.title
+        if part in PARTS:
+            return f"{self.title}.{part}"
+        return self.title
 
     @property
     def is_flat(self) -> bool:
         """Whether height and width are no dimensions of their own in any map that it reads."""
-        return all(
-            x.dims is None or self.trace.has_several(x.at, self.trace.axes.keys() - {dim.axis for dim in x.dims})
-            for x in self.spatial
-        )
+        for x in self.spatial:
+            if x.dims is not None:
+                lost = self.trace.axes.keys() - {dim.axis for dim in x.dims}
+                if not self.trace.has_several(x.at, lost):
+                    return False
+        return True
 
     def without_positions(self) -> Result:
         """Raise `Stuck` for what reads no map, and needs one; None for all else."""
@@ -106,35 +128,55 @@ class Call:
         return Map(None, self.trace.unknown(self.name(), self.inputs, self.which, self.op))
 
     def broken(self, why: str, head: str = "", firm: bool = False) -> Map:
-        """Replace the result by an error once a target depends on it; `head` and `firm` are as in `Trace.broken`."""
+        """Return an error in place of the result, raised only if a target depends on it.
+
+        `head` and `firm` are as in `Trace.broken`.
+        """
         inputs = sorted(self.inputs)
-        if not self.spatial and any(x.dims is None for x in self.maps):  # `layer` takes maps
-            inputs = [max(at for at in ancestors(self.trace.layers, inputs) if not self.trace.pooled[at])]
+        if not self.spatial and any(x.dims is None for x in self.maps):
+            # The error says which `layer` stops before it, and that must be a map.
+            inputs = [self.trace.last_map(inputs)]
         layer = self.trace.broken(self.name(), inputs, f"{self.what} {why}", head, firm)
-        self.trace.pooled[layer] &= not self.windowed  # an image made of a vector would be a map
+        if self.windowed:
+            self.trace.mark(layer, pooled=False)  # an image made of a vector would be a map
         return Map(None, layer)
 
     def stuck(self, error: Stuck) -> Value:
         """End the trace here: a vector where positions are lost anyway, an error elsewhere."""
         if self.has_vectors and (error.mixed or (self.is_flat and not self.windowed)):
             return self.vector()
-        cut = error.flattened and self.pointwise  # each position reads what was flattened
-        return self.broken(str(error), head="reads a flattened map as an image" if cut else "")
+        head = ""
+        if error.flattened and self.pointwise:  # each position reads what was flattened
+            head = "reads a flattened map as an image"
+        return self.broken(str(error), head=head)
 
     def vector(self) -> Value:
-        """Return what is no map any more, made of all that it reads; it may be a step of attention."""
+        """Return a vector made of all that the call reads, without positions.
+
+        Such calls may be steps of attention, which are recorded.
+        """
         trace = self.trace
         if not self.maps:
             return Constant(None)
-        pools = {x.at: x.at if trace.pooled[x.at] else self.pool(x).at for x in self.maps}
-        trace.tokens |= pools.values() - pools.keys()
+        pools: dict[int, int] = {}
+        for x in self.maps:
+            pools[x.at] = x.at
+            if trace.is_spatial(x):
+                pools[x.at] = self.pool(x).at
+                trace.mark(pools[x.at], from_tokens=True)
         # two parts of one vector are read as two, like two halves of a map's channels
         read = {(pools[x.at], x.part): pools[x.at] for x in self.maps}
         at = trace.merge(self.name("merge"), "concat", [*read.values()])
-        tokens = ancestors(trace.layers, [at]) & trace.tokens
-        if grids := frozenset(i for token in tokens for i in trace.layers[token].inputs):
-            trace.attend(self.op.lower(), grids, len(self.maps))
-        return Map(None, at, part=self.maps[0].part if len(self.maps) == 1 else ())
+        grids: set[int] = set()
+        for i in ancestors(trace.layers, [at]):
+            if trace.layers[i].from_tokens:
+                grids.update(trace.layers[i].inputs)
+        if grids:
+            trace.attend(self.op.lower(), frozenset(grids), len(self.maps))
+        part: tuple[object, ...] = ()
+        if len(self.maps) == 1:
+            part = self.maps[0].part
+        return Map(None, at, part=part)
 
     def join_flattened(self, maps: Sequence[Map]) -> Value:
         raise Stuck("joins different maps along their height or width")
@@ -143,23 +185,33 @@ class Call:
         return Map(None, self.trace.add(self.name(), "global", (x.at,)))
 
     def spread_vector(self, x: Map, rank: int) -> Map:
-        """Spread a vector that was reshaped to an image of some axes: every position of it sees the vector."""
-        sizes, roles = x.shape[-rank:], [*self.trace.axes]
-        ops = [Resize(n) for n in [1] * (len(roles) - rank) + sizes]
+        """Copy a vector that was reshaped to several positions to each of these."""
+        sizes = x.shape[-rank:]
+        roles = [*self.trace.axes][-rank:]
+        ops = [Resize(1)] * (len(self.trace.axes) - rank) + [Resize(n) for n in sizes]
         layer = self.trace.add(self.name("spread"), "resize", (x.at,), ops)
-        return Map((*x.known[:-rank], *map(whole, roles[-rank:], sizes)), layer)
+        return Map((*x.known[:-rank], *map(whole, roles, sizes)), layer)
 
     def broadcast(self, values: Sequence[Map], along: int | None = None) -> Dims:
-        """Broadcast the dimensions of maps with those of constants, but for the axis that they are joined `along`."""
-        maps = [x.dims for x in values if x.dims is not None and not self.trace.pooled[x.at]]
-        others = [x.dims for x in values if x.dims is not None and self.trace.pooled[x.at]]
-        constants = [x.dims for x in self.given if isinstance(x, Constant) and x.dims is not None]
-        others += [d if along is None else with_dim(d, along, plain(1)) for d in constants]
-        dims = broadcast_all(maps, others) if maps or others else None
-        if dims is None:
+        """Broadcast maps with constants, but for the axis that they are joined `along`."""
+        maps: list[Dims] = []
+        others: list[Dims] = []
+        for x in values:
+            if x.dims is not None and self.trace.is_spatial(x):
+                maps.append(x.dims)
+            elif x.dims is not None:
+                others.append(x.dims)
+        for value in self.given:
+            if isinstance(value, Constant) and value.dims is not None:
+                dims = value.dims
+                if along is not None:
+                    dims = with_dim(dims, along, plain(1))
+                others.append(dims)
+        joined = broadcast_all(maps, others)
+        if joined is None or not (maps or others):
             shapes = " and ".join("x".join(map(str, shape_of(dims))) for dims in (*maps, *others))
             raise Stuck(f"joins {shapes}, whose rows and columns do not match")
-        return dims
+        return joined
 
     def tensor(self, i: int) -> Value:
         x = self.optional(i)
@@ -168,34 +220,57 @@ class Call:
         return x
 
     def optional(self, i: int) -> Value | None:
-        return self.read[i] if i < len(self.read) else None
+        if i < len(self.read):
+            return self.read[i]
+        return None
 
 
 def follow(call: Call) -> Result:
-    trace, known = call.trace, (call.trace.asking, call.trace.crops)
+    """Add what a call makes to the trace.
+
+    A call that reads an unknown layer makes another one. A call that is stuck ends the trace there.
+    """
+    trace = call.trace
     layers = list(dict.fromkeys(value.at for value in call.maps))
-    if spoilt := [at for at in layers if trace.layers[at].kind == "unknown" and not any(at in by for by in known)]:
+    spoilt = [at for at in layers if _is_spoilt(trace, at)]
+    if spoilt:
         if call.windowed and not call.pointwise:  # then it is an error, no head
-            for head in ancestors(trace.layers, {*spoilt} - trace.firm) & trace.heads.keys():
-                del trace.heads[head]
-        return Map(None, spoilt[0] if len(layers) == 1 else trace.add(call.name(), "concat", layers))
+            trace.read_by_windows(spoilt)
+        at = layers[0]
+        if len(layers) > 1:
+            at = trace.add(call.name(), "concat", layers)
+        return Map(None, at)
     try:
         result = call.without_positions()
         if result is not None:
             return result
-        return call.unknown() if call.handler is None else call.run_handler(call.handler)
+        if call.handler is None:
+            return call.unknown()
+        return call.run_handler(call.handler)
     except Stuck as error:
         return call.stuck(error)
+
+
+def _is_spoilt(trace: Trace, at: int) -> bool:
+    """Whether whatever reads a layer is unknown, too.
+
+    Some unknown layers may still be used: as queries or keys of scores, or mirrored a second time.
+    """
+    layer = trace.layers[at]
+    return layer.kind == "unknown" and layer.alike is None and layer.cropped is None
 
 
 def merge_maps(call: Call, kind: Kind, values: Sequence[Map]) -> Map:
     """Join maps elementwise: one passes, and others merge.
 
-    What is made of the same channels of one layer counts once, as an activation does: x * sigmoid(x), x + sin(x).
+    What is made of the same channels of one layer counts once, as an activation does: x *
+    sigmoid(x), x + sin(x).
     """
     trace = call.trace
     scores = [x for x in values if x.has_looked]
-    if scores and len({x.at for x in values}) == 1:  # what scores are made of is left out
+    if scores and len({x.at for x in values}) == 1:
+        # Scores have the layer of the queries that they are made of. What else is made of it is
+        # left out.
         return replace(scores[0], dims=call.broadcast(values), acted=True)
     if len({trace.identity(x) for x in values}) > 1:
         values = trace.split_alike(values)
@@ -208,149 +283,251 @@ def merge_maps(call: Call, kind: Kind, values: Sequence[Map]) -> Map:
 
 
 def distinct(call: Call, values: Sequence[Map]) -> list[Map]:
-    return [*{call.trace.identity(x): x for x in sorted(values, key=lambda x: x.at)}.values()]
+    """Return the values of which paths see different things, by their layers."""
+    in_order = sorted(values, key=lambda x: x.at)
+    return list({call.trace.identity(x): x for x in in_order}.values())
 
 
 def join(call: Call, kind: Kind, layers: Sequence[int]) -> int:
-    """Add a merge; single rows and columns, and vectors beside maps, are copied along the others first."""
+    """Add a merge of layers.
+
+    Single rows and columns, and vectors beside maps, are first copied along the other layers.
+    """
     trace, name = call.trace, call.name("spread")
-    maps = [at for at in layers if not trace.pooled[at]]
+    maps = [at for at in layers if not trace.layers[at].pooled]
     if kind == "concat" and maps:
-        maps = layers = [trace.spread(name, at, maps[0]) if trace.pooled[at] else at for at in layers]
-    if len({trace.sizes[at] for at in maps}) > 1:
-        largest = max(maps, key=lambda at: trace.sizes[at])
-        tallest = max(maps, key=lambda at: trace.sizes[at][::-1])
-        spread = {at: trace.spread(name, at, largest) for at in maps}
-        spread = {at: trace.spread(name, wide, tallest) for at, wide in spread.items()}
+        maps = layers = trace.spread_vectors(name, layers, maps[0])
+    if len({trace.layers[at].size for at in maps}) > 1:
+        largest = max(maps, key=lambda at: trace.layers[at].size)
+        tallest = max(maps, key=lambda at: trace.layers[at].size[::-1])
+        spread: dict[int, int] = {}
+        for at in maps:
+            spread[at] = trace.spread(name, at, largest)
+        for at, wide in spread.items():
+            spread[at] = trace.spread(name, wide, tallest)
         layers = [spread.get(at, at) for at in layers]
     return trace.merge(call.name("merge"), kind, layers)
 
 
-def with_kernel(call: Call, convolve: Callable[[], Value], weight: Value | None, bias: Value | None) -> Value:
-    """Add a convolution; a kernel that is computed from the image gates it, and such a bias is added."""
-    computed: list[tuple[Value | None, str, Kind]] = [(weight, "gate", "multiply"), (bias, "bias", "add")]
-    made = [(by.at, f"{call.name()}.{name}", kind) for by, name, kind in computed if isinstance(by, Map)]
-    if not all(call.trace.pooled[at] for at, *_ in made):
+def with_kernel(
+    call: Call,
+    convolve: Callable[[], Value],
+    weight: Value | None,
+    bias: Value | None,
+) -> Value:
+    """Add a convolution whose kernel or bias may be computed from the image.
+
+    Such a kernel gates the result, and such a bias is added to it.
+    """
+    merges: list[tuple[str, Kind, int]] = []
+    if isinstance(weight, Map):
+        merges.append((f"{call.name()}.gate", "multiply", weight.at))
+    if isinstance(bias, Map):
+        merges.append((f"{call.name()}.bias", "add", bias.at))
+    if not all(call.trace.layers[at].pooled for _, _, at in merges):
         raise Stuck("has a kernel computed from a feature map")
     result = convolve()
-    for at, name, kind in made:
+    for name, kind, at in merges:
         if isinstance(result, Map):
             result = Map(result.known, call.trace.merge(name, kind, [result.at, at]))
     return result
 
 
 def as_elementwise(call: Call, first: Value) -> Result:
-    return call.maps[0] if len(call.maps) == 1 else merge_maps(replace(call, read=(*call.maps,)), "add", call.maps)
+    if len(call.maps) == 1:
+        return call.maps[0]
+    return merge_maps(replace(call, read=(*call.maps,)), "add", call.maps)
 
 
 def subtract(call: Call) -> Map:
-    """Subtract; a mean over all positions taken away from each is a normalisation: like a gate, it is left out."""
-    away = any(call.trace.pooled[x.at] for x in call.maps)
-    return merge_maps(call, "multiply" if away else "add", call.maps)
+    """Subtract one map from another.
+
+    Subtracting a mean over all positions is a normalisation: like a gate, the mean is left out.
+    """
+    if any(call.trace.layers[x.at].pooled for x in call.maps):
+        return merge_maps(call, "multiply", call.maps)
+    return merge_maps(call, "add", call.maps)
 
 
 def norm(call: Call, x: Value, why: str, axes: Iterable[int]) -> Value:
-    """Record that each position depends on all that a norm over some dimensions reads, though paths pass it by.
+    """Record that each position depends on all that a norm reads, though paths pass it by.
 
     A norm over the places of blocks alone leaves each block by itself once that is one position.
     """
-    lost = [] if x.dims is None else [at for at in flat(x.dims[i] for i in axes).positions if at.size > 1]
-    if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
+    if x.dims is None or not call.trace.is_spatial(x):
+        return x
+    lost = [position for position in flat(x.dims[i] for i in axes).positions if position.size > 1]
+    if not lost:
         return x
     layer = call.trace.add(call.name("norm"), "identity", (x.at,), everywhere=why)
     inner = Dim(*lost).inner
-    if inner == lost:
-        blocks = tuple(prod(part.size for part in inner if part.role == role) for role in call.trace.axes)
-        call.trace.block_norms[layer, blocks] = x.at
+    if len(inner) == len(lost):
+        blocks = block_of(inner, call.trace.axes)
+        call.trace.block_norms[layer, (*blocks.values(),)] = x.at
     return replace(x, layer=layer)
 
 
-def apply_masks(call: Call, x: Map, hides: Callable[[Numbers], Mask] = lambda numbers: numbers <= MASKED) -> Map:
+def apply_masks(
+    call: Call,
+    x: Map,
+    hides: Callable[[Numbers], Mask] = lambda numbers: numbers <= MASKED,
+) -> Map:
     """Cut the windows of scores in two where constants hide positions from each other."""
-    for numbers in call.constants() if x.has_looked else ():
-        x = hide(x, hides(np.asarray(numbers, dtype=np.float64)))
+    if x.has_looked:
+        for numbers in call.constants():
+            x = hide(x, hides(np.asarray(numbers, dtype=np.float64)))
     return x
 
 
 def apply_where(x: Map, condition: Array | None, first: Array | None, second: Array | None) -> Map:
-    """Cut the windows of scores in two where a pick between them and a number hides; what is not constant is None."""
+    """Cut the windows of scores in two where `where` replaces scores by a large negative number.
+
+    Arguments that are not constant are None.
+    """
     if condition is None or not x.has_looked or (first is None) == (second is None):
         return x
-    picks = np.asarray(condition, dtype=bool)
-    number, hides = (second, ~picks) if first is None else (first, picks)
+    hides = np.asarray(condition, dtype=bool)
+    number = first
+    if first is None:  # the condition picks scores, and hides the others
+        number, hides = second, ~hides
     return hide(x, hides & (np.asarray(number, dtype=np.float64) <= MASKED))
 
 
 def hide(scores: Map, hides: Mask) -> Map:
-    """Record after how many rows and columns a mask, which broadcasts with scores, cuts the last window in two.
+    """Record after how many rows and columns a mask over scores cuts the last window in two.
 
-    Windows may only be cut as rolled images have it: the last one of each axis, in two parts of which each sees itself.
-    A mask that does anything else raises `Stuck`.
+    Windows may only be cut as rolled images need it: the last one of each axis, into two parts of
+    which each sees itself. A mask that does anything else raises `Stuck`.
     """
     if not hides.any():
         return scores
-    factors = [factor for dim in scores.known for factor in dim]
-    whole = np.broadcast_to(~hides, scores.shape).reshape([factor.size for factor in factors])
-    both, cuts = np.ones_like(whole), list[tuple[str, int]]()
+    factors = flat(scores.known)
+    seen = np.broadcast_to(~hides, scores.shape).reshape([factor.size for factor in factors])
+    # What is seen must be what is seen along rows, and along columns.
+    along_both = np.ones_like(seen)
+    windows = [*scores.windows]
     for role in ROLES:
-        own = {i: factor for i, factor in enumerate(factors) if isinstance(factor, Axis) and factor.role == role}
-        order = sorted(own, key=lambda i: (own[i].looked, -own[i].step))  # windows, those that look, those looked at
-        others = tuple(i for i in range(len(factors)) if i not in own)
-        part = np.asarray(whole.any(axis=others, keepdims=True))
-        both &= part
-        looked = int(np.prod([own[i].size for i in order if own[i].looked]))
-        *others_whole, last = part.transpose(*order, *others).reshape(-1, looked, looked)
-        first = int(last[0].sum())
-        side = np.arange(looked) < first
-        if not np.all(others_whole) or (last != (side[:, None] == side)).any():
-            raise Stuck(OTHERWISE)
-        cuts += [(role, first)] if first % looked else []
-    if (both != whole).any():
+        parts = {i: part for i, part in enumerate(factors) if isinstance(part, Axis)}
+        rows = {i: part for i, part in parts.items() if part.role == role}
+        others = tuple(i for i in range(len(factors)) if i not in rows)
+        along_rows = np.asarray(seen.any(axis=others, keepdims=True))
+        along_both &= along_rows
+        first, n = _cut_after(along_rows.transpose(*_order(rows), *others), rows.values())
+        if first % n:
+            windows.append((role, first))
+    if (along_both != seen).any():
         raise Stuck(OTHERWISE)
-    return replace(scores, windows=(*scores.windows, *cuts))
+    return replace(scores, windows=(*windows,))
 
 
-def partial_convolution(call: Call, x: Map, dims: Dims | None, factor: Callable[[], Array]) -> Map | None:
-    """Add a partial convolution for one whose output is multiplied by a constant, if that is how it reweighs.
+def _order(rows: Mapping[int, Axis]) -> list[int]:
+    """Return the dimensions that hold rows in the order windows, queries, keys, by their parts."""
+    return sorted(rows, key=lambda i: (rows[i].looked, -rows[i].step))
 
-    None where it is not: then a constant is elementwise, and paths do not see it. The numbers of the constant, a
-    `factor` of dimensions that may be unknown, are computed only if it may be one.
+
+def _cut_after(seen: Mask, rows: Iterable[Axis]) -> tuple[int, int]:
+    """Return after how many rows (or columns) a mask cuts the last window, and how many it has.
+
+    The mask has the dimensions of windows, queries and keys, in this order.
+    """
+    n = prod(part.size for part in rows if part.looked)
+    *inner, last = seen.reshape(-1, n, n)
+    first = int(last[0].sum())
+    is_first = np.arange(n) < first
+    sees_its_part = is_first[:, None] == is_first
+    if not np.all(inner) or (last != sees_its_part).any():
+        raise Stuck(OTHERWISE)
+    return first, n
+
+
+def partial_convolution(
+    call: Call,
+    x: Map,
+    dims: Dims | None,
+    factor: Callable[[], Array],
+) -> Map | None:
+    """Return a partial convolution if a constant multiplies a convolution as one would.
+
+    None otherwise: then the constant is elementwise, and paths do not see it. Its numbers,
+    `factor`, are computed only if its dimensions, which may be unknown, allow for one.
     """
     trace = call.trace
     if x.acted or x.part or trace.layers[x.at].kind != "conv":
         return None
-    convs = [trace.layers[x.at]]  # as it is, and with each pad before it as its own, as far as that changes nothing
-    while (pad := trace.layers[convs[0].inputs[0]]).kind == "pad" and (joined := merge_pad(pad, convs[0])):
-        convs.insert(0, joined)  # the one with all pads is tried first: counts are rounded the same way in one layer
-    roles = [dim.axis for dim in x.known]
-    own = zip(roles[::-1], (dims or ())[::-1], strict=False)
-    differs = dims is None or (len(dims) <= len(roles) and any(role and dim.size > 1 for role, dim in own))
-    if not differs or not any(_is_zeros(op) for conv in convs for op in conv.ops):
+    convs = _with_pads(trace, trace.layers[x.at])
+    pads = any(_is_zeros(op) for conv in convs for op in conv.ops)
+    if not pads or not _varies(x, dims):
         return None
     call.broadcast([x])  # it must fit: at another size than that of a file it does not
-    array = factor()
-    if array.ndim > len(roles) or not array.size or not {*trace.axes} <= {*roles}:
-        return None
-    order = [roles.index(role) for role in trace.axes]
-    rest = [i for i in range(len(roles)) if i not in order]
-    whole = array.reshape((1,) * (len(roles) - array.ndim) + array.shape).transpose(rest + order)
-    planes: Numbers = whole.reshape(-1, *whole.shape[-len(order) :]).astype(np.float64)
-    if (planes != planes[:1]).any():  # along channels
+    plane = _plane_of(call, x, factor())
+    if plane is None:
         return None
     axes = range(len(trace.axes))
-    together = [some for n in axes[::-1] for some in combinations(axes, n + 1)]  # all axes first
-    for conv, reweighed in product(convs, together):
-        if (ops := _reweighed(trace, conv, planes[0], reweighed)) is not None:
-            sums = trace.add(f"{conv.name}.sums", "conv", conv.inputs, ops, channels=conv.channels)
-            return replace(x, layer=trace.take_name(sums, x.at, conv.origin))
+    for conv in convs:
+        for n in reversed(axes):  # all axes first
+            for reweighed in combinations(axes, n + 1):
+                ops = _reweighed(trace, conv, plane, reweighed)
+                if ops is not None:
+                    name = f"{conv.name}.sums"
+                    sums = trace.add(name, "conv", conv.inputs, ops, channels=conv.channels)
+                    return replace(x, layer=trace.take_name(sums, x.at, conv.origin))
     return None
+
+
+def _with_pads(trace: Trace, conv: Layer) -> list[Layer]:
+    """List a convolution as it is, and joined with the pads before it, where that is the same.
+
+    The one with most pads comes first: counts are rounded the same way if one layer pads by itself.
+    """
+    convs = [conv]
+    while True:
+        pad = trace.layers[convs[0].inputs[0]]
+        if pad.kind != "pad":
+            return convs
+        joined = merge_pad(pad, convs[0])
+        if joined is None:
+            return convs
+        convs.insert(0, joined)
+
+
+def _varies(x: Map, dims: Dims | None) -> bool:
+    """Whether a constant may differ along the rows or columns of a map."""
+    if dims is None:
+        return True
+    if len(dims) > len(x.known):
+        return False
+    pairs = zip(x.known[::-1], dims[::-1], strict=False)
+    return any(rows.axis and dim.size > 1 for rows, dim in pairs)
+
+
+def _plane_of(call: Call, x: Map, array: Array) -> Numbers | None:
+    """Return the numbers of a constant at each position of a map.
+
+    None if they differ along channels.
+    """
+    roles = [dim.axis for dim in x.known]
+    if array.ndim > len(roles) or not array.size or not call.trace.axes.keys() <= {*roles}:
+        return None
+    order = [roles.index(role) for role in call.trace.axes]
+    whole = array.reshape((1,) * (len(roles) - array.ndim) + array.shape)
+    whole = np.moveaxis(whole, order, range(-len(order), 0))
+    planes: Numbers = whole.reshape(-1, *whole.shape[-len(order) :]).astype(np.float64)
+    if (planes != planes[:1]).any():
+        return None
+    first: Numbers = planes[0]
+    return first
 
 
 def _is_zeros(op: Op | None) -> bool:
     return isinstance(op, Window) and op.mode == "zero" and op.padding != (0, 0)
 
 
-def _reweighed(trace: Trace, conv: Layer, plane: Numbers, axes: tuple[int, ...]) -> list[Op | None] | None:
+def _reweighed(
+    trace: Trace,
+    conv: Layer,
+    plane: Numbers,
+    axes: tuple[int, ...],
+) -> list[Op | None] | None:
     """Return the operations with partial padding on some axes; None unless the factor is theirs."""
     ops = list(conv.ops)
     factors = [np.ones(1) for _ in ops]
@@ -358,10 +535,12 @@ def _reweighed(trace: Trace, conv: Layer, plane: Numbers, axes: tuple[int, ...])
         op = ops[axis]
         if not isinstance(op, Window) or not _is_zeros(op):
             return None
-        factors[axis] = partial_weights(op, trace.sizes[conv.inputs[0]][axis])
+        factors[axis] = partial_weights(op, trace.layers[conv.inputs[0]].size[axis])
         ops[axis] = replace(op, mode="partial")
     wanted = reduce(np.multiply.outer, factors)
     if any(1 not in (n, m) and n != m for n, m in zip(wanted.shape, plane.shape, strict=True)):
         return None
     near = min(NEAR, *((factors[axis].max() - 1) / 4 for axis in axes))
-    return ops if np.allclose(wanted, plane, rtol=near, atol=0) else None
+    if not np.allclose(wanted, plane, rtol=near, atol=0):
+        return None
+    return ops

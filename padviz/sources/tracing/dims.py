@@ -1,8 +1,9 @@
 """What each dimension of a tensor holds: channels, rows, columns, or several of these as one.
 
-A dimension, `Dim`, is a tuple of factors, the outermost first, as einops writes them; its size is their product. So
-transposes, and reshapes there and back, lose nothing. An image of 8 channels and 6 x 4 pixels, and what becomes of it
-(H3/2 are three rows, every second one; h2 two neighbours inside of each):
+A dimension, `Dim`, is a tuple of factors, the outermost first, as einops writes them; its size is
+their product. So transposes, and reshapes there and back, lose nothing. An image of 8 channels and
+6 x 4 pixels, and what becomes of it (H3/2 are three rows, every second one; h2 two neighbours
+inside of each):
 
     tensor                                  shape                dimensions
     image                                   1, 8, 6, 4           () C8 H6 W4
@@ -13,20 +14,43 @@ transposes, and reshapes there and back, lose nothing. An image of 8 channels an
     split into windows of 2 x 2             1, 8, 3, 2, 2, 2     () C8 H3/2 h2 W2/2 w2
     windows as the batch                    6, 4, 8              H3/2·W2/2 h2·w2 C8
     merged patches, laid as joined crops    1, 3, 2, 32          () H3 W2 Block(h2)·Block(w2)·C8
-    scores: queries times keys              1, 24, 24            () H6·W4, and H6·W4 that are looked at
+    scores: queries times keys              1, 24, 24            () H6·W4 H6·W4, the last looked at
     image in a batch with constants         3, 8, 6, 4           Batch(3, at 0) C8 H6 W4
+
+What may be done with a dimension depends on its `kind`:
+
+    kind        what it holds                                       example
+    channels    channels, or a single number                        C8, ()
+    block       the places of one block                             Block(h2)
+    places      places of several blocks, or beside channels        Block(h2)·C8
+    batch       the image, or several, in a batch with constants    Batch(3, at 0)
+    single      rows and columns of which there is one              H1, H1·W1
+    axis        the rows, or the columns: all, or every n-th        H6, H3/2
+    part        neighbours in windows, or an axis that is looked at h2
+    tokens      tokens beside positions, or runs of positions       Tokens(25, of H6·W4)
+    line        several of the last four together                   H6·W4, h2·w2
+    mixed       positions together with channels                    C8·H6
+
+Single rows and columns may stand anywhere. Beside anything larger they do not change the kind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, zip_longest
 from math import prod
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 F = TypeVar("F", bound="Factor")
 ROLES = ("d", "h", "w")  # of the last axes that an image has
+Kind = Literal[
+    "channels", "block", "places", "batch", "single", "axis", "part", "tokens", "line", "mixed",
+]  # fmt: skip
+# Of kinds with positions, all but mixed ones are made of rows and columns alone.
+POSITIONS: frozenset[Kind] = frozenset({"axis", "part", "tokens", "line", "mixed"})
+PLACES: frozenset[Kind] = frozenset({"block", "places", "batch"})
+ROWS: frozenset[Kind] = frozenset({"single", "axis", "part", "tokens", "line"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +58,7 @@ class Factor:
     size: int
 
     @property
-    def kind(self) -> Factor:
+    def unsized(self) -> Factor:
         """The factor without its size, to compare what it is."""
         return replace(self, size=0)
 
@@ -45,7 +69,7 @@ class Factor:
 
 @dataclass(frozen=True, slots=True)
 class Channel(Factor):
-    """Numbers of one position: channels, heads, groups, images of a batch. All of them are alike."""
+    """Numbers of one position: channels, heads, groups, images of a batch."""
 
     def split(self, outer: int) -> tuple[Factor, Factor]:
         return Channel(outer), Channel(self.size // outer)
@@ -53,9 +77,11 @@ class Channel(Factor):
 
 @dataclass(frozen=True, slots=True)
 class Block(Factor):
-    """Channels that are places in a block: of rows ("h") or columns, of the "taps" of a window, or of its "bins".
+    """Channels that are places in a block.
 
-    Each bin, of an adaptive pool, counts all of its window. Where places were picked, or split, their role is "".
+    The role says of what: rows ("h") or columns ("w"), the "taps" of a window, or the "bins" of an
+    adaptive pool, each of which counts its whole window. Places that were picked or split have the
+    role "".
     """
 
     role: str = ""
@@ -70,7 +96,10 @@ class Batch(Factor):
 
 @dataclass(frozen=True, slots=True)
 class Position(Factor):
-    """A factor along which positions differ; in scores, those that attention looks at (keys) are `looked` at."""
+    """A factor along which positions differ.
+
+    In scores of attention, positions of keys are `looked` at, and those of queries are not.
+    """
 
     looked: bool = field(default=False, kw_only=True)
 
@@ -80,10 +109,10 @@ class Position(Factor):
 
 @dataclass(frozen=True, slots=True)
 class Axis(Position):
-    """Rows ("h"), columns ("w", which a signal has alone) or a third axis ("d"); neighbours are a `step` apart.
+    """Rows ("h"), columns ("w", which a signal has alone) or a third axis ("d").
 
-    Of an axis that was split, all parts but the outermost are `inner`. An axis is called a role where `axis` numbers
-    the dimensions of a tensor.
+    Neighbours are a `step` apart. Of an axis that was split, all parts but the outermost are
+    `inner`. An axis is called a role where `axis` numbers the dimensions of a tensor.
     """
 
     role: str
@@ -91,16 +120,24 @@ class Axis(Position):
     inner: bool = False
 
     @property
-    def kind(self) -> Axis:
-        return replace(self, size=0, step=self.step if self.inner else 1)
+    def unsized(self) -> Axis:
+        if self.inner:
+            return replace(self, size=0)
+        return replace(self, size=0, step=1)
 
     @property
     def is_whole(self) -> bool:
         return not (self.inner or self.looked)
 
+    def continues(self, outer: Axis) -> bool:
+        """Whether this inner part of an axis and the one outside of it are one longer part."""
+        same = self.role == outer.role and self.looked == outer.looked
+        return same and self.step * self.size == outer.step
+
     def split(self, outer: int) -> tuple[Factor, Factor]:
         inner = self.size // outer
-        return replace(self, size=outer, step=self.step * inner), replace(self, size=inner, inner=True)
+        windows = replace(self, size=outer, step=self.step * inner)
+        return windows, replace(self, size=inner, inner=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +145,8 @@ class Composite(Position):
     of: Dim
 
     @property
-    def kind(self) -> Composite:
-        return replace(self, size=0, of=Dim(*(factor.kind for factor in self.of)))
+    def unsized(self) -> Composite:
+        return replace(self, size=0, of=Dim(*(factor.unsized for factor in self.of)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +158,21 @@ class Tokens(Composite):
 
 @dataclass(frozen=True, slots=True)
 class Runs(Composite):
-    """Runs of flattened positions, each joined to one: they may be looked at together, but are no image."""
+    """Runs of flattened positions, each joined to one position.
+
+    Attention may look at them together, but they are no image.
+    """
 
 
 class Dim(tuple[Factor, ...]):
-    __slots__ = ()
+    """A dimension by its factors, and its `kind`, by which all that reads it decides what to do."""
+
+    kind: Kind
 
     def __new__(cls, *factors: Factor) -> Dim:
-        return super().__new__(cls, factors)
+        dim = super().__new__(cls, factors)
+        dim.kind = kind_of(factors)
+        return dim
 
     def __add__(self, other: Dim) -> Dim:  # type: ignore[override]
         return Dim(*self, *other)
@@ -142,77 +186,36 @@ class Dim(tuple[Factor, ...]):
         return [factor for factor in self if isinstance(factor, Position)]
 
     @property
-    def inner(self) -> list[Axis]:
-        return [factor for factor in self if isinstance(factor, Axis) and factor.inner]
-
-    @property
-    def has_parts(self) -> bool:
-        return any(part.size > 1 for part in self.inner)
-
-    @property
-    def has_looked(self) -> bool:
-        return any(position.looked for position in self.positions)
-
-    @property
     def has_positions(self) -> bool:
-        return any(factor.size > 1 for factor in self.positions)
+        """Whether positions differ along it."""
+        return self.size > 1 and self.kind in POSITIONS
 
     @property
-    def is_positions(self) -> bool:
-        """Whether it is made of rows and columns alone, even single ones."""
-        return bool(self) and len(self.positions) == len(self)
+    def inner(self) -> list[Axis]:
+        """The parts of split axes that lie inside of windows."""
+        return [part for part in self if isinstance(part, Axis) and part.inner and part.size > 1]
 
     @property
-    def is_channels(self) -> bool:
-        """Whether it is made of channels alone, without places in a block."""
-        return all(isinstance(factor, Channel) for factor in self)
-
-    @property
-    def is_mixed(self) -> bool:
-        return self.has_positions and any(factor.size > 1 and not isinstance(factor, Position) for factor in self)
-
-    @property
-    def is_flattened(self) -> bool:
-        return len({factor.role for factor in self if isinstance(factor, Axis) and factor.is_whole}) > 1
-
-    @property
-    def without_single(self) -> Dim:
-        """The dimension without single rows and columns, which may stand anywhere."""
-        return Dim(*(factor for factor in self if factor.size > 1 or not isinstance(factor, Position)))
-
-    @property
-    def has_places(self) -> bool:
-        """Whether some channels are places in blocks of rows or columns, or in a batch."""
-        return any(isinstance(factor, Block | Batch) for factor in self)
-
-    @property
-    def alone(self) -> Factor | None:
-        """The rows, columns or places that it consists of, but for single ones; None for all else."""
-        large = [factor for factor in self if factor.size > 1] or self
-        return large[0] if len(large) == 1 and not isinstance(large[0], Channel) else None
+    def looked(self) -> Dim:
+        """The positions that attention looks at."""
+        return Dim(*(position for position in self.positions if position.looked))
 
     @property
     def axis(self) -> str:
         """The axis that it is, but for single rows and columns; or ""."""
-        factor = self.alone
-        return factor.role if isinstance(factor, Axis) and factor.is_whole else ""
-
-    @property
-    def image_at(self) -> int | None:
-        """The place of the image in a batch whose others are constants; None where there is none."""
-        return self[0].at if len(self) == 1 and isinstance(self[0], Batch) else None
-
-    @property
-    def tokens(self) -> Composite | None:
-        """The tokens beside positions, or the runs of them, that it is."""
-        return self[0] if len(self) == 1 and isinstance(self[0], Composite) else None
+        match [factor for factor in self if factor.size > 1] or self:
+            case [Axis(role=role, inner=False, looked=False)]:
+                return role
+        return ""
 
     def within(self, kind: type[F]) -> list[F]:
         """List the factors of a kind, also among those that tokens, and runs, are made of."""
         out: list[F] = []
         for factor in self:
-            out += [factor] if isinstance(factor, kind) else []
-            out += factor.of.within(kind) if isinstance(factor, Composite) else []
+            if isinstance(factor, kind):
+                out.append(factor)
+            if isinstance(factor, Composite):
+                out += factor.of.within(kind)
         return out
 
     def joined(self) -> Dim:
@@ -222,10 +225,8 @@ class Dim(tuple[Factor, ...]):
             match out[-1:], factor:
                 case [Channel(n)], Channel(m):
                     out[-1] = Channel(n * m)
-                case [Axis() as outer], Axis(inner=True) as inner if (
-                    (outer.role, outer.looked, outer.step) == (inner.role, inner.looked, inner.step * inner.size)
-                ):  # fmt: skip
-                    out[-1] = replace(outer, size=outer.size * inner.size, step=inner.step)
+                case [Axis() as outer], Axis(inner=True) as part if part.continues(outer):
+                    out[-1] = replace(outer, size=outer.size * part.size, step=part.step)
                 case _ if factor != Channel(1):
                     out.append(factor)
         return Dim(*out)
@@ -235,14 +236,66 @@ class Dim(tuple[Factor, ...]):
 
     def looked_at(self, looked: bool = True) -> Dim:
         """Mark its positions as those that are looked at, rather than those that look."""
-        return Dim(*(replace(factor, looked=looked) if isinstance(factor, Position) else factor for factor in self))
+        factors = [*self]
+        for i, factor in enumerate(factors):
+            if isinstance(factor, Position):
+                factors[i] = replace(factor, looked=looked)
+        return Dim(*factors)
+
+
+def kind_of(factors: tuple[Factor, ...]) -> Kind:
+    """Return the kind of a dimension by its large factors.
+
+    The table at the top of this module has them all.
+
+    >>> kind_of((Axis(6, "h"), Axis(1, "w"))), kind_of((Channel(8), Axis(6, "h")))
+    ('axis', 'mixed')
+    """
+    large = [factor for factor in factors if factor.size > 1]
+    counted = large or [*factors]
+    if len(counted) == 1:
+        return _kind_of_one(*counted)
+    positions = [isinstance(factor, Position) for factor in counted]
+    if large and any(positions):
+        if all(positions):
+            return "line"
+        return "mixed"
+    if factors and all(positions):
+        return "single"
+    if any(isinstance(factor, Block | Batch) for factor in counted):
+        return "places"
+    return "channels"
+
+
+def _kind_of_one(factor: Factor) -> Kind:
+    match factor:
+        case Axis(size=1, inner=False, looked=False):
+            return "single"
+        case Axis(inner=False, looked=False):
+            return "axis"
+        case Axis():
+            return "part"
+        case Composite():
+            return "tokens"
+        case Batch():
+            return "batch"
+        case Block():
+            return "block"
+    return "channels"
 
 
 Dims = tuple[Dim, ...]
 
 
+def without_single(dim: Dim) -> Dim:
+    """Leave single rows and columns out, which may stand anywhere."""
+    return Dim(*(factor for factor in dim if factor.size > 1 or not isinstance(factor, Position)))
+
+
 def plain(n: int) -> Dim:
-    return Dim() if n == 1 else Dim(Channel(n))
+    if n == 1:
+        return Dim()
+    return Dim(Channel(n))
 
 
 def whole(role: str, n: int) -> Dim:
@@ -250,12 +303,23 @@ def whole(role: str, n: int) -> Dim:
 
 
 def as_channels(dims: Sequence[Dim], n: int) -> Dim:
-    """Return `n` channels picked or joined from other dimensions, whose places no longer form whole blocks."""
-    return Dim(Block(n)) if any(dim.has_places for dim in dims) else plain(n)
+    """Return `n` channels picked or joined from dimensions, whose blocks are no longer whole."""
+    if any(dim.kind in PLACES for dim in dims):
+        return Dim(Block(n))
+    return plain(n)
 
 
 def with_dim(dims: Dims, at: int, *new: Dim) -> Dims:
     return (*dims[:at], *new, *dims[at + 1 :])
+
+
+def with_channels(dims: Dims, shape: Sequence[int]) -> Dims:
+    """Replace channels by those that a shape has."""
+    out = [*dims]
+    for i, n in enumerate(shape):
+        if out[i].size != n and not out[i].positions:
+            out[i] = plain(n)
+    return tuple(out)
 
 
 def shape_of(dims: Dims) -> list[int]:
@@ -267,8 +331,9 @@ def flat(dims: Iterable[Dim]) -> Dim:
 
 
 def is_image(dims: Dims, axes: int) -> bool:
-    """Whether rows and columns lie in the last dimensions alone, whole, and none is looked at by attention."""
-    return not (flat(dims).has_looked or flat(dims).has_parts or flat(dims[:-axes]).has_positions)
+    """Whether rows and columns are in the last dimensions alone, whole, and not looked at."""
+    together = flat(dims)
+    return not (together.looked or together.inner or flat(dims[:-axes]).has_positions)
 
 
 def reshape_dims(dims: Dims, shape: Sequence[int]) -> Dims | None:
@@ -276,32 +341,48 @@ def reshape_dims(dims: Dims, shape: Sequence[int]) -> Dims | None:
     left = [*flat(dims).joined()][::-1]  # the next one last
     out: list[Dim] = []
     for wanted in shape:
-        taken: list[Factor] = []
-        if wanted == 1 and left and left[-1].size == 1:
-            taken.append(left.pop())
-        while wanted > 1 and left:
-            factor = left.pop()
-            if factor.size > wanted and factor.size % wanted == 0 and (parts := factor.split(wanted)):
-                factor, inner = parts
-                left.append(inner)
-            if not factor.size or wanted % factor.size:
-                return None
-            taken.append(factor)
-            wanted //= factor.size
-        if wanted != 1:
+        taken = _take(left, wanted)
+        if taken is None:
             return None
         out.append(Dim(*taken).joined())
     if any(factor.size > 1 for factor in left):
         return None
-    summed = Dim(*(position for position in Dim(*left[::-1]).positions if position.looked))  # in scores
-    return (*out[:-1], out[-1] + summed) if summed and out else tuple(out)
+    # Scores that were summed still know what they looked at: it is left over as single positions.
+    looked = Dim(*left[::-1]).looked
+    if looked and out:
+        out[-1] += looked
+    return tuple(out)
+
+
+def _take(left: list[Factor], wanted: int) -> list[Factor] | None:
+    """Remove factors of this size in all from the end of a list, splitting the last if needed.
+
+    None if no factors have that size.
+    """
+    if wanted == 1 and left and left[-1].size == 1:
+        return [left.pop()]
+    taken: list[Factor] = []
+    while wanted > 1 and left:
+        factor = left.pop()
+        if factor.size > wanted and factor.size % wanted == 0:
+            parts = factor.split(wanted)
+            if parts:
+                factor, inner = parts
+                left.append(inner)
+        if not factor.size or wanted % factor.size:
+            return None
+        taken.append(factor)
+        wanted //= factor.size
+    if wanted != 1:
+        return None
+    return taken
 
 
 def broadcast_all(maps: Sequence[Dims], constants: Sequence[Dims] = ()) -> Dims | None:
     """Broadcast what an elementwise operation reads; None where that does not fit.
 
-    Rows meet the same rows, a single one, or numbers of a constant, and no channels of another map; rows that are
-    looked at may meet these, too.
+    Rows meet the same rows, a single one, or numbers of a constant, and no channels of another map;
+    rows that are looked at may meet these, too.
 
     >>> rows, image = whole("h", 4), (plain(4), whole("h", 4))
     >>> broadcast_all([image], [(plain(4),)]) == image, broadcast_all([image, (plain(4),)])
@@ -309,17 +390,33 @@ def broadcast_all(maps: Sequence[Dims], constants: Sequence[Dims] = ()) -> Dims 
     """
     dims: Dims = ()
     for read in (*maps, *constants):
-        out: list[Dim] = []
-        rank = max(len(dims), len(read))
-        aligned = ((Dim(),) * (rank - len(own)) + own for own in (dims, read))
-        for pair in zip(*aligned, strict=True):
-            sizes = {dim.size for dim in pair} - {1}
-            kinds = [[f.kind for f in dim if f.size > 1 and not isinstance(f, Channel)] for dim in pair]
-            if len(sizes) > 1 or (all(kinds) and kinds[0] != kinds[1]):
-                return None  # or rows of one are columns of the other
-            out.append(max(pair, key=lambda dim: (dim.size, sum(not isinstance(f, Channel) for f in dim))))
-        dims = tuple(out)
-    for own, dim in [pair for read in maps for pair in zip(read[::-1], dims[::-1], strict=False)]:
-        if own.size > 1 and own.has_positions != dim.has_positions and not dim.has_looked:
-            return None
+        joined: list[Dim] = []
+        for pair in zip_longest(dims[::-1], read[::-1], fillvalue=Dim()):
+            dim = _broadcast(*pair)
+            if dim is None:
+                return None
+            joined.insert(0, dim)
+        dims = tuple(joined)
+    for read in maps:
+        for dim, result in zip(read[::-1], dims[::-1], strict=False):
+            if dim.size > 1 and dim.has_positions != result.has_positions and not result.looked:
+                return None
     return dims
+
+
+def _broadcast(one: Dim, other: Dim) -> Dim | None:
+    """Return the larger of two dimensions.
+
+    None if their sizes differ, or if one has rows where the other has columns.
+    """
+    if one.size != other.size and 1 not in (one.size, other.size):
+        return None
+    first, second = _without_channels(one), _without_channels(other)
+    differ = [factor.unsized for factor in first] != [factor.unsized for factor in second]
+    if first and second and differ:
+        return None
+    return max(one, other, key=lambda dim: (dim.size, sum(not isinstance(f, Channel) for f in dim)))
+
+
+def _without_channels(dim: Dim) -> list[Factor]:
+    return [factor for factor in dim if factor.size > 1 and not isinstance(factor, Channel)]

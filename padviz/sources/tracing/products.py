@@ -9,9 +9,31 @@ from typing import Literal, cast
 
 from padviz.network.layer import MERGES, Kind
 from padviz.network.operations import Adaptive, Blocks, Window
-from padviz.sources.tracing.arranging import Arranger, Cuts, Map, Stuck, Value, whole_axes
-from padviz.sources.tracing.calls import Call, distinct, join
-from padviz.sources.tracing.dims import Axis, Block, Channel, Dim, Dims, Factor, Position, Runs, Tokens, flat, plain
+from padviz.sources.tracing.arranging import (
+    Arranger,
+    Cuts,
+    Map,
+    Stuck,
+    Value,
+    map_factors,
+    whole_axes,
+)
+from padviz.sources.tracing.calls import OTHERWISE, Call, distinct, join
+from padviz.sources.tracing.dims import (
+    ROWS,
+    Axis,
+    Block,
+    Channel,
+    Dim,
+    Dims,
+    Factor,
+    Position,
+    Runs,
+    Tokens,
+    flat,
+    plain,
+    with_channels,
+)
 from padviz.sources.tracing.trace import Trace
 
 Letters = Sequence[object]
@@ -19,64 +41,112 @@ Times = Callable[[Sequence[Map]], int]  # lays the product of maps, and returns 
 Named = Mapping[object, Dim]  # the dimensions of a factor of a product, by their letters
 Case = Literal["each position alone", "scores", "attention", "summed over positions"]
 Operand = tuple[Value, Letters]
+Term = tuple[Map, Letters]
 LINEAR = "linear over positions"
 
 
-def contract(call: Call, terms: Iterable[tuple[Map, Letters]], kept: Letters, times: Times) -> Map:
-    """Sum products of maps: each with a letter for each dimension; summed over letters that are not kept."""
-    trace, maps, factors = call.trace, list[Map](), list[Named]()
+def contract(call: Call, terms: Iterable[Term], kept: Letters, times: Times) -> Map:
+    """Sum products of maps, as einsum does: over each letter that is not kept.
+
+    Each map has a letter for each of its dimensions. `times` adds the layer of a product.
+    """
+    maps: list[Map] = []
+    factors: list[Named] = []
     for value, letters in terms:
-        if any(dim.is_mixed for letter, dim in zip(letters, value.known, strict=True) if letter not in kept):
-            value = trace.without_mixed(call.name("line"), value)
+        pairs = zip(letters, value.known, strict=True)
+        if any(dim.kind == "mixed" and letter not in kept for letter, dim in pairs):
+            value = call.trace.without_mixed(call.name("line"), value)
         maps.append(value)
         factors.append(dict(zip(letters, value.known, strict=True)))
     _check_fit(factors, kept)
     if classify(factors[::-1], kept) == "attention":  # values times scores
-        maps, factors = maps[::-1], factors[::-1]
-    case, places = classify(factors, kept), [*map(_places, factors)]
-    largest = (
-        max((f.get(letter, Dim()) for f in factors), key=lambda dim: (dim.size, dim.has_positions, len(dim)))
-        for letter in kept
-    )
-    dims = merge_places(tuple(largest), [dim for f in factors for letter, dim in f.items() if letter not in kept])
-    if case == "each position alone":
-        layer = times(maps)
-        return Map(trace.resize_dims(dims, layer), layer)
-    if case == "scores":  # positions that the first map has alone, as queries have, look at those of keys
-        queries, keys = places[0] - places[1], places[1] - places[0]
-        if len(factors) > 2 or keys & {*factors[0]} or queries & {*factors[1]}:
-            raise Stuck("multiplies maps of different rows or columns")
-        dims = tuple(dim.looked_at() if letter in keys else dim for letter, dim in zip(kept, dims, strict=True))
-        return Map(dims, maps[0].at, acted=True)
-    if case == "attention":
-        summed = places[1] - {*kept}
-        return _attend(call, maps[0], maps[1], dims, _along(factors[1], summed), sees_all=places[1] == summed)
-    unsplit = [trace.unsplit(value) for value in maps]
+        maps.reverse()
+        factors.reverse()
+    dims = _product_dims(factors, kept)
+    match classify(factors, kept):
+        case "each position alone":
+            layer = times(maps)
+            return Map(call.trace.resize_dims(dims, layer), layer)
+        case "scores":
+            return Map(_look_at_keys(dims, factors, kept), maps[0].at, acted=True)
+        case "attention":
+            return _attend(call, maps[0], maps[1], dims, factors[1], kept)
+    unsplit = [call.trace.unsplit(value) for value in maps]
     if [value.at for value in unsplit] != [value.at for value in maps]:
-        return contract(call, [(value, [*f]) for value, f in zip(unsplit, factors, strict=True)], kept, times)
-    if any(own != places[0] for own in places):
+        return contract(call, zip(unsplit, map(list, factors), strict=True), kept, times)
+    lost = _summed_positions(factors, kept)
+    return Map(dims, call.trace.pool_over(call.name(), times(maps), whole_axes(lost)))
+
+
+def _product_dims(factors: Sequence[Named], kept: Letters) -> Dims:
+    """Return the dimensions of a product.
+
+    Factors that have a letter in common are broadcast: the largest counts, positions before
+    channels.
+    """
+
+    def order(dim: Dim) -> tuple[int, bool, int]:
+        return dim.size, dim.has_positions, len(dim)
+
+    largest = [max((named.get(letter, Dim()) for named in factors), key=order) for letter in kept]
+    gone = [dim for named in factors for letter, dim in named.items() if letter not in kept]
+    return merge_places((*largest,), gone)
+
+
+def _look_at_keys(dims: Dims, factors: Sequence[Named], kept: Letters) -> Dims:
+    """Mark the positions of keys in scores: those that the first map, the queries, lacks."""
+    first, second, *others = factors
+    queries = _places(first) - _places(second)
+    keys = _places(second) - _places(first)
+    if others or not keys.isdisjoint(first) or not queries.isdisjoint(second):
+        raise Stuck("multiplies maps of different rows or columns")
+    scores = [*dims]
+    for i, letter in enumerate(kept):
+        if letter in keys:
+            scores[i] = dims[i].looked_at()
+    return (*scores,)
+
+
+def _summed_positions(factors: Sequence[Named], kept: Letters) -> list[Position]:
+    """Return the positions that a product sums over; all of its factors must have them."""
+    places = _places(factors[0])
+    if any(_places(named) != places for named in factors):
         raise Stuck("sums over some rows or columns only")
-    lost = _along(factors[0], places[0] - {*kept})
+    lost = _along(factors[0], places - {*kept})
     if any(position.looked for position in lost):
         raise Stuck("sums over positions that are looked at")
-    return Map(dims, trace.pool_over(call.name(), times(maps), whole_axes(lost)))
+    return lost
 
 
-def _attend(call: Call, scores: Map, values: Map, dims: Dims, lost: list[Position], sees_all: bool) -> Map:
+def _attend(call: Call, scores: Map, values: Map, dims: Dims, named: Named, kept: Letters) -> Map:
+    """Sum values, whose dimensions are `named`, over the positions that scores look at."""
     trace, name = call.trace, call.name()
-    like = trace.asking.get(scores.at, scores.at)
-    dims = tuple(Dim(*(f for f in dim if f.size > 1 or not (isinstance(f, Position) and f.looked))) for dim in dims)
+    like = trace.layers[scores.at].alike
+    if like is None:
+        like = scores.at
+    places = _places(named)
+    summed = places - {*kept}
+    lost = _along(named, summed)
+    dims = tuple(map(_without_single_looked, dims))
     looking = [position for position in flat(dims).positions if not position.looked]
     if Dim(*looking).within(Runs):
         raise Stuck("attends from runs of positions")
-    trace.tokens_removed |= bool(Dim(*lost).within(Tokens)) and not flat(dims).within(Tokens)
-    if sees_all and not scores.windows:
+    if Dim(*lost).within(Tokens) and not flat(dims).within(Tokens):
+        trace.tokens_removed = True
+    if places == summed and not scores.windows:
         return Map(dims, trace.mix(name, values.at, like))
-    return replace(mix(trace, name, values, lost, "attention", like, scores.windows), dims=dims)
+    mixed = mix(trace, name, values, lost, "attention", like, scores.windows)
+    return replace(mixed, dims=dims)
+
+
+def _without_single_looked(dim: Dim) -> Dim:
+    """Leave out what scores looked at before they were summed."""
+    single = [factor for factor in dim.looked if factor.size == 1]
+    return Dim(*(factor for factor in dim if factor not in single))
 
 
 def classify(factors: Sequence[Named], kept: Letters) -> Case:
-    """Return what a product does with positions, by its factors' dimensions and the letters that are kept.
+    """Return what a product does with positions, by its factors and the letters kept.
 
     >>> from padviz.sources.tracing.dims import Dim, whole
     >>> line, keys, channels = whole("h", 4), whole("h", 4).looked_at(), plain(8)
@@ -89,24 +159,31 @@ def classify(factors: Sequence[Named], kept: Letters) -> Case:
     >>> classify([{"i": line, "c": channels}, {"i": line, "d": channels}], "cd")
     'summed over positions'
     """
-    own = [*map(_places, factors)]
-    places = set[object]().union(*own)
-    summed = places - {*kept}
+    places = [_places(named) for named in factors]
+    all_places = set[object]().union(*places)
+    summed = all_places - {*kept}
     if not summed:
-        return "each position alone" if places in own else "scores"
-    if len(factors) == 2 and summed <= own[0] & own[1] and own[1] - summed <= own[0]:
-        scores, values = (_along(named, summed) for named in factors)
-        if all(at.looked for at in scores) and not any(at.looked for at in values):
+        if all_places in places:
+            return "each position alone"
+        return "scores"
+    if len(factors) == 2 and summed <= places[0] & places[1] and places[1] - summed <= places[0]:
+        scores, values = (flat(named[letter] for letter in summed) for named in factors)
+        if len(scores.looked) == len(scores.positions) and not values.looked:
             return "attention"
     return "summed over positions"
 
 
 def _check_fit(factors: Sequence[Named], kept: Letters) -> None:
     for letter in set[object]().union(*map(_places, factors)):
-        meeting = [named[letter] for named in factors if letter in _places(named)]
-        if letter not in kept:  # looked at or not, they are summed
-            meeting = [dim.looked_at(False) for dim in meeting]
-        if len({tuple(at.kind for at in dim.positions if at.size > 1) for dim in meeting}) > 1:
+        meeting: set[tuple[Factor, ...]] = set()
+        for named in factors:
+            if letter in _places(named):
+                dim = named[letter]
+                if letter not in kept:  # looked at or not, they are summed
+                    dim = dim.looked_at(False)
+                large = [position for position in dim.positions if position.size > 1]
+                meeting.add(tuple(position.unsized for position in large))
+        if len(meeting) > 1:
             raise Stuck("multiplies rows with columns")
 
 
@@ -119,40 +196,81 @@ def _along(named: Named, letters: Iterable[object]) -> list[Position]:
 
 
 def merge_places(dims: Dims, gone: Iterable[Dim]) -> Dims:
-    """Turn places of blocks into plain channels where dimensions with places of their axis are gone: they have met."""
+    """Turn places of blocks into plain channels where a product sums over such places.
+
+    Summing mixes all places of a block, so that none is picked any more.
+    """
     roles = {factor.role for dim in gone for factor in dim if isinstance(factor, Block)} - {""}
 
     def merged(factor: Factor) -> Factor:
-        return Channel(factor.size) if isinstance(factor, Block) and factor.role in roles else factor
+        if isinstance(factor, Block) and factor.role in roles:
+            return Channel(factor.size)
+        return factor
 
-    return tuple(Dim(*map(merged, dim)) for dim in dims)
+    return map_factors(merged, dims)
 
 
-def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[object, int]) -> Value:
-    """Multiply by a constant: channels give others; where positions are summed, each result sees them all."""
-    gone = [dim for letter, dim in zip(own, x.known, strict=True) if letter not in out]
-    back = [i for i, letter in enumerate(out) if letter not in own and sizes.get(letter, 1) == gone[0].size]
-    # places in a block beside a whole axis are channels, however many results there are
-    mixed = len({isinstance(part, Axis) and part.inner for part in flat(gone).positions if part.size > 1}) > 1
-    as_many = len(gone) == 1 and bool(back) and gone[0].is_positions and not mixed
-    if isinstance(x, Map) and flat(gone).positions and x.has_parts and not as_many:
+def linear(
+    call: Call,
+    x: Value,
+    letters: Letters,
+    out: Letters,
+    sizes: Mapping[object, int],
+) -> Value:
+    """Multiply by a constant.
+
+    Summed channels become other channels. Where positions are summed, each result sees all of them.
+    """
+    gone = _gone(x, letters, out)
+    back = _square(gone, letters, out, sizes)
+    if back is None and x.has_parts and flat(gone).positions:
         x = call.trace.unsplit(x)
-    named = dict(zip(own, x.known, strict=True))
-    gone = [dim for letter, dim in named.items() if letter not in out]
+        gone = _gone(x, letters, out)
+    named = dict(zip(letters, x.known, strict=True))
+    results = [named.get(letter) or plain(sizes.get(letter, 1)) for letter in out]
+    dims = merge_places((*results,), gone)
     lost = flat(gone).positions
-    dims = merge_places(tuple(named.get(letter) or plain(sizes.get(letter, 1)) for letter in out), gone)
-    if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
+    if not lost or not call.trace.is_spatial(x):
         return x.part_of(dims, call)
-    if as_many:
+    if back is not None:
         seen = _mix_linear(call, x, lost)
-        return replace(seen, dims=dims).with_dim(back[0], gone[0])
+        return replace(seen, dims=dims).with_dim(back, gone[0])
     name, roles = call.name(), whole_axes(lost)
     x = replace(x, layer=_before_spread(call.trace, x.at, roles))
     base, runs = call.trace.rows_of(x.at)
-    if runs and roles.isdisjoint(runs):  # slices along the other axis are cut out last, so that they stay places
+    # Slices along the other axis are cut out last, so that they stay places.
+    if runs and roles.isdisjoint(runs):
         line = call.trace.pool_over(f"{name}.line", base, roles)
         return Map(dims, call.trace.crop(name, line, runs))
     return Map(dims, call.trace.pool_over(name, call.trace.unsplit(x).at, roles))
+
+
+def _gone(x: Value, letters: Letters, out: Letters) -> list[Dim]:
+    """Return the dimensions that are summed."""
+    return [dim for letter, dim in zip(letters, x.known, strict=True) if letter not in out]
+
+
+def _square(
+    gone: Sequence[Dim],
+    letters: Letters,
+    out: Letters,
+    sizes: Mapping[object, int],
+) -> int | None:
+    """Return the dimension of the result that is as large as the summed positions, or None.
+
+    Such a product mixes positions and keeps them, as in an MLP-Mixer. Places in a block beside a
+    whole axis become channels, however many results there are.
+    """
+    if len(gone) != 1 or gone[0].kind not in ROWS:
+        return None
+    (dim,) = gone
+    large = [factor for factor in dim if factor.size > 1]
+    if 0 < len(dim.inner) < len(large):
+        return None
+    for i, letter in enumerate(out):
+        if letter not in letters and sizes.get(letter, 1) == dim.size:
+            return i
+    return None
 
 
 def _mix_linear(call: Call, x: Map, lost: Sequence[Position]) -> Map:
@@ -165,21 +283,26 @@ def _mix_linear(call: Call, x: Map, lost: Sequence[Position]) -> Map:
 
 
 def _before_spread(trace: Trace, at: int, roles: Collection[str]) -> int:
-    """Return what linear layers made of all positions along some axes, before it was spread along these again.
+    """Return the vector that linear layers over positions made, before it was spread again.
 
-    Whether a layer makes as many numbers as there are positions or not, the next one sees each of them once.
+    Whether a layer makes as many numbers as there are positions or not, the next one sees each of
+    them once.
     """
     layer = trace.layers[at]
-    source = trace.layers[layer.inputs[0]] if layer.inputs else layer
+    if not layer.inputs:
+        return at
+    source = trace.layers[layer.inputs[0]]
     if layer.kind == "resize" and source.everywhere == LINEAR:
-        spread = trace.on(roles, Adaptive(1))
-        return layer.inputs[0] if source.kind == "global" or source.ops == spread else at
+        if source.kind == "global" or source.ops == trace.on(roles, Adaptive(1)):
+            return layer.inputs[0]
+        return at
     if layer.kind not in MERGES:
         return at
     vectors = []
     for i in layer.inputs:
         vector = _before_spread(trace, i, roles)
-        # One branch that was not spread decides. Following the others too would take twice as long at each merge.
+        # One branch that was not spread decides. Following the others too would take twice as long
+        # at each merge.
         if vector == i:
             return at
         vectors.append(vector)
@@ -187,39 +310,64 @@ def _before_spread(trace: Trace, at: int, roles: Collection[str]) -> int:
 
 
 def softmax_along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
-    """Run softmax and the like over channels, places or positions; over rows or columns each sees them all."""
+    """Run softmax and the like over channels, places or positions.
+
+    Over rows or columns, each position sees all of them.
+    """
     over = [x.known[axis] for axis in axes]
     x = x.activated(merge_places(x.known, over))
-    lost = [position for position in flat(over).positions if not position.looked and position.size > 1]
-    if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
+    positions = [position for position in flat(over).positions if position.size > 1]
+    lost = [position for position in positions if not position.looked]
+    if not lost or not call.trace.is_spatial(x):
         return x
     return mix(call.trace, call.name(), x, lost, why)
 
 
 def reduce_over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
-    """Reduce to a mean, sum or extreme: over channels each position alone, over rows and columns pooling."""
-    if isinstance(x, Map) and (inner := innermost(x, [x.known[axis] for axis in axes])):
-        x = pool_inside(call.trace, call.name(), "maxpool", x, inner)
+    """Reduce to a mean, sum or extreme.
+
+    Over channels that acts on each position alone, over rows and columns it is a pool.
+    """
+    if isinstance(x, Map):
+        inner = innermost(x, [x.known[axis] for axis in axes])
+        if inner:
+            x = pool_inside(call.trace, call.name(), "maxpool", x, inner)
     if x.has_parts and any(x.known[axis].has_positions for axis in axes):
         x = call.trace.unsplit(x)
     gone = [x.known[axis] for axis in axes]
     dims = merge_places(reduce_dims(x.known, axes, keep), gone)
-    lost = [at for at in flat(gone).positions if not at.looked and (at.size > 1 or Dim(at).axis)]
-    if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
+    lost = [position for position in flat(gone).positions if _is_pooled(position)]
+    if not lost or not call.trace.is_spatial(x):
         return x.activated(dims)
     at = call.trace.pool_over(call.name(), x.at, whole_axes(lost))
-    return x.activated(dims) if at == x.at else Map(dims, at)  # a single row is its own mean
+    if at == x.at:  # a single row is its own mean
+        return x.activated(dims)
+    return Map(dims, at)
+
+
+def _is_pooled(position: Position) -> bool:
+    """Whether a reduction over a position is a pool.
+
+    A single row of an image counts, too: at another size it may be several.
+    """
+    return not position.looked and (position.size > 1 or Dim(position).axis != "")
 
 
 def reduce_dims(dims: Dims, axes: Collection[int], keep: bool) -> Dims:
-    """Reduce some dimensions, of which single rows are kept; what was looked at stays known, in the last dimension."""
-    single = {axis: Dim(*(replace(position, size=1) for position in dims[axis].positions)) for axis in axes}
+    """Return the dimensions of a reduction, with single rows where dimensions are kept.
+
+    The positions that scores looked at are recorded as single ones in the last dimension.
+    """
+    single: dict[int, Dim] = {}
+    for axis in axes:
+        single[axis] = Dim(*(replace(position, size=1) for position in dims[axis].positions))
     if not keep:
         rest = [dim for axis, dim in enumerate(dims) if axis not in axes]
-        looked = Dim(*(position for position in flat(single.values()).positions if position.looked))
-        return (*rest[:-1], rest[-1] + looked) if rest else ()
+        if rest:
+            rest[-1] += flat(single.values()).looked
+        return (*rest,)
     for axis, dim in single.items():
-        if len(dims[axis]) > 1 and not dim.has_looked:
+        if len(dims[axis]) > 1 and not dim.looked:
             single[axis] = Dim()
     return tuple(single.get(axis, dim) for axis, dim in enumerate(dims))
 
@@ -231,33 +379,47 @@ def cumulate(x: Value, axis: int) -> Value:
 
 
 def product(call: Call, operands: Sequence[Operand], out: Letters) -> Value:
-    """Multiply tensors, with a letter for each dimension, and sum over the letters that are left out."""
+    """Multiply tensors with a letter for each dimension; sum over letters that are left out."""
     sizes: dict[object, int] = {}
+    terms: list[Term] = []
     for x, letters in operands:
         if x.dims is not None and len(x.dims) != len(letters):
             raise Stuck(f"multiplies a tensor of {len(x.dims)} dimensions as one of {len(letters)}")
         for letter, dim in zip(letters, x.dims or (), strict=False):
             sizes[letter] = max(sizes.get(letter, 1), dim.size)
-    read = [(x, letters) for x, letters in operands if isinstance(x, Map)]
-    if len(read) < 2:
-        return linear(call, *(*read, *operands)[0], out, sizes)
-    vectors = [x for x, _ in read if call.trace.pooled[x.at]]
+        if isinstance(x, Map):
+            terms.append((x, letters))
+    if len(terms) < 2:
+        first, letters = [*terms, *operands][0]
+        return linear(call, first, letters, out, sizes)
+    vectors = [x for x, _ in terms if not call.trace.is_spatial(x)]
 
     def times(values: Sequence[Map]) -> int:
         return join(call, "multiply", [x.at for x in distinct(call, [*values, *vectors])])
 
-    made = contract(call, [(x, own) for x, own in read if x not in vectors] or read, out, times)
-    shape = [sizes.get(letter, 1) for letter in out]  # channels that a vector alone has lack their size
-    dims = (d if d.positions or d.size == n else plain(n) for d, n in zip(made.known, shape, strict=True))
-    return replace(made, dims=tuple(dims))
+    maps = [term for term in terms if term[0] not in vectors]
+    result = contract(call, maps or terms, out, times)
+    # Channels that a vector alone has lack their size.
+    shape = [sizes.get(letter, 1) for letter in out]
+    return replace(result, dims=with_channels(result.known, shape))
 
 
 def matmul(call: Call, input: Value, other: Value) -> Value:
-    ranks = [2 if x.dims is None else len(x.dims) for x in (input, other)]
+    """Multiply matrices, or vectors, or batches of them, as PyTorch and ONNX do."""
+    ranks = [2, 2]  # where a shape is not known
+    for i, x in enumerate((input, other)):
+        if x.dims is not None:
+            ranks[i] = len(x.dims)
     batch: list[object] = [*range(-max(ranks), -2)]
     first = [*batch, "i", "k"][-ranks[0] :]
-    second = [*batch, "k", "j"][-ranks[1] :] if ranks[1] > 1 else ["k"]
-    out = [*batch, *(["i"] if ranks[0] > 1 else []), *(["j"] if ranks[1] > 1 else [])]
+    second = [*batch, "k", "j"][-ranks[1] :]
+    out = [*batch]
+    if ranks[0] > 1:
+        out.append("i")
+    if ranks[1] > 1:
+        out.append("j")
+    else:
+        second = ["k"]
     return product(call, [(input, first), (other, second)], out)
 
 
@@ -270,44 +432,67 @@ def einsum(call: Call, equation: str, operands: Sequence[Value]) -> Value:
 
 
 def dense(call: Call, x: Value, n: int, axis: int = -1) -> Value:
-    own: list[object] = [*range(len(x.known))]
-    out = [*own]
+    letters: list[object] = [*range(len(x.known))]
+    out = [*letters]
     out[axis] = "out"
-    return linear(call, x, own, out, {"out": n})
+    return linear(call, x, letters, out, {"out": n})
 
 
 def attention(
-    call: Call, query: Value, value: Value, axes: Sequence[int], masked: Callable[[Map], Map] = lambda scores: scores
+    call: Call,
+    query: Value,
+    value: Value,
+    axes: Sequence[int],
+    masked: Callable[[Map], Map] = lambda scores: scores,
 ) -> Map:
-    """Attend along some dimensions: each position of the query sees all positions of the value; `masked` hides some.
+    """Attend along some dimensions: each position of the query sees all positions of the value.
 
-    Where the value has only channels there, each position sees its own.
+    `masked` hides some of them. Where the value has only channels there, each position sees itself.
     """
-    own = sorted(axis % len(value.known) for axis in axes)
-    seen = [value.known[axis] for axis in own]
+    along = sorted(axis % len(value.known) for axis in axes)
+    seen = [value.known[axis] for axis in along]
     if not isinstance(value, Map) or not any(dim.has_positions for dim in seen):
-        last, *others = distinct(call, call.trace.split_alike(call.maps))
-        alone = Map(None, join(call, "multiply", [last.at, *(x.at for x in others)])) if others else last
+        alone = _multiply_alone(call)
         return alone.activated(merge_places((*query.known[:-1], value.known[-1]), seen))
-    if not isinstance(query, Map) or call.trace.pooled[query.at]:
+    if not call.trace.is_spatial(query):
         at = call.trace.pool_over(call.name(), call.trace.unsplit(value).at, call.trace.axes)
         return Map((*query.known[:-1], plain(value.known[-1].size)), at)
     if len(query.known) != len(value.known):
         raise Stuck("attends from a tensor of another rank")
-    rows = range(len(value.known) - 1)
-    looks: list[object] = [("query", axis) if axis in own else axis for axis in rows]
-    keys: list[object] = [("key", axis) if axis in own else axis for axis in rows]
+    looks: list[object] = [*range(len(value.known) - 1)]
+    keys = [*looks]
+    for axis in along:
+        looks[axis], keys[axis] = ("query", axis), ("key", axis)
     scores = masked(replace(query, dims=(*query.known[:-1], *map(Dim.looked_at, seen))))
-    looking = [*looks, *(("key", axis) for axis in own)]
+    looking = [*looks, *(keys[axis] for axis in along)]
 
     def times(values: Sequence[Map]) -> int:
         raise Stuck("attends along some rows or columns only")
 
-    return contract(call, [(scores, looking), (value, [*keys, "channels"])], [*looks, "channels"], times)
+    terms: list[Term] = [(scores, looking), (value, [*keys, "channels"])]
+    return contract(call, terms, [*looks, "channels"], times)
 
 
-def recurrence(call: Call, x: Value, steps: int, hidden: int, ways: int, layers: int = 1) -> tuple[Map, Map]:
-    """Run recurrent layers both ways along a dimension of three: each step, and the last state, see every step."""
+def _multiply_alone(call: Call) -> Map:
+    """Multiply what attention reads where each position sees its own."""
+    last, *others = distinct(call, call.trace.split_alike(call.maps))
+    if not others:
+        return last
+    return Map(None, join(call, "multiply", [last.at, *(x.at for x in others)]))
+
+
+def recurrence(
+    call: Call,
+    x: Value,
+    steps: int,
+    hidden: int,
+    ways: int,
+    layers: int = 1,
+) -> tuple[Map, Map]:
+    """Run recurrent layers both ways along one of three dimensions.
+
+    Each step, and the last state, sees every step.
+    """
     if not isinstance(x, Map) or len(x.known) != 3:
         raise Stuck("runs along a tensor that is not a sequence")
     if len(call.maps) > 1:
@@ -320,77 +505,121 @@ def recurrence(call: Call, x: Value, steps: int, hidden: int, ways: int, layers:
         lines = call.trace.unsplit(seen)
         for _ in range(layers):
             seen = cast("Map", softmax_along(call, seen, [steps], f"{call.op} over positions"))
-        at = call.trace.pool_over(call.name("state"), lines.at, whole_axes(lines.known[steps].positions))
+        roles = whole_axes(lines.known[steps].positions)
+        at = call.trace.pool_over(call.name("state"), lines.at, roles)
         last = replace(lines, layer=at)
     return seen, replace(last, dims=(plain(layers * ways), seen.known[1 - steps], plain(hidden)))
 
 
 def mix(
-    trace: Arranger, name: str, x: Map, lost: Sequence[Factor], why: str, like: int | None = None, windows: Cuts = ()
+    trace: Arranger,
+    name: str,
+    x: Map,
+    lost: Sequence[Factor],
+    why: str,
+    like: int | None = None,
+    windows: Cuts = (),
 ) -> Map:
-    """Add attention: each position of `like` sees all positions that differ from it only along what is `lost`.
+    """Add attention: each position of `like` sees all that differ from it only in what is `lost`.
 
-    Those are its row, its column, both, or its window or grid, each of them seen once. The last
-    of `windows` may be cut in two, as it is where the image was rolled before: then it is the first and the last.
+    Those are its row, its column, both, its window or its grid, each position once. The last of
+    `windows` may be cut in two, as in an image that was rolled before: then the parts are the first
+    and the last window.
     """
     if like is None and Dim(*lost).within(Runs):
         raise Stuck("mixes runs of positions")
-    like = x.at if like is None else like
+    if like is None:
+        like = x.at
     blocks = _blocks_of(trace, x.at, lost)
-    on = dict.fromkeys(trace.axes, 0)  # the second part of a window that is cut is rolled to the front
-    for role, cut in windows:
-        whole = Blocks(trace.sizes[x.at][trace.axes[role]])
-        block, *others = blocks.get(role, [Blocks(0)]) or [whole]
-        if others or not block.is_local:
-            raise Stuck("masks attention in another way than windows do")
-        on[role] = block.size - cut
-        blocks[role] = [replace(block, first=on[role])]
+    on = _cut_blocks(trace, x.at, blocks, windows)
     at = trace.roll(f"{trace.layers[x.at].name}.roll", x.at, on)
     lines = [role for role, runs in blocks.items() if not runs]
-    local = [*zip_longest(*(blocks.get(role, ()) for role in trace.axes))]
-    for ops in local:
-        at = trace.add(name if not lines and ops == local[-1] else f"{name}.windows", "mixing", (at,), ops)
-    at = trace.roll(f"{name}.roll", at, {role: -n for role, n in on.items()})
+    steps = [*zip_longest(*(blocks.get(role, ()) for role in trace.axes))]
+    for i, ops in enumerate(steps):
+        title = f"{name}.windows"
+        if i == len(steps) - 1 and not lines:
+            title = name
+        at = trace.add(title, "mixing", (at,), ops)
+    back = {role: -n for role, n in on.items()}
+    at = trace.roll(f"{name}.roll", at, back)
     if lines:
         return Map(x.dims, trace.mix(name, at, like, lines, why))
-    pairs = [*zip(trace.sizes[at], trace.sizes[like], strict=True)]
-    if all(n == m for n, m in pairs):
+    if trace.layers[at].size == trace.layers[like].size:
         return Map(x.dims, at)
-    if any(n % m for n, m in pairs):
-        raise Stuck("attends to windows of other sizes")
-    rows = [Window(1, n // m, padding=(0, 1 - n // m)) for n, m in pairs]  # all of a block are the same
-    return Map(x.dims, trace.add(f"{name}.queries", "crop", (at,), rows))
+    return Map(x.dims, _pick_queries(trace, f"{name}.queries", at, like))
+
+
+def _cut_blocks(
+    trace: Arranger,
+    layer: int,
+    blocks: dict[str, list[Blocks]],
+    windows: Cuts,
+) -> dict[str, int]:
+    """Shift the blocks of cut windows, and return by how much to roll each axis.
+
+    The second part of a cut window is rolled to the front, where it is a block by itself.
+    """
+    on = dict.fromkeys(trace.axes, 0)
+    for role, cut in windows:
+        whole = Blocks(trace.sides(layer)[role])
+        block, *others = blocks.get(role, [Blocks(0)]) or [whole]
+        if others or not block.is_local:
+            raise Stuck(OTHERWISE)
+        on[role] = block.size - cut
+        blocks[role] = [replace(block, first=on[role])]
+    return on
+
+
+def _pick_queries(trace: Arranger, name: str, layer: int, like: int) -> int:
+    """Keep one row of each block where queries were pooled: all rows of a block are the same."""
+    rows: list[Window] = []
+    for n, wanted in zip(trace.layers[layer].size, trace.layers[like].size, strict=True):
+        if n % wanted:
+            raise Stuck("attends to windows of other sizes")
+        step = n // wanted
+        rows.append(Window(1, step, padding=(0, 1 - step)))
+    return trace.add(name, "crop", (layer,), rows)
 
 
 def _blocks_of(trace: Trace, layer: int, lost: Iterable[Factor]) -> dict[str, list[Blocks]]:
     """List the lost blocks of rows and of columns by their axis; none where that is all of it."""
     blocks: dict[str, list[Blocks]] = {}
-    parts = sorted((part for part in Dim(*lost).within(Axis) if part.size > 1), key=lambda part: -part.step)
-    for role in trace.axes:
-        own = Dim(*(part for part in parts if part.role == role)).looked_at(False).joined()
-        runs = [Blocks(part.size, part.step) for part in own.within(Axis)]
-        if runs:
-            blocks[role] = [] if runs[0].size == trace.sizes[layer][trace.axes[role]] else runs
+    parts = [part for part in Dim(*lost).within(Axis) if part.size > 1]
+    parts.sort(key=lambda part: -part.step)
+    for role, n in trace.sides(layer).items():
+        together = Dim(*(part for part in parts if part.role == role)).looked_at(False).joined()
+        runs = [Blocks(part.size, part.step) for part in together.within(Axis)]
+        if runs and runs[0].size == n:
+            blocks[role] = []
+        elif runs:
+            blocks[role] = runs
     return blocks
 
 
 def innermost(x: Map, gone: Sequence[Dim]) -> dict[str, int]:
-    """Count, by axis, the neighbours in each innermost part of rows or columns that is gone, if others stay split."""
+    """Count, by axis, the neighbours in the innermost parts that are gone, if others stay split."""
     lost = [position for position in flat(gone).positions if position.size > 1]
-    kept = (position for position in flat(x.known).positions if position.size > 1 and position not in lost)
-    ends = {part.role: part.size for part in Dim(*lost).inner if part.step == 1 and not part.looked}
-    return ends if Dim(*kept).inner and len(ends) == len(lost) else {}
+    kept = Dim(*(position for position in flat(x.known).positions if position not in lost))
+    ends: dict[str, int] = {}
+    for part in Dim(*lost).inner:
+        if part.step == 1 and not part.looked:
+            ends[part.role] = part.size
+    if not kept.inner or len(ends) < len(lost):
+        return {}
+    return ends
 
 
 def pool_inside(trace: Arranger, name: str, kind: Kind, x: Map, inner: Mapping[str, int]) -> Map:
     """Pool the `inner` neighbours on each axis, which are part of a window, to one."""
-    ops = [Window(n, n) if (n := inner.get(role, 1)) > 1 else None for role in trace.axes]
-    layer = trace.add(name, kind, (x.at,), ops)
+    ops = {role: Window(n, n) for role, n in inner.items() if n > 1}
+    layer = trace.add(name, kind, (x.at,), trace.ops(ops))
 
     def fewer(part: Factor) -> Factor:
         if not isinstance(part, Axis) or part.role not in inner:
             return part
         n = inner[part.role]
-        return replace(part, size=part.size // n) if part.step == 1 else replace(part, step=part.step // n)
+        if part.step == 1:
+            return replace(part, size=part.size // n)
+        return replace(part, step=part.step // n)
 
-    return replace(x, layer=layer, dims=tuple(Dim(*map(fewer, dim)) for dim in x.known))
+    return replace(x, layer=layer, dims=map_factors(fewer, x.known))

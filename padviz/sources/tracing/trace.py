@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from padviz.errors import DescriptionError, SizeError, typed
 from padviz.network.graph import ancestors
@@ -21,34 +21,71 @@ from padviz.sources.tracing.reading import moves
 SAMES = get_args(Same)
 PRODUCTS = frozenset(("matmul", "rmatmul", "mm", "bmm", "baddbmm", "einsum"))
 Ops = tuple[Op | None, ...]  # on each axis
+Ranges = Mapping[str, range]  # rows or columns, by their axis
 MOST_LAYERS = 10_000
 NAMED = 6  # last maps, in a line
 MOST_KERNEL = 4096  # taps on an axis
 MOST_STEP = 100_000  # rows of a stride, a dilation, or padding
+MOST = {"kernel": MOST_KERNEL, "stride": MOST_STEP, "dilation": MOST_STEP}
+
+
+@dataclass(frozen=True, slots=True)
+class Traced(Layer):
+    """A layer, and what only its trace knows of it: its size, and how it came about.
+
+    `pooled`: it has one position by pooling, as vectors have. `as_map`: the kind and operations
+    that it has as a map, if windows as large as the map before made it a vector.
+
+    Of unknown layers: a network may be cut before a `head`, described by that text. One that is
+    `firm` stays a head even if windows read it. An `alike` is a known layer of its size, for scores
+    that are made of it.
+
+    `from_tokens`: it was pooled from positions beside tokens. `attended`: attention in heads looks
+    at it. `cropped`: the layer that it is cropped or mirrored out of, and the rows it keeps.
+    `rolled`: the layer that it rolls, and by how many rows on each axis.
+    """
+
+    size: Size = ()
+    pooled: bool = False
+    as_map: tuple[Kind, Ops] | None = None
+    head: str = ""
+    firm: bool = False
+    alike: int | None = None
+    from_tokens: bool = False
+    attended: bool = False
+    cropped: tuple[int, Ranges] | None = None
+    rolled: tuple[int, tuple[int, ...]] | None = None
+
+    def of_network(self, inputs: tuple[int, ...], like: int | None, ops: Ops) -> Layer:
+        """Return the layer as it is in a network, where its inputs have other positions."""
+        return Layer(
+            self.name,
+            self.kind,
+            inputs,
+            ops,
+            like,
+            self.note,
+            self.everywhere,
+            self.origin,
+            self.channels,
+        )
 
 
 class Trace:
-    """A graph at one input size: `layers`, and in step with them `sizes` and `pooled`.
+    """A graph at one input size, with a record of each layer.
 
-    Methods that add a layer return its position. What reads an unknown layer becomes unknown itself.
+    Methods that add a layer return its position. What reads an unknown layer becomes unknown
+    itself.
     """
 
     def __init__(self, where: str, size: Size) -> None:
         self.where, self.size_hint = where, f"the input is {in_words(size)}: try another `size`"
         self.axes = {role: axis for axis, role in enumerate(ROLES[-len(size) :])}
-        self.layers = [Layer("input", "input", (), self.still)]
-        self.sizes = [size]
-        self.pooled = [False]  # whether a layer has one position by pooling, as vectors have
-        self.pooled_by_windows: dict[int, Layer] = {}  # those of windows as large as a map, each as a map would be
+        self.layers = [Traced("input", "input", (), self.still, size=size)]
         self.ends: set[int] = set()  # what the graph's outputs are made of
-        self.heads: dict[int, str] = {}  # unknown layers that a network may be cut before, and what each does
-        self.firm: set[int] = set()  # those that stay heads even where windows read them
         self.behind: dict[str, int] = {}  # names of what was made of heads
         self.tensors: dict[str, int] = {}  # names that a file has for layers, or a module's outputs
         self.vectors: dict[str, int] = {}  # outputs that are no maps any more
-        self.tokens: set[int] = set()  # pooled layers of positions beside tokens
-        self.attended: set[int] = set()  # maps that attention in heads looks at
-        self.asking: dict[int, int] = {}  # unknown layers that scores may be made of, each with a known one of its size
         self.origin: Origin | None = None
         self._names: dict[str, int] = {"input": 1}
         self._last_steps: dict[frozenset[int], Literal["product", "softmax"]] = {}
@@ -67,78 +104,123 @@ class Trace:
             self.origin = before
 
     def take_name(self, new: int, old: int, origin: Origin | None) -> int:
-        """Swap the names of a new layer and of the old one that it replaces, which others may still read."""
+        """Swap the names of a new layer and of the one it replaces, which others may still read."""
         before, after = self.layers[old], self.layers[new]
         self.layers[old] = replace(before, name=after.name)
         self.layers[new] = replace(after, name=before.name, origin=origin)
         return new
 
+    def mark(self, layer: int, **facts: Any) -> None:
+        """Record further facts of a layer."""
+        self.layers[layer] = replace(self.layers[layer], **facts)
+
+    @property
+    def heads(self) -> set[int]:
+        return {at for at, layer in enumerate(self.layers) if layer.head}
+
+    def read_by_windows(self, unknown: Iterable[int]) -> None:
+        """Turn heads that unknown layers are made of into errors, now that windows read these."""
+        soft = [at for at in unknown if not self.layers[at].firm]
+        for head in ancestors(self.layers, soft) & self.heads:
+            self.mark(head, head="")
+
     def add(
-        self, name: str, kind: Kind, inputs: Sequence[int], ops: Sequence[Op | None] = (), like: int | None = None,
-        channels: Channels | None = None, everywhere: str = "",
-    ) -> int:  # fmt: skip
+        self,
+        name: str,
+        kind: Kind,
+        inputs: Sequence[int],
+        ops: Sequence[Op | None] = (),
+        like: int | None = None,
+        channels: Channels | None = None,
+        everywhere: str = "",
+    ) -> int:
         """Add a layer, whose inputs are of one size; a "global" needs no operations."""
-        if spoilt := [i for i in inputs if self.layers[i].kind == "unknown"]:
-            unknown = self._lay_unknown(name, inputs, self.layers[spoilt[0]].note)
-            if self.heads.keys() >= {*spoilt}:
-                self.heads[unknown] = self.heads[spoilt[0]]
-                self.firm |= {unknown} if self.firm & {*spoilt} else set()
-            return unknown
+        spoilt = [i for i in inputs if self.layers[i].kind == "unknown"]
+        if spoilt:
+            return self._add_behind(name, inputs, spoilt)
         if kind == "global":
             ops = [Adaptive(1)] * len(self.axes)
         ops = tuple(ops or self.still)
-        entering = self.sizes[inputs[0]]
-        for other in inputs[1:]:
-            if self.sizes[other] != entering:
-                parts = [f"{self.layers[i].name} has {in_words(self.sizes[i])}" for i in (inputs[0], other)]
-                what = f"its branches disagree in size: {parts[0]}, {parts[1]}"
-                raise SizeError(what, where=f"{self.where}, {name}", hint=self.size_hint)
-        followed = (None,) * len(ops) if like is None else self.sizes[like]
-        sides = zip(ops, entering, followed, strict=True)
-        size = tuple(n if op is None else self._out_size(name, op, n, m) for op, n, m in sides)
+        size = self._size_of(name, inputs, ops, like)
         if any(isinstance(op, Window | Transposed) and not is_idle(op) for op in ops):
             self._keep_maps(inputs)
-        layer = Layer(name, kind, tuple(inputs), ops, like, channels=channels, everywhere=everywhere)
-        has_one, made = {*size} == {1}, layer
-        # however its kernel is written, a pool that reads its whole map is global
-        if kind in ("maxpool", "avgpool") and has_one and all(map(_reads_all, ops, entering)):
-            made = replace(layer, kind="global", ops=(Adaptive(1),) * len(ops))
-        pooled = made.kind == "global" or (has_one and all(self.pooled[i] for i in inputs))
-        at = self._append(made, size, pooled)
-        if made is not layer or (pooled and self.pooled_by_windows.keys() >= {*inputs}):
-            self.pooled_by_windows[at] = layer
-        return at
+        layer = Traced(
+            name,
+            kind,
+            tuple(inputs),
+            ops,
+            like,
+            everywhere=everywhere,
+            channels=channels,
+            size=size,
+        )
+        return self._append(self._pooled(layer))
+
+    def _pooled(self, layer: Traced) -> Traced:
+        """Record whether a layer of one position has it by pooling, as vectors have."""
+        if {*layer.size} != {1}:
+            return layer
+        read = [self.layers[i] for i in layer.inputs]
+        as_map: tuple[Kind, Ops] | None = (layer.kind, layer.ops)
+        if layer.kind in ("maxpool", "avgpool") and all(map(_reads_all, layer.ops, read[0].size)):
+            # However its kernel is written, it reads its whole map.
+            ops = (Adaptive(1),) * len(layer.ops)
+            return replace(layer, kind="global", ops=ops, pooled=True, as_map=as_map)
+        if layer.kind != "global" and not all(source.pooled for source in read):
+            return layer
+        if not all(source.as_map for source in read):
+            as_map = None
+        return replace(layer, pooled=True, as_map=as_map)
+
+    def _size_of(self, name: str, inputs: Sequence[int], ops: Ops, like: int | None) -> Size:
+        first = self.layers[inputs[0]]
+        for i in inputs[1:]:
+            other = self.layers[i]
+            if other.size != first.size:
+                sizes = [f"{layer.name} has {in_words(layer.size)}" for layer in (first, other)]
+                what = f"its branches disagree in size: {sizes[0]}, {sizes[1]}"
+                raise SizeError(what, where=f"{self.where}, {name}", hint=self.size_hint)
+        followed: Sequence[int | None] = [None] * len(ops)
+        if like is not None:
+            followed = self.layers[like].size
+        sides = zip(ops, first.size, followed, strict=True)
+        return tuple(n if op is None else self._out_size(name, op, n, m) for op, n, m in sides)
 
     def _keep_maps(self, inputs: Sequence[int]) -> None:
-        """Turn vectors that windows read back to maps: at another size, the pools before them leave more positions."""
-        vectors = self.pooled_by_windows
-        kept = {*inputs} & vectors.keys()
+        """Turn vectors that windows read back into maps.
+
+        At another size, the pools before them leave more than one position.
+        """
+        kept = {i for i in inputs if self.layers[i].as_map}
         if not kept:
             return
-        for at in reversed([*vectors]):
+        # Up to the pools that they are made of, then down to all that is made of these.
+        for at in reversed(range(len(self.layers))):
             if at in kept:
-                kept |= {*self.layers[at].inputs} & vectors.keys()
-        for at in [*vectors]:
-            if at in kept or not kept.isdisjoint(self.layers[at].inputs):
+                kept |= {i for i in self.layers[at].inputs if self.layers[i].as_map}
+        for at, layer in enumerate(self.layers):
+            if layer.as_map and (at in kept or not kept.isdisjoint(layer.inputs)):
                 kept.add(at)
-                layer = vectors.pop(at)
-                self.layers[at] = replace(self.layers[at], kind=layer.kind, ops=layer.ops)
-                self.pooled[at] = False
+                kind, ops = layer.as_map
+                self.mark(at, kind=kind, ops=ops, pooled=False, as_map=None)
 
     def merge(self, name: str, kind: Kind, inputs: Sequence[int]) -> int:
         """Merge branches by "add", "multiply" or "concat"; one alone passes through.
 
-        A map multiplied by something pooled is a gate: paths leave the vector out. What is added is spread.
+        A map multiplied by something pooled is a gate: paths leave the vector out. What is added is
+        spread.
         """
         assert kind in MERGES
-        maps = [i for i in inputs if not self.pooled[i]]
-        if kind != "multiply" and any({*self.sizes[i]} == {1} for i in maps):
+        maps = [i for i in inputs if not self.layers[i].pooled]
+        if kind != "multiply" and any({*self.layers[i].size} == {1} for i in maps):
             self._keep_maps(inputs)
+        if kind == "multiply" and 0 < len(maps) < len(inputs):
+            return self.add(name, "gate", (self.merge(f"{name}.maps", kind, maps),))
         if kind == "add" and maps:
-            inputs = [self.spread(f"{name}.spread", i, maps[0]) if self.pooled[i] else i for i in inputs]
-        if kind != "multiply" or not maps or len(maps) == len(inputs):
-            return self.add(name, kind, inputs) if len(inputs) > 1 else inputs[0]
-        return self.add(name, "gate", (self.merge(f"{name}.maps", kind, maps),))
+            inputs = self.spread_vectors(f"{name}.spread", inputs, maps[0])
+        if len(inputs) == 1:
+            return inputs[0]
+        return self.add(name, kind, inputs)
 
     def without_norms(self, at: int) -> int:
         """Return the layer that paths see in the place of a norm over positions."""
@@ -146,21 +228,54 @@ class Trace:
             at = self.layers[at].inputs[0]
         return at
 
-    def mix(self, name: str, value: int, like: int, roles: Collection[str] = (), why: str = "attention") -> int:
-        """Add attention: positions of `like` see all of `value`, or along some axes all of its line."""
+    def last_map(self, layers: Iterable[int]) -> int:
+        """Return the last map that some layers are made of."""
+        return max(at for at in ancestors(self.layers, layers) if not self.layers[at].pooled)
+
+    def mix(
+        self,
+        name: str,
+        value: int,
+        like: int,
+        roles: Collection[str] = (),
+        why: str = "attention",
+    ) -> int:
+        """Add attention: positions of `like` see all of `value`, or their lines along some axes."""
         if 0 < len(roles) < len(self.axes):
-            small = self.add(f"{name}.line", "adaptive", (value,), self.on(roles, Adaptive(1)), everywhere=why)
+            pools = self.on(roles, Adaptive(1))
+            small = self.add(f"{name}.line", "adaptive", (value,), pools, everywhere=why)
             return self.add(name, "resize", (small,), self.on(roles, Resize()), like)
         small = self.add(f"{name}.global", "global", (value,), everywhere=why)
-        return small if self.pooled[like] else self.spread(name, small, like)
+        if self.layers[like].pooled:
+            return small
+        return self.spread(name, small, like)
 
     def on(self, roles: Collection[str], op: Op) -> Ops:
-        return tuple(op if role in roles else None for role in self.axes)
+        return self.ops(dict.fromkeys(roles, op))
+
+    def ops(self, by_role: Mapping[str, Op | None]) -> Ops:
+        """Return operations in the order of the axes; None on those that have none."""
+        return tuple(by_role.get(role) for role in self.axes)
+
+    def sides(self, layer: int) -> dict[str, int]:
+        """Return the size of a layer by the role of each axis."""
+        return dict(zip(self.axes, self.layers[layer].size, strict=True))
 
     def spread(self, name: str, small: int, like: int) -> int:
         """Copy single rows and columns, as a vector has them, along those of another layer."""
-        ops = [Resize() if n == 1 != m else None for n, m in zip(self.sizes[small], self.sizes[like], strict=True)]
-        return self.add(name, "resize", (small,), ops, like) if any(ops) else small
+        wanted = self.sides(like)
+        roles = [role for role, n in self.sides(small).items() if n == 1 != wanted[role]]
+        if not roles:
+            return small
+        return self.add(name, "resize", (small,), self.on(roles, Resize()), like)
+
+    def spread_vectors(self, name: str, layers: Sequence[int], like: int) -> list[int]:
+        """Copy the vectors among some layers along the rows and columns of another."""
+        spread = [*layers]
+        for i, at in enumerate(layers):
+            if self.layers[at].pooled:
+                spread[i] = self.spread(name, at, like)
+        return spread
 
     def unknown(self, name: str, inputs: Sequence[int], what: str, op: str) -> int:
         """Add an unknown operation; `what` says which it is, and `op` is what `neutral` takes."""
@@ -172,54 +287,79 @@ class Trace:
     def _way_out(self, layer: int) -> str:
         return f"`layer` {typed(self.layers[layer].name)} stops before it"
 
-    def broken(self, name: str, inputs: Sequence[int], what: str, head: str = "", firm: bool = False) -> int:
+    def broken(
+        self,
+        name: str,
+        inputs: Sequence[int],
+        what: str,
+        head: str = "",
+        firm: bool = False,
+    ) -> int:
         """Add a layer for an operation that cannot be followed.
 
-        If it is a `head`, described by that text, the network is cut before it rather than refused, unless a window
-        reads it again and it is not `firm`.
+        If it is a `head`, described by that text, the network is cut before it rather than refused,
+        unless a window reads it again and it is not `firm`.
         """
         layer = self._lay_unknown(name, inputs, f"{what}; {self._way_out(inputs[0])}")
-        if head:
-            self.heads[layer] = head
-        if firm:
-            self.firm.add(layer)
+        self.mark(layer, head=head, firm=firm)
         return layer
 
     def attend(self, op: str, maps: frozenset[int], read: int) -> None:
-        """Record a step of attention in a head made of some maps: a product of what it `read`, a softmax, a product."""
+        """Record a step of attention in a head made of some maps.
+
+        Attention is a product of what it `read`, then a softmax, then another product.
+        """
         last, product = self._last_steps.get(maps), op in PRODUCTS and read > 1
         if "attention" in op or (product and last == "softmax"):
-            self.attended |= maps
+            for layer in maps:
+                self.mark(layer, attended=True)
         if product or "attention" in op:
             self._last_steps[maps] = "product"
         elif "softmax" in op and last == "product":
             self._last_steps[maps] = "softmax"
 
-    def _lay_unknown(self, name: str, inputs: Sequence[int], note: str) -> int:
-        pooled = all(self.pooled[i] for i in inputs)
-        return self._append(Layer(name, "unknown", tuple(inputs), self.still, note=note), self.sizes[inputs[0]], pooled)
+    def _add_behind(self, name: str, inputs: Sequence[int], spoilt: Sequence[int]) -> int:
+        """Add an unknown layer behind others.
 
-    def _append(self, layer: Layer, size: Size, pooled: bool) -> int:
+        If all of these are heads, it belongs to the first of them.
+        """
+        read = [self.layers[i] for i in spoilt]
+        layer = self._lay_unknown(name, inputs, read[0].note)
+        if all(source.head for source in read):
+            self.mark(layer, head=read[0].head, firm=any(source.firm for source in read))
+        return layer
+
+    def _lay_unknown(self, name: str, inputs: Sequence[int], note: str) -> int:
+        read = [self.layers[i] for i in inputs]
+        pooled = all(layer.pooled for layer in read)
+        size = read[0].size
+        layer = Traced(name, "unknown", (*inputs,), self.still, note=note, size=size, pooled=pooled)
+        return self._append(layer)
+
+    def _append(self, layer: Traced) -> int:
         if len(self.layers) >= MOST_LAYERS:
             raise DescriptionError(f"has more than {MOST_LAYERS} layers", where=self.where)
         name = self._unique(layer.name or f"{layer.kind}_{len(self.layers)}")
         self.layers.append(replace(layer, name=name, origin=self.origin))
-        self.sizes.append(size)
-        self.pooled.append(pooled)
         return len(self.layers) - 1
 
     def _unique(self, name: str) -> str:
         count = self._names[name] = self._names.get(name, 0) + 1
-        return name if count == 1 else self._unique(f"{name}_{count}")
+        if count == 1:
+            return name
+        return self._unique(f"{name}_{count}")
 
     def _out_size(self, name: str, op: Op, n: int, like: int | None) -> int:
         where = f"{self.where}, {name}"
         if isinstance(op, Window | Transposed):
-            for what, most in (("kernel", MOST_KERNEL), ("stride", MOST_STEP), ("dilation", MOST_STEP)):
-                if not 1 <= (figure := getattr(op, what)) <= most:
-                    raise DescriptionError(f"its {what} of {figure} is not from 1 to {most}", where=where)
+            for what, most in MOST.items():
+                figure = getattr(op, what)
+                if not 1 <= figure <= most:
+                    problem = f"its {what} of {figure} is not from 1 to {most}"
+                    raise DescriptionError(problem, where=where)
             if isinstance(op.padding, tuple) and max(op.padding) > MOST_STEP:
-                raise DescriptionError(f"its padding of {max(op.padding)} is more than {MOST_STEP}", where=where)
+                problem = f"its padding of {max(op.padding)} is more than {MOST_STEP}"
+                raise DescriptionError(problem, where=where)
         try:
             return out_size(op, n, like)
         except SizeError as error:
@@ -231,7 +371,8 @@ def foreign_network(
 ) -> Network:
     """Trace a network at a size, and later once at each other size that is asked for.
 
-    `declared` has the size that a file gives its image on each axis, 0 where it leaves an axis open.
+    `declared` has the size that a file gives its image on each axis, 0 where it leaves an axis
+    open.
     """
 
     @cache
@@ -244,17 +385,61 @@ def foreign_network(
 def _network(trace: Trace, name: str) -> Network:
     """Cut a trace down to what its last spatial feature maps are made of, and name them.
 
-    A last map is one that no later map is made of: outputs, heads and pooled vectors may read it. An
-    adaptive pool before a head, or a pool that reads its whole input, is not one: the map before it is. Nor is a head
-    that reads a flattened map as an image: the maps that were flattened are. Of several last maps one must be chosen.
+    A last map is one that no later map is made of: outputs, heads and pooled vectors may read it.
+    An adaptive pool before a head, or a pool that reads its whole input, is not one: the map before
+    it is. Nor is a head that reads a flattened map as an image: the maps that were flattened are.
+    Of several last maps one must be chosen.
     """
-    heads = ancestors(trace.layers, trace.ends) & trace.heads.keys()
-    ends = ({i for at in heads for i in trace.layers[at].inputs} | trace.ends) - heads
-    heads -= ancestors(trace.layers, ends)  # something that is not known reads those
-    live = ancestors(trace.layers, ends)
+    heads, live = _heads_and_live(trace)
     targets = _targets(trace, live)
-    last_norms = [i for i in live if not trace.pooled[i] and trace.without_norms(i) in targets]
-    wanted = ancestors(trace.layers, [*targets, *last_norms]) | {0}
+    layers, place = _lay_wanted(trace, targets, live)
+    names = {i: layers[at].name for i, at in place.items()}
+    lasts = [names[i] for i in targets]
+
+    notes = _note_resize(trace, place)
+    gone = _explain_vectors(trace, place)
+    if heads:
+        note, skipped = _explain_cut(trace, heads, lasts)
+        notes.append(note)
+        gone |= skipped
+    attended = {_before_pooling(trace, i) for i, layer in enumerate(trace.layers) if layer.attended}
+    for i in targets:
+        if i in attended:
+            notes.append(f"counting stops at {names[i]}, the grid of patches before attention")
+    return Network(
+        name=name,
+        layers=tuple(layers),
+        targets=tuple(lasts) if len(lasts) == 1 else (),
+        title=name,
+        size=trace.layers[0].size,
+        notes=tuple(notes),
+        gone=gone,
+        aliases={alias: names[i] for alias, i in trace.tensors.items() if i in names},
+        tail=_pools_behind(trace, live, place, len(layers)),
+    )
+
+
+def _heads_and_live(trace: Trace) -> tuple[set[int], set[int]]:
+    """Return the heads to cut the network before, and all layers that stay."""
+    heads = ancestors(trace.layers, trace.ends) & trace.heads
+    read_by_heads = {i for at in heads for i in trace.layers[at].inputs}
+    ends = (read_by_heads | trace.ends) - heads
+    live = ancestors(trace.layers, ends)
+    # A head that is live is an error: something that is not known reads it.
+    return heads - live, live
+
+
+def _lay_wanted(
+    trace: Trace,
+    targets: Sequence[int],
+    live: Collection[int],
+) -> tuple[list[Layer], dict[int, int]]:
+    """Return the layers that targets, and norms over them, depend on, and the new place of each.
+
+    A pad or a crop that changes nothing has the place of the layer before it.
+    """
+    norms = [i for i in live if not trace.layers[i].pooled and trace.without_norms(i) in targets]
+    wanted = ancestors(trace.layers, [*targets, *norms]) | {0}
     layers: list[Layer] = []
     place: dict[int, int] = {}
     for i in sorted(wanted):
@@ -263,66 +448,98 @@ def _network(trace: Trace, name: str) -> Network:
             place[i] = place[layer.inputs[0]]
             continue
         inputs = tuple(place[j] for j in layer.inputs)
-        place[i] = len(layers)
         like, ops = _resize_at_any_size(trace, i, wanted)
-        layers.append(replace(layer, inputs=inputs, like=None if like is None else place[like], ops=ops))
-    names = {i: layers[at].name for i, at in place.items()}
-    lasts, size = [names[i] for i in targets], trace.sizes[0]
+        if like is not None:
+            like = place[like]
+        place[i] = len(layers)
+        layers.append(layer.of_network(inputs, like, ops))
+    return layers, place
 
-    notes, gone = list[str](), dict[str, str]()
-    resized = next((i for i in place if trace.layers[i].kind == "resize" and 0 in trace.layers[i].inputs), 0)
-    if trace.sizes[resized] != size:
-        notes.append(f"the image is resized from {in_words(size)} to {in_words(trace.sizes[resized])} inside")
+
+def _note_resize(trace: Trace, kept: Iterable[int]) -> list[str]:
+    """Return a note if the image itself is resized."""
+    size = trace.layers[0].size
+    for i in kept:
+        layer = trace.layers[i]
+        if layer.kind == "resize" and 0 in layer.inputs:
+            if layer.size == size:
+                return []
+            return [f"the image is resized from {in_words(size)} to {in_words(layer.size)} inside"]
+    return []
+
+
+def _explain_vectors(trace: Trace, kept: Collection[int]) -> dict[str, str]:
+    """Return why each output that was flattened or pooled is no map, and what it is made of."""
+    gone: dict[str, str] = {}
     for output, vector in trace.vectors.items():
-        lost = ancestors(trace.layers, [vector], followed=False) - place.keys()
-        if maps := {vector, *(i for at in lost for i in trace.layers[at].inputs)} & place.keys():
-            made_of = ", ".join(trace.layers[at].name for at in sorted(maps)[:NAMED])
+        read = {vector}
+        for at in ancestors(trace.layers, [vector], followed=False).difference(kept):
+            read.update(trace.layers[at].inputs)
+        maps = sorted(read.intersection(kept))
+        if maps:
+            made_of = ", ".join(trace.layers[at].name for at in maps[:NAMED])
             gone[output] = f"is no map: it is made of what was flattened or pooled of {made_of}"
-    if heads:
-        note, skipped = _explain_cut(trace, heads, lasts)
-        notes.append(note)
-        gone |= skipped
-    attended = {_before_pooling(trace, i) for i in trace.attended}
-    grids = [names[i] for i in targets if i in attended]
-    notes += [f"counting stops at {grid}, the grid of patches before attention" for grid in grids]
-    return Network(
-        name=name,
-        layers=tuple(layers),
-        targets=tuple(lasts) if len(lasts) == 1 else (),
-        title=name,
-        size=size,
-        notes=tuple(notes),
-        gone=gone,
-        aliases={alias: names[i] for alias, i in trace.tensors.items() if i in names},
-        tail=_pools_behind(trace, live, place, len(layers)),
-    )
+    return gone
 
 
-def _pools_behind(trace: Trace, live: Collection[int], place: Mapping[int, int], count: int) -> tuple[Layer, ...]:
-    """Return the pools to several units that heads read behind the last maps; a global one reads a map evenly."""
-    known, behind = dict(place), list[Layer]()
+def _pools_behind(
+    trace: Trace,
+    live: Collection[int],
+    place: Mapping[int, int],
+    count: int,
+) -> tuple[Layer, ...]:
+    """Return pools to several units that heads read behind the last maps.
+
+    A pool to one unit reads its map evenly, and is left out.
+    """
+    known = dict(place)
+    behind: list[Layer] = []
     for i in sorted(live - place.keys()):
         layer = trace.layers[i]
-        if layer.kind in ("adaptive", "avgpool", "maxpool") and layer.inputs[0] in known and {*trace.sizes[i]} != {1}:
+        pools = layer.kind in ("adaptive", "avgpool", "maxpool") and {*layer.size} != {1}
+        if pools and layer.inputs[0] in known:
             known[i] = count + len(behind)
-            behind.append(replace(layer, inputs=(known[layer.inputs[0]],)))
+            behind.append(layer.of_network((known[layer.inputs[0]],), layer.like, layer.ops))
     return tuple(behind)
 
 
-def _explain_cut(trace: Trace, heads: Collection[int], lasts: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """Return a note on where a network was cut before its heads, and why each name behind the cut is gone."""
-    more = f" and {len(lasts) - NAMED} more" if len(lasts) > NAMED else ""
-    analysed = f"analysed up to the head{'s' * (len(lasts) > 1)} {', '.join(lasts[:NAMED])}{more}"
-    maps = {at: [i for i in trace.layers[at].inputs if i in heads or not trace.pooled[i]] for at in sorted(heads)}
-    first, *others = (at for at, inputs in maps.items() if not inputs or not {*inputs} <= {*heads})
-    cut = trace.layers[first].name
-    beside, it = (f", {len(others)} more", cut) if others else ("", "it")
+def _explain_cut(
+    trace: Trace,
+    heads: Collection[int],
+    lasts: Sequence[str],
+) -> tuple[str, dict[str, str]]:
+    """Return a note on where a network was cut, and why each name behind the cut is gone."""
+    head = "head"
+    if len(lasts) > 1:
+        head = "heads"
+    analysed = f"analysed up to the {head} {', '.join(lasts[:NAMED])}"
+    if len(lasts) > NAMED:
+        analysed += f" and {len(lasts) - NAMED} more"
+
     gone: dict[str, str] = {}
     for at in sorted(heads):
-        name, why = trace.layers[at].name, f"{trace.heads[at]}; the network was {analysed}"
-        behind = [output for output, by in trace.behind.items() if by == at]
-        gone |= dict.fromkeys(behind, f"was skipped: it follows {name}, which {why}") | {name: f"was skipped: it {why}"}
-    return f"{analysed}; skipped {cut}{beside} and what follows: {it} {trace.heads[first]}", gone
+        name = trace.layers[at].name
+        why = f"{trace.layers[at].head}; the network was {analysed}"
+        for output, by in trace.behind.items():
+            if by == at:
+                gone[output] = f"was skipped: it follows {name}, which {why}"
+        gone[name] = f"was skipped: it {why}"
+
+    # The note names the first of the heads that read a map: others only follow heads.
+    first, *others = [at for at in sorted(heads) if not _follows_heads(trace, at, heads)]
+    cut, why = trace.layers[first].name, trace.layers[first].head
+    if others:
+        note = f"{analysed}; skipped {cut}, {len(others)} more and what follows: {cut} {why}"
+    else:
+        note = f"{analysed}; skipped {cut} and what follows: it {why}"
+    return note, gone
+
+
+def _follows_heads(trace: Trace, head: int, heads: Collection[int]) -> bool:
+    """Whether all that a head reads, but for vectors, are other heads."""
+    inputs = trace.layers[head].inputs
+    maps = [i for i in inputs if i in heads or not trace.layers[i].pooled]
+    return bool(maps) and all(i in heads for i in maps)
 
 
 def _reads_all(op: Op | None, n: int) -> bool:
@@ -335,37 +552,49 @@ def _reads_all(op: Op | None, n: int) -> bool:
 
 
 def is_idle(op: Op | None) -> bool:
-    return op is None or (isinstance(op, Window) and op.kernel == op.stride == 1 and op.padding in ((0, 0), *SAMES))
+    """Whether an operation leaves each position as it is."""
+    if op is None:
+        return True
+    return isinstance(op, Window) and op.kernel == op.stride == 1 and op.padding in ((0, 0), *SAMES)
 
 
-def _resize_at_any_size(trace: Trace, at: int, kept: Collection[int]) -> tuple[int | None, tuple[Op | None, ...]]:
-    """Return the layer that a resize follows, the first one of its size, and its operations, to hold at any size."""
+def _resize_at_any_size(trace: Trace, at: int, kept: Collection[int]) -> tuple[int | None, Ops]:
+    """Return the layer that a resize follows, the first one of its size, and its operations."""
     layer = trace.layers[at]
-    axes = [axis for axis, op in enumerate(layer.ops) if isinstance(op, Resize) and op.size is not None]
+    axes = [i for i, op in enumerate(layer.ops) if isinstance(op, Resize) and op.size is not None]
     if not axes:
         return layer.like, layer.ops
 
-    def by(op: Op | None, scale: Fraction | None) -> Op | None:
-        return replace(op, size=None, scale=scale) if isinstance(op, Resize) and op.size is not None else op
+    def resized(scales: Mapping[int, Fraction | None]) -> Ops:
+        ops = [*layer.ops]
+        for axis in axes:
+            op = ops[axis]
+            assert isinstance(op, Resize)
+            ops[axis] = replace(op, size=None, scale=scales.get(axis))
+        return tuple(ops)
 
     for i in sorted(kept):
-        if i < at and not trace.pooled[i] and all(trace.sizes[i][axis] == trace.sizes[at][axis] for axis in axes):
-            return i, tuple(by(op, None) for op in layer.ops)
-    if trace.pooled[layer.inputs[0]]:
+        other = trace.layers[i]
+        same = all(other.size[axis] == layer.size[axis] for axis in axes)
+        if i < at and same and not other.pooled:
+            return i, resized({})
+    source = trace.layers[layer.inputs[0]]
+    if source.pooled:
         return None, layer.ops
-    rows = zip(layer.ops, trace.sizes[layer.inputs[0]], trace.sizes[at], strict=True)
-    return None, tuple(by(op, Fraction(m, n)) for op, n, m in rows)
+    return None, resized({axis: Fraction(layer.size[axis], source.size[axis]) for axis in axes})
 
 
 def _targets(trace: Trace, live: Collection[int]) -> list[int]:
-    read_by_maps = {i for at in live if not trace.pooled[at] for i in trace.layers[at].inputs}
-    lasts = [i for i in sorted(live) if not trace.pooled[i] and i not in read_by_maps]
+    maps = [i for i in sorted(live) if not trace.layers[i].pooled]
+    read_by_maps = {i for at in maps for i in trace.layers[at].inputs}
+    lasts = [i for i in maps if i not in read_by_maps]
     stripped = list(dict.fromkeys(_before_pooling(trace, i) for i in lasts))
     inner = ancestors(trace.layers, [j for i in stripped for j in trace.layers[i].inputs])
-    if targets := [i for i in stripped if i not in inner and i > 0]:
-        return targets
-    hint = "padviz looks for windows over an image"
-    raise DescriptionError("no output is made of a spatial layer", where=trace.where, hint=hint)
+    targets = [i for i in stripped if i not in inner and i > 0]
+    if not targets:
+        hint = "padviz looks for windows over an image"
+        raise DescriptionError("no output is made of a spatial layer", where=trace.where, hint=hint)
+    return targets
 
 
 def _before_pooling(trace: Trace, at: int) -> int:

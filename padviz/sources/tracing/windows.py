@@ -1,21 +1,35 @@
-"""Windows over the last dimensions of a tensor: convolutions, pools, pads, crops and resizes of any framework.
+"""Windows over the last dimensions of a tensor.
 
-There is one operation for each of these dimensions. Those of rows and columns become a layer; each position reads its
-own channels, so that windows along these are none to paths.
+Convolutions, pools, pads, crops and resizes of any framework.
+
+There is one operation for each of these dimensions. Those of rows and columns become a layer; each
+position reads its own channels, so that windows along these are none to paths.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from math import inf, prod
 
 from padviz.network.layer import POOLS, Channels, Kind
 from padviz.network.operations import Adaptive, Fill, Op, Transposed, Window, out_size, sized
 from padviz.network.resize import Resize
-from padviz.sources.tracing.arranging import Map, Stuck, Value, in_places
+from padviz.sources.tracing.arranging import Arranger, Map, Stuck, Value, in_places
 from padviz.sources.tracing.calls import Call, with_kernel
-from padviz.sources.tracing.dims import Axis, Dim, Runs, as_channels, is_image, plain, shape_of, whole
+from padviz.sources.tracing.dims import (
+    PLACES,
+    Axis,
+    Dim,
+    Dims,
+    Runs,
+    as_channels,
+    is_image,
+    plain,
+    shape_of,
+    whole,
+    without_single,
+)
 from padviz.sources.tracing.products import dense, pool_inside, reduce_over
 from padviz.sources.tracing.trace import is_idle
 
@@ -31,143 +45,268 @@ STYLES = {
 
 
 def image(call: Call, x: Value, rank: int) -> tuple[Map, list[str]]:
-    """Arrange a map so that its last dimensions are rows and columns; return the axis of each, too."""
-    trace, x = call.trace, call.trace.unsplit(x)
+    """Arrange a map so that its last dimensions are rows and columns.
+
+    Return it with the axis of each of these dimensions.
+    """
+    trace = call.trace
+    x = trace.unsplit(x)
     first = len(x.known) - rank
     if not isinstance(x, Map):
         raise Stuck("reads a flattened map as an image")
     if first < 1 or not 1 <= rank <= 3:
         raise Stuck(f"reads a tensor of {len(x.known)} dimensions as an image")
-    before, own = x.known[:first], x.known[first:]
-    vector = rank <= len(trace.axes) and trace.pooled[x.at] and not any(dim.has_positions for dim in before)
-    if vector and {*shape_of(own)} != {1} and not any(dim.has_places for dim in own):
+    if _is_spread_vector(trace, x, rank):
         x = call.spread_vector(x, rank)
-        before, own = x.known[:first], x.known[first:]
-    if any(dim.has_positions for dim in before[1:]):
+    batch, *channels = x.known[:first]
+    if any(dim.has_positions for dim in channels):
         raise Stuck("reads height or width as channels")
-    if before[0].has_positions:
+    if batch.has_positions:
         raise Stuck("reads parts of an image as a batch")
     if x.has_looked:
         raise Stuck("reads attention scores as an image")
-    roles = [dim.axis for dim in own]
+    roles = _roles(trace, x, rank)
+    sides = trace.sides(x.at)
+    dims = [without_single(dim) for dim in x.known[:first]]
+    for role in roles:
+        if role:
+            dims.append(whole(role, sides[role]))
+        else:
+            dims.append(plain(1))
+    return replace(x, dims=(*dims,)), roles
+
+
+def _is_spread_vector(trace: Arranger, x: Map, rank: int) -> bool:
+    """Whether a vector was reshaped to an image of several positions."""
+    before, last = x.known[:-rank], x.known[-rank:]
+    if not trace.layers[x.at].pooled or rank > len(trace.axes) or {*shape_of(last)} == {1}:
+        return False
+    is_image = not any(dim.has_positions for dim in before)
+    return is_image and not any(dim.kind in PLACES for dim in last)
+
+
+def _roles(trace: Arranger, x: Map, rank: int) -> list[str]:
+    """Return the axis of each of the last dimensions; "" for a depth of one, for example."""
+    last = x.known[-rank:]
+    roles = [dim.axis for dim in last]
     absent = [role for role in trace.axes if role not in roles]
-    stray = any(dim.size > 1 or dim.alone for role, dim in zip(roles, own, strict=True) if not role)
-    if stray or call.trace.has_several(x.at, absent):
-        flattened = any(dim.is_flattened for dim in own) and not any(dim.is_mixed for dim in own)
-        raise Stuck("reads mixed height, width and channels as an image", flattened=flattened)
-    roles = [role or (absent.pop() if absent else "") for role in roles[::-1]][::-1]
-    sizes = dict(zip(trace.axes, trace.sizes[x.at], strict=True))
-    own = tuple(whole(role, sizes[role]) if role else plain(1) for role in roles)
-    return replace(x, dims=(*(dim.without_single for dim in before), *own)), roles
+    for dim in last:
+        # Where an axis has a single position, a dimension of size 1 may stand for it.
+        stands_for_none = dim.kind in ("channels", "single") and dim.size == 1
+        if not dim.axis and not stands_for_none:
+            raise _mixed(last)
+    if trace.has_several(x.at, absent):
+        raise _mixed(last)
+    for i in reversed(range(rank)):
+        if not roles[i] and absent:
+            roles[i] = absent.pop()
+    return roles
+
+
+def _mixed(dims: Dims) -> Stuck:
+    kinds = {dim.kind for dim in dims}
+    why = "reads mixed height, width and channels as an image"
+    return Stuck(why, flattened="line" in kinds and "mixed" not in kinds)
 
 
 def add_layer(call: Call, kind: Kind, x: Value, ops: Ops, channels: Channels | None = None) -> Map:
     x, roles = image(call, x, len(ops))
-    given = {role: op for role, op in zip(roles, ops, strict=True) if op}
-    return call.trace.add_map(call.name(), kind, x, given, channels=channels)
+    by_role = {role: op for role, op in zip(roles, ops, strict=True) if op}
+    return call.trace.add_map(call.name(), kind, x, by_role, channels=channels)
 
 
 def conv(
-    call: Call, x: Value, ops: Sequence[Window | Transposed], into: int, out: int, groups: int = 1,
-    weight: Value | None = None, bias: Value | None = None, own_pad: str = "",
-) -> Value:  # fmt: skip
+    call: Call,
+    x: Value,
+    ops: Sequence[Window | Transposed],
+    into: int,
+    out: int,
+    groups: int = 1,
+    weight: Value | None = None,
+    bias: Value | None = None,
+    own_pad: str = "",
+) -> Value:
     """Add a convolution, or a transposed one; a pad that is called `own_pad` is its own."""
-    rank = len(ops)
-
-    def with_channels(x: Map) -> Map:
-        return replace(x, dims=(*x.known[: -rank - 1], plain(out), *x.known[-rank:]))
 
     def laid() -> Value:
-        # what becomes further images of a batch on the way is groups of channels
-        batch, rest = divmod(prod(x.shape[: -rank - 1]), call.trace.batch)
-        channels = None
-        if not rest and min(batch, into, out, groups) > 0 and not into % groups and not out % groups:
-            channels = Channels(batch * into, batch * out, batch * groups)
+        channels = _channels(call, x, len(ops), into, out, groups)
         if any(isinstance(op, Transposed) for op in ops):
-            return with_channels(add_layer(call, "convtranspose", x, ops, channels))
-        if isinstance(x, Map) and all(op == Window(1) for op in ops):
-            own = x.known[-rank:]
-            line = rank < len(call.trace.axes) and any(dim.is_flattened for dim in own)
-            # patches as two dimensions: the places in each, and all patches
-            patches = any(dim.has_parts and len({part.role for part in dim.inner}) > 1 for dim in own)
-            if line or patches or not is_image(in_places(x.known), rank):
-                return dense(call, x, out, axis=-rank - 1)
-        if (inside := _conv_in_windows(call, x, ops)) is not None:
-            return with_channels(inside)
-        if (among := _among_channels(call, "conv", x, ops, out, into == out == groups)) is not None:
-            return among
-        picture, roles = image(call, x, rank)
-        windows = dict(zip(roles, ops, strict=True))
-        pad = call.trace.layers[picture.at]
-        if own_pad and pad.name == own_pad:
-            for role, rows in zip(call.trace.axes, pad.ops, strict=True):
-                if isinstance(op := windows.get(role), Window) and isinstance(rows, Window):
-                    windows[role] = replace(op, padding=rows.padding, mode=rows.mode)
-            picture = replace(picture, layer=pad.inputs[0])
-        return with_channels(call.trace.add_map(call.name(), "conv", picture, windows, channels))
+            return _with_channels(add_layer(call, "convtranspose", x, ops, channels), len(ops), out)
+        if isinstance(x, Map) and _is_dense(call, x, ops):
+            return dense(call, x, out, axis=-len(ops) - 1)
+        result = _conv_in_windows(call, x, ops)
+        if result is None:
+            among = _among_channels(call, "conv", x, ops, out, into == out == groups)
+            if among is not None:
+                return among
+            result = _conv_image(call, x, ops, channels, own_pad)
+        return _with_channels(result, len(ops), out)
 
     return with_kernel(call, laid, weight, bias)
 
 
+def _channels(call: Call, x: Value, rank: int, into: int, out: int, groups: int) -> Channels | None:
+    """Return the channels of a convolution; None where a file states impossible ones."""
+    # What becomes further images of a batch on the way is groups of channels.
+    batch, rest = divmod(prod(x.shape[: -rank - 1]), call.trace.batch)
+    if rest or min(batch, into, out, groups) < 1 or into % groups or out % groups:
+        return None
+    return Channels(batch * into, batch * out, batch * groups)
+
+
+def _with_channels(x: Map, rank: int, n: int) -> Map:
+    return x.with_dim(len(x.known) - rank - 1, plain(n))
+
+
+def _is_dense(call: Call, x: Map, ops: Ops) -> bool:
+    """Whether a convolution of one tap reads positions that are not arranged as an image.
+
+    Then it acts on each position alone, as a linear layer does.
+    """
+    if any(op != Window(1) for op in ops):
+        return False
+    rank = len(ops)
+    for dim in x.known[-rank:]:
+        # flattened positions as one dimension
+        if rank < len(call.trace.axes) and dim.kind in ("line", "mixed"):
+            return True
+        # patches as two dimensions: the places in each, and all patches
+        if len({part.role for part in dim.inner}) > 1:
+            return True
+    return not is_image(in_places(x.known), rank)
+
+
+def _conv_image(call: Call, x: Value, ops: Ops, channels: Channels | None, own_pad: str) -> Map:
+    picture, roles = image(call, x, len(ops))
+    windows = dict(zip(roles, ops, strict=True))
+    pad = call.trace.layers[picture.at]
+    if own_pad and pad.name == own_pad:
+        for role, rows in zip(call.trace.axes, pad.ops, strict=True):
+            op = windows.get(role)
+            if isinstance(op, Window) and isinstance(rows, Window):
+                windows[role] = replace(op, padding=rows.padding, mode=rows.mode)
+        picture = replace(picture, layer=pad.inputs[0])
+    return call.trace.add_map(call.name(), "conv", picture, windows, channels)
+
+
 def _inner_axes(x: Value, ops: Ops) -> list[tuple[Axis, Op]]:
-    """Pair operations with the innermost parts of split axes; an empty list unless each is over one, and each alone."""
-    own = [dim.alone for dim in x.known[-len(ops) :]]
-    pairs = [(part, op) for part, op in zip(own, ops, strict=True) if isinstance(part, Axis) and op]
-    inner = all(part.inner and part.step == 1 for part, _ in pairs)
-    return pairs if inner and len(pairs) == len(ops) and not x.known[-len(ops) - 1].has_positions else []
+    """Pair operations with the innermost parts of split axes that they slide along.
+
+    The list is empty unless every operation slides along one such part and nothing else.
+    """
+    if x.known[-len(ops) - 1].has_positions:
+        return []
+    pairs: list[tuple[Axis, Op]] = []
+    for dim, op in zip(x.known[-len(ops) :], ops, strict=True):
+        if dim.kind != "part" or op is None:
+            return []
+        for part in dim.within(Axis):
+            if part.inner and part.step == 1:
+                pairs += [(part, op)]
+    if len(pairs) < len(ops):
+        return []
+    return pairs
 
 
 def _conv_in_windows(call: Call, x: Value, ops: Ops) -> Map | None:
-    """Convolve inside of windows, each padded by itself: what has their positions may ask, and cannot be followed."""
-    inner = _inner_axes(x, ops)
-    if not isinstance(x, Map) or not inner or any(sized(op, part.size) != part.size for part, op in inner):
+    """Convolve inside of windows, each padded by itself.
+
+    The result cannot be followed. It may only be the queries or keys of attention.
+    """
+    pairs = _inner_axes(x, ops)
+    if not isinstance(x, Map) or not pairs:
+        return None
+    if any(sized(op, part.size) != part.size for part, op in pairs):
         return None
     layer = call.broken("convolves inside of windows, each padded by itself").at
-    call.trace.asking[layer] = x.at
+    call.trace.mark(layer, alike=x.at)
     return replace(x, layer=layer, part=())
 
 
 def _pool_in_windows(call: Call, x: Value, kind: Kind, ops: Ops) -> Map | None:
-    pools = {
-        part.role: op.kernel
-        for part, op in _inner_axes(x, ops)
-        if isinstance(op, Window) and op == Window(op.kernel, op.kernel) and not part.size % op.kernel
-    }
+    """Pool inside of windows, each to a smaller one.
+
+    None if some pool overlaps or leaves rows out.
+    """
+    pools: dict[str, int] = {}
+    for part, op in _inner_axes(x, ops):
+        if not isinstance(op, Window) or part.size % op.kernel:
+            continue
+        if op == Window(op.kernel, op.kernel):
+            pools[part.role] = op.kernel
     if not isinstance(x, Map) or len(pools) < len(ops):
         return None
     return pool_inside(call.trace, call.name(), kind, x, pools)
 
 
 def _among_channels(
-    call: Call, kind: Kind, x: Value, ops: Ops, out: int | None = None, each_alone: bool = True
+    call: Call,
+    kind: Kind,
+    x: Value,
+    ops: Ops,
+    out: int | None = None,
+    each_alone: bool = True,
 ) -> Map | None:
-    """Add windows of which some slide along channels; None where none does, or where positions are mixed.
+    """Add windows of which some slide along channels.
 
-    Pools and depthwise convolutions take `each_alone` of the dimension before.
+    None if none does, or if positions would be mixed. Pools and depthwise convolutions take
+    `each_alone` of the dimension before.
     """
     x = call.trace.unsplit(x)
     *rest, before = x.known[: -len(ops)]
-    own = x.known[-len(ops) :]
-    each = [*zip(own, (dim.axis for dim in own), ops, strict=True)]
-    among = [dim for dim, role, op in each if not role and not is_idle(op)]
-    if not isinstance(x, Map) or not all(dim.is_channels for dim in among):
+    dims = [*x.known[-len(ops) :]]
+    if not isinstance(x, Map) or not _slides_among_channels(dims, ops):
         return None
-    if (call.trace.pooled[x.at] and kind not in POOLS) or any(getattr(op, "stride", 1) < 1 for op in ops):
-        return None  # an image is made of a vector first; a stride below 1 is refused as a layer
-    if not any(dim.size > 1 for dim in among) or (before.has_positions and not each_alone):
+    # A convolution makes an image of a vector first, and joins channels of the dimension before.
+    if call.trace.layers[x.at].pooled and kind not in POOLS:
         return None
-    windows = {role: op for _, role, op in each if role and op}
-    is_layer = bool(windows) and (kind == "conv" or not all(map(is_idle, windows.values())))
-    x = call.trace.add_map(call.name(), kind, x, windows) if is_layer else x
-    pairs = zip(x.known[-len(ops) :], each, strict=True)
-    dims = [dim if role or not op else plain(out_size(op, dim.size)) for dim, (_, role, op) in pairs]
-    known = (*rest, before if out is None or before.has_positions else plain(out), *dims)
-    if is_layer:
-        return replace(x, dims=known)
-    return x.activated(known) if out is None else x.part_of(known, call)
+    if before.has_positions and not each_alone:
+        return None
+    windows: dict[str, Op | None] = {}
+    for i, op in enumerate(ops):
+        if op and dims[i].axis:
+            windows[dims[i].axis] = op
+        elif op:
+            dims[i] = plain(out_size(op, dims[i].size))
+    if out is not None and not before.has_positions:
+        before = plain(out)
+    known = (*rest, before, *dims)
+    if _is_layer(kind, windows.values()):
+        x = call.trace.add_map(call.name(), kind, x, windows)
+        return replace(x, dims=call.trace.resize_dims(known, x.at))
+    if out is None:
+        return x.activated(known)
+    return x.part_of(known, call)
 
 
-def transposed(kernel: int, stride: int, dilation: int, lost: int, extra: int = 0, upper: bool = True) -> Transposed:
+def _is_layer(kind: Kind, windows: Collection[Op | None]) -> bool:
+    """Whether windows do anything; a convolution of one tap costs something at least."""
+    if kind == "conv":
+        return bool(windows)
+    return not all(map(is_idle, windows))
+
+
+def _slides_among_channels(dims: Sequence[Dim], ops: Ops) -> bool:
+    """Whether a window slides along several channels, and all others along rows and columns."""
+    if any(getattr(op, "stride", 1) < 1 for op in ops):
+        return False  # a stride that is refused as a layer
+    slides = False
+    for dim, op in zip(dims, ops, strict=True):
+        if not dim.axis and not is_idle(op):
+            if dim.kind != "channels":
+                return False
+            slides = slides or dim.size > 1
+    return slides
+
+
+def transposed(
+    kernel: int,
+    stride: int,
+    dilation: int,
+    lost: int,
+    extra: int = 0,
+    upper: bool = True,
+) -> Transposed:
     """Return a transposed convolution that loses some rows, as SAME has it: the odd one at the end.
 
     >>> transposed(3, 2, 1, lost=1)
@@ -175,46 +314,68 @@ def transposed(kernel: int, stride: int, dilation: int, lost: int, extra: int = 
     """
     less = max(lost, 0)
     ends = less // 2, less - less // 2
-    return Transposed(kernel, stride, dilation, ends if upper else ends[::-1], extra + max(-lost, 0))
+    if not upper:
+        ends = ends[::-1]
+    return Transposed(kernel, stride, dilation, ends, extra + max(-lost, 0))
 
 
 def pool(call: Call, x: Value, ops: Sequence[Window], kind: Kind) -> Value:
-    """Pool by windows; those of a line of flattened positions must be runs of it, of more than one row maybe."""
-    if len(ops) == 1 < len(call.trace.axes) and x.known[-1].is_flattened:
-        line, run = x.known[-1], ops[0].kernel
-        if ops[0] != Window(run, run) or line.is_mixed or x.has_parts:
-            raise Stuck("pools flattened positions other than by whole runs")
-        if line.size % run:
-            raise Stuck("pools runs of positions that leave some out")
-        return x.with_dim(len(x.known) - 1, Dim(Runs(line.size // run, line)))
-    if (found := _pool_in_windows(call, x, kind, ops) or _among_channels(call, kind, x, ops)) is not None:
-        return found
-    found, _ = image(call, x, len(ops))
+    """Pool by windows.
+
+    Along flattened positions these must be whole runs, which may be longer than a row.
+    """
+    if len(ops) == 1 < len(call.trace.axes) and x.known[-1].kind == "line":
+        return _pool_line(x, ops[0])
+    pooled = _pool_in_windows(call, x, kind, ops)
+    if pooled is None:
+        pooled = _among_channels(call, kind, x, ops)
+    if pooled is not None:
+        return pooled
+    picture, _ = image(call, x, len(ops))
+    layer = call.trace.layers[picture.at]
     # over the single position of a map, a window of one tap may be a global pool
-    if all(map(is_idle, ops)) and (call.trace.pooled[found.at] or {*call.trace.sizes[found.at]} != {1}):
-        return found.activated(x.dims)
+    if all(map(is_idle, ops)) and (layer.pooled or {*layer.size} != {1}):
+        return picture.activated(x.dims)
     return add_layer(call, kind, x, ops)
+
+
+def _pool_line(x: Value, op: Window) -> Value:
+    line, run = x.known[-1], op.kernel
+    if op != Window(run, run) or x.has_parts:
+        raise Stuck("pools flattened positions other than by whole runs")
+    if line.size % run:
+        raise Stuck("pools runs of positions that leave some out")
+    return x.with_dim(len(x.known) - 1, Dim(Runs(line.size // run, line)))
 
 
 def without_padding(ops: Sequence[Window]) -> list[Window]:
     """Return the windows of an average that leaves padding out."""
-    padded = any(op.padding != (0, 0) for op in ops)
-    return [replace(op, fill="none") for op in ops] if padded else [*ops]
+    if all(op.padding == (0, 0) for op in ops):
+        return [*ops]
+    return [replace(op, fill="none") for op in ops]
 
 
 def filling(value: float) -> Fill:
     """Return what a pad of one value is filled with: -inf is nothing to a max pool."""
-    return "none" if value == -inf else value
+    if value == -inf:
+        return "none"
+    return value
 
 
 def adaptive(call: Call, x: Value, sizes: Sequence[int | None], maximum: bool = False) -> Value:
-    own = [*zip(sizes, x.shape[-len(sizes) :], strict=True)]
-    if all((m if n is None else n) == 1 for n, m in own):
-        return reduce_over(call, x, range(len(x.known))[-len(sizes) :], keep=True)
-    # a single row is its own mean
-    ops = [None if n is None or n == m == 1 else Adaptive(n, maximum=maximum) for n, m in own]
+    rank = len(sizes)
+    shape = x.shape[-rank:]
+    wanted = [*shape]
+    ops: list[Op | None] = [None] * rank
+    for i, n in enumerate(sizes):
+        if n is not None:
+            wanted[i] = n
+        if n is not None and not n == shape[i] == 1:  # a single row is its own mean
+            ops[i] = Adaptive(n, maximum=maximum)
+    if all(n == 1 for n in wanted):
+        return reduce_over(call, x, range(len(x.known))[-rank:], keep=True)
     if not any(ops):
-        return image(call, x, len(ops))[0].activated(x.dims)
+        return image(call, x, rank)[0].activated(x.dims)
     return _among_channels(call, "adaptive", x, ops) or add_layer(call, "adaptive", x, ops)
 
 
@@ -225,38 +386,66 @@ def resize(call: Call, x: Value, ops: Sequence[Resize | None]) -> Value:
 
 
 def pad(call: Call, x: Value, rows: Mapping[int, Window], mode: str = "zero") -> Value:
-    """Pad, or crop, some dimensions, counted from the front; those that are no rows and columns get other channels."""
+    """Pad, or crop, some dimensions, counted from the front.
+
+    Dimensions without rows or columns get other channels.
+    """
     x = call.trace.unsplit(x)
-    ends = {at: op.padding for at, op in rows.items() if not isinstance(op.padding, str)}
-    padded = [at for at, amounts in ends.items() if any(amounts)]
-    if call.trace.follow_tokens and len(padded) == 1:
-        (at,) = padded
-        if 0 in ends[at] and x.known[at].is_flattened and not x.known[at].is_mixed:
-            call.trace.tokens_added = True
-            beside = x.known[at].with_tokens(sum(ends[at]), behind=ends[at][1] > 0)
-            return x.with_dim(at, beside)
-    ops = dict.fromkeys(call.trace.axes, Window(1, mode=mode))
-    dims, own = [*x.known], {at: _role(call, x, at) for at in rows}
+    ends: dict[int, tuple[int, int]] = {}
     for at, op in rows.items():
-        if own[at]:
-            ops[own[at]] = op
-            # a vector, whose only row is the image's now
-            dims[at] = dims[at] if dims[at].alone else whole(own[at], 1)
-        else:
+        if not isinstance(op.padding, str):
+            ends[at] = op.padding
+    if call.trace.follow_tokens:
+        padded = _pad_tokens(call, x, ends)
+        if padded is not None:
+            return padded
+    ops: dict[str, Op | None] = {role: Window(1, mode=mode) for role in call.trace.axes}
+    roles: dict[int, str] = {at: _role(call, x, at) for at in rows}
+    dims = [*x.known]
+    amounts: list[int] = []
+    for at, role in roles.items():
+        if not role:
             dims[at] = as_channels([dims[at]], max(dims[at].size + sum(ends[at]), 0))
-    x = replace(x, dims=tuple(dims))
-    if rows and not any(own.values()):
+            continue
+        ops[role] = rows[at]
+        amounts += ends[at]
+        if not dims[at].axis:  # a vector, whose only row is the image's now
+            dims[at] = whole(role, 1)
+    x = replace(x, dims=(*dims,))
+    if rows and not any(roles.values()):
         return x
-    amounts = [n for at in rows if own[at] for n in ends[at]] or [0]
+    kind: Kind = "pad"
+    if amounts and max(amounts) <= 0 > min(amounts):
+        kind = "crop"
     name = call.name("pad")
     with call.trace.made_by(name):
-        return call.trace.add_map(name, "crop" if max(amounts) <= 0 > min(amounts) else "pad", x, ops)
+        return call.trace.add_map(name, kind, x, ops)
+
+
+def _pad_tokens(call: Call, x: Value, ends: Mapping[int, tuple[int, int]]) -> Value | None:
+    """Pad flattened positions with tokens in front, or behind.
+
+    None if anything else is padded.
+    """
+    padded = [at for at, amounts in ends.items() if any(amounts)]
+    if len(padded) != 1:
+        return None
+    (at,) = padded
+    before, behind = ends[at]
+    if 0 not in (before, behind) or x.known[at].kind != "line":
+        return None
+    call.trace.tokens_added = True
+    return x.with_dim(at, x.known[at].with_tokens(before + behind, behind=behind > 0))
 
 
 def _role(call: Call, x: Value, at: int) -> str:
-    dim, roles = x.known[at], [*call.trace.axes]
-    if not dim.positions and not dim.alone:
-        return roles[at - 2] if dim.size == 1 and len(x.known) == len(roles) + 2 and at > 1 else ""
-    if not (role := dim.axis):
+    """Return the axis that a padded dimension is; "" for channels."""
+    dim = x.known[at]
+    if dim.axis:
+        return dim.axis
+    if dim.kind not in ("channels", "places"):
         raise Stuck("pads dimensions that are not rows or columns")
-    return role
+    roles = [*call.trace.axes]
+    if dim.size == 1 and len(x.known) == len(roles) + 2 and at > 1:
+        return roles[at - 2]
+    return ""
