@@ -85,7 +85,9 @@ class CountMap:
         >>> np.asarray(padviz.usage("resnet18", (32, 48))).shape
         (32, 48)
         """
-        return np.asarray(self.counts, dtype) if copy is None else np.array(self.counts, dtype, copy=copy)
+        if copy is None:
+            return np.asarray(self.counts, dtype)
+        return np.array(self.counts, dtype, copy=copy)
 
     def counts_at(self, rows: Selection, cols: Selection) -> NDArray[Any]:
         """Return the exact counts where rows and columns cross: a position, several, a range or a slice of each.
@@ -206,8 +208,7 @@ class CountMap:
 
     @property
     def _targets(self) -> tuple[int, ...]:
-        names = [self.target.layer] if isinstance(self.target.layer, str) else self.target.layer
-        return tuple(self.walked.index[name] for name in names)
+        return tuple([self.walked.index[name] for name in self.target.names])
 
     def relative(self, blocks: Size = (1, 1)) -> NDArray[np.float64]:
         """Divide counts by the largest, as float64, or return means of that over blocks of rows and columns.
@@ -261,13 +262,14 @@ class CountMap:
     def _summary(self) -> Summary:
         height, width = self.shape
         at, rims = self.at, self.rims or (None, None)
-        mirrored = [self.core.difference(*self.rows.mirrored(), 1)]
-        alike = self.core.symmetric and self.rows == self.cols
-        mirrored.append(mirrored[0] if alike else self.core.difference(*self.cols.mirrored(), 2))
-        below_half, _ = beyond_bounds(self.core, self.core.shares(self.max), lambda rows, cols: self.max)
-        sums = self._totals
-        second_minus_first = sums[2][0] - sums[1][0], sums[0][2] - sums[0][1]
-        skews = [difference / self.total if self.total else 0.0 for difference in second_minus_first]
+        down = across = self.core.difference(*self.rows.mirrored(), 1)
+        if not self.core.symmetric or self.rows != self.cols:
+            across = self.core.difference(*self.cols.mirrored(), 2)
+        asymmetry, marginalised = PerAxis(0.0, 0.0), 0.0
+        if self.max:
+            asymmetry = PerAxis(down / self.max, across / self.max)
+            below_half, _ = beyond_bounds(self.core, self.core.shares(self.max), lambda rows, cols: self.max)
+            marginalised = flagged(below_half, self.rows, self.cols) / (height * width)
         return Summary(
             schema_version=SCHEMAS["usage"],
             network=self.network.name,
@@ -282,9 +284,9 @@ class CountMap:
             mean=_mean(self.total, height * width),
             centre=at(height // 2, width // 2),
             corners=Corners(at(0, 0), at(0, -1), at(-1, 0), at(-1, -1)),
-            marginalised=flagged(below_half, self.rows, self.cols) / (height * width) if self.max > 0 else 0.0,
-            asymmetry=PerAxis(*(largest / self.max if self.max else 0.0 for largest in mirrored)),
-            skew=PerAxis(*(round(skew, 12) if isinstance(self.total, float) else skew for skew in skews)),
+            marginalised=marginalised,
+            asymmetry=asymmetry,
+            skew=self._skew(),
             share=None if self.share_reason else self.shares.figures,
             share_reason=self.share_reason,
             rim=rims[0],
@@ -293,6 +295,16 @@ class CountMap:
             method="tiled" if self.tiled else "dense",
             notes=[*self.notes],
         )
+
+    def _skew(self) -> PerAxis:
+        """Return the second half minus the first over the sum, on each axis; of floats without their last digits."""
+        if not self.total:
+            return PerAxis(0.0, 0.0)
+        sums = self._totals
+        down, across = (sums[2][0] - sums[1][0]) / self.total, (sums[0][2] - sums[0][1]) / self.total
+        if isinstance(self.total, float):
+            return PerAxis(round(down, 12), round(across, 12))
+        return PerAxis(down, across)
 
     def __repr__(self) -> str:
         height, width = self.shape

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from padviz.network.operations import Adaptive, Blocks, Op
 
+T = TypeVar("T")
 Kind = Literal[
     "input", "conv", "convtranspose", "maxpool", "avgpool", "adaptive", "global", "pad", "crop", "resize",
     "add", "concat", "multiply", "gate", "roll", "mixing", "identity", "unknown",
@@ -73,6 +75,12 @@ class Layer:
     everywhere: str = ""
     origin: Origin | None = field(default=None, compare=False, repr=False)
     channels: Channels | None = field(default=None, compare=False, repr=False)
+
+    def followed(self, values: Sequence[T]) -> T | None:
+        """Return the value of the layer whose size it follows, of one value for each layer; None if it follows none."""
+        if self.like is None:
+            return None
+        return values[self.like]
 
     def whole(self, axis: int) -> str:
         """Return the operation by which each row on an axis depends on all rows that it reads, or ""."""

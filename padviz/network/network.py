@@ -93,7 +93,9 @@ class Network:
     @property
     def px(self) -> str:
         """The unit of its input's positions in sentences."""
-        return "input samples" if len(self.size) == 1 else "px"
+        if len(self.size) == 1:
+            return "input samples"
+        return "px"
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -107,7 +109,9 @@ class Network:
 
     def pixels(self, size: int | Sequence[int] | None) -> Size:
         """Return a size on each axis; by default the network's own."""
-        return self.size if size is None else on_axes(as_size(size), self.axes, self.name)
+        if size is None:
+            return self.size
+        return on_axes(as_size(size), self.axes, self.name)
 
     def at(self, size: int | Sequence[int] | None) -> Network:
         """Return the network at a size: a description is the same, a module or a file is traced there.
@@ -139,7 +143,9 @@ class Network:
     def reread_with(self, rewrite: Callable[[Network], Network]) -> Callable[[Size], Network] | None:
         """Return an `again` that reads the network at another size and rewrites it there."""
         again = self.again
-        return None if again is None else lambda size: rewrite(again(size))
+        if again is None:
+            return None
+        return lambda size: rewrite(again(size))
 
     @property
     def pads(self) -> bool:
@@ -167,7 +173,9 @@ class Network:
 
     def own_name(self, name: str) -> str:
         """Return the layer's own name for the name of its output tensor; any other name unchanged."""
-        return name if name in self.index else self.aliases.get(name, name)
+        if name in self.index:
+            return name
+        return self.aliases.get(name, name)
 
     def find(self, name: str) -> Layer:
         """Return the layer of that name, or whose output tensor has it.
@@ -182,7 +190,9 @@ class Network:
         except KeyError:
             if name in self.gone:
                 raise UnknownName(f"{name} {self.gone[name]}", where=self.name) from None
-            model = self.source if self.source.lower().endswith(FILES) else "MODEL"
+            model = "MODEL"
+            if self.source.lower().endswith(FILES):
+                model = self.source
             lists = f"padviz layers {typed(model)} lists them"
             hint = nearest(name, self.index) or nearest(name, [*self.aliases, *self.gone]) or lists
             raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None
@@ -203,10 +213,11 @@ def on_axes(size: Size, axes: tuple[str, ...], where: str = "") -> Size:
     if len(size) > len(axes) == 1 and {*size[:-1]} == {1}:
         return size[-1:]
     if len(size) != len(axes):
-        numbers = f"{in_words(size)} has {len(size)} number{'s' * (len(size) > 1)}"
-        what = f"{numbers}, and the input has {len(axes)}: {', '.join(axes)}"
-        form = "x".join(axis[0].upper() for axis in axes)
-        hint = f"use {form}, or one number for all" if len(axes) > 1 else "use one number"
+        numbers = "1 number" if len(size) == 1 else f"{len(size)} numbers"
+        what = f"{in_words(size)} has {numbers}, and the input has {len(axes)}: {', '.join(axes)}"
+        hint = "use one number"
+        if len(axes) > 1:
+            hint = f"use {'x'.join(axis[0].upper() for axis in axes)}, or one number for all"
         raise OptionError(what, where=where, option="size", hint=hint)
     return tuple(size)
 
@@ -235,8 +246,11 @@ def sizes_in(text: str, option: str = "size") -> list[Size]:
     parts = sides_in(text, option)
     if sum(map(len, parts)) > LARGEST:
         raise OptionError(f"{text!r} are more than {LARGEST} sizes", option=option, hint="use a larger step")
-    sizes = [side if isinstance(side, tuple) else as_size(side) for sides in parts for side in sides]
-    return [*dict.fromkeys(sizes)]
+    sizes: dict[Size, None] = {}
+    for sides in parts:
+        for side in sides:
+            sizes[side if isinstance(side, tuple) else as_size(side)] = None
+    return [*sizes]
 
 
 def sides_in(text: str, option: str = "size") -> list[Sequence[int | Size]]:

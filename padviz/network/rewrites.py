@@ -54,7 +54,9 @@ def with_padding(network: Network, padding: str | None) -> Network:
     that only pools read. Transposed convolutions and crops stay as they are.
     """
     padding = canonical(padding)
-    return network if padding is None else _repadded(network, padding)
+    if padding is None:
+        return network
+    return _repadded(network, padding)
 
 
 def cut_and_pad(network: Network, layers: tuple[str, ...], padding: str | None) -> Network:
@@ -86,9 +88,13 @@ def _repadded(network: Network, padding: str) -> Network:
                 where=network.name,
                 hint="give the padding to the convolution that follows it",
             )
-    kinds: list[Kind] = ["maxpool" if layer.name in network.pool_pads else layer.kind for layer in network.layers]
-    layers = tuple([padded_layer(*each, schemes) for each in zip(network.layers, kinds, strict=True)])
-    return replace(network, layers=layers, again=again)
+    layers = []
+    for layer in network.layers:
+        kind: Kind = layer.kind
+        if layer.name in network.pool_pads:
+            kind = "maxpool"
+        layers.append(padded_layer(layer, kind, schemes))
+    return replace(network, layers=tuple(layers), again=again)
 
 
 def schemes_of(padding: str, axes: int = 2) -> tuple[str, ...]:
@@ -97,22 +103,27 @@ def schemes_of(padding: str, axes: int = 2) -> tuple[str, ...]:
     >>> schemes_of("zero/circular"), schemes_of("zero+circular"), schemes_of("reflect")
     (('zero', 'circular'), ('zero', 'circular'), ('reflect', 'reflect'))
     """
-    parts = padding.replace("+", "/").split("/") if isinstance(padding, str) else []
+    parts: list[str] = []
+    if isinstance(padding, str):
+        parts = padding.replace("+", "/").split("/")
     if len(parts) not in {1, axes} or not all(part in SCHEMES for part in parts):
-        near = nearest(parts[0], SCHEMES, 1) if len(parts) == 1 else ""
-        each = f", or one for each axis, {'/'.join(AXES[axes]).upper()}, e.g. zero/circular" if axes == 2 else ""
-        hint = f"use {', '.join(SCHEMES)}{each}"
-        hint = ELSEWHERE.get(str(padding).lower()) or f"{near} {hint}".strip()
+        hint = f"use {', '.join(SCHEMES)}"
+        if axes == 2:
+            hint += f", or one for each axis, {'/'.join(AXES[axes]).upper()}, e.g. zero/circular"
+        if len(parts) == 1:
+            hint = f"{nearest(parts[0], SCHEMES, 1)} {hint}".strip()
+        hint = ELSEWHERE.get(str(padding).lower()) or hint
         raise OptionError(f"{padding!r} is not a padding scheme", option="padding", hint=hint)
-    return tuple(parts) if len(parts) == axes else (parts[0],) * axes
+    if len(parts) == 1:
+        parts *= axes
+    return tuple(parts)
 
 
 def canonical(padding: str | None) -> str | None:
     """Check a padding and return its shortest form: "a" for "a/a"."""
     if padding is None:
         return None
-    height, width = schemes_of(padding)
-    return height if height == width else f"{height}/{width}"
+    return "/".join(dict.fromkeys(schemes_of(padding)))
 
 
 def padding_in_words(padding: str | None, noun: str = "") -> str:
@@ -123,8 +134,12 @@ def padding_in_words(padding: str | None, noun: str = "") -> str:
     >>> padding_in_words("zero/circular", "padding"), padding_in_words(None, "padding")
     ('zero/circular padding (height/width)', 'padding as declared')
     """
-    words = f"{noun} as declared" if padding is None else f"{padding} {noun}"
-    return words.strip() + (" (height/width)" if padding and "/" in padding else "")
+    if padding is None:
+        return f"{noun} as declared".strip()
+    words = f"{padding} {noun}".strip()
+    if "/" in padding:
+        words += " (height/width)"
+    return words
 
 
 def with_pads_merged(network: Network) -> Network:
@@ -147,7 +162,9 @@ def with_pads_merged(network: Network) -> Network:
             done.add(at)
             for i, layer in zip(readers, joined, strict=True):
                 layers[i] = layer or layers[i]
-    return replace(network, layers=tuple(layers), again=network.reread_with(with_pads_merged)) if done else network
+    if not done:
+        return network
+    return replace(network, layers=tuple(layers), again=network.reread_with(with_pads_merged))
 
 
 def merge_pad(pad: Layer, reader: Layer, same_values: bool = True) -> Layer | None:
@@ -161,9 +178,13 @@ def merge_pad(pad: Layer, reader: Layer, same_values: bool = True) -> Layer | No
         if same_values and (0, 0) not in (window.padding, rows.padding) and not window.mode == rows.mode == "zero":
             return None
         both = rows.padding[0] + window.padding[0], rows.padding[1] + window.padding[1]
-        filled = window if rows.padding == (0, 0) else rows
-        ops.append(replace(window, padding=both, mode=filled.mode, fill=filled.fill))
-    origin = reader.origin.after(pad.origin) if reader.origin and pad.origin else reader.origin
+        window = replace(window, padding=both)
+        if rows.padding != (0, 0):
+            window = replace(window, mode=rows.mode, fill=rows.fill)
+        ops.append(window)
+    origin = reader.origin
+    if origin and pad.origin:
+        origin = origin.after(pad.origin)
     return replace(reader, inputs=pad.inputs, ops=tuple(ops), origin=origin)
 
 
@@ -186,16 +207,28 @@ def circular_axes(network: Network) -> tuple[bool, ...]:
     padding = [layer for layer in network.layers if layer.kind in ("conv", "pad")]
     circular = []
     for axis in range(len(network.axes)):
-        windows = [op for layer in padding if isinstance(op := layer.ops[axis], Window)]
-        modes = {op.mode for op in windows if (op.extent > 1 if isinstance(op.padding, str) else max(op.padding) > 0)}
+        ops = [layer.ops[axis] for layer in padding]
+        modes = {op.mode for op in ops if isinstance(op, Window) and _pads(op)}
         circular.append(bool(modes) and all(SCHEMES[mode].wraps for mode in modes))
     return tuple(circular)
 
 
+def _pads(window: Window) -> bool:
+    if isinstance(window.padding, str):
+        return window.extent > 1  # whether a rule pads depends on the size
+    return max(window.padding) > 0
+
+
 def padded_layer(layer: Layer, kind: Kind, schemes: Sequence[str]) -> Layer:
     """Rewrite one layer as `with_padding` does, by the scheme of each axis, as if it were of a kind."""
-    ops = tuple([_padded(op, kind, scheme) for op, scheme in zip(layer.ops, schemes, strict=True)])
-    return layer if ops == layer.ops else replace(layer, ops=ops)
+    return _with_ops(layer, [_padded(op, kind, scheme) for op, scheme in zip(layer.ops, schemes, strict=True)])
+
+
+def _with_ops(layer: Layer, ops: Sequence[Op | None]) -> Layer:
+    """Return a layer with other operations: the layer itself if they are equal."""
+    if tuple(ops) == layer.ops:
+        return layer
+    return replace(layer, ops=tuple(ops))
 
 
 @lru_cache(64)
@@ -207,7 +240,7 @@ def with_zeros(network: Network) -> Network:
     >>> with_zeros(with_padding(net, "partial")) is with_zeros(net)
     True
     """
-    layers = _with_ops(network, lambda layer, op: _padded(op, "conv", "zero") or op)
+    layers = _changed(network, lambda layer, op: _padded(op, "conv", "zero") or op)
     return _shared_network(network.name, layers, network.targets, len(network.axes))
 
 
@@ -222,9 +255,11 @@ def with_mean_pooling(network: Network) -> Network:
 
     def averaged(layer: Layer, op: Op) -> Op:
         averages = layer.kind in POOLS or layer.kind == "resize"
-        return replace(op, mean=True) if averages and isinstance(op, Window | Adaptive | Resize) else op
+        if averages and isinstance(op, Window | Adaptive | Resize):
+            return replace(op, mean=True)
+        return op
 
-    return replace(network, layers=_with_ops(network, averaged), again=network.reread_with(with_mean_pooling))
+    return replace(network, layers=_changed(network, averaged), again=network.reread_with(with_mean_pooling))
 
 
 @lru_cache(64)
@@ -232,12 +267,14 @@ def with_same(network: Network) -> Network:
     """Pad as TensorFlow's and Keras's SAME do: windows that pad put the odd row on the far side."""
 
     def same(layer: Layer, op: Op) -> Op:
-        if isinstance(op, Window) and layer.kind in WINDOWS and op.padding != (0, 0):
-            # TensorFlow's averages leave their padding out
-            return replace(op, padding="same_upper", fill="none" if layer.kind == "avgpool" else op.fill)
+        if not isinstance(op, Window) or layer.kind not in WINDOWS or op.padding == (0, 0):
+            return op
+        op = replace(op, padding="same_upper")
+        if layer.kind == "avgpool":  # TensorFlow's averages leave their padding out
+            op = replace(op, fill="none")
         return op
 
-    return replace(network, layers=_with_ops(network, same), again=network.reread_with(with_same))
+    return replace(network, layers=_changed(network, same), again=network.reread_with(with_same))
 
 
 @lru_cache(CACHED)  # a network has some tens of windows, which every scheme pads again
@@ -252,9 +289,10 @@ def _padded(window: Op | None, kind: Kind, scheme: str) -> Op | None:
     return replace(window, mode=scheme)
 
 
-def _with_ops(network: Network, change: Callable[[Layer, Op], Op]) -> tuple[Layer, ...]:
-    def changed(layer: Layer) -> Layer:
-        ops = tuple(op and change(layer, op) for op in layer.ops)
-        return layer if ops == layer.ops else replace(layer, ops=ops)
-
-    return tuple(map(changed, network.layers))
+def _changed(network: Network, change: Callable[[Layer, Op], Op]) -> tuple[Layer, ...]:
+    """Return the layers of a network with each operation changed."""
+    layers = []
+    for layer in network.layers:
+        ops = [op and change(layer, op) for op in layer.ops]
+        layers.append(_with_ops(layer, ops))
+    return tuple(layers)

@@ -93,14 +93,18 @@ def resolve(network: Network, axis: int, n: int) -> Resolved:
     Raises SizeError naming the layer where the size does not work.
     """
     sizes = sizes_of(network, axis, n)
-    axis_maps = []
+    axis_maps: list[AxisMap | None] = [None]
     for layer in network.layers[1:]:
-        op, like = layer.ops[axis], None if layer.like is None else sizes[layer.like]
+        op = layer.ops[axis]
+        if op is None:
+            axis_maps.append(None)
+            continue
         try:
-            axis_maps.append(None if op is None else axis_map(op, sizes[layer.inputs[0]], like))
+            of_layer = axis_map(op, sizes[layer.inputs[0]], layer.followed(sizes))
         except SizeError as error:
             raise _named(error, network, layer, axis, n) from None
-    return Resolved(sizes, (None, *[None if m and m.identity else m for m in axis_maps]))
+        axis_maps.append(None if of_layer.identity else of_layer)
+    return Resolved(sizes, tuple(axis_maps))
 
 
 @lru_cache(1024)
@@ -110,11 +114,13 @@ def sizes_of(network: Network, axis: int, n: int) -> tuple[int, ...]:
     for layer in network.layers[1:]:
         if layer.kind == "unknown":
             check_known(network, layer)
-        op, first, like = layer.ops[axis], layer.inputs[0], None if layer.like is None else sizes[layer.like]
-        try:
-            n_out = sizes[first] if op is None else out_size(op, sizes[first], like)
-        except SizeError as error:
-            raise _named(error, network, layer, axis, n) from None
+        op, first = layer.ops[axis], layer.inputs[0]
+        n_out = sizes[first]
+        if op is not None:
+            try:
+                n_out = out_size(op, n_out, layer.followed(sizes))
+            except SizeError as error:
+                raise _named(error, network, layer, axis, n) from None
         for other in layer.inputs[1:]:
             if sizes[other] != sizes[first]:
                 one, two = (f"{network.layers[i].name} has {sizes[i]}" for i in (first, other))
@@ -135,7 +141,9 @@ class ManySizes(NamedTuple):
 def at_many_sizes(network: Network, axis: int, sizes: Sizes) -> ManySizes:
     """Count the rows out of every layer at each of many sizes; those that an operation does not take are set to 1."""
     arrays, numbers, rows = [sizes], {sizes.tobytes(): 0}, [0]
-    runs = sizes == network.size[axis] if axis in network.fixed else np.ones(sizes.shape, dtype=bool)
+    runs = np.ones(sizes.shape, dtype=bool)
+    if axis in network.fixed:
+        runs = sizes == network.size[axis]
     known: dict[tuple[Op, int, int | None], tuple[int, Flags]] = {}
     for layer in network.layers[1:]:
         check_known(network, layer)
@@ -147,7 +155,7 @@ def at_many_sizes(network: Network, axis: int, sizes: Sizes) -> ManySizes:
         if op is None:
             rows.append(entering)
             continue
-        like = None if layer.like is None else rows[layer.like]
+        like = layer.followed(rows)
         if (op, entering, like) not in known:
             n = arrays[entering]
             leaving = np.broadcast_to(sized(op, n, None if like is None else arrays[like]), n.shape)
@@ -174,9 +182,14 @@ def another_at(network: Network, size: Size) -> tuple[str, str] | None:
         return error.where or network.name, f"cannot be read at {in_words(size)}: {error.what}"
     for layer, other in zip_longest(network.layers, there.layers):
         if layer is None or other is None or _without_pads(layer) != _without_pads(other):
-            what = f"has {other.name} in its place" if other else "is not there"
-            what = "is another" if layer and other and layer.name == other.name else what
-            return f"{network.name}, {layer.name if layer else 'the end'}", f"it {what} at {in_words(size)}"
+            name = layer.name if layer else "the end"
+            if other is None:
+                what = "is not there"
+            elif other.name == name:
+                what = "is another"
+            else:
+                what = f"has {other.name} in its place"
+            return f"{network.name}, {name}", f"it {what} at {in_words(size)}"
     return None
 
 
@@ -189,10 +202,15 @@ def _named(error: SizeError, network: Network, layer: Layer, axis: int, n: int) 
     """Return an error of an operation that names its layer, the size of the input, and the nearest ones that run."""
     name = network.axes[axis]
     below, above = sizes_next(network, axis, n)
-    ways = [f"pad it to {above}"] if above else []
-    ways += [f"crop it to {below}"] if below else []
-    cure = f"{' or '.join(ways)}, or try" if ways else "try"
-    hint = f"the input's {name} is {n}: {cure} another `size` or `padding`"
+    ways = []
+    if above:
+        ways.append(f"pad it to {above}")
+    if below:
+        ways.append(f"crop it to {below}")
+    cure = "try another `size` or `padding`"
+    if ways:
+        cure = f"{' or '.join(ways)}, or {cure}"
+    hint = f"the input's {name} is {n}: {cure}"
     return SizeError(error.what, where=f"{network.name}, {layer.name}", hint=hint)
 
 
@@ -203,8 +221,9 @@ def sizes_next(network: Network, axis: int, n: int) -> tuple[int | None, int | N
         runs = sizes[at_many_sizes(network, axis, sizes).runs].tolist()
     except DescriptionError:  # of a layer that is not known
         return None, None
-    below, above = [m for m in runs if m < n], [m for m in runs if m > n]
-    return (below[-1] if below else None), (above[0] if above else None)
+    below = max((m for m in runs if m < n), default=None)
+    above = min((m for m in runs if m > n), default=None)
+    return below, above
 
 
 def check_known(network: Network, layer: Layer) -> None:

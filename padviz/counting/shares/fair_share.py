@@ -139,8 +139,7 @@ def _layer_ring(network: Network, axis: int, n: int, i: int) -> AxisMap | None:
         return None
     j = layer.inputs[0]
     if grows[i] == grows[j] == 0:
-        like = None if layer.like is None else sizes[layer.like]
-        of_layer: AxisMap | None = axis_map(op, sizes[j], like)
+        of_layer: AxisMap | None = axis_map(op, sizes[j], layer.followed(sizes))
     else:
         of_layer = ring_map(op, sizes[j], sizes[i], (grows[j], grows[i]))
     if of_layer is None:

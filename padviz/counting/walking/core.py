@@ -50,9 +50,11 @@ class Core:
     def limbs(self) -> Array:
         """The counts as limbs, (limbs, height, width), read-only; see `padviz.engine.limbs`."""
         tally = self.source
+        if not self.pulls:
+            return _read_only(tally.limbs)
         for pull in self.pulls:
             tally = tally.pull(pull, self.engine)
-        return _read_only(tally.final().limbs if self.pulls else tally.limbs)
+        return _read_only(tally.final().limbs)
 
     @cached_property
     def _most(self) -> int:
@@ -62,20 +64,26 @@ class Core:
     def _shape(self) -> tuple[int, int]:
         height, width = self.source.limbs.shape[-2:]
         for tall, wide in self.pulls:
-            height, width = tall.n_out if tall else height, wide.n_out if wide else width
+            if tall:
+                height = tall.n_out
+            if wide:
+                width = wide.n_out
         return height, width
 
     @cached_property
     def _parts(self) -> list[tuple[int, int]]:
         """Rows of the core that are computed at once."""
         height, width = self._shape
-        numbers = width * limbs_in(self._most, self.exact)
-        step = height if not self.pulls or numbers * height <= KEPT else max(1, AT_ONCE // numbers)
+        numbers, step = width * limbs_in(self._most, self.exact), height
+        if self.pulls and numbers * height > KEPT:
+            step = max(1, AT_ONCE // numbers)
         return [(start, min(start + step, height)) for start in range(0, height, step)]
 
     def _part(self, start: int, stop: int, half: bool = False) -> Array:
         """Return the limbs of some rows; with `half` of a symmetric core from the diagonal on only."""
-        left, right = start if half and self.symmetric else 0, None
+        left, right = 0, None
+        if half and self.symmetric:
+            left = start
         if len(self._parts) == 1 or "limbs" in vars(self):
             return self.limbs[:, start:stop, left:]
         pulls: list[Maps] = []
@@ -108,8 +116,12 @@ class Core:
     @cached_property
     def extremes(self) -> tuple[Number, Number]:
         """The smallest and the largest count."""
-        found = [(smallest(part), largest(part)) for part in (self._part(*rows, half=True) for rows in self._parts)]
-        return min(low for low, _ in found), max(high for _, high in found)
+        low, high = [], []
+        for rows in self._parts:
+            part = self._part(*rows, half=True)
+            low.append(smallest(part))
+            high.append(largest(part))
+        return min(low), max(high)
 
     def shares(self, peak: Number) -> NDArray[np.float64]:
         """Divide every count by `peak`, in float64."""
@@ -134,25 +146,31 @@ class Core:
 
     def at(self, rows: Array, cols: Array) -> Array:
         """Return the counts at those positions, whose rows ascend, as numbers."""
-        found = []
+        counts = []
         for start, stop in self._parts:
             first, end = np.searchsorted(rows, [start, stop])
             if first < end:
-                found.append(to_ints(self._part(start, stop)[:, rows[first:end] - start, cols[first:end]]))
-        return np.concatenate(found)
+                counts.append(to_ints(self._part(start, stop)[:, rows[first:end] - start, cols[first:end]]))
+        return np.concatenate(counts)
 
     def totals(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> list[list[Number]]:
         """Sum the counts with weights (ways, height) and (ways, width), by the fewer counts of the source."""
-        down, across = (each if self.exact else each.astype(np.float64) for each in (rows, cols))
+        down: Array = rows
+        across: Array = cols
+        if not self.exact:
+            down, across = rows.astype(np.float64), cols.astype(np.float64)
         for tall, wide in reversed(self.pulls):
-            down = apply(tall.transposed, down[None], 2)[0] if tall else down
-            across = apply(wide.transposed, across[None], 2)[0] if wide else across
+            if tall:
+                down = apply(tall.transposed, down[None], 2)[0]
+            if wide:
+                across = apply(wide.transposed, across[None], 2)[0]
         return totals(self.source.limbs, down, across)
 
     def difference(self, here: Array, there: Array, axis: int) -> Number:
         """Return the largest absolute difference between some rows (axis 1) or columns (axis 2) and others."""
         values = self.shares(self.extremes[1])
-        lines, most = values if axis == 1 else values.T, np.empty(len(here))
+        lines = values if axis == 1 else values.T
+        most = np.empty(len(here))
         for at in range(0, len(here), 64):  # some at a time, which stay in the cache
             some = slice(at, at + 64)
             most[some] = np.abs(lines[here[some]] - lines[there[some]]).max(axis=1)
@@ -162,9 +180,15 @@ class Core:
             parts = (self._part(*rows) for rows in self._parts)
             return max(largest_difference(part[:, :, here], part[:, :, there]) for part in parts)
         _, step = self._parts[0]
-        chunks = ([each[at : at + step] for each in (here, there)] for at in range(0, len(here), step))
-        pairs = ([self._part(rows.min(), rows.max() + 1)[:, rows - rows.min()] for rows in pair] for pair in chunks)
-        return max((largest_difference(*pair) for pair in pairs), default=0)
+        differences = []
+        for at in range(0, len(here), step):
+            one, other = self._rows(here[at : at + step]), self._rows(there[at : at + step])
+            differences.append(largest_difference(one, other))
+        return max(differences, default=0)
+
+    def _rows(self, rows: Array) -> Array:
+        first = rows.min()
+        return self._part(first, rows.max() + 1)[:, rows - first]
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +232,9 @@ class Product(Core):
     def over(self, peak: Number) -> NDArray[np.float64]:
         """Divide every count by `peak`, in a new array."""
         tallest, widest = (max(vector.max(), 1) for vector in self._vectors)
-        scale = tallest * widest / peak if peak else 0.0
+        scale = 0.0
+        if peak:
+            scale = tallest * widest / peak
         down, across = shares(self.source.limbs, tallest)[:, 0] * scale, shares(self.wide, widest)[0]
         return np.asarray(np.multiply.outer(down, across))
 
@@ -224,7 +250,9 @@ class Product(Core):
 
     def difference(self, here: Array, there: Array, axis: int) -> Number:
         """Return the largest absolute difference between some rows (axis 1) or columns (axis 2) and others."""
-        along, other = self._vectors[:: 1 if axis == 1 else -1]
+        along, other = self._vectors
+        if axis == 2:
+            along, other = other, along
         most: Number = max(abs(along[here] - along[there]), default=0) * other.max()
         return most
 

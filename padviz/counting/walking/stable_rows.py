@@ -154,7 +154,7 @@ def growth(network: Network, axis: int) -> tuple[int, ...] | None:
         if len({rates[i] for i in layer.inputs}) > 1:
             return None
         op, entering = layer.ops[axis], rates[layer.inputs[0]]
-        rates.append(_rate(op, entering, Fraction(0) if layer.like is None else rates[layer.like]))
+        rates.append(_rate(op, entering, layer.followed(rates) or Fraction(0)))
         if isinstance(op, Blocks) and op.is_local:
             turns.append(entering / op.size)  # blocks must lie as before, too
     period = lcm(*(rate.denominator for rate in (*rates, *turns)))

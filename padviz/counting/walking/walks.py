@@ -64,22 +64,31 @@ class Walk(NamedTuple):
 
 def count_backward(walk: Walk, box: Box) -> Core:
     """Count the paths from each pixel to the units of `box` in the targets."""
-    symmetric, walk = walk.rows is walk.cols and box == WHOLE, walk._replace(rounded=walk.rounded and walk.exact)
-    exactly = partial(_count_at, walk._replace(rounded=False), symmetric) if walk.rounded else None
+    symmetric = walk.rows is walk.cols and box == WHOLE
+    walk = walk._replace(rounded=walk.rounded and walk.exact)
+    exactly = None
+    if walk.rounded:
+        exactly = partial(_count_at, walk._replace(rounded=False), symmetric)
     if len(walk.targets) == 1 and is_chain(walk.network):
         along, across = _split(walk)
         tall = _backward(along, (box[0], WHOLE[1]))
-        wide = replace(tall, limbs=tall.limbs.swapaxes(1, 2)) if symmetric else _backward(across, (WHOLE[0], box[1]))
+        if symmetric:
+            wide = replace(tall, limbs=tall.limbs.swapaxes(1, 2))
+        else:
+            wide = _backward(across, (WHOLE[0], box[1]))
         return replace(_product(walk, 0, tall, wide), exactly=exactly)
     stem = _stem(walk)
-    tally, pulls = _backward(walk, box, stem).final(), tuple(walk.pulls(i) for i in range(stem, 0, -1))
+    tally, pulls = _backward(walk, box, stem).final(), tuple([walk.pulls(i) for i in range(stem, 0, -1)])
     _check_core(walk, 0, tally, tally.most * prod(pull.gain for maps in pulls for pull in maps if pull))
-    return Core(tally.scaled() if walk.rounded else tally, pulls, walk.engine, symmetric, exactly)
+    if walk.rounded:
+        tally = tally.scaled()
+    return Core(tally, pulls, walk.engine, symmetric, exactly)
 
 
 def _split(walk: Walk) -> tuple[Walk, Walk]:
     """Split the walk of a chain into those along height and along width: in floats where either is not exact."""
-    walk = walk if walk.exact else walk._replace(weights=(1.0,) * len(walk.targets))
+    if not walk.exact:
+        walk = walk._replace(weights=(1.0,) * len(walk.targets))
     return walk._replace(cols=flat(walk.network)), walk._replace(rows=flat(walk.network))
 
 
@@ -113,7 +122,9 @@ def _stem(walk: Walk) -> int:
     layers, stem, gains = walk.network.layers, 0, [1, 1]
     readers = Counter(j for layer in layers for j in layer.inputs)
     for i, layer in enumerate(layers[1:], start=1):
-        gains = [gain * (pull.gain if pull else 1) for gain, pull in zip(gains, walk.pulls(i), strict=True)]
+        for axis, pull in enumerate(walk.pulls(i)):
+            if pull:
+                gains[axis] *= pull.gain
         if layer.inputs != (i - 1,) or readers[i - 1] > 1 or i - 1 in walk.targets or max(gains) > MOST_STEM:
             break
         if prod(walk.shape(i)) < prod(walk.shape(stem)):
@@ -174,7 +185,9 @@ def _rows_backward(walk: Walk, start: int, stop: int) -> Tally:
             for j in inputs:
                 start, stop = spans[j]
                 part = replace(pulled, limbs=pulled.limbs[:, start - first : stop - first])
-                values[j] = values[j] + part if j in values else part
+                if j in values:
+                    part = values[j] + part
+                values[j] = part
     return values[0].final()
 
 
@@ -226,9 +239,10 @@ def is_chain(network: Network) -> bool:
 
 def _check_room(walk: Walk, i: int, tally: Tally) -> None:
     """Refuse counts that are longer, or of a map that is larger, than padviz counts."""
-    in_floats = tally.limbs.dtype.kind == "f" and not walk.rounded
-    if tally.most.bit_length() > (1000 if in_floats else MOST_BITS):
-        what = "pass what a float holds" if in_floats else "have more than 4000 digits"
+    most, what = MOST_BITS, "have more than 4000 digits"
+    if tally.limbs.dtype.kind == "f" and not walk.rounded:
+        most, what = 1000, "pass what a float holds"
+    if tally.most.bit_length() > most:
         raise PadvizError(f"its counts {what}", where=walk.network.name, hint="name an earlier `layer`")
     _check_size(walk, i, len(tally.limbs))
 
@@ -252,7 +266,8 @@ def _check_sizes(walk: Walk) -> None:
 
     def pull(i: int, most: int) -> int:
         for axis_map in walk.pulls(i):
-            most *= axis_map.gain if axis_map else 1
+            if axis_map:
+                most *= axis_map.gain
         bounds[i] = most
         return most
 
