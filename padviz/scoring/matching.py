@@ -131,7 +131,9 @@ def _match_group(objects: Boxes, gts: Ints, detections: Boxes, dets: Ints, least
             matched = columns[::-1][best[at]]
             found[at, k], taken[at, matched] = matched, True
         taken[:, real:] = False  # a crowd may be found any number of times
-    return np.where(found == FREE, FREE, gts[found]) if len(gts) else found
+    if not len(gts):
+        return found
+    return np.where(found == FREE, FREE, gts[found])
 
 
 def average_precision(hits: Flags, image: Ints, weights: NDArray[np.uint8] | Floats, objects: Floats) -> Floats:
@@ -140,9 +142,9 @@ def average_precision(hits: Flags, image: Ints, weights: NDArray[np.uint8] | Flo
     Detections are by falling score, with `hits` of objects and the `image` of each. `weights` (resamples, images) are
     how often each image counts, and `objects` (resamples,) how many objects do.
     """
-    last = int(np.flatnonzero(hits)[-1]) + 1 if hits.any() else 0  # nothing behind the last hit counts
-    hits, image, chunk = hits[:last], image[:last], max(1, MOST_CELLS // max(last, 1))
     at = np.flatnonzero(hits)  # between two of them recall stays, and precision falls
+    last = int(at.max(initial=-1)) + 1  # nothing behind the last hit counts
+    hits, image, chunk = hits[:last], image[:last], max(1, MOST_CELLS // max(last, 1))
     averages = []
     for k in range(0, len(weights), chunk):
         counted = weights[k : k + chunk, image].astype(np.float64)
@@ -169,7 +171,9 @@ def images_for_interval(by_image: Ints | Floats) -> int:
     >>> images_for_interval(np.array([0, 70, 2])), images_for_interval(np.array([10, 9]))
     (2, 0)
     """
-    return int((by_image > 0).sum()) if by_image.sum() >= FEW else 0
+    if by_image.sum() < FEW:
+        return 0
+    return int((by_image > 0).sum())
 
 
 @dataclass(frozen=True, eq=False)

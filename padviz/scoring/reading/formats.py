@@ -12,7 +12,7 @@ import numpy as np
 from padviz.counting.shares.summary import percent
 from padviz.errors import DescriptionError, OptionError
 from padviz.scoring.labels import rings_of_labels, rings_of_masks
-from padviz.scoring.matching import FREE, Scenes, match, select
+from padviz.scoring.matching import FREE, Boxes, Ints, Scenes, match, select
 from padviz.scoring.reading.coco import read_coco
 from padviz.scoring.reading.masks import masks_in, read_masks
 from padviz.scoring.reading.tables import read_labels
@@ -27,14 +27,15 @@ MOST_CLASSES = 5000
 ASKED = "are boxes x, y, width, height in pixels?"
 
 
-def kind_of(objects: str | Path, made: str | Path) -> FileKind:
+def kind_of(objects: str | Path, predicted: str | Path) -> FileKind:
     """Return the format: COCO's two files of JSON, YOLO's two folders of labels, two of CSV, two of label maps."""
-    folders = Path(objects).is_dir(), Path(made).is_dir()
-    if folders[0] != folders[1]:
+    if Path(objects).is_dir() != Path(predicted).is_dir():
         raise OptionError("one is a folder, the other is not", option="pred", hint="give two files, or two folders")
-    if not folders[0]:
-        return "labels" if Path(objects).suffix.lower() == ".csv" else "coco"
-    return "masks" if masks_in(objects) else "yolo"
+    if Path(objects).is_dir():
+        return "masks" if masks_in(objects) else "yolo"
+    if Path(objects).suffix.lower() == ".csv":
+        return "labels"
+    return "coco"
 
 
 def read_scenes(objects: str | Path, detections: str | Path, images: str | Path | None, kind: FileKind) -> Scenes:
@@ -52,19 +53,27 @@ def read_scenes(objects: str | Path, detections: str | Path, images: str | Path 
         raise OptionError("labels need the sizes of the images", option="image_sizes", hint=hint)
     else:
         scenes = read_yolo(objects, detections, images)
-    kept, notes = [], []
-    for of, where, what in ((scenes.objects, objects, "object"), (scenes.detections, detections, "detection")):
-        low, extent, size = of.box[:, :2], of.box[:, 2:], scenes.sizes[of.image][:, ::-1]
-        inside = np.array(((extent > 0) & (low < size) & (low + extent > 0)).all(axis=1))
-        left = int((~inside).sum())
-        if (of.crowd | ~inside).all():
-            hint = ASKED if left else "give a file that has some"
-            raise DescriptionError(f"has no {what}s{' inside of images' * bool(left)}", where=str(where), hint=hint)
-        if left:
-            words = f"{left:,} {what}{'' if left == 1 else 's'} left out: a box without area, or outside of its image"
-            notes.append(f"{where}: {words}")
-        kept.append(select(of, inside))
-    return replace(scenes, objects=kept[0], detections=kept[1], notes=tuple(notes))
+    objects_inside, of_objects = _inside(scenes.objects, scenes.sizes, objects, "object")
+    detections_inside, of_detections = _inside(scenes.detections, scenes.sizes, detections, "detection")
+    return replace(
+        scenes, objects=objects_inside, detections=detections_inside, notes=(*of_objects, *of_detections)
+    )
+
+
+def _inside(boxes: Boxes, sizes: Ints, path: str | Path, what: str) -> tuple[Boxes, list[str]]:
+    """Return the boxes with area that touch their images, and a note on any others; reject a file without any."""
+    low, extent, size = boxes.box[:, :2], boxes.box[:, 2:], sizes[boxes.image][:, ::-1]
+    inside = np.array(((extent > 0) & (low < size) & (low + extent > 0)).all(axis=1))
+    left_out = int((~inside).sum())
+    if (boxes.crowd | ~inside).all():
+        if left_out:
+            raise DescriptionError(f"has no {what}s inside of images", where=str(path), hint=ASKED)
+        raise DescriptionError(f"has no {what}s", where=str(path), hint="give a file that has some")
+    notes = []
+    if left_out:
+        count = f"1 {what}" if left_out == 1 else f"{left_out:,} {what}s"
+        notes.append(f"{path}: {count} left out: a box without area, or outside of its image")
+    return select(boxes, inside), notes
 
 
 def read_rings(

@@ -58,8 +58,10 @@ def _check_classes(pixels: NDArray[np.int64], true: str | Path, made: str | Path
     hint = "number classes 0, 1, 2, ... in both folders"
     for classes, folder in ((there, true), (found, made)):
         if classes.sum() < 2:
-            (one,) = np.flatnonzero(classes) if classes.any() else (VOID,)
-            what = f"has no class but {one}; {VOID} counts for nothing"
+            only = VOID
+            if classes.any():
+                only = int(np.flatnonzero(classes)[0])
+            what = f"has no class but {only}; {VOID} counts for nothing"
             raise DescriptionError(what, where=str(folder), hint=hint)
     if (there & found).sum() < 2:
         named = ", ".join(map(str, np.flatnonzero(there)[:5]))
@@ -75,7 +77,9 @@ def _regions(
     height, width = shape
     rows, columns = np.meshgrid(np.arange(top, bottom) + 0.5, np.arange(width) + 0.5, indexing="ij")
     margins = np.stack([columns, rows, width - columns, height - rows])
-    depth = margins.min(axis=0) / (min(shape) / 2 if share else 1)
+    depth = margins.min(axis=0)
+    if share:
+        depth = depth / (min(shape) / 2)
     ring = np.searchsorted(ends, depth, side="right").astype(np.uint8)
     side = np.where(ring == 0, nearest_side(margins), len(SIDES)).astype(np.uint8)
     return ring, side, cells_of(np.stack([columns / width, rows / height])).astype(np.uint8)

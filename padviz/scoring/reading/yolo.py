@@ -28,9 +28,10 @@ ORIENTATION = 274
 def read_yolo(objects: str | Path, detections: str | Path, images: str | Path) -> Scenes:
     """Read folders of labels, those of detections with a score behind each box, and the sizes of the images."""
     stems, sizes = _sizes_in(Path(images))
-    there, found = (_boxes(Path(folder), stems, sizes, n, images) for folder, n in ((objects, 5), (detections, 6)))
-    classes = 1 + max((int(each.category.max()) for each in (there, found) if len(each)), default=0)
-    return Scenes(sizes, tuple(map(str, range(classes))), there, found)
+    true = _boxes(Path(objects), stems, sizes, 5, images)
+    predicted = _boxes(Path(detections), stems, sizes, 6, images)
+    last = np.concatenate([true.category, predicted.category]).max(initial=0)
+    return Scenes(sizes, tuple(map(str, range(last + 1))), true, predicted)
 
 
 def _sizes_in(path: Path) -> tuple[dict[str, int], NDArray[np.int64]]:
@@ -41,7 +42,8 @@ def _sizes_in(path: Path) -> tuple[dict[str, int], NDArray[np.int64]]:
             if one.stem == other.stem:
                 what = f"{one.name} and {other.name} have the same labels"
                 raise DescriptionError(what, where=str(path), hint="leave one out")
-        return {each.stem: k for k, each in enumerate(pictures)}, np.array([size_of(each) for each in pictures])
+        stems = {picture.stem: k for k, picture in enumerate(pictures)}
+        return stems, np.array([size_of(picture) for picture in pictures])
     rows = read_rows(path, SIZES.split())
     stems = {stem_of(row[0]): k for k, row in enumerate(rows)}
     sizes = np.empty((len(rows), 2), np.int64)
@@ -73,21 +75,28 @@ def stem_of(name: str) -> str:
     ('a.v2', 'a.v2')
     """
     path = PurePath(name)
-    return path.stem if path.suffix.lower() in SUFFIXES else path.name
+    if path.suffix.lower() in SUFFIXES:
+        return path.stem
+    return path.name
 
 
 def size_of(path: Path) -> tuple[int, int]:
     """Read the height and the width of a picture, as it is shown."""
     with opened_picture(path, "a picture", "leave it out") as picture:
-        (width, height), swapped = picture.size, picture.getexif().get(ORIENTATION) in SWAPPED
-    return (width, height) if swapped else (height, width)
+        width, height = picture.size
+        if picture.getexif().get(ORIENTATION) in SWAPPED:
+            width, height = height, width
+    return height, width
 
 
 def _boxes(folder: Path, stems: dict[str, int], sizes: NDArray[np.int64], columns: int, images: str | Path) -> Boxes:
     """Read all labels of a folder, whose lines have 5 or 6 `columns`."""
     paths = sorted(folder.glob("*.txt"))
-    if unknown := [path for path in paths if path.stem not in stems]:
-        others = f", like {len(unknown) - 1:,} more of {len(paths):,}" if len(unknown) > 1 else ""
+    unknown = [path for path in paths if path.stem not in stems]
+    if unknown:
+        others = ""
+        if len(unknown) > 1:
+            others = f", like {len(unknown) - 1:,} more of {len(paths):,}"
         hint = f"labels are named as their images, such as {next(iter(stems))}"
         raise DescriptionError(f"matches no image of {images}{others}", where=str(unknown[0]), hint=hint)
     parts = [_rows(path, columns) for path in paths]
@@ -95,28 +104,39 @@ def _boxes(folder: Path, stems: dict[str, int], sizes: NDArray[np.int64], column
     rows, size = np.concatenate([np.empty((0, columns)), *parts]), np.tile(sizes[image][:, ::-1], 2)
     centre, extent = rows[:, 1:3], rows[:, 3:5]
     box = np.concatenate([centre - extent / 2, extent], axis=1) * size
-    return boxes(image, rows[:, 0].astype(int), box, rows[:, 5] if columns == 6 else 0.0)
+    scores = np.zeros(len(rows)) if columns == 5 else rows[:, 5]
+    return boxes(image, rows[:, 0].astype(int), box, scores)
 
 
 def _rows(path: Path, columns: int) -> NDArray[np.float64]:
     rows = []
-    for k, line in enumerate(read_file(path, LABELS, MOST_BYTES).decode("utf-8-sig", "replace").splitlines(), start=1):
+    text = read_file(path, LABELS, MOST_BYTES).decode("utf-8-sig", "replace")
+    for k, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         try:
             row = [float(word) for word in line.split()]
         except ValueError:
             row = []
-        why = ""
-        if not row:
-            why = "is not numbers"
-        elif len(row) != columns:
-            score = ": a score behind each box, too" if columns == 6 else ""
-            swapped = ": with a score, as detections are; are `gt` and `pred` swapped?"
-            why = f"has {len(row)} numbers, not {columns}{swapped if len(row) == columns + 1 else score}"
-        elif not np.isfinite(row).all() or row[0] < 0 or row[0] % 1 or row[0] > LAST_CLASS or max(row[1:5]) > 2:
-            why = "is not a box in shares of the image"
+        why = _wrong(row, columns)
         if why:
             raise DescriptionError(f"line {k} {why}", where=str(path), hint=f"lines are {LABELS}")
         rows.append(row)
     return np.array(rows).reshape(-1, columns)
+
+
+def _wrong(row: list[float], columns: int) -> str:
+    """Return what is wrong with a line of labels, if anything."""
+    if not row:
+        return "is not numbers"
+    if len(row) != columns:
+        why = f"has {len(row)} numbers, not {columns}"
+        if len(row) == columns + 1:
+            return f"{why}: with a score, as detections are; are `gt` and `pred` swapped?"
+        if columns == 6:
+            return f"{why}: a score behind each box, too"
+        return why
+    category, *shares = row[:5]
+    if not np.isfinite(row).all() or category < 0 or category % 1 or category > LAST_CLASS or max(shares) > 2:
+        return "is not a box in shares of the image"
+    return ""
