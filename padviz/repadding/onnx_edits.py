@@ -37,7 +37,10 @@ CONVS = {op.rpartition(".")[2] for op in NAMED_CONVS}
 SUMS = ("Conv", "FusedConv")  # convolutions whose outputs can be multiplied
 FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}  # by TensorProto.DataType
 # Between a pad and the convolution with its rows, where the axes of computed rows are followed.
-PASSING = ("BatchNormalization", "Cast", "Clip", "Identity", "Pad", "Relu", "Transpose")
+PASSING = (
+    *("BatchNormalization", "Cast", "Clip", "Elu", "HardSigmoid", "HardSwish", "Identity"),
+    *("LeakyRelu", "PRelu", "Pad", "Relu", "Sigmoid", "Tanh", "Transpose"),
+)
 JOINS = ("Concat", "Gather")  # that pad one axis
 PARTS = ("Slice", "Gather", "Constant", "ConstantOfShape")  # what a Concat adds to a tensor
 SHARED = "it shares its pad with a layer that cannot be changed"
