@@ -14,7 +14,19 @@ from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError
 from padviz.intervals import FEW, IMAGES, Estimate, excludes_zero
 from padviz.network.network import in_words
-from padviz.options import BY_CLASS, GT, IMAGE_SIZES, IOU, MODEL, PRED, PX, RINGS, SEED, SIZE, Command
+from padviz.options import (
+    BY_CLASS,
+    GT,
+    IMAGE_SIZES,
+    IOU,
+    MODEL,
+    PRED,
+    PX,
+    RINGS,
+    SEED,
+    SIZE,
+    Command,
+)
 from padviz.reports.documents import flat, plain
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, grid
 from padviz.scoring import detections
@@ -57,24 +69,25 @@ def rings(
 ) -> RingsResult:
     """Score a detector's results by distance to the border: is it worse there?
 
-    A ring has the objects whose centres are that far from the nearest border; those of other rings are ignored. If a
-    detector does worse in the outer rings, its padding may not be the cause: objects are cut there, and smaller.
+    A ring has the objects whose centres are that far from the nearest border; those of other rings
+    are ignored. If a detector does worse in the outer rings, its padding may not be the cause:
+    objects are cut there, and smaller.
 
     Parameters
     ----------
     gt, pred : str or Path
-        COCO's two files: instances, with images, annotations and categories; and results, a list of boxes with scores.
-        Or YOLO's folders of labels: a text file for each image; behind the boxes of `pred` stand scores.
-        Of a classifier two files of CSV, with the columns image, label, x, y, image_width and image_height, and image
-        and label: x and y are the middle of an object, in pixels. Of a segmenter two folders of label maps of equal
-        names.
+        COCO's two files: instances, with images, annotations and categories; and results, a list of
+        boxes with scores. Or YOLO's folders of labels: a text file for each image; behind the boxes
+        of `pred` stand scores. Of a classifier two files of CSV, with the columns image, label, x,
+        y, image_width and image_height, and image and label: x and y are the middle of an object,
+        in pixels. Of a segmenter two folders of label maps of equal names.
     network, size
         As for `usage`: a network whose fair shares are compared, with images scaled to that size.
     image_sizes : str or Path, optional
         The folder of the images of YOLO's labels, or a CSV of their sizes: image, width, height.
     rings : int
-        Number of rings, each half as deep as the next: 4 by default, to 1/8, 1/4, 1/2 and all of half the shorter side.
-        One of fewer than 20 objects is merged with its neighbour.
+        Number of rings, each half as deep as the next: 4 by default, to 1/8, 1/4, 1/2 and all of
+        half the shorter side. One of fewer than 20 objects is merged with its neighbour.
     px : sequence of float, optional
         Inner edges of the rings in pixels, instead of `rings`.
     iou : sequence of float, optional
@@ -87,13 +100,15 @@ def rings(
     Returns
     -------
     RingsResult
-        `.rings` from the outermost inwards, each with its `count` and `figures`, and `.differences` between the
-        outermost and the innermost, and between sides; printed, drawn and saved as the command does.
+        `.rings` from the outermost inwards, each with its `count` and `figures`, and `.differences`
+        between the outermost and the innermost, and between sides; printed, drawn and saved as the
+        command does.
 
     Raises
     ------
     PadvizError
-        For files that cannot be read, if no detection overlaps an object, or the first or last ring is empty.
+        For files that cannot be read, if no detection overlaps an object, or the first or last ring
+        is empty.
 
     Examples
     --------
@@ -175,7 +190,11 @@ def _by_ring(scored: Rings) -> Table:
         headings += ["fair share", "from padding"]
     rows = []
     for ring in scored.rings:
-        row = [where(ring, scored.of), ring.count, *(percents(ring.figures[name]) for name in names)]
+        row = [
+            where(ring, scored.of),
+            ring.count,
+            *(percents(ring.figures[name]) for name in names),
+        ]
         if ring.fair_share is not None and ring.padding is not None:
             row += [f"{ring.fair_share:.3g}", percent(ring.padding)]
         rows.append(row)

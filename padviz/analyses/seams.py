@@ -47,7 +47,11 @@ if TYPE_CHECKING:
 
 ZIPPED = b"PK"  # how an .npz file begins
 KIND, HINT = "an .npy or .npz file of one array, or a picture", "save the output with np.save"
-ROUNDING = {**TOLERANCES, "float16": 4e-3, "bfloat16": 3e-2}  # of the largest value; integers may differ by 1
+ROUNDING = {
+    **TOLERANCES,
+    "float16": 4e-3,
+    "bfloat16": 3e-2,
+}  # of the largest value; integers may differ by 1
 LARGEST = 1e100  # whose squares can be added
 BLOCK = 16  # px of the largest blocks of image formats
 EVEN = 1 / 3  # median of squared errors over their mean: below, they are near the seams
@@ -155,7 +159,8 @@ def seams(
     Parameters
     ----------
     whole, tiled : array, tensor, str or Path, (..., height, width) or (length,)
-        The two outputs, or their .npy, .npz or picture files. With channels last, there are 1, 3 or 4.
+        The two outputs, or their .npy, .npz or picture files. With channels last, there are 1, 3 or
+        4.
     period : int or (height, width), optional
         Pixels between seams, if known.
     plan : Plan, optional
@@ -244,7 +249,13 @@ def _load(path: Path) -> Any:
             with np.load(content, allow_pickle=False) as file:  # given a path, numpy leaves a damaged archive open
                 (array,) = file.values()
                 return array
-        except (*BROKEN, OSError, MemoryError, SyntaxError, TokenError):  # numpy reads headers as Python
+        except (
+            *BROKEN,
+            OSError,
+            MemoryError,
+            SyntaxError,
+            TokenError,
+        ):  # numpy reads headers as Python
             raise DescriptionError(f"is not {KIND}", where=str(path), hint=HINT) from None
 
 

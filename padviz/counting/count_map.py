@@ -32,13 +32,15 @@ OBJECT = 56  # bytes of a large Python int and of the reference to it, about
 class CountMap:
     """Paths counted at each position: exact integers, or floats in rational modes.
 
-    The positions of a usage map are input pixels, from each of which paths lead to the target. Those of a coverage map
-    are the target's units, which paths from the input reach; `full` is the count of a unit far from all padding.
+    The positions of a usage map are input pixels, from each of which paths lead to the target.
+    Those of a coverage map are the target's units, which paths from the input reach; `full` is the
+    count of a unit far from all padding.
 
-    A map that repeats inside is kept as its `core`; `rows` and `cols` map its positions to those of the core, and
-    `tally` is the core's counts as (limbs, height, width), see `padviz.engine.limbs`. All figures and pictures come
-    from the core; `counts` is the whole map, built when it is read. `walked` is the network with the requested padding
-    and pooling. `weights` are what a path to each target counts where several targets share; counts are then floats.
+    A map that repeats inside is kept as its `core`; `rows` and `cols` map its positions to those of
+    the core, and `tally` is the core's counts as (limbs, height, width), see `padviz.engine.limbs`.
+    All figures and pictures come from the core; `counts` is the whole map, built when it is read.
+    `walked` is the network with the requested padding and pooling. `weights` are what a path to
+    each target counts where several targets share; counts are then floats.
 
     Examples
     --------
@@ -105,7 +107,10 @@ class CountMap:
         whole = all(isinstance(which, slice) and which == slice(None) for which in (rows, cols))
         if whole and not self.tiled:
             return self.tally
-        down, across = positions(self.rows.index, rows, "rows"), positions(self.cols.index, cols, "columns")
+        down, across = (
+            positions(self.rows.index, rows, "rows"),
+            positions(self.cols.index, cols, "columns"),
+        )
         with self._within_memory(8 * len(self.tally) * len(down) * len(across)):
             return self.tally[:, down][:, :, across]
 
@@ -147,8 +152,9 @@ class CountMap:
     def share(self, blocks: Size = (1, 1)) -> NDArray[np.float64]:
         """Return the share of each position, shape (height, width), or means over blocks of rows and columns.
 
-        In a usage map it is the fair share: usage over that of an interior pixel at the same stride phase, NaN where
-        that is 0. In a coverage map it is the share of a unit's paths that start at real pixels.
+        In a usage map it is the fair share: usage over that of an interior pixel at the same stride
+        phase, NaN where that is 0. In a coverage map it is the share of a unit's paths that start
+        at real pixels.
 
         Raises
         ------
@@ -301,7 +307,10 @@ class CountMap:
         if not self.total:
             return PerAxis(0.0, 0.0)
         sums = self._totals
-        down, across = (sums[2][0] - sums[1][0]) / self.total, (sums[0][2] - sums[0][1]) / self.total
+        down, across = (
+            (sums[2][0] - sums[1][0]) / self.total,
+            (sums[0][2] - sums[0][1]) / self.total,
+        )
         if isinstance(self.total, float):
             return PerAxis(round(down, 12), round(across, 12))
         return PerAxis(down, across)

@@ -1,9 +1,11 @@
 """Seams of a stitched output, and what explains the error of its tiles.
 
-Seams are lines where the error steps further than before and after, at more pixels than anywhere. Evidence for a line
-is how many of its pixels do, in standard deviations (a deviance residual). That of lines at equal distances adds up.
+Seams are lines where the error steps further than before and after, at more pixels than anywhere.
+Evidence for a line is how many of its pixels do, in standard deviations (a deviance residual). That
+of lines at equal distances adds up.
 
-A tile is compared with what simple faults would make of it: the one that leaves least of the error explains it.
+A tile is compared with what simple faults would make of it: the one that leaves least of the error
+explains it.
 """
 
 from __future__ import annotations
@@ -20,10 +22,24 @@ Values = NDArray[np.float64]
 Output = NDArray[Any]  # (channels, height, width); a signal has a height of 1
 Area = tuple[tuple[int, int], ...]  # of each axis
 AT_ONCE = 1 << 19  # values that are converted to float64 at a time
-AROUND, FURTHER = 4, 4  # steps before and after that one is compared with, and how many times it exceeds their mean
-SURE, KNOWN, ALONE = 6.25, 5.0, 18.0  # least evidence: at equal distances, at known ones, and for a single line
-COUNTED, STRONGEST = 4.0, 64  # of it, what counts of a line, so that no one makes a period; lines that propose one
-LEFT, EXACT, FLAT = 0.04, 1e-9, 1e-4  # of squared error, if explained or exact; of whole's variance, in a constant
+AROUND, FURTHER = (
+    4,
+    4,
+)  # steps before and after that one is compared with, and how many times it exceeds their mean
+SURE, KNOWN, ALONE = (
+    6.25,
+    5.0,
+    18.0,
+)  # least evidence: at equal distances, at known ones, and for a single line
+COUNTED, STRONGEST = (
+    4.0,
+    64,
+)  # of it, what counts of a line, so that no one makes a period; lines that propose one
+LEFT, EXACT, FLAT = (
+    0.04,
+    1e-9,
+    1e-4,
+)  # of squared error, if explained or exact; of whole's variance, in a constant
 FADED = 0.1  # of a tile's mean squared error, in its middle
 REACH, NEAR = 8, 1  # px of a shift, and of what is copied from elsewhere
 SAMPLES, LEAST = 64, 32  # pixels that are compared: at most on each axis, at least in all
@@ -47,8 +63,8 @@ class Seams(NamedTuple):
 class Fit(NamedTuple):
     """What explains a tile, the `area`: "constant", "gain", "shift", "swapped", or "".
 
-    It has the values of whole at `shows`, from these `channels`, `turned`, moved by `shift` px, times `gain`, plus
-    `offset`.
+    It has the values of whole at `shows`, from these `channels`, `turned`, moved by `shift` px,
+    times `gain`, plus `offset`.
     """
 
     area: Area
@@ -277,7 +293,10 @@ class _Middle:
         """Return the shift of values that is most like the pixels `here`, and the pixels it makes."""
         few = slice(None, None, -(-len(here) // 16))
         shifts = product(*(range(-min(most, margin), min(most, margin) + 1) for margin in self.margins))
-        shift = min(shifts, key=lambda shift: float(np.square(self.of(values[few], shift) - here[few]).sum()))
+        shift = min(
+            shifts,
+            key=lambda shift: float(np.square(self.of(values[few], shift) - here[few]).sum()),
+        )
         return shift, self.of(values, shift)
 
 
@@ -286,7 +305,13 @@ def _cut(values: Output, area: Area) -> Output:
 
 
 def _models(
-    whole: Output, own: Output, here: Values, same: Values, middle: _Middle, area: Area, others: Sequence[Area]
+    whole: Output,
+    own: Output,
+    here: Values,
+    same: Values,
+    middle: _Middle,
+    area: Area,
+    others: Sequence[Area],
 ) -> Iterator[tuple[Fit, Values]]:
     """Yield what a tile may be, the simplest first, and the values that it would have."""
     mean, same_mean = here.mean(axis=1, keepdims=True), same.mean(axis=1, keepdims=True)
@@ -295,7 +320,10 @@ def _models(
     contrast = same - same_mean
     gain = (contrast * here).sum(axis=1, keepdims=True) / np.square(contrast).sum(axis=1, keepdims=True).clip(1e-300)
     offset = mean - gain * same_mean
-    yield Fit(area, "gain", gain=float(gain.mean()), offset=float(offset.mean())), gain * same + offset
+    yield (
+        Fit(area, "gain", gain=float(gain.mean()), offset=float(offset.mean())),
+        gain * same + offset,
+    )
     shift, values = middle.moved(here, own, REACH)
     yield Fit(area, "shift", shift), values
     apart = np.square(here).sum(axis=1)[:, None] - 2 * here @ same.T + np.square(same).sum(axis=1)
@@ -330,8 +358,8 @@ def explain_tiles(
 ) -> tuple[str, list[Fit], float]:
     """Explain the tiles with most error, at most 32.
 
-    Return the kind that explains most of it, all fits, the worst tile first, and how even the error is: the medians of
-    its squares over their means.
+    Return the kind that explains most of it, all fits, the worst tile first, and how even the error
+    is: the medians of its squares over their means.
     """
     columns = sorted({first for _, (first, _) in areas})
     by_row = []
@@ -357,7 +385,11 @@ def explain_tiles(
         few = tile[0, :: 1 + tile.shape[1] // 256, :: 1 + tile.shape[2] // 256]
         even += float(np.median(few)) ** 2 * tile.size
         fits.append(fit)
-    return max(explained, key=lambda kind: explained[kind]), fits, even / (sum(explained.values()) or 1.0)
+    return (
+        max(explained, key=lambda kind: explained[kind]),
+        fits,
+        even / (sum(explained.values()) or 1.0),
+    )
 
 
 def border_depth(differs: NDArray[np.bool_]) -> int:

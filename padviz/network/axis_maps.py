@@ -1,7 +1,7 @@
 """An operation as an `AxisMap`: what each output row reads, at a size, and far from all borders.
 
-Far from the borders a map repeats, so an endless axis is a ring of one period: row r is row r modulo the period. Rows
-are numbered from the first row of the real axis.
+Far from the borders a map repeats, so an endless axis is a ring of one period: row r is row r
+modulo the period. Rows are numbered from the first row of the real axis.
 """
 
 from __future__ import annotations

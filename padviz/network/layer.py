@@ -22,8 +22,8 @@ MERGES: frozenset[Kind] = frozenset({"add", "concat", "multiply"})
 class Origin(NamedTuple):
     """The source of a layer: an ONNX node, a PyTorch module, or a function that is called outside of any.
 
-    `pads` are the names of the pads merged into the layer, in order. A `swapped` layer has width before height, since
-    the image was transposed.
+    `pads` are the names of the pads merged into the layer, in order. A `swapped` layer has width
+    before height, since the image was transposed.
     """
 
     name: str
@@ -52,13 +52,14 @@ class Channels(NamedTuple):
 class Layer:
     """One spatial operation; `inputs` and `like` are positions in `Network.layers`, always earlier ones.
 
-    `ops` is the operation on each axis, in the order of `Network.axes`: (height, width) of an image. It is None where
-    a position reads only itself: merges, gates, activations; a network fills it in where all are None.
-    A mixing computes each row of a block from the whole block, as attention in windows does.
-    A gate multiplies its input by a vector that global pooling made of it; paths leave that vector out.
-    `like` is the layer whose size a resize or a crop follows. An unknown layer's `note` is the error to raise if
-    anything depends on it. `everywhere` names an operation by which each position depends on all, though paths ignore
-    it: "instance norm". `origin` is None for the image and for described networks, `channels` for all but convolutions
+    `ops` is the operation on each axis, in the order of `Network.axes`: (height, width) of an
+    image. It is None where a position reads only itself: merges, gates, activations; a network
+    fills it in where all are None. A mixing computes each row of a block from the whole block, as
+    attention in windows does. A gate multiplies its input by a vector that global pooling made of
+    it; paths leave that vector out. `like` is the layer whose size a resize or a crop follows. An
+    unknown layer's `note` is the error to raise if anything depends on it. `everywhere` names an
+    operation by which each position depends on all, though paths ignore it: "instance norm".
+    `origin` is None for the image and for described networks, `channels` for all but convolutions
     and where unknown; layers compare without the two.
 
     >>> import padviz

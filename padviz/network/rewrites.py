@@ -49,9 +49,10 @@ def as_map(network: Network) -> Network:
 def with_padding(network: Network, padding: str | None) -> Network:
     """Pad every convolution by a scheme, or by one for each axis; None leaves the network as it is.
 
-    The fold modes and "partial" change the values that padding reads. "valid" removes all padding, of pooling too;
-    "full" pads every convolution by its extent - 1 on both sides. Otherwise pools keep their padding, and so do pads
-    that only pools read. Transposed convolutions and crops stay as they are.
+    The fold modes and "partial" change the values that padding reads. "valid" removes all padding,
+    of pooling too; "full" pads every convolution by its extent - 1 on both sides. Otherwise pools
+    keep their padding, and so do pads that only pools read. Transposed convolutions and crops stay
+    as they are.
     """
     padding = canonical(padding)
     if padding is None:
@@ -145,8 +146,8 @@ def padding_in_words(padding: str | None, noun: str = "") -> str:
 def with_pads_merged(network: Network) -> Network:
     """Merge each `pad` layer into the convolutions that follow it, where that changes nothing.
 
-    A pad stays if another layer reads it too, or if the convolution pads the same axis in another mode. Of several pads
-    in a row, the last one is merged first.
+    A pad stays if another layer reads it too, or if the convolution pads the same axis in another
+    mode. Of several pads in a row, the last one is merged first.
     """
     layers = list(network.layers)
     done: set[int] = set()

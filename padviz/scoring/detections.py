@@ -59,9 +59,10 @@ def rings_of_boxes(
 ) -> Rings:
     """Score the detections of each ring by its own objects: other rings' are ignored, neither found nor false.
 
-    Each ring is half as deep as the next, and one of fewer than 20 objects is merged with its neighbour; ends in pixels
-    stay as they are. A detection is of the ring of the object that it finds, or else of the one that it lies in.
-    Detections find objects once, in all rings together, so none takes an object for one of another ring.
+    Each ring is half as deep as the next, and one of fewer than 20 objects is merged with its
+    neighbour; ends in pixels stay as they are. A detection is of the ring of the object that it
+    finds, or else of the one that it lies in. Detections find objects once, in all rings together,
+    so none takes an object for one of another ring.
     """
     check_integer(seed, 0, "seed")
     for iou in ious:
@@ -136,7 +137,12 @@ def _measure(scored: Scored, k: int, ious: Sequence[float]) -> RingPart:
     low, high = objects.box[:, :2], objects.box[:, :2] + objects.box[:, 2:]
     uncut = inside & (margins(low, high, scored.scenes.sizes[objects.image]).min(axis=0) > TOUCHING)
     small, large = objects.area < SMALL, objects.area > LARGE
-    sizes = {"all": uncut, "small": uncut & small, "medium": uncut & ~small & ~large, "large": uncut & large}
+    sizes = {
+        "all": uncut,
+        "small": uncut & small,
+        "medium": uncut & ~small & ~large,
+        "large": uncut & large,
+    }
     recalls = {name: Part(scored.count(of_size), scored.share(of_size).figure) for name, of_size in sizes.items()}
     return RingPart(scored.count(inside), figures, recalls)
 

@@ -39,7 +39,8 @@ class Labelled(NamedTuple):
 class Masks(NamedTuple):
     """A segmenter's pixels by ring, and by side of the outermost ring, (3, images, regions, classes), and by cell.
 
-    The first are those labelled right, then those of the truth and those predicted; `cells` are of all images together.
+    The first are those labelled right, then those of the truth and those predicted; `cells` are of
+    all images together.
     """
 
     rings: NDArray[np.integer]

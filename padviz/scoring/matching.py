@@ -29,9 +29,9 @@ MOST_CELLS = 1 << 22  # of detections times resamples, that are summed at once
 class Boxes:
     """Boxes of objects or of detections, in the order of their file.
 
-    `image` and `category` index those of the scenes; `box` is (n, 4): left, top, width and height in pixels. Objects
-    have `crowd`, true where any number of detections may match, and `area`, which decides their size class; detections
-    have a `score`.
+    `image` and `category` index those of the scenes; `box` is (n, 4): left, top, width and height
+    in pixels. Objects have `crowd`, true where any number of detections may match, and `area`,
+    which decides their size class; detections have a `score`.
     """
 
     image: Ints
@@ -74,7 +74,10 @@ def boxes(
     """Convert lists to boxes; a single score or flag holds for all."""
     corners = np.asarray(box, float).reshape(-1, 4)
     n = len(corners)
-    scores, crowds = np.broadcast_to(np.asarray(score, float), n), np.broadcast_to(np.asarray(crowd, bool), n)
+    scores, crowds = (
+        np.broadcast_to(np.asarray(score, float), n),
+        np.broadcast_to(np.asarray(crowd, bool), n),
+    )
     areas = corners[:, 2] * corners[:, 3] if area is None else np.asarray(area, float)
     return Boxes(np.asarray(image, np.int64), np.asarray(category, np.int64), corners, scores, crowds, areas)
 
@@ -121,7 +124,10 @@ def _match_group(objects: Boxes, gts: Ints, detections: Boxes, dets: Ints, least
     real = int(len(gts) - objects.crowd[gts].sum())
     for k in np.flatnonzero((ious >= least.min()).any(axis=1)).tolist():
         near = np.flatnonzero(ious[k] >= least.min())
-        for columns in (near[near < real], near[near >= real]):  # crowds only where no object is free
+        for columns in (
+            near[near < real],
+            near[near >= real],
+        ):  # crowds only where no object is free
             if not len(columns):
                 continue
             iou = ious[k, columns]
@@ -139,8 +145,9 @@ def _match_group(objects: Boxes, gts: Ints, detections: Boxes, dets: Ints, least
 def average_precision(hits: Flags, image: Ints, weights: NDArray[np.uint8] | Floats, objects: Floats) -> Floats:
     """Average precision over 101 recalls, (resamples,); NaN where no objects count.
 
-    Detections are by falling score, with `hits` of objects and the `image` of each. `weights` (resamples, images) are
-    how often each image counts, and `objects` (resamples,) how many objects do.
+    Detections are by falling score, with `hits` of objects and the `image` of each. `weights`
+    (resamples, images) are how often each image counts, and `objects` (resamples,) how many objects
+    do.
     """
     at = np.flatnonzero(hits)  # between two of them recall stays, and precision falls
     last = int(at.max(initial=-1)) + 1  # nothing behind the last hit counts
@@ -193,7 +200,10 @@ class Scored:
 
     @cached_property
     def found(self) -> Flags:
-        found, by = np.zeros(len(self.scenes.objects), bool), self.matches.found[self.thresholds.index(FOUND)]
+        found, by = (
+            np.zeros(len(self.scenes.objects), bool),
+            self.matches.found[self.thresholds.index(FOUND)],
+        )
         found[by[by != FREE]] = True
         return found
 

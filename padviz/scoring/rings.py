@@ -36,11 +36,13 @@ class Part:
 class Ring:
     """The ring from `first` to `last` off the nearest border, with its number of objects or pixels.
 
-    `figures` are "recall", "AP" and "AP50" of detections, "accuracy" of a classifier, or "IoU" of a segmenter.
+    `figures` are "recall", "AP" and "AP50" of detections, "accuracy" of a classifier, or "IoU" of a
+    segmenter.
 
-    Only detections have `uncut`: the recall of objects that touch no border, of "all" and by COCO's classes: "small"
-    below 32 x 32 px, "large" above 96 x 96. With a network, `fair_share` is its mean under the objects' centres, and
-    `padding` the mean share of paths there that start at padding; both are None in a ring without objects.
+    Only detections have `uncut`: the recall of objects that touch no border, of "all" and by COCO's
+    classes: "small" below 32 x 32 px, "large" above 96 x 96. With a network, `fair_share` is its
+    mean under the objects' centres, and `padding` the mean share of paths there that start at
+    padding; both are None in a ring without objects.
     """
 
     first: float
@@ -87,13 +89,14 @@ class ComparedNetwork(NamedTuple):
 class Rings:
     """The rings of a set of images from the outermost inwards, and differences between parts of the images.
 
-    `of` is the unit of the rings' ends: "share" of half the shorter side, or "px". `differences` has the outermost ring
-    minus the innermost for each figure. Then follow sides of the outermost ring: those that differ from all others, if
-    any, left minus right, and top minus bottom. `sides` has the objects or pixels of the outermost ring by the nearest
-    side, `places` those of all rings by position; both have the first figure.
+    `of` is the unit of the rings' ends: "share" of half the shorter side, or "px". `differences`
+    has the outermost ring minus the innermost for each figure. Then follow sides of the outermost
+    ring: those that differ from all others, if any, left minus right, and top minus bottom. `sides`
+    has the objects or pixels of the outermost ring by the nearest side, `places` those of all rings
+    by position; both have the first figure.
 
-    Only detections have the last four: their number, a `network` to compare with, the rings of `classes`, and `notes`
-    about files whose boxes hardly match, and on boxes left out.
+    Only detections have the last four: their number, a `network` to compare with, the rings of
+    `classes`, and `notes` about files whose boxes hardly match, and on boxes left out.
     """
 
     counted: Counted
@@ -244,8 +247,8 @@ def _side_differences(
 ) -> Iterator[Difference]:
     """Compare sides that stand out with all others, then opposite sides.
 
-    One or two sides stand out if they differ from all others by more than `least`. Each must also differ measurably
-    from each of the others, so that no side is named by chance.
+    One or two sides stand out if they differ from all others by more than `least`. Each must also
+    differ measurably from each of the others, so that no side is named by chance.
     """
     values = [measured.figure.value for measured in figures if measured.figure.value is not None]
     if len(values) == len(SIDES):

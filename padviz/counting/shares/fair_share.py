@@ -1,8 +1,8 @@
 """Fair share: the usage of each pixel over that of an interior pixel at the same stride phase.
 
-Far from all borders a map repeats with the network's strides. The interior is one period of the map of an endless
-image, exact at any size: its paths are those of a network on a torus of one period, which is counted by the same walk
-as any other map.
+Far from all borders a map repeats with the network's strides. The interior is one period of the map
+of an endless image, exact at any size: its paths are those of a network on a torus of one period,
+which is counted by the same walk as any other map.
 """
 
 from __future__ import annotations
@@ -155,8 +155,9 @@ def _layer_ring(network: Network, axis: int, n: int, i: int) -> AxisMap | None:
 class Shares:
     """The fair shares of a usage map that is kept as a core.
 
-    `pattern` is one period of an endless map: row y of the map compares with row y modulo the period. All rows of the
-    map that are one row of the core have the same phase, since rows repeat by whole periods.
+    `pattern` is one period of an endless map: row y of the map compares with row y modulo the
+    period. All rows of the map that are one row of the core have the same phase, since rows repeat
+    by whole periods.
     """
 
     def __init__(self, core: Core, rows: Tiling, cols: Tiling, pattern: Array) -> None:
@@ -264,8 +265,9 @@ def _skew(sums: Floats) -> float:
 def beyond_bounds(core: Core, values: Floats, interior: Callable[[Array, Array], Any]) -> tuple[Flags, Flags]:
     """Return where counts are below half of the interior's, and where above 3/2: exactly, if they are integers.
 
-    `values` are counts over the interior's. They decide all positions that are not next to a bound. At the others,
-    2 u < i exactly where u is less than i / 2, rounded up; and 2 u > 3 i where u - i is more than i / 2, rounded down.
+    `values` are counts over the interior's. They decide all positions that are not next to a bound.
+    At the others, 2 u < i exactly where u is less than i / 2, rounded up; and 2 u > 3 i where u - i
+    is more than i / 2, rounded down.
     """
     starved, overused = values < (1 - NOISE) / 2, values > (1 + NOISE) * 3 / 2
     if core.exact or core.exactly:

@@ -35,8 +35,9 @@ LEVEL = 1e-12  # shares of the largest count are as exact as this, and more
 class Core:
     """The counts of a core: those of its `source`, the smallest layer before the first branch, pulled by maps.
 
-    Pages hold the source and the maps. A `symmetric` core is its own transpose. The figures of a core that is large
-    are computed some rows at a time. `exactly` counts positions in integers where the core has floats.
+    Pages hold the source and the maps. A `symmetric` core is its own transpose. The figures of a
+    core that is large are computed some rows at a time. `exactly` counts positions in integers
+    where the core has floats.
     """
 
     source: Tally
@@ -235,7 +236,10 @@ class Product(Core):
         scale = 0.0
         if peak:
             scale = tallest * widest / peak
-        down, across = shares(self.source.limbs, tallest)[:, 0] * scale, shares(self.wide, widest)[0]
+        down, across = (
+            shares(self.source.limbs, tallest)[:, 0] * scale,
+            shares(self.wide, widest)[0],
+        )
         return np.asarray(np.multiply.outer(down, across))
 
     def at(self, rows: Array, cols: Array) -> Array:

@@ -78,7 +78,10 @@ def count_backward(walk: Walk, box: Box) -> Core:
             wide = _backward(across, (WHOLE[0], box[1]))
         return replace(_product(walk, 0, tall, wide), exactly=exactly)
     stem = _stem(walk)
-    tally, pulls = _backward(walk, box, stem).final(), tuple([walk.pulls(i) for i in range(stem, 0, -1)])
+    tally, pulls = (
+        _backward(walk, box, stem).final(),
+        tuple([walk.pulls(i) for i in range(stem, 0, -1)]),
+    )
     _check_core(walk, 0, tally, tally.most * prod(pull.gain for maps in pulls for pull in maps if pull))
     if walk.rounded:
         tally = tally.scaled()

@@ -36,7 +36,8 @@ class Balance(NamedTuple):
 def guesses(network: Network) -> list[Network]:
     """Guess a network at other sizes from the one that it was read at; each guess must be confirmed by reading it.
 
-    Strided windows that pad one side more than the other may have SAME padding, which depends on the size, or not.
+    Strided windows that pad one side more than the other may have SAME padding, which depends on
+    the size, or not.
     """
     if network.again is None:
         return [network]
@@ -79,8 +80,8 @@ def balance_on(network: Network, axis: int, sizes: Sizes) -> Balance:
 def _even_and_whole(window: Window, n: Sizes, wraps: bool) -> tuple[Flags, Flags]:
     """Flag the sizes of its input at which a window reads evenly, and at which it leaves no remainder.
 
-    Both depend only on the padding, on the rows left over, and, for few units, on their number: one size of each such
-    class is examined. Sizes that leave no unit count as even and whole.
+    Both depend only on the padding, on the rows left over, and, for few units, on their number: one
+    size of each such class is examined. Sizes that leave no unit count as even and whole.
     """
     even, whole = np.ones(n.shape, bool), np.ones(n.shape, bool)
     fits = np.flatnonzero(placement(window, n).n_out >= 1)
@@ -105,8 +106,8 @@ def _even_and_whole(window: Window, n: Sizes, wraps: bool) -> tuple[Flags, Flags
 class Suggestion:
     """A balanced size, and its costs relative to those of the size that it is near to.
 
-    `work` is the ratio of window positions, summed over layers. Multiply-adds are None where channels are not known.
-    `remainder` is whether a layer leaves rows or columns unread.
+    `work` is the ratio of window positions, summed over layers. Multiply-adds are None where
+    channels are not known. `remainder` is whether a layer leaves rows or columns unread.
     """
 
     size: Size
@@ -121,9 +122,9 @@ def nearest_balanced(
 ) -> tuple[Suggestion | None, Suggestion | None]:
     """Return the balanced sizes next below and above `size`; a side that is balanced stays, unless both are.
 
-    Sizes without remainders come first; sizes below half of `size` or above twice only if none between is balanced. A
-    module or a file is read at each size, and the next is tried where it is uneven there. `macs` are the known
-    multiply-adds at `size`.
+    Sizes without remainders come first; sizes below half of `size` or above twice only if none
+    between is balanced. A module or a file is read at each size, and the next is tried where it is
+    uneven there. `macs` are the known multiply-adds at `size`.
 
     >>> import padviz
     >>> below, above = nearest_balanced(padviz.load("resnet50"), (224, 224))

@@ -23,8 +23,9 @@ POOL = Window(2, stride=2)  # reads each unit once, whatever the padding
 class Case:
     """A network at a size, (height, width) in pixels, with its geometry, computed once.
 
-    Its own padding counts: schemes do not change how many padded rows are read, except that an axis that wraps has no
-    uneven window. `around` says which axes wrap, where these are not the network's own.
+    Its own padding counts: schemes do not change how many padded rows are read, except that an axis
+    that wraps has no uneven window. `around` says which axes wrap, where these are not the
+    network's own.
     """
 
     network: Network
@@ -134,7 +135,8 @@ def limits(today: Case) -> list[str]:
 def with_strides_pooled(network: Network, names: tuple[str, ...]) -> Network | None:
     """Move the strides of those convolutions, and of the shortcuts beside them, as in ResNet-D, into average pools.
 
-    None where a stride is not 2 on both axes, or a convolution pads by a rule that follows its stride.
+    None where a stride is not 2 on both axes, or a convolution pads by a rule that follows its
+    stride.
     """
     moved = {network.index[name] for name in names}
     if not all(_movable(network.layers[i]) for i in moved):

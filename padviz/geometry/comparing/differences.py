@@ -1,6 +1,7 @@
 """Where two networks differ: what every unit of every layer reads at one size, compared row by row.
 
-Equal ends are proof that nothing differs. Nodes without an equal are aligned, and the facts that differ are named.
+Equal ends are proof that nothing differs. Nodes without an equal are aligned, and the facts that
+differ are named.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ MOST_PAIRS = 1 << 22  # of layers, tried to find which correspond
 class Difference:
     """One fact of one layer on one axis that differs, and what to change in A to make it as in B.
 
-    The name of a layer that is missing in a network is None; `change` is "" where another row is the cause.
+    The name of a layer that is missing in a network is None; `change` is "" where another row is
+    the cause.
     """
 
     a: str | None
@@ -306,7 +308,13 @@ def _on_axis(mine: _Chain, theirs: _Chain) -> Iterator[Difference]:
         unit = _first_apart(reads, other_reads)
         names = mine.links[-1].layer.name, theirs.links[-1].layer.name
         rows.append(
-            Difference(*names, "", f"rows of unit {unit}", _in_words(reads, unit), _in_words(other_reads, unit))
+            Difference(
+                *names,
+                "",
+                f"rows of unit {unit}",
+                _in_words(reads, unit),
+                _in_words(other_reads, unit),
+            )
         )
     yield from rows
 
@@ -393,11 +401,18 @@ def _facts(step: _Step) -> dict[str, str]:
         facts["kind"] = step.kind
     if isinstance(op, Transposed):
         facts |= {"kernel": op.kernel, "stride": op.stride, "dilation": op.dilation}
-        facts |= {"padding": f"{op.padding[0]}+{op.padding[1]}", "output padding": op.output_padding}
+        facts |= {
+            "padding": f"{op.padding[0]}+{op.padding[1]}",
+            "output padding": op.output_padding,
+        }
     elif isinstance(op, Adaptive):
         facts["pools"] = "maximum" if op.maximum else "average"
     elif isinstance(op, Resize):
-        facts |= {"mode": op.mode, "coordinates": op.layout, "scale": op.scale or Fraction(step.n_out, step.n)}
+        facts |= {
+            "mode": op.mode,
+            "coordinates": op.layout,
+            "scale": op.scale or Fraction(step.n_out, step.n),
+        }
         if op.mode == "nearest":
             facts["rounding"] = op.rounding
     elif isinstance(op, Fit):

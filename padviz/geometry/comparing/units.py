@@ -1,9 +1,10 @@
 """What every unit of every layer reads at one size, of the layers that are more than copies.
 
-Pads, crops, slices and nearest resizes copy rows, so they are folded into the layers that read them: a pad in front of
-a convolution equals padding of its own, and a crop that undoes a pad vanishes, as activations do. What remains are
-nodes: windows, resizes between rows, merges, and the ends of the network. Two nodes are equal if they do the same to
-the same rows of equal nodes, whatever the layers are called.
+Pads, crops, slices and nearest resizes copy rows, so they are folded into the layers that read
+them: a pad in front of a convolution equals padding of its own, and a crop that undoes a pad
+vanishes, as activations do. What remains are nodes: windows, resizes between rows, merges, and the
+ends of the network. Two nodes are equal if they do the same to the same rows of equal nodes,
+whatever the layers are called.
 """
 
 from __future__ import annotations
@@ -19,12 +20,24 @@ from numpy.typing import NDArray
 
 from padviz.network.layer import MERGES, Layer
 from padviz.network.network import Network, Size
-from padviz.network.operations import Adaptive, Fit, Op, Transposed, Window, fit_shift, out_size, place
+from padviz.network.operations import (
+    Adaptive,
+    Fit,
+    Op,
+    Transposed,
+    Window,
+    fit_shift,
+    out_size,
+    place,
+)
 from padviz.network.padding_modes import fold
 from padviz.network.resize import Resize, reads
 from padviz.network.sizes import sizes_of_each
 
-ZERO, NOTHING = -1, -2  # what a tap reads outside of the map: a zero, or nothing, since the row is left out
+ZERO, NOTHING = (
+    -1,
+    -2,
+)  # what a tap reads outside of the map: a zero, or nothing, since the row is left out
 STEP = -(1 << 40)  # minus the step of a block's rows
 DIGITS = 10**9  # weights of averages are compared to nine digits
 JOINS = MERGES | {"gate"}
@@ -71,7 +84,8 @@ class _Place(NamedTuple):
 class Node(NamedTuple):
     """A layer that is more than a copy. Its inputs are nodes, each with the layers up to this one.
 
-    Nodes of equal `number` compute the same of the image, of equal `local` the same of their inputs.
+    Nodes of equal `number` compute the same of the image, of equal `local` the same of their
+    inputs.
     """
 
     at: int
@@ -85,7 +99,8 @@ class Node(NamedTuple):
 class Graph(NamedTuple):
     """The nodes of a network, and the place of each layer.
 
-    Graphs that are compared share `numbers`, which has a number for everything that a node may compute.
+    Graphs that are compared share `numbers`, which has a number for everything that a node may
+    compute.
     """
 
     network: Network

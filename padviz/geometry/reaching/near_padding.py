@@ -34,8 +34,8 @@ class Barrier(NamedTuple):
 class NearPadding(AlongAxes[BeforeAfter]):
     """The number of units that padding touches at the two ends of each axis of a layer's map.
 
-    Behind the layer that `barrier` names each position depends on all: `everywhere` on padding, too, if any unit that
-    this layer reads is touched.
+    Behind the layer that `barrier` names each position depends on all: `everywhere` on padding,
+    too, if any unit that this layer reads is touched.
 
     >>> import padviz
     >>> near_padding(padviz.load("vgg11"), (224, 224))[0].width
@@ -75,7 +75,8 @@ def near_padding(network: Network, size: Size, around: bool = False) -> tuple[Ne
 def _depths_on(network: Network, axis: int, n: int, around: bool) -> list[BeforeAfter]:
     """Follow flags of the touched units from either end, up to the last touched one, on an axis that is long enough.
 
-    In a layer behind a global pool each unit sees the whole image: padding touches all or none of its units.
+    In a layer behind a global pool each unit sees the whole image: padding touches all or none of
+    its units.
     """
     sizes = sizes_of(network, axis, n)
     wraps = around and circular_axes(network)[axis]
@@ -83,7 +84,10 @@ def _depths_on(network: Network, axis: int, n: int, around: bool) -> list[Before
     touched, wholes = [(none, none)], set[int]()
     for i, layer in enumerate(network.layers[1:], start=1):
         op, n, m = layer.ops[axis], sizes[layer.inputs[0]], sizes[i]
-        ends = _any_of([touched[j][0] for j in layer.inputs]), _any_of([touched[j][1] for j in layer.inputs])
+        ends = (
+            _any_of([touched[j][0] for j in layer.inputs]),
+            _any_of([touched[j][1] for j in layer.inputs]),
+        )
         if isinstance(op, Adaptive) or not wholes.isdisjoint(layer.inputs):
             wholes.add(i)
             if isinstance(op, Window):

@@ -1,9 +1,10 @@
 """The input rows that the units of a layer see on one axis.
 
-The first row that a unit sees is the first row seen by any unit that it reads. Where no unit sees less far back than
-the one before it, the first unit that it reads decides, and likewise at the other end. So a walk from the last layer to
-the first lists which units are read, and a walk from the first to the last how far they see. Where this repeats, one
-period is followed, at any size; where it repeats too late, or never, all units of a map.
+The first row that a unit sees is the first row seen by any unit that it reads. Where no unit sees
+less far back than the one before it, the first unit that it reads decides, and likewise at the
+other end. So a walk from the last layer to the first lists which units are read, and a walk from
+the first to the last how far they see. Where this repeats, one period is followed, at any size;
+where it repeats too late, or never, all units of a map.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ BOTH = np.arange(2)[:, None]
 class Reach:
     """The input rows, first and last, that a layer's units see on an endless axis.
 
-    `seen` has those of units 0 .. period - 1, and unit j + period sees those `stride` x period further on; where units
-    are followed one by one, it has those of all units of the map. `size` is the most rows that a unit of the map sees.
+    `seen` has those of units 0 .. period - 1, and unit j + period sees those `stride` x period
+    further on; where units are followed one by one, it has those of all units of the map. `size` is
+    the most rows that a unit of the map sees.
 
     >>> Reach([(-1, 1)], Fraction(2), 3).interval(3)
     (5, 7)
@@ -94,8 +96,8 @@ class Slope(NamedTuple):
 def _slope(op: Op | None, entering: Sequence[Slope], n: int, m: int) -> Slope:
     """Return the slope of an operation or a merge of `m` units; too late a repeat is none.
 
-    It is `wavy` if a unit may see less far to one side than the unit before it, as with cubic interpolation, where a
-    unit on a row reads that row alone.
+    It is `wavy` if a unit may see less far to one side than the unit before it, as with cubic
+    interpolation, where a unit on a row reads that row alone.
     """
     if isinstance(op, Adaptive) or any(slope.whole for slope in entering):
         return Slope(Fraction(0), 1, whole=True)

@@ -96,9 +96,10 @@ def wrapping_axes(network: Network, size: Size) -> tuple[bool, ...]:
 def breaking_layer(network: Network, axis: int, n: int) -> Break | None:
     """Return the layer that breaks the circle of an axis of `n` rows; None if every target shifts with the image.
 
-    An image of arbitrary numbers, and the same one shifted by a total stride, pass through all layers; branches are
-    added with different factors, so that their errors cannot cancel. Layers between, such as pads and crops, need not
-    shift. But a norm or a gate between must read the same rows of both images, each equally often.
+    An image of arbitrary numbers, and the same one shifted by a total stride, pass through all
+    layers; branches are added with different factors, so that their errors cannot cancel. Layers
+    between, such as pads and crops, need not shift. But a norm or a gate between must read the same
+    rows of both images, each equally often.
     """
     maps = resolve(network, axis, n).maps
     try:

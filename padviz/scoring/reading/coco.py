@@ -87,7 +87,12 @@ def read_coco(objects: str | Path, detections: str | Path) -> Scenes:
         area.append(width * height if row.area is None else row.area)
     scores = [row.score for row in results]
     object_boxes = _boxes(instances.annotations, images, categories, objects, crowd=crowd, area=area)
-    return Scenes(np.array(sizes), names, object_boxes, _boxes(results, images, categories, detections, score=scores))
+    return Scenes(
+        np.array(sizes),
+        names,
+        object_boxes,
+        _boxes(results, images, categories, detections, score=scores),
+    )
 
 
 def _size_of(picture: Picture, path: str | Path) -> tuple[int, int]:
@@ -145,7 +150,10 @@ def _refuse_nan(data: bytes, path: str | Path) -> None:
             continue
         for name, value in row.items():
             if NAN.search(json.dumps(value).encode()):
-                refuse(path, f"{kind} {k}, of image {row.get('image_id')}, has a {name} that is not a number")
+                refuse(
+                    path,
+                    f"{kind} {k}, of image {row.get('image_id')}, has a {name} that is not a number",
+                )
 
 
 def _boxes(
@@ -179,7 +187,10 @@ def _positions(name: str, ids: Sequence[Id], known: IdIndex, path: str | Path) -
 
 
 def _refuse_first(
-    wrong: NDArray[np.bool_], rows: Sequence[Annotation] | Sequence[Detection], path: str | Path, what: str
+    wrong: NDArray[np.bool_],
+    rows: Sequence[Annotation] | Sequence[Detection],
+    path: str | Path,
+    what: str,
 ) -> None:
     """Reject a file if a row is wrong, naming the first one."""
     if not wrong.any():

@@ -30,7 +30,11 @@ ASKED = "are boxes x, y, width, height in pixels?"
 def kind_of(objects: str | Path, predicted: str | Path) -> FileKind:
     """Return the format: COCO's two files of JSON, YOLO's two folders of labels, two of CSV, two of label maps."""
     if Path(objects).is_dir() != Path(predicted).is_dir():
-        raise OptionError("one is a folder, the other is not", option="pred", hint="give two files, or two folders")
+        raise OptionError(
+            "one is a folder, the other is not",
+            option="pred",
+            hint="give two files, or two folders",
+        )
     if Path(objects).is_dir():
         return "masks" if masks_in(objects) else "yolo"
     if Path(objects).suffix.lower() == ".csv":
@@ -56,7 +60,10 @@ def read_scenes(objects: str | Path, detections: str | Path, images: str | Path 
     objects_inside, of_objects = _inside(scenes.objects, scenes.sizes, objects, "object")
     detections_inside, of_detections = _inside(scenes.detections, scenes.sizes, detections, "detection")
     return replace(
-        scenes, objects=objects_inside, detections=detections_inside, notes=(*of_objects, *of_detections)
+        scenes,
+        objects=objects_inside,
+        detections=detections_inside,
+        notes=(*of_objects, *of_detections),
     )
 
 
@@ -77,7 +84,12 @@ def _inside(boxes: Boxes, sizes: Ints, path: str | Path, what: str) -> tuple[Box
 
 
 def read_rings(
-    objects: str | Path, made: str | Path, kind: FileKind, rings: int, pixels: Sequence[float], seed: int
+    objects: str | Path,
+    made: str | Path,
+    kind: FileKind,
+    rings: int,
+    pixels: Sequence[float],
+    seed: int,
 ) -> Rings:
     if kind == "labels":
         return rings_of_labels(read_labels(objects, made), rings, pixels)
@@ -99,7 +111,10 @@ def doubts_of(scenes: Scenes, objects: str | Path, detections: str | Path) -> tu
     share, hits = float(np.mean(np.isin(np.arange(len(scenes.objects)), found))), found != FREE
     if share < FEW:
         return (f"{detections}: detections overlap {percent(share)} of the objects by half: {ASKED}",)
-    made, true = scenes.detections.category[matches.detections[hits]], scenes.objects.category[found[hits]]
+    made, true = (
+        scenes.detections.category[matches.detections[hits]],
+        scenes.objects.category[found[hits]],
+    )
     alike = float(np.mean(made == true))
     if alike >= ALIKE:
         return ()

@@ -38,7 +38,11 @@ def read_masks(true: str | Path, made: str | Path, ends: Sequence[float], share:
         if there.shape != found.shape:
             what = f"is {found.shape[0]} x {found.shape[1]}, and {path.name} of the true ones is"
             raise DescriptionError(f"{what} {there.shape[0]} x {there.shape[1]}", where=str(other), hint="scale it")
-        ring, side, cell = np.zeros((3, len(ends) + 1, VOID), int), np.zeros((3, len(SIDES) + 1, VOID), int), cells
+        ring, side, cell = (
+            np.zeros((3, len(ends) + 1, VOID), int),
+            np.zeros((3, len(SIDES) + 1, VOID), int),
+            cells,
+        )
         step = max(1, STRIP // there.shape[1])  # regions take 100 bytes a pixel while they are computed
         for top in range(0, len(there), step):
             regions = _regions(top, min(top + step, len(there)), there.shape, tuple(ends), share)
