@@ -19,11 +19,13 @@ from padviz.trained.networks.running import LINES, Floats, Images, Reduced, Runn
 from padviz.trained.networks.trained_network import Trained
 
 SHUFFLED = "shuffled"  # in place of a padding's name
-CERTAIN, LARGE = 5.0, 0.5  # a channel's own border line: |t| over the inputs, and its size over the interior's RMS
+# A channel's own border line: |t| over the inputs, and its size over the interior's RMS.
+CERTAIN, LARGE = 5.0, 0.5
 ROUNDING = 1e-5  # E below is rounding of single precision, and 0
 NOISE = 0.02  # E that noise makes at 16 inputs
 ALIKE = 1.25  # times E of shuffled weights, within which geometry explains it
-FIRST, CONSTANT = 2, 0.9  # convolutions that should react, and the share of a constant response that says they do not
+# Convolutions that should react, and the share of a constant response that says they do not.
+FIRST, CONSTANT = 2, 0.9
 READING = (
     "E .5: the rms step at the border is half the rms of the interior. Compare E only within a network, at one "
     "normalisation and kind of input; below .02 it is noise at 16 inputs."
@@ -51,11 +53,12 @@ NONE = Sides()
 class BorderResponse:
     """The output of one convolution at the border, under one padding.
 
-    `energy` is E = sqrt(max(0, mean over channels of D1 D2)) / S of each side. D1 and D2 are the outermost line minus
-    the interior, as means over two disjoint halves of the inputs, so that noise cancels. S is the RMS of the interior.
-    `t` is that of the mean over channels of D, over the inputs; `aware` is the share of channels with a border line of
-    their own on some side. `profiles` has, for each side, E of the first lines from there inwards, and `map` the mean
-    over inputs and channels, of the layer's shape. Where there are no figures, `note` says why.
+    `energy` is E = sqrt(max(0, mean over channels of D1 D2)) / S of each side. D1 and D2 are the
+    outermost line minus the interior, as means over two disjoint halves of the inputs, so that
+    noise cancels. S is the RMS of the interior. `t` is that of the mean over channels of D, over
+    the inputs; `aware` is the share of channels with a border line of their own on some side.
+    `profiles` has, for each side, E of the first lines from there inwards, and `map` the mean over
+    inputs and channels, of the layer's shape. Where there are no figures, `note` says why.
     """
 
     layer: str
@@ -126,9 +129,13 @@ class BorderResponses:
 
 
 def respond(
-    trained: Trained, runners: list[tuple[str | None, Runner]], notes: Sequence[str], inputs: Inputs, shuffle: bool,
+    trained: Trained,
+    runners: list[tuple[str | None, Runner]],
+    notes: Sequence[str],
+    inputs: Inputs,
+    shuffle: bool,
     on_progress: Progress | None,
-) -> BorderResponses:  # fmt: skip
+) -> BorderResponses:
     """Measure a trained network as it is, first of `runners`, under each padding, and with its weights shuffled."""
     own, kind, notes = runners[0][1], str(inputs.inputs), [*notes]
     images = images_of(inputs, trained.size, own.channels)
@@ -224,7 +231,8 @@ class _LayerSums:
         if not scale:
             return replace(response, note="is dead: 0 all over the interior")
         columns = self.lines[..., self.rows :]
-        differences = self.lines - columns[..., middle(self.width)].mean(2, keepdims=True)  # sums of D over each half
+        # Sums of D over each half.
+        differences = self.lines - columns[..., middle(self.width)].mean(2, keepdims=True)
         first = second = differences[0] / -(-count // 2)
         if count > 1:  # the noise of two halves is independent: it cancels in their product
             second = differences[1] / (count // 2)

@@ -24,17 +24,21 @@ if TYPE_CHECKING:
 
 KIND = "a .png or .jpg"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-PLAIN = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr")  # modes of at most 8 bits
+# Modes of at most 8 bits.
+PLAIN = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr")
 BITS, PHOTOMETRIC, SAMPLES = 258, 262, 339  # tags of TIFF
 WHITE_IS_ZERO, SIGNED = 0, 2
 Pixels = NDArray[np.float32]  # (channels, height, width), from 0 to 1
 NOISE, BLANK = "noise", "blank"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, of pixels from 0 to 1
 MOST = 10_000  # images or crops
-SURROUNDINGS = 8 / 7  # of a frame, that a picture is scaled to: 256 of 224 px, as networks are usually tested
+# Of a frame, that a picture is scaled to: 256 of 224 px, as networks are usually tested.
+SURROUNDINGS = 8 / 7
 OVERSAMPLED = 3  # pixels of a large picture that are kept for each pixel of its crops
 NOISE_SAYS = "noise says little about what a network does to photographs"
-FAR = 1.6  # times the deviation: right normalisations lie within 1.3, and .5 in place of ImageNet's .226 beyond 2
+# Times the deviation: right normalisations lie within 1.3, and .5 in place of ImageNet's .226
+# beyond 2.
+FAR = 1.6
 SLACK = 1.5  # times the largest variance that pixels from 0 to 1 can have at their mean
 USUAL = (  # mean and deviation; None are ImageNet's
     (None, None),
@@ -75,7 +79,10 @@ def to_crop(images: str | Path | None, n: int, noise: bool, *about: Any) -> Inpu
 
 
 def images_of(inputs: Inputs, size: Size, channels: int) -> Images:
-    """Return images as a network reads them, of shape (images, channels, height, width); a blank is a single one."""
+    """Return images as a network reads them, of shape (images, channels, height, width).
+
+    A blank is a single one.
+    """
     means, stds = normalisation(channels, inputs.mean, inputs.std)
     if inputs.inputs == BLANK:
         check_room("n", 1, channels, size)
@@ -124,7 +131,9 @@ def pictures_in(folder: str | Path, count: int, option: str = "inputs") -> list[
 
 
 def compare_normalisation(trained_on: TrainedOn, images: Images, inputs: Inputs) -> str:
-    """Warn if images are normalised otherwise than those of the training, and name values that fit; else "".
+    """Warn if images are normalised otherwise than those of the training, and name values that fit.
+
+    Else "".
 
     Images without contrast tell nothing.
     """
@@ -141,7 +150,10 @@ def compare_normalisation(trained_on: TrainedOn, images: Images, inputs: Inputs)
         return ""
 
     def misfit(mean: NDArray[np.float32], std: NDArray[np.float32]) -> float:
-        """By which factor deviations differ; infinite where that is too much, or beyond pixels from 0 to 1."""
+        """By which factor deviations differ.
+
+        Infinite where that is too much, or beyond pixels from 0 to 1.
+        """
         trained = float(std.mean()) * trained_on.std
         pixels = float((mean + std * trained_on.mean).mean())
         ratio = max(trained / deviation, deviation / trained)
@@ -265,7 +277,10 @@ class Frame(NamedTuple):
 
 
 def resized_frame(own: Size, size: Size) -> Frame:
-    """Return a frame of another size with the same centre; odd rows are added or left out at the bottom and right."""
+    """Return a frame of another size with the same centre.
+
+    Odd rows are added or left out at the bottom and right.
+    """
     top, left = (math.trunc((old - new) / 2) for old, new in zip(own, size, strict=True))
     return Frame(top, left, *size)
 
@@ -288,8 +303,8 @@ def in_frame(scenes: Images, room: Frame, frame: Frame) -> Images:
 class Crop:
     """A place in a picture: `pixels` of all of it, the `scale` to show it at, and where the network's frame begins.
 
-    `top` and `left` count pixels of the scaled picture; crops of one picture share its number, `picture`. Scenes are
-    normalised by `mean` and `std`.
+    `top` and `left` count pixels of the scaled picture; crops of one picture share its number,
+    `picture`. Scenes are normalised by `mean` and `std`.
     """
 
     picture: int
@@ -301,7 +316,10 @@ class Crop:
     std: Pixels | float = 1.0
 
     def scene(self, frame: Frame, size: Size | None = None) -> Pixels:
-        """Cut out the pixels of a frame, at the crop's scale; or resized to a size, from the picture's own pixels."""
+        """Cut out the pixels of a frame, at the crop's scale.
+
+        Or resized to a size, from the picture's own pixels.
+        """
         from PIL import Image
 
         height, width = size or (frame.height, frame.width)
@@ -311,7 +329,8 @@ class Crop:
         high = min((left + frame.width) / self.scale, wide), min((top + frame.height) / self.scale, tall)
         images = (Image.fromarray(plane) for plane in self.pixels)
         resized = [image.resize((width, height), Image.Resampling.BICUBIC, box=(*low, *high)) for image in images]
-        clipped = np.clip(np.stack([np.asarray(image) for image in resized]), 0, 1)  # bicubic overshoots
+        # Bicubic overshoots.
+        clipped = np.clip(np.stack([np.asarray(image) for image in resized]), 0, 1)
         scene: Pixels = (clipped - self.mean) / self.std
         return scene
 
@@ -319,8 +338,9 @@ class Crop:
 class Crops:
     """Crops of the pictures of a folder, equally many of each, or of scenes of noise, whose pixels are random.
 
-    Each has the `room` around the network's `own` frame: pictures are scaled down as far as it and the surroundings
-    allow, and none are taken of those that are too small. Once all are read, `notes` count what was left out.
+    Each has the `room` around the network's `own` frame: pictures are scaled down as far as it and
+    the surroundings allow, and none are taken of those that are too small. Once all are read,
+    `notes` count what was left out.
     """
 
     def __init__(self, inputs: Inputs, own: Size, room: Frame, channels: int) -> None:

@@ -22,7 +22,8 @@ from padviz.trained.networks.trained_network import Kernel, Trained
 
 FLIPS = 999  # sign flips of the permutation tests
 SEED = 0
-DEAD = 1e-4  # of the median channel's largest weight: one whose weights are all below has none to speak of
+# Of the median channel's largest weight: one whose weights are all below has none to speak of.
+DEAD = 1e-4
 NOT_FINITE = "weights are NaN or infinite"
 Pair = tuple[int, int]
 Grid = tuple[int, float | None, Pair | None]  # stride, offset and consumed padding, on an axis
@@ -32,12 +33,12 @@ Grid = tuple[int, float | None, Pair | None]  # stride, offset and consumed padd
 class AxisSkew:
     """How skewed the filters of a convolution are on one axis.
 
-    `skew` is D: (second half - first half) / sum of the magnitudes of weights, averaged over input channels first and
-    then over output channels. Above 0, the bottom, or the right, has more. `z` is D over its standard error, None
-    for one channel. `asymmetry` is the antisymmetric part of the mean filter over its norm.
-    `p` and `asymmetry_p` say how often as much comes of channels whose mirror images are as likely: 999 sign flips.
-    `offset` is the grid offset in input pixels, None where it is undefined; `consumed` are the padded rows that the
-    window reads before and after.
+    `skew` is D: (second half - first half) / sum of the magnitudes of weights, averaged over input
+    channels first and then over output channels. Above 0, the bottom, or the right, has more. `z`
+    is D over its standard error, None for one channel. `asymmetry` is the antisymmetric part of the
+    mean filter over its norm. `p` and `asymmetry_p` say how often as much comes of channels whose
+    mirror images are as likely: 999 sign flips. `offset` is the grid offset in input pixels, None
+    where it is undefined; `consumed` are the padded rows that the window reads before and after.
     """
 
     skew: float
@@ -58,11 +59,12 @@ class AxisSkew:
 class MeanFilter:
     """The mean filter of one convolution, of shape (kernel height, width), and how skewed it is.
 
-    `mean` is over output and input channels, `magnitude` the same of absolute weights. Both leave out the `dead` ones
-    of its `channels`, whose weights are all below 1e-4 of the median channel's. They are None where all are dead, or
-    weights are not finite: then `why` says so, and neither axis has a skew. `exposure` is the share of units whose tap
-    reads a real pixel. An axis on which the kernel has one tap is None. `norm` is true where a batch normalisation
-    follows: then none is folded into the weights, which changes the mean filter but not D. `uses` is how many layers
+    `mean` is over output and input channels, `magnitude` the same of absolute weights. Both leave
+    out the `dead` ones of its `channels`, whose weights are all below 1e-4 of the median channel's.
+    They are None where all are dead, or weights are not finite: then `why` says so, and neither
+    axis has a skew. `exposure` is the share of units whose tap reads a real pixel. An axis on which
+    the kernel has one tap is None. `norm` is true where a batch normalisation follows: then none is
+    folded into the weights, which changes the mean filter but not D. `uses` is how many layers
     share the weights, of which `layer` is the first.
     """
 
@@ -106,8 +108,9 @@ class MeanFilter:
 class AxisGroup(NamedTuple):
     """Axes of convolutions that are alike in being strided, in their grid offset and in their padding.
 
-    `grid` is -1, 0 or 1 where the units lie before the image's centre, on it, or after; None where it is undefined.
-    `padding` is -1, 0 or 1 where more is read after, equally much on both sides, or more before.
+    `grid` is -1, 0 or 1 where the units lie before the image's centre, on it, or after; None where
+    it is undefined. `padding` is -1, 0 or 1 where more is read after, equally much on both sides,
+    or more before.
     """
 
     strided: bool
@@ -120,7 +123,10 @@ class AxisGroup(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeanFilters:
-    """The mean filters of a trained network, in network order; `unread` says by layer why it has none."""
+    """The mean filters of a trained network, in network order.
+
+    `unread` says by layer why it has none.
+    """
 
     network: str
     title: str
@@ -138,7 +144,10 @@ class MeanFilters:
 
     @property
     def groups(self) -> tuple[AxisGroup, ...]:
-        """D against grid offset and consumed padding, strided axes first; transposed convolutions are left out."""
+        """D against grid offset and consumed padding, strided axes first.
+
+        Transposed convolutions are left out.
+        """
         skews_of: dict[tuple[bool, int | None, int], list[float]] = {}
         for axis in (*self.strided, *self.others):
             grid = None if axis.offset is None else int(np.sign(axis.offset))
@@ -157,7 +166,8 @@ class MeanFilters:
     def went_with(self) -> int | None:
         """On how many off-centre axes the weights are larger on the side away from the offset.
 
-        None unless there are offsets of both signs: a network skewed for another reason would go with one sign.
+        None unless there are offsets of both signs: a network skewed for another reason would go
+        with one sign.
         """
         if len({axis.offset > 0 for axis in self.off_centre if axis.offset}) < 2:
             return None
@@ -231,7 +241,7 @@ def _common(grids: Mapping[str, Sequence[Grid]], layers: Sequence[Layer], axis: 
 
 def _mean_filter(
     kernels: Sequence[Kernel], layer: Layer, grids: tuple[Grid, Grid], exposure: Floats | None
-) -> MeanFilter:  # fmt: skip
+) -> MeanFilter:
     """Average the filters of one convolution, or of several that share their weights."""
     weights = kernels[0].weights
     with np.errstate(invalid="ignore", over="ignore"):  # `why` says what is not finite

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
-WIDE, NARROW, MAP, HIGH = 380, 324, 460, 300  # screen pixels: curves, fair shares, the map, and the height of all
+# Screen pixels: curves, fair shares, the map, and the height of all.
+WIDE, NARROW, MAP, HIGH = 380, 324, 460, 300
 LEFT, LEGEND, BELOW, SHARES = 40, 92, 46, 30  # screen pixels around them
 BAR, BAR_TICKS = 12, 40
 ASPECTS = 0.6, 1.8  # of the map of places, width over height, at least and at most
@@ -94,7 +95,10 @@ def _name_rings(ax: Axes, scored: Rings, wide: float) -> None:
 
 
 def _draw_places(ax: Axes, scored: Rings, size: tuple[float, float]) -> ScalarMappable:
-    """Draw a figure by place in the image, with the number of objects; cells with few of them are hatched."""
+    """Draw a figure by place in the image, with the number of objects.
+
+    Cells with few of them are hatched.
+    """
     from matplotlib.patches import Rectangle
 
     counts, pixels = scored.places.count, scored.counted == "pixels"
@@ -105,7 +109,8 @@ def _draw_places(ax: Axes, scored: Rings, size: tuple[float, float]) -> ScalarMa
         low, high = float(np.floor(known.min()) * STEP), float(np.ceil(known.max()) * STEP)
     colours = colouring(colour_map(CMAP), round(low, 1), round(max(high, low + STEP), 1))
     draw_image(ax, values, colours, interpolation="nearest")
-    numbered = not pixels and size[1] / len(values) >= 3.2 * SMALL * DPI / 72  # two lines fit a cell
+    # Two lines fit a cell.
+    numbered = not pixels and size[1] / len(values) >= 3.2 * SMALL * DPI / 72
     longest = max(text_width(f"of {count}", SMALL) for count in np.ravel(counts).tolist())
     numbered = numbered and longest + 6 <= size[0] / values.shape[1]
     for row, column in np.argwhere(few):
@@ -125,7 +130,10 @@ def _draw_places(ax: Axes, scored: Rings, size: tuple[float, float]) -> ScalarMa
 
 
 def dots(trial: Trial) -> Figure:
-    """Draw a dot for each change, with its 95 % interval; a shift by one pixel is the line, its interval the band."""
+    """Draw a dot for each change, with its 95 % interval.
+
+    A shift by one pixel is the line, its interval the band.
+    """
     size = DOTS, LINE * (len(trial.changes) + 1)
     left = max((text_width(shorten(row.name, 44), MEDIUM) for row in trial.changes), default=0) + 12
 

@@ -106,7 +106,8 @@ def _draw_chart(mean_filters: MeanFilters, ax: Axes) -> None:
 
     for at, row in enumerate(mean_filters.rows, start=1):
         colour = UNEVEN if row.strided else "0.45"
-        for axis, marker in ((row.height, "v"), (row.width, ">")):  # markers point where a positive D has more
+        # Markers point where a positive D has more.
+        for axis, marker in ((row.height, "v"), (row.width, ">")):
             if axis is not None:
                 face = colour if axis.p < 0.05 else "none"
                 ax.plot([at], [axis.skew], marker, color=colour, markerfacecolor=face, ms=4, mew=0.7)
@@ -155,7 +156,10 @@ def _draw_cards(
 def _draw_tile(
     ax: Axes, values: NDArray[np.float64] | None, x: float, y: float, side: int, colours: ScalarMappable
 ) -> None:
-    """Draw a grid in its own proportions within a square of that side; only a frame if it is None."""
+    """Draw a grid in its own proportions within a square of that side.
+
+    Only a frame if it is None.
+    """
     high = wide = float(side)
     if values is not None:
         rows, cols = values.shape

@@ -27,7 +27,8 @@ NARROW = 0.5  # aspect, width over height, of a map alone, at least
 LABEL, RIGHT, LEAST, WIDE, ALONE = 44, 66, 110, 1080, 420
 SEEN_LABEL, SEEN_RIGHT, SEEN_LEAST, SEEN_WIDE = 40, 50, 120, 900
 ONE_CELL = 8  # pixels of a position that is alone on its axis
-COLOURS, UNSEEN, OUTLINE = "viridis", "0.75", "#ff3b3b"  # of scores; where no contrast is enough; of blind spots
+# Of scores; where no contrast is enough; of blind spots.
+COLOURS, UNSEEN, OUTLINE = "viridis", "0.75", "#ff3b3b"
 
 
 def detected(scores: Detectability, cmap: str | None = None) -> Figure:
@@ -171,7 +172,10 @@ def _draw_map(
     steps: Sequence[float],
     shift: float = 0,
 ) -> Axes:
-    """Draw a map whose cells are centred on positions (down, across), all moved by a shift; return its axes."""
+    """Draw a map whose cells are centred on positions (down, across), all moved by a shift.
+
+    Return its axes.
+    """
     ax = axes_at(*place)
     (top, bottom), (left, right) = (
         (at[0] + shift - step / 2, at[-1] + shift + step / 2) for at, step in zip(positions, steps, strict=True)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 MOST = 8  # layers of a picture
-SIDE, PROFILE, PITCH = 132, 200, 18  # screen pixels: a map's longer side, a profile, a line of a layer's name
+# Screen pixels: a map's longer side, a profile, a line of a layer's name.
+SIDE, PROFILE, PITCH = 132, 200, 18
 LONG = 2  # ratio of a map's sides as it is drawn, at most
 RIM, UNIT = 8, 3  # units from each side, and screen pixels that each of them has at least
 BAR, RIGHT = 13, 60
@@ -37,8 +38,8 @@ READING = "E .5: the rms step at the border is half the rms of the interior; com
 def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
     """Draw mean responses, a row for each layer and a column for each padding, and their profiles on the right.
 
-    All maps have one scale, and all profiles one axis. Of many layers, eight are drawn, spread evenly through the
-    network; layers without figures are not.
+    All maps have one scale, and all profiles one axis. Of many layers, eight are drawn, spread
+    evenly through the network; layers without figures are not.
     """
     layers, paddings = drawn_layers(responses), _ordered(responses)
     lines = [{row.padding: row for row in responses.rows if row.layer == layer} for layer in layers]
@@ -90,7 +91,10 @@ def _loudness(lines: Sequence[dict[str | None, BorderResponse]]) -> float:
 def _boxes(
     lines: Sequence[dict[str | None, BorderResponse]], paddings: Sequence[str | None], names: float
 ) -> list[Box]:
-    """List the boxes of maps and of profiles, layer by layer; the first has the names of layers on its left."""
+    """List the boxes of maps and of profiles, layer by layer.
+
+    The first has the names of layers on its left.
+    """
     boxes = []
     labels = [padding_name(padding) for padding in paddings]
     for rows in lines:
@@ -133,7 +137,10 @@ def _draw_profiles(
 
 
 def plot(responses: BorderResponses, ax: Axes | None = None) -> Axes:
-    """Draw the mean over layers of the profiles, a line for each padding; into `ax`, or axes of its own."""
+    """Draw the mean over layers of the profiles, a line for each padding.
+
+    Into `ax`, or axes of its own.
+    """
     if ax is None:
         ax = new_figure(620, 400).add_axes((0.11, 0.15, 0.85, 0.72))
     for padding in responses.paddings:
@@ -239,7 +246,9 @@ def _stretch(n: int, pixels: int) -> Array:
 
 
 def _map_size(shape: tuple[int, ...]) -> tuple[float, float]:
-    """Return the size of a map in screen pixels, (width, height); a long one is drawn shorter than it is.
+    """Return the size of a map in screen pixels, (width, height).
+
+    A long one is drawn shorter than it is.
 
     >>> _map_size((16, 16)), _map_size((16, 160)), _map_size((160, 16))
     ((132, 132.0), (132, 66.0), (66.0, 132))

@@ -30,11 +30,13 @@ class Phase(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class PositionMap:
-    """Scores by position under one padding, of shape (rows, columns); None for the padding that the network has.
+    """Scores by position under one padding, of shape (rows, columns).
 
-    With `threshold`, `values` are contrasts instead: the least that is seen, or with `below` the least at which the
-    background's class is lost; infinite where none is enough. `background` has the scores at the same positions without
-    a stimulus. NaN counts in `lost` only.
+    None for the padding that the network has.
+
+    With `threshold`, `values` are contrasts instead: the least that is seen, or with `below` the
+    least at which the background's class is lost; infinite where none is enough. `background` has
+    the scores at the same positions without a stimulus. NaN counts in `lost` only.
     """
 
     padding: str | None
@@ -62,9 +64,12 @@ class PositionMap:
 
     @property
     def hidden(self) -> NDArray[np.bool_]:
-        """Blind spots: scores below half the median; thresholds above twice the median, or that nothing reaches.
+        """Blind spots: scores below half the median.
 
-        There are none where nothing is seen anywhere, nor where the output hardly depends on what is shown.
+        Thresholds above twice the median, or that nothing reaches.
+
+        There are none where nothing is seen anywhere, nor where the output hardly depends on what
+        is shown.
         """
         median = self.median
         if median is None or not self.reacts:
@@ -129,8 +134,8 @@ class PositionMap:
 class Detectability:
     """How well a network sees a stimulus by its position, as it is and with its padding replaced.
 
-    `tops` and `lefts` are the positions, in pixels, of the stimulus's upper left corner; `contrast` is what it was
-    shown with.
+    `tops` and `lefts` are the positions, in pixels, of the stimulus's upper left corner; `contrast`
+    is what it was shown with.
     """
 
     network: str

@@ -106,10 +106,17 @@ class DetectOptions:
 
 
 def score_positions(
-    trained: Trained, runners: Runners, notes: Sequence[str], options: DetectOptions, resume: ResumeOptions,
+    trained: Trained,
+    runners: Runners,
+    notes: Sequence[str],
+    options: DetectOptions,
+    resume: ResumeOptions,
     on_progress: Progress | None,
-) -> Detectability:  # fmt: skip
-    """Score every position under each padding; values of an interrupted sweep are kept, and the error says where."""
+) -> Detectability:
+    """Score every position under each padding.
+
+    Values of an interrupted sweep are kept, and the error says where.
+    """
     sweep = plan_sweep(runners, options, lambda: maps_inside(trained))
     question = ""
     if resume.path:
@@ -143,7 +150,10 @@ def _nothing_reacts(score_map: PositionMap, where: str) -> OptionError:
 
 
 def _question(runners: Runners, options: DetectOptions) -> str:
-    """Identify a sweep by what is run and shown; files count by their contents, wherever they lie."""
+    """Identify a sweep by what is run and shown.
+
+    Files count by their contents, wherever they lie.
+    """
     own, shown = runners[0][1], vars(options).copy()
     files = []
     for name in ("stimulus", "image"):
@@ -178,7 +188,10 @@ def map_positions(
 
 
 def _total_stride(trained: Trained) -> tuple[int, int] | None:
-    """Return the largest stride of any layer towards the image, by axis: scores may repeat with it; None if unknown."""
+    """Return the largest stride of any layer towards the image, by axis: scores may repeat with it.
+
+    None if unknown.
+    """
     try:
         fields = receptive_fields(trained.network, trained.size)
     except PadvizError:  # a head that cannot be followed can still be run
@@ -189,7 +202,10 @@ def _total_stride(trained: Trained) -> tuple[int, int] | None:
 
 
 def plan_sweep(runners: Runners, options: DetectOptions, inside: Callable[[], Sequence[Scorable]] = tuple) -> Sweep:
-    """Plan a sweep on the network as it is; `inside` lists the maps within it that could be named."""
+    """Plan a sweep on the network as it is.
+
+    `inside` lists the maps within it that could be named.
+    """
     own = runners[0][1]
     canvas = Canvas(own.size, own.channels, options.mean, options.std, options.bgr)
     scorer = _choose_scorer(runners, options, inside)

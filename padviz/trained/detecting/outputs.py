@@ -22,11 +22,15 @@ STRIDES = 0.5, *range(1, 129)
 UNITS = 2  # of rounding, and of what padding adds
 MOST_LOST = 0.5  # of the image, to valid convolutions
 STRETCHED = 2  # how far the strides of a tensor of 4 dimensions may differ between its axes
-BOX = 4  # numbers of a box: a map with more channels may be a raw head, with boxes beside class scores
+# Numbers of a box: a map with more channels may be a raw head, with boxes beside class scores.
+BOX = 4
 
 
 class Scorable(NamedTuple):
-    """An output, or a map inside, that can be scored, by the name that `layer` takes; class scores have no size."""
+    """An output, or a map inside, that can be scored, by the name that `layer` takes.
+
+    Class scores have no size.
+    """
 
     name: str
     classes: int
@@ -56,7 +60,10 @@ class Scorer:
     squashed: bool = False
 
     def scores(self, outputs: Outputs, boxes: NDArray[np.int64]) -> Floats:
-        """Score each image; `boxes` are (top, left, bottom, right) in pixels, where a map is looked at."""
+        """Score each image.
+
+        `boxes` are (top, left, bottom, right) in pixels, where a map is looked at.
+        """
         values = outputs[self.output]
         if self.kind == "map":
             peaks = self._peaks(as_maps(values, self.size)[:, self.class_], boxes)
@@ -88,13 +95,17 @@ def _sigmoid(values: Floats) -> Floats:
 
 
 def scorer_of(
-    outputs: Outputs, size: Size, where: str, layer: str | None = None, class_: int | None = None,
+    outputs: Outputs,
+    size: Size,
+    where: str,
+    layer: str | None = None,
+    class_: int | None = None,
     inside: Callable[[], Sequence[Scorable]] = tuple,
-) -> Scorer:  # fmt: skip
+) -> Scorer:
     """Return what scores the output called `layer`, or the only one that can be scored, for a class.
 
-    Several outputs, or several classes, are an error that lists them; so is an output that cannot be scored, which
-    lists the maps `inside`.
+    Several outputs, or several classes, are an error that lists them; so is an output that cannot
+    be scored, which lists the maps `inside`.
     """
     if layer is not None and layer not in outputs:
         hint = nearest(layer, outputs) or f"it has {', '.join(outputs)}"
@@ -113,8 +124,9 @@ def scorer_of(
     if len(scorable) > 1:
         what = f"{where} has {len(scorable)} outputs that can be scored: {_listed(scorable)}"
         hint = f"name one, as in: `layer` {typed(output.name)}"
-        if output.classes > 1 and class_ is None:
-            hint += f" `class` {output.classes - 1}"
+        most = output.classes - 1
+        if most and class_ is None:
+            hint += f" `class` {most}"
         raise OptionError(what, option="layer", hint=hint)
     values = outputs[output.name]
     known = values[~np.isnan(values)]
@@ -183,7 +195,10 @@ def _channels_last(shape: tuple[int, ...], size: Size) -> bool:
 
 
 def as_maps(values: NDArray[Any], size: Size) -> NDArray[Any]:
-    """Transpose maps to (images, classes, height, width); three dimensions have one class without a name."""
+    """Transpose maps to (images, classes, height, width).
+
+    Three dimensions have one class without a name.
+    """
     if values.ndim == 3:
         return values[:, None]
     return values.transpose(0, 3, 1, 2) if _channels_last(values.shape, size) else values

@@ -43,7 +43,10 @@ class Stimulus:
 
 
 class Canvas:
-    """A neutral background, the mean pixel, that is 0 once it is normalised; `bgr` networks read blue first."""
+    """A neutral background, the mean pixel, that is 0 once it is normalised.
+
+    `bgr` networks read blue first.
+    """
 
     def __init__(
         self, size: Size, channels: int, mean: Sequence[float] | None, std: Sequence[float] | None, bgr: bool = False
@@ -121,8 +124,9 @@ def _text(word: str, height: int, channels: int) -> Stimulus:
 class Sweep:
     """A stimulus moved over positions, and what is mapped: its scores at a contrast, or the contrasts needed.
 
-    `draw` makes images of positions and contrasts, and `boxes` are where each position is looked for. With `threshold`
-    contrasts are mapped: the least that is seen, or with `below`, where the background alone is seen, that is not.
+    `draw` makes images of positions and contrasts, and `boxes` are where each position is looked
+    for. With `threshold` contrasts are mapped: the least that is seen, or with `below`, where the
+    background alone is seen, that is not.
     """
 
     draw: Callable[[Places, Floats], Images]
@@ -168,7 +172,9 @@ class Sweep:
         return self.scores(runner, places, self.contrast)
 
     def thresholds(self, runner: Runner, places: Places) -> Floats:
-        """Bisect for the contrast from which on each position scores .5; infinite where none tried is enough.
+        """Bisect for the contrast from which on each position scores .5.
+
+        Infinite where none tried is enough.
 
         NaN where full contrast makes the network's score NaN.
         """
@@ -192,7 +198,9 @@ class Sweep:
         return decided
 
     def _enough(self, runner: Runner, places: Places) -> Floats:
-        """Return 1 where full contrast is enough, else the least of 1/2, 1/4 ... that is; infinity where none is.
+        """Return 1 where full contrast is enough, else the least of 1/2, 1/4 ... that is.
+
+        Infinity where none is.
 
         Scores may fall where contrast rises.
         """

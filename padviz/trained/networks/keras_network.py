@@ -94,7 +94,8 @@ def _stored(path: Path) -> dict[str, list[Array]]:
 def _layers(group: H5Group, h5py: Any, path: str, left: list[int], depth: int = 0) -> Iterator[tuple[str, list[Array]]]:
     """List the numbers of all layers in a group; links to elsewhere are not followed.
 
-    `left` has the bytes that may still be read: with links, a small file could hold any number of groups and numbers.
+    `left` has the bytes that may still be read: with links, a small file could hold any number of
+    groups and numbers.
     """
     _spend(left, GROUP)
     if depth > DEEPEST:

@@ -26,17 +26,21 @@ from padviz.trained.networks import running
 from padviz.trained.networks.running import Images, Outputs, Reduced, check_room, has_borders, middle, middle_weights
 from padviz.trained.networks.trained_network import Stored, Trained, TrainedOn, Unread, infer_images, kernels_of
 
-PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")  # between the weights that are stored and those used
-LAID_OUT = ("Identity", "Cast", "Transpose")  # between the image and a convolution that reads its numbers
+# Between the weights that are stored and those used.
+PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")
+# Between the image and a convolution that reads its numbers.
+LAID_OUT = ("Identity", "Cast", "Transpose")
 ZERO_POINT = {"QLinearConv": 5, "ConvInteger": 3}  # which input has the zero point of the weights
 MOST_NUMBERS = 1 << 29
 DEEPEST = 20  # nodes between a constant and its convolution
 LONGEST = 200  # characters of what another library says
 BROKEN = (Malformed, *UNFIT)  # raised on malformed weights
 OURS = "padviz/"  # in front of the names that are added to a graph
-PROBED = 2  # images of a first run: it fails, or has another shape, where a graph has a batch of one built in
+# Images of a first run: it fails, or has another shape, where a graph has a batch of one built in.
+PROBED = 2
 FLOAT, INTEGER = 1, 7  # in ONNX
-REDUCTIONS: tuple[tuple[str, tuple[str, ...], str, dict[str, Any]], ...] = (  # op, what it reads and makes, attributes
+# Op, what it reads and makes, attributes.
+REDUCTIONS: tuple[tuple[str, tuple[str, ...], str, dict[str, Any]], ...] = (
     ("Cast", ("map",), "float", {"to": FLOAT}),
     ("Gather", ("float", "edges"), "edge rows", {"axis": 2}),
     ("MatMul", ("edge rows", "along"), "rows", {}),
@@ -184,7 +188,10 @@ def _trained_on(model: Model, stored: _StoredTensors) -> TrainedOn | None:
 
 
 class OnnxRunner:
-    """A graph run at a size; `observed` are its convolutions' tensors by their names, None if outputs alone matter."""
+    """A graph run at a size.
+
+    `observed` are its convolutions' tensors by their names, None if outputs alone matter.
+    """
 
     def __init__(self, model: Model, size: Size, observed: Mapping[str, str] | None) -> None:
         from onnx import helper
@@ -247,7 +254,10 @@ class OnnxRunner:
             self._plain = None
 
     def _observe(self, observed: Mapping[str, str]) -> dict[str, tuple[str, Shape]]:
-        """Return the tensors that have borders, and their shapes, by a first run; it finds a batch of one built in."""
+        """Return the tensors that have borders, and their shapes, by a first run.
+
+        It finds a batch of one built in.
+        """
         from onnx import helper
 
         graph = _without_outputs(self.model)
@@ -316,7 +326,9 @@ def _line_of(error: BaseException) -> str:
 
 
 def _add_reductions(model: Proto, tensors: Mapping[str, Shape]) -> Proto:
-    """Copy a model and replace its outputs by the means of each tensor, as in `Reduced`; shapes hold for any batch.
+    """Copy a model and replace its outputs by the means of each tensor, as in `Reduced`.
+
+    Shapes hold for any batch.
 
     Each tensor is reduced right after the node that makes it, before it leaves the cache.
     """

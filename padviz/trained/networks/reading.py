@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from padviz.sources.onnx.model import Model
 
-HeadMaps = Callable[[Reals], list[Reals]]  # from (1, channels, height, width) to the map of each target, alike
+# From (1, channels, height, width) to the map of each target, alike.
+HeadMaps = Callable[[Reals], list[Reals]]
 HINT = "name an .onnx file, or package.module:attribute and its `weights`"
 
 
@@ -45,13 +46,15 @@ def as_trained(
 
 
 def read(
-    source: object, size: Size | None = None, weights: str | Path | None = None,
+    source: object,
+    size: Size | None = None,
+    weights: str | Path | None = None,
     reading: Reading = AS_IT_IS,
-) -> Trained:  # fmt: skip
+) -> Trained:
     """Read a network with its weights: an ONNX or .keras file, a PyTorch module, or the name of what makes one.
 
-    `weights` is a .safetensors or .pth file of a module's parameters; or, for a factory that takes `weights`, their
-    name, as "DEFAULT".
+    `weights` is a .safetensors or .pth file of a module's parameters; or, for a factory that takes
+    `weights`, their name, as "DEFAULT".
     """
     if is_module(source) or (isinstance(source, str) and MODULE.fullmatch(source)):
         return _read_module(source, size, weights, reading)
@@ -107,7 +110,9 @@ def _without_weights(where: str) -> UnknownName:
 def runner_of(
     trained: Trained, edited: Model | None = None, within: Callable[[], AbstractContextManager[object]] = nullcontext
 ) -> Runner:
-    """Return a runner of the ONNX model, or of an `edited` one; or of the module, `within` what replaces its padding.
+    """Return a runner of the ONNX model, or of an `edited` one.
+
+    Or of the module, `within` what replaces its padding.
 
     Responses of an edited graph are those of the convolutions in the model as it was.
     """
@@ -144,7 +149,10 @@ def head_maps(trained: Trained, network: Network) -> list[HeadMaps]:
 
 
 def _select_heads(outputs: Mapping[str, Reals], network: Network, image: Reals) -> list[Reals]:
-    """Select the map of each target: the one of its name, or else the first that has its size; reject any twice."""
+    """Select the map of each target: the one of its name, or else the first that has its size.
+
+    Reject any twice.
+    """
     sizes, aliases = sizes_of_each(network, image.shape[2:]), {layer: name for name, layer in network.aliases.items()}
     heads: dict[str, Reals] = {}  # by the names of outputs
     for target in network.targets:

@@ -17,7 +17,8 @@ Floats = NDArray[np.float64]
 Images = NDArray[np.float32]  # (images, channels, height, width), as the network reads them
 Outputs = dict[str, NDArray[Any]]  # by name; images are their first dimension, if they have one
 OutputKind = Literal["map", "classes"]
-AT_ONCE = 2 * 320 * 320  # pixels of the images that are run together: more maps at once leave the cache
+# Pixels of the images that are run together: more maps at once leave the cache.
+AT_ONCE = 2 * 320 * 320
 MOST = 256  # images that are run together
 MOST_NUMBERS = 1 << 29  # in images that are held together: 2 GiB
 LINES = 12  # from each side that are measured
@@ -27,9 +28,9 @@ LEAST = 3  # rows and columns of a map that has borders and something between th
 class Reduced(NamedTuple):
     """The means of a convolution's output on some images; the map itself is never kept.
 
-    `lines` (images, channels, rows and columns) has the mean of each of the `edge_rows` over the middle columns, and
-    then of each column over the middle rows. `total` (images, height, width) is the mean over channels, and `square`
-    the mean square of the middle, summed over images.
+    `lines` (images, channels, rows and columns) has the mean of each of the `edge_rows` over the
+    middle columns, and then of each column over the middle rows. `total` (images, height, width) is
+    the mean over channels, and `square` the mean square of the middle, summed over images.
     """
 
     layer: str

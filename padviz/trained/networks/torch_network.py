@@ -70,14 +70,18 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
     pixels = network.pixels(size)
     channels, calls = _watched(module, where, reading, pixels)
     model: nn.Module | Unrun = module
-    if reading.image or {*reading.shapes} - {load.image_input(module, reading)}:  # it takes more than an image
+    # It takes more than an image.
+    if reading.image or {*reading.shapes} - {load.image_input(module, reading)}:
         model = Unrun(where, ONE)
     kernels = kernels_of(network, calls.stored)
     return Trained(network, pixels, model, where, channels, *kernels, tuple(notes), calls.trained_on)
 
 
 def _watched(module: nn.Module, where: str, reading: Reading, pixels: Size) -> tuple[int, _ConvolutionCalls]:
-    """Trace a module with its weights; return the channels that it took, and how its convolutions were called."""
+    """Trace a module with its weights.
+
+    Return the channels that it took, and how its convolutions were called.
+    """
     said = reading.channels_of(load.image_input(module, reading), where) or ()
     failures = []
     for channels in said[:1] or load.channels_of(module, len(pixels)):
@@ -92,7 +96,10 @@ def _watched(module: nn.Module, where: str, reading: Reading, pixels: Size) -> t
 
 
 def _with_weights(factory: Callable[..., Any], source: str, weights: str | Path | None, notes: list[str]) -> Any:
-    """Call a factory with its weights by name; without a name, note that they may be random, or reject them."""
+    """Call a factory with its weights by name.
+
+    Without a name, note that they may be random, or reject them.
+    """
     taken = load.parameters_of(factory)
     if weights is None:
         by_name = taken.get("weights") or taken.get("pretrained")
@@ -120,7 +127,10 @@ def _with_weights(factory: Callable[..., Any], source: str, weights: str | Path 
 
 
 def _names_of_weights(parameter: inspect.Parameter) -> list[str]:
-    """List the names that the enumeration in a factory's signature has, DEFAULT first; none without one."""
+    """List the names that the enumeration in a factory's signature has, DEFAULT first.
+
+    None without one.
+    """
     names = set[str]()
     for kind in get_args(parameter.annotation):
         if isinstance(kind, EnumType):
@@ -248,8 +258,8 @@ def _misfits(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Itera
 class _ConvolutionCalls(TorchFunctionMode):
     """While active, records what convolutions are called with, by layer, and which of them a norm reads.
 
-    A forward on an image without data has the weights whole. `trained_on` is inferred from the norm behind a
-    convolution of the image itself.
+    A forward on an image without data has the weights whole. `trained_on` is inferred from the norm
+    behind a convolution of the image itself.
     """
 
     def __init__(self) -> None:
@@ -257,7 +267,8 @@ class _ConvolutionCalls(TorchFunctionMode):
         self.weights: dict[str, tuple[Tensor, int]] = {}
         self.normed: set[str] = set()
         self.outputs: dict[Tensor, str] = {}
-        self.of_image: dict[str, Tensor | None] = {}  # the biases of the convolutions that read the image itself
+        # The biases of the convolutions that read the image itself.
+        self.of_image: dict[str, Tensor | None] = {}
         self.trained_on: TrainedOn | None = None
 
     def watch(self, tracer: Tracer) -> _ConvolutionCalls:
@@ -372,7 +383,8 @@ class TorchRunner:
         return maps
 
     def contents(self) -> Iterator[bytes]:
-        yield re.sub(r" at 0x[0-9a-f]+", "", repr(self.module)).encode()  # without addresses, which differ by process
+        # Without addresses, which differ by process.
+        yield re.sub(r" at 0x[0-9a-f]+", "", repr(self.module)).encode()
         files = {file for module in self.module.modules() if (file := _source_file(type(module)))}
         for file in sorted(files):
             yield Path(file).read_bytes()
@@ -417,7 +429,10 @@ class TorchRunner:
 
 
 class _AllRan(BaseException):
-    """Ends a forward after the last module that is watched; no `except Exception` of a model catches it."""
+    """Ends a forward after the last module that is watched.
+
+    No `except Exception` of a model catches it.
+    """
 
 
 class _Responses(TorchFunctionMode):

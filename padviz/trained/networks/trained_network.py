@@ -14,8 +14,10 @@ from padviz.network.layer import CONVOLUTIONS, Layer
 from padviz.network.network import Network, Size
 
 Reals = NDArray[np.floating]
-Stored = tuple[Reals, int, bool, str]  # weights as they are stored, their groups, and `norm` and `key` of the kernel
-NEIGHBOURS, COLOURS = 0.95, 0.9  # correlation in photographs: of pixels side by side, and of the channels of one
+# Weights as they are stored, their groups, and `norm` and `key` of the kernel.
+Stored = tuple[Reals, int, bool, str]
+# Correlation in photographs: of pixels side by side, and of the channels of one.
+NEIGHBOURS, COLOURS = 0.95, 0.9
 CLOSE = 0.1  # how far the running means may lie from what one image explains, in running deviations
 SINGULAR = 0.03  # of the largest singular value: colours that the filters do not tell apart
 
@@ -40,9 +42,9 @@ class Unrun:
 class Kernel:
     """The weights of one convolution: `weights` of shape (channels out, channels in / groups, height, width).
 
-    Those of a transposed convolution are in the same order, and as they are laid over its output. `norm` is true where
-    a batch normalisation of its own follows: then it is not folded into the weights. Convolutions that share their
-    weights have the same `key`.
+    Those of a transposed convolution are in the same order, and as they are laid over its output.
+    `norm` is true where a batch normalisation of its own follows: then it is not folded into the
+    weights. Convolutions that share their weights have the same `key`.
     """
 
     layer: str
@@ -64,9 +66,10 @@ class TrainedOn:
 class Trained:
     """A network at a size, and the ONNX model or the PyTorch module, in evaluation mode, that holds its weights.
 
-    `where` is the file, or the name of the module; it reads images of `channels`. `kernels` are those of all
-    convolutions that padviz found, and `unread` says by layer why there are none. `notes` say what is not known of the
-    weights. `trained_on` is None where no batch normalisation follows a convolution that reads the image itself.
+    `where` is the file, or the name of the module; it reads images of `channels`. `kernels` are
+    those of all convolutions that padviz found, and `unread` says by layer why there are none.
+    `notes` say what is not known of the weights. `trained_on` is None where no batch normalisation
+    follows a convolution that reads the image itself.
     """
 
     network: Network
@@ -110,9 +113,10 @@ def _in_order(layer: Layer, weights: Reals, groups: int) -> Reals:
 def infer_images(layer: str, weights: Reals, bias: Reals | float, mean: Reals, variance: Reals) -> TrainedOn | None:
     """Solve the running statistics (channels out,) of a convolution's map for those of the image that it reads.
 
-    The mean of a map is, by channel, the sums of its filter times the mean of the image, whatever that shows. Its
-    variance is that of filtered photographs: nearly all of it comes from filters that blur, which hardly depend on how
-    sharp they are. None where nothing was trained, or where no image explains the running means.
+    The mean of a map is, by channel, the sums of its filter times the mean of the image, whatever
+    that shows. Its variance is that of filtered photographs: nearly all of it comes from filters
+    that blur, which hardly depend on how sharp they are. None where nothing was trained, or where
+    no image explains the running means.
 
     >>> blur = np.ones((1, 1, 1, 1))
     >>> infer_images("conv", blur, 0.0, np.array([0.4]), np.array([0.09]))

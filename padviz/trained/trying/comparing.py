@@ -88,7 +88,10 @@ def compare_classes(own: Floats, changed: Floats) -> dict[str, Floats]:
 
 
 def kind_of(scores: Floats) -> Scores:
-    """Return "probabilities" where the scores of each image are from 0 to 1 and sum to 1; else "logits"."""
+    """Return "probabilities" where the scores of each image are from 0 to 1 and sum to 1.
+
+    Else "logits".
+    """
     flat = scores.reshape(len(scores), -1)
     whole = flat.shape[1] == 1 or np.abs(flat.sum(1, dtype=np.float64) - 1).max() < SUM
     return "probabilities" if flat.min() >= 0 and flat.max() <= 1 and whole else "logits"
@@ -127,10 +130,12 @@ def compare_maps(own: Floats, changed: Floats) -> dict[str, Floats]:
 
 
 def overlap(own: Shape, changed: Shape, frame: Frame, size: Size) -> tuple[Slices, Slices] | None:
-    """Slice the parts of two outputs, without their images, that show the same pixels; None where not known.
+    """Slice the parts of two outputs, without their images, that show the same pixels.
 
-    `size` is that of the network's own frame, and `frame` that of the changed output, relative to it. A frame that
-    moves by less than a unit leaves outputs of one shape where they are.
+    None where not known.
+
+    `size` is that of the network's own frame, and `frame` that of the changed output, relative to
+    it. A frame that moves by less than a unit leaves outputs of one shape where they are.
     """
     # Height and width are the last two dimensions, or come before channels.
     axes = [at for at in (len(own) - 2, len(own) - 3) if at >= 0 and _spatial(own[at : at + 2], size)]

@@ -31,11 +31,12 @@ MEASURED = 1e-5  # of the largest: changes of float32 outputs that differ by les
 class Seen:
     """The change of a trained network's output by the place of a patch, and the usage of these places.
 
-    `values` is the root mean square change of `output` over crops. `usage` is the mean count of paths under the patch
-    over the largest of all pixels, and `distance` the patch's distance to the border in pixels; all are (tops, lefts).
-    `by_usage` and `by_distance` are the rank correlations of `values` with the two, and `gain` the first minus
-    the second. `edge` is the mean of the outermost ring over that of the inside, the middle half; `edge_usage` that of
-    the counts. Intervals are of 95 %, over pictures.
+    `values` is the root mean square change of `output` over crops. `usage` is the mean count of
+    paths under the patch over the largest of all pixels, and `distance` the patch's distance to the
+    border in pixels; all are (tops, lefts). `by_usage` and `by_distance` are the rank correlations
+    of `values` with the two, and `gain` the first minus the second. `edge` is the mean of the
+    outermost ring over that of the inside, the middle half; `edge_usage` that of the counts.
+    Intervals are of 95 %, over pictures.
     """
 
     network: str
@@ -72,7 +73,8 @@ def see(
         contents = digest_of(runner.contents(), crops.paths)
         question = f"seen {contents} {trained.size} {n} {patch} {grid} {inputs.seed} {inputs.mean} {inputs.std}"
     kept = Unfinished(resume.path, question, n * grid**2, resume.resume)
-    squares = kept.values.reshape(n, grid**2)  # a view: mean square changes of the output, by crop and place
+    # A view: mean square changes of the output, by crop and place.
+    squares = kept.values.reshape(n, grid**2)
     places = np.array([*product(tops, lefts)])
     output, pictures = "", list[int]()
     advance = counter(n * grid**2, on_progress)
@@ -111,7 +113,8 @@ def _cover(image: Pixels, places: NDArray[np.int64], patch: int) -> Images:
     """Copy an image for each place (top, left), and cover a patch there."""
     images = np.repeat(image[None], len(places), axis=0)
     for covered, (top, left) in zip(images, places, strict=True):
-        covered[:, top : top + patch, left : left + patch] = 0  # the mean pixel, once it is normalised
+        # The mean pixel, once it is normalised.
+        covered[:, top : top + patch, left : left + patch] = 0
     return images
 
 
@@ -159,7 +162,8 @@ def edge_of(values: Floats) -> float:
 def unit_ranks(values: Floats, tie: float = COUNTED) -> Floats:
     """Rank values about 0, with a norm of 1: the product of two such lists is Spearman's correlation.
 
-    Values tie if each is within `tie`, a share of the largest, of the next; they share the mean of their ranks.
+    Values tie if each is within `tie`, a share of the largest, of the next; they share the mean of
+    their ranks.
     """
     flat = values.ravel()
     order = np.argsort(flat, kind="stable")

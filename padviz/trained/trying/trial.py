@@ -25,7 +25,8 @@ How = Literal["crop", "resize"]
 ChangeKind = Literal["shift", "size", "padding"]
 TrialNeeds = Literal["today's weights", "fine-tune", "more pictures"]
 Figures = dict[str, Floats]  # of each crop, by name
-Repad = Callable[[Trained, str], tuple[Runner, list[str]]]  # what runs it under a scheme, and notes on what stays
+# What runs it under a scheme, and notes on what stays.
+Repad = Callable[[Trained, str], tuple[Runner, list[str]]]
 LEAST_KEPT, MOST_MOVED = 0.5, 1.0  # under a shift by one pixel: beyond these it is no baseline
 ALIKE = 1e-6  # of the largest output: how far those of two images differ by rounding alone
 ROUNDING = 1e-9  # of shares that are sums over crops
@@ -35,14 +36,15 @@ ROUNDING = 1e-9  # of shares that are sums over crops
 class TrialRow:
     """A change and its effect: `figures` are means over crops, with their 95 % intervals over pictures.
 
-    Scores of classes have `kept`, the share of crops whose best class stays, and `kl`, the KL divergence from the
-    probabilities as trained, in nats. Other outputs have `relative`, the change over the output's norm, and
-    `correlation`; the norm is the root mean square over crops.
-    `against_shift` is each of them minus that of a shift by one pixel, crop by crop. Where there are none, `note` says
-    why. `size` is what it ran at: `how` is by a larger or smaller "crop" of the scene or by a "resize".
-    `needs` follows from the intervals of kept answers and of the divergence, or of the relative change. It is
-    "fine-tune" where one of them is worse than the shift's, and "today's weights" where each loses at most twice what
-    the shift loses. Else, or where a difference has no interval or all crops have one class, it is "more pictures".
+    Scores of classes have `kept`, the share of crops whose best class stays, and `kl`, the KL
+    divergence from the probabilities as trained, in nats. Other outputs have `relative`, the change
+    over the output's norm, and `correlation`; the norm is the root mean square over crops.
+    `against_shift` is each of them minus that of a shift by one pixel, crop by crop. Where there
+    are none, `note` says why. `size` is what it ran at: `how` is by a larger or smaller "crop" of
+    the scene or by a "resize". `needs` follows from the intervals of kept answers and of the
+    divergence, or of the relative change. It is "fine-tune" where one of them is worse than the
+    shift's, and "today's weights" where each loses at most twice what the shift loses. Else, or
+    where a difference has no interval or all crops have one class, it is "more pictures".
     """
 
     kind: ChangeKind
@@ -88,7 +90,10 @@ class TrialRow:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """The effect of changes on a trained network; the first of `rows` is the baseline, a shift by one pixel."""
+    """The effect of changes on a trained network.
+
+    The first of `rows` is the baseline, a shift by one pixel.
+    """
 
     network: str
     title: str
@@ -126,8 +131,8 @@ class Trial:
 class Variant:
     """A change, and how it is run: on which frame of each crop's scene, resized where `how` says so.
 
-    `parts` are the figures of each batch of crops, or their scores of classes. A variant that fails, or whose output
-    cannot be compared, is left out, and `note` says why.
+    `parts` are the figures of each batch of crops, or their scores of classes. A variant that
+    fails, or whose output cannot be compared, is left out, and `note` says why.
     """
 
     kind: ChangeKind
@@ -167,7 +172,10 @@ class Variant:
         self.parts.append(comparing.compare_maps(before[:, *parts[0]], after[:, *parts[1]]))
 
     def compare(self, scores: Floats | None) -> Figures:
-        """Return the figures of all crops, from the `scores` before if they are of classes; none if there is a note."""
+        """Return the figures of all crops, from the `scores` before if they are of classes.
+
+        None if there is a note.
+        """
         if self.note:
             return {}
         figures = {}
@@ -248,7 +256,10 @@ def _doubts(rows: Sequence[TrialRow], as_trained: AsTrained) -> Iterator[str]:
 def _sizes(
     trained: Trained, sizes: int | Sequence[int | Size] | None, by_default: bool, notes: list[str]
 ) -> Iterator[Variant]:
-    """Yield the sizes that were asked for; or the balanced ones that the network takes, with notes on the others."""
+    """Yield the sizes that were asked for.
+
+    Or the balanced ones that the network takes, with notes on the others.
+    """
     own = trained.size
     if by_default:
         wanted = [near.size for near in nearest_balanced(trained.network, own) if near]
@@ -274,7 +285,10 @@ def _sizes(
 def _paddings(
     trained: Trained, padding: str | Sequence[str] | None, by_default: bool, repad: Repad, notes: list[str]
 ) -> Iterator[Variant]:
-    """Yield the schemes that were asked for; or all that keep sizes, with notes on what cannot be run."""
+    """Yield the schemes that were asked for.
+
+    Or all that keep sizes, with notes on what cannot be run.
+    """
     schemes = (padding,) if isinstance(padding, str) else padding or ()
     if by_default:
         schemes = OTHER
