@@ -226,7 +226,7 @@ def _load(module: nn.Module, state: dict[str, Tensor], path: str, where: str) ->
 
 
 def _misfits(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Iterator[str]:
-    """Say how the tensors of a file differ from the `wanted` ones, by name, shape and type."""
+    """Describe how the tensors of a file differ from the `wanted` ones: in names, shapes and types."""
     missing, reshaped, integers = [], [], []
     further = dict(state)
     for key, tensor in wanted.items():
