@@ -524,6 +524,17 @@ def test_a_file_that_declares_its_size_takes_no_other(kind: str, files: Files) -
     assert padviz.sizes(fixed, "8:40").height.accepted.sizes == (16,)
 
 
+@pytest.mark.parametrize("height", ["16 only", "4*i"])
+def test_a_side_that_a_file_declares_is_the_only_one_accepted(height: str, tmp_path: Path) -> None:
+    path, axes = tmp_path / "part.onnx", {2: "h"} if height == "4*i" else {}
+    image = (torch.zeros(1, 1, 16, 16),)
+    torch.onnx.export(UNet().eval(), image, str(path), dynamo=False, input_names=["x"], dynamic_axes={"x": axes})
+    found = padviz.sizes(padviz.load(path, 16), "8:40")
+    assert (found.height.accepted.rule, found.width.accepted.rule) == (height, "16 only")
+    assert found.width.refusal is not None
+    assert "the file declares an input of" in found.width.refusal.what
+
+
 class Joins(nn.Module):
     """Joins maps along rows where the height is odd, which padviz does not follow."""
 
