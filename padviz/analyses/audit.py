@@ -259,18 +259,30 @@ def _listed(remedies: list[Remedy]) -> Iterator[Remedy]:
 
 
 def _legend(table: Table, tried: Trial | None) -> str:
-    filled = {name for row in table.cells() for name, cell in zip(table.headings, row, strict=True) if cell is not None}
+    said = [*_meanings(table, tried)]
+    rows = [row for row in table.rows if row.outcome]
+    if any(row.remedy and wraps(row.remedy.padding) for row in rows):
+        said.append("circular padding suits images that wrap")
+    if any(row.outcome.share is None for row in rows):
+        said.append("fair shares: see Border")
+    if any(not row.outcome.macs for row in rows):
+        said.append("macs: unknown where a layer does not say its channels")
+    return f"{'; '.join(said)}."
+
+
+def _meanings(table: Table, tried: Trial | None) -> Iterator[str]:
+    """Yield what the columns mean that have a cell."""
     meanings = dict(LEGEND)
     if tried and tried.shift.main:
-        what = "answers kept as it is" if tried.kind == "classes" else "of the output's norm, as it is"
+        what = "of the output's norm, as it is"
+        if tried.kind == "classes":
+            what = "answers kept as it is"
         baseline = f"{percent(tried.shift.main.value or 0)} under a shift by one pixel"
         meanings[table.headings[-1]] = f"{what} ({tried.count} crops; {baseline})"
-    rows = [row for row in table.rows if row.outcome]
-    said = ["; ".join(f"{name}: {what}" for name, what in meanings.items() if name in filled)]
-    said += ["circular padding suits images that wrap"] * any(row.remedy and wraps(row.remedy.padding) for row in rows)
-    said += ["fair shares: see Border"] * any(row.outcome.share is None for row in rows)
-    said += ["macs: unknown where a layer does not say its channels"] * any(not row.outcome.macs for row in rows)
-    return f"{'; '.join(filter(None, said))}."
+    columns = dict(zip(table.headings, zip(*table.cells(), strict=True), strict=False))
+    for name, what in meanings.items():
+        if any(cell is not None for cell in columns.get(name, ())):
+            yield f"{name}: {what}"
 
 
 def _measured_column(tried: Trial | None) -> Column:

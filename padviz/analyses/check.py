@@ -32,25 +32,37 @@ TAKEN = 64, 1024  # the smallest and the largest size that `accepts` is about
 
 def expected(**asked_for: Any) -> dict[str, Any]:
     """Return the keywords of `check` that are given, with sizes listed. Raises OptionError for another type."""
-    given = {name: value for name, value in asked_for.items() if not (value is None or value == ())}
-    for name in ("even", "all_", "causal", "unstretched"):
-        if given.get(name) is False:
-            del given[name]
-    for name, value in given.items():
-        if name in ("context", "rim"):
-            check_integer(value, 0, name)
-        elif name in ("even", "all_", "unstretched") or (name == "causal" and not isinstance(value, str)):
-            if value is not True:
-                raise OptionError(f"{shortly(value)}: must be true or false", option=name)
-        elif name == "wraps":
-            given[name] = names(value) if isinstance(value, str | list | tuple) else ()
-            if not given[name]:
-                raise OptionError(f"{shortly(value)} names no axis", option=name, hint="use height or width")
-        elif name == "any_size":
-            given[name] = _sizes(value)
-        elif name == "accepts" and not (isinstance(value, str) and sizes_under(value, *TAKEN)):
-            raise OptionError(f"{shortly(value)} is not a rule of sizes", option=name, hint='use "16*i" or "32*i + 1"')
+    given = {}
+    for name, value in asked_for.items():
+        if value is None or value == ():
+            continue
+        checked = _expectation(name, value)
+        if checked is not False:
+            given[name] = checked
     return given
+
+
+def _expectation(name: str, value: Any) -> Any:
+    """Return what is expected, in the form that `check` takes; False for a flag that is not set."""
+    match name:
+        case "context" | "rim":
+            check_integer(value, 0, name)
+        case "even" | "all_" | "unstretched" | "causal":
+            if not isinstance(value, bool) and not (name == "causal" and isinstance(value, str)):
+                raise OptionError(f"{shortly(value)}: must be true or false", option=name)
+        case "wraps":
+            axes = names(value) if isinstance(value, str | list | tuple) else ()
+            if not axes:
+                what = f"{shortly(value)} names no axis"
+                raise OptionError(what, option=name, hint="use height or width")
+            return axes
+        case "any_size":
+            return _sizes(value)
+        case "accepts":
+            if not isinstance(value, str) or not sizes_under(value, *TAKEN):
+                what = f"{shortly(value)} is not a rule of sizes"
+                raise OptionError(what, option=name, hint='use "16*i" or "32*i + 1"')
+    return value
 
 
 def _sizes(sizes: str | Iterable[int | Size]) -> list[Size]:
@@ -344,24 +356,40 @@ def _result(found: Checked) -> CheckResult:
 
 def report_of(parts: Sequence[Checked]) -> Report:
     """Report what was found of several networks; it fails with 1, and what was not judged with 3."""
-    screen, sheet, findings = [], [], []
+    screen, sheet, findings, failed = [], [], [], set()
     for part in parts:
-        rows = [row for row in part.rows if row.state != "holds"]
-        true = _held(part.rows)
-        blocks: list[Block] = [Heading(_verdict(part)), Table(ROWS, _merged(rows))]
-        screen.append([*blocks, Lines([f"{', '.join(true)}."])] if true else blocks)
+        open_ = [row for row in part.rows if row.state != "holds"]
+        blocks: list[Block] = [Heading(_verdict(part)), Table(ROWS, _merged(open_))]
+        if true := _held(part.rows):
+            blocks.append(Lines([f"{', '.join(true)}."]))
+        screen.append(blocks)
         sheet += [{"model": part.model, "size": part.size, **plain(row)} for row in part.rows]
-        for row in rows:
-            level: Level = "error" if row.state in ("fails", "not judged") else "notice"
-            file = part.model if part.model.endswith(".toml") else ""
-            findings.append(Finding(level, f"{row.expectation} in {_at(part)}", _sentence(row), file))
-    counts = {state.replace(" ", "_"): sum(part.count(state) for part in parts) for state in get_args(State)}
-    facts = {"ok": all(parts), **counts, "rows": [{**row, "size": [*row["size"]]} for row in sheet]}
-    code = 1 if counts["fails"] else 3 if counts["not_judged"] else 0
-    ruled = {row.expectation for part in parts for row in part.rows if row.state == "fails"} & {*RULES}
-    if ruled:
-        screen[-1].append(Lines([f"padviz check --explain {min(ruled)} prints the page of the rule."]))
+        findings += [_finding(part, row) for row in open_]
+        failed |= {row.expectation for row in open_ if row.state == "fails"}
+    if ruled := failed & {*RULES}:
+        explain = f"padviz check --explain {min(ruled)} prints the page of the rule."
+        screen[-1].append(Lines([explain]))
+    counts = {}
+    for state in get_args(State):
+        counts[state.replace(" ", "_")] = sum(part.count(state) for part in parts)
+    facts = {
+        "ok": all(parts),
+        **counts,
+        "rows": [{**row, "size": [*row["size"]]} for row in sheet],
+    }
+    code = 0
+    if counts["fails"]:
+        code = 1
+    elif counts["not_judged"]:
+        code = 3
     return Report("check", facts, screen, Table(SHEET, sheet), findings=findings, code=code)
+
+
+def _finding(part: Checked, row: Judged) -> Finding:
+    """Return a row for a log of CI."""
+    level: Level = "error" if row.state in ("fails", "not judged") else "notice"
+    file = part.model if part.model.endswith(".toml") else ""
+    return Finding(level, f"{row.expectation} in {_at(part)}", _sentence(row), file)
 
 
 def _held(rows: Sequence[Judged]) -> list[str]:
@@ -370,7 +398,12 @@ def _held(rows: Sequence[Judged]) -> list[str]:
     for row in rows:
         if row.state == "holds":
             figures.setdefault(row.expectation, {})[row.found] = None
-    return [f"{name} holds" + (f" ({', '.join(found)})" if any(found) else "") for name, found in figures.items()]
+    held = []
+    for name, found in figures.items():
+        held.append(f"{name} holds")
+        if any(found):
+            held[-1] += f" ({', '.join(found)})"
+    return held
 
 
 def _at(part: Checked) -> str:
@@ -378,15 +411,26 @@ def _at(part: Checked) -> str:
 
 
 def _verdict(part: Checked) -> str:
-    counts = [(part.count("fails"), "fail"), (part.count("not judged"), "not judged"), (part.count("known"), "known")]
-    bad = ", ".join(f"{n} {word}{'s' if (n, word) == (1, 'fail') else ''}" for n, word in counts if n)
-    return f"{_at(part)}: {bad or 'all hold'}"
+    fails, unjudged, known = (part.count(state) for state in ("fails", "not judged", "known"))
+    bad = []
+    if fails:
+        bad.append("1 fails" if fails == 1 else f"{fails} fail")
+    if unjudged:
+        bad.append(f"{unjudged} not judged")
+    if known:
+        bad.append(f"{known} known")
+    return f"{_at(part)}: {', '.join(bad) or 'all hold'}"
 
 
 def _sentence(row: Judged) -> str:
+    what = f"{row.expectation} {row.state}"
     where = " ".join(filter(None, (row.layer, row.axis and f"({row.axis})")))
-    what = f"{row.expectation} {row.state}{f' at {where}' if where else ''}: wanted {row.wanted}, found {row.found}"
-    return f"{what}; {row.change}" if row.change else what
+    if where:
+        what += f" at {where}"
+    what += f": wanted {row.wanted}, found {row.found}"
+    if row.change:
+        what += f"; {row.change}"
+    return what
 
 
 def _merged(rows: Sequence[Judged]) -> list[Judged]:

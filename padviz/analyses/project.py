@@ -104,20 +104,25 @@ def compared(parts: Sequence[Checked], known: Baseline, every: bool) -> list[Che
     """
     now, marked = findings_of(parts), []
     for part in parts:
-        rows = []
-        for row in part.rows:
-            least = known.get(key := _identity(part, row)) if row.state == "fails" else None
-            if least is not None and now[key] <= least:
-                row = replace(row, state="known")
-            elif least is not None:
-                row = replace(row, found=f"{row.found} (worse than the baseline: {now[key]:g}, was {least:g})")
-            rows.append(row)
+        rows = [_marked(row, known, now, _identity(part, row)) for row in part.rows]
         marked.append(replace(part, rows=tuple(rows)))
-    judged = {(part.model, pixels(part.size)) for part in parts}
-    gone = [key for key in known if key not in now and key[0] not in _unjudged(parts) and (every or key[:2] in judged)]
+    judged, unjudged = {(part.model, pixels(part.size)) for part in parts}, _unjudged(parts)
+    gone = [key for key in known if key not in now and key[0] not in unjudged]
+    if not every:
+        gone = [key for key in gone if key[:2] in judged]
     for (model, size), keys in groupby(sorted(gone), lambda key: key[:2]):
         marked.append(Checked(model, sizes_in(size)[0] if size else (), tuple(map(_gone, keys))))
     return marked
+
+
+def _marked(row: Judged, known: Baseline, now: Baseline, key: Identity) -> Judged:
+    """Return a row as known if it fails and the baseline holds it, unless it is worse now."""
+    if row.state != "fails" or key not in known:
+        return row
+    if now[key] <= known[key]:
+        return replace(row, state="known")
+    worse = f"{row.found} (worse than the baseline: {now[key]:g}, was {known[key]:g})"
+    return replace(row, found=worse)
 
 
 def _unjudged(parts: Sequence[Checked]) -> set[str]:

@@ -10,7 +10,7 @@ from padviz.analyses.asked import Pixels, Source, asked
 from padviz.analyses.result import Result
 from padviz.counting.count import usage as counted
 from padviz.counting.count_map import CountMap
-from padviz.counting.shares.summary import Summary, percent, unit_text
+from padviz.counting.shares.summary import FairShare, Summary, percent, unit_text
 from padviz.network.network import AXES, in_words
 from padviz.network.rewrites import padding_in_words
 from padviz.options import CMAP, HEADS, LAYERS, MODEL, PADDING, POOLING, SAME, SCALE, SIZE, UNIT, Command
@@ -173,12 +173,17 @@ def _renamed(key: str) -> str:
 
 def _facts(counts: CountMap, summary: Summary) -> Iterator[tuple[str, object]]:
     signal = len(counts.network.axes) == 1
-    one, corners, pads = "sample" if signal else "pixel", summary.corners, counts.walked.pads
+    corners = summary.corners
 
     def along(figures: Any, form: str) -> str:
-        return f"{figures.width:{form}}" if signal else f"height {figures.height:{form}}, width {figures.width:{form}}"
+        if signal:
+            return f"{figures.width:{form}}"
+        return f"height {figures.height:{form}}, width {figures.width:{form}}"
 
-    yield "network", f"{summary.network}, {in_words(summary.size[-1:] if signal else summary.size)} {one}s"
+    if signal:
+        yield "network", f"{summary.network}, {summary.size[-1]} samples"
+    else:
+        yield "network", f"{summary.network}, {in_words(summary.size)} pixels"
     yield "padding", padding_in_words(summary.padding)
     yield "target", _target(summary, signal)
     if counts.weights is not None:
@@ -192,30 +197,51 @@ def _facts(counts: CountMap, summary: Summary) -> Iterator[tuple[str, object]]:
     else:
         yield "corners", f"{readable(corners.top_left)}  {readable(corners.top_right)}"
         yield "", f"{readable(corners.bottom_left)}  {readable(corners.bottom_right)}"
-    if (share := summary.share) is None:
+    if summary.share is None:
         yield "fair share", f"none: {summary.share_reason}"
     else:
-        starved = "starved" if pads else "context"
-        for name, rim, word in (("rim", summary.rim, starved), ("overused rim", summary.overused_rim, "overused")):
-            if rim and any(rim.depths):
-                large = "on a large input " if share.starved == 1 else ""
-                ends = [f"the {end} {depth}" for end, depth in zip(("first", "last"), rim.width, strict=True) if depth]
-                depths = f"{' and '.join(ends)} samples" if signal else rim.words
-                yield name, f"{large}{depths} {'would be' if large else 'are'} {word}"
-        yield starved, f"{percent(share.starved)} get less than half the paths of an interior {one}"
-        yield "overused", f"{percent(share.overused)} get more than 3/2 of it"
-        first, last = share.corners.top_left, share.corners.top_right if signal else share.corners.bottom_right
-        ends = ["none" if end is None else readable(float(end)) for end in (first, last)]
-        where = f"first {ends[0]}, last {ends[1]}" if signal else f"corners {ends[0]} and {ends[1]}"
-        yield "fair shares", f"{share.least:.4g} to {share.most:.4g}; {where}"
-        yield "skew of shares", along(share.skew, "+.4g")
-        if share.unused:
-            yield "unused", f"{percent(share.unused)} of the {one}s, which no window reads"
+        starved = "starved" if counts.walked.pads else "context"
+        yield from _rims(summary, summary.share, starved, signal)
+        yield from _shares(summary.share, starved, signal)
+        yield "skew of shares", along(summary.share.skew, "+.4g")
+        if summary.share.unused:
+            one = "sample" if signal else "pixel"
+            yield "unused", f"{percent(summary.share.unused)} of the {one}s, which no window reads"
     yield "asymmetry", along(summary.asymmetry, ".4g")
     yield "skew of usage", along(summary.skew, "+.4g")
     yield "counted", f"{_counted(counts, signal)} ({summary.method})"
     if summary.gates_left_out:
         yield "left out", f"the global vectors of {summary.gates_left_out} gates"
+
+
+def _rims(summary: Summary, share: FairShare, starved: str, signal: bool) -> Iterator[tuple[str, str]]:
+    """Yield how deep the rims are, on this input, or on a large one where all of this is starved."""
+    rims = ("rim", summary.rim, starved), ("overused rim", summary.overused_rim, "overused")
+    for name, rim, word in rims:
+        if rim is None or not any(rim.depths):
+            continue
+        depths = rim.words
+        if signal:
+            sides = zip(("first", "last"), rim.width, strict=True)
+            ends = [f"the {end} {depth}" for end, depth in sides if depth]
+            depths = f"{' and '.join(ends)} samples"
+        if share.starved == 1:
+            yield name, f"on a large input {depths} would be {word}"
+        else:
+            yield name, f"{depths} are {word}"
+
+
+def _shares(share: FairShare, starved: str, signal: bool) -> Iterator[tuple[str, str]]:
+    """Yield how many pixels or samples have too few or too many paths, and the shares at the ends."""
+    one = "sample" if signal else "pixel"
+    yield starved, f"{percent(share.starved)} get less than half the paths of an interior {one}"
+    yield "overused", f"{percent(share.overused)} get more than 3/2 of it"
+    first, last = share.corners.top_left, share.corners.bottom_right
+    if signal:
+        last = share.corners.top_right
+    ends = ["none" if end is None else readable(float(end)) for end in (first, last)]
+    where = f"first {ends[0]}, last {ends[1]}" if signal else f"corners {ends[0]} and {ends[1]}"
+    yield "fair shares", f"{share.least:.4g} to {share.most:.4g}; {where}"
 
 
 def _counted(counts: CountMap, signal: bool) -> str:

@@ -62,13 +62,12 @@ def context_on(network: Network, axis: int, n: int, ignore_norms: bool = False) 
         except SizeError as error:
             refused = error
             continue
-        if barrier := next((units[i].barrier for i in targets if units[i].barrier), None):
-            others = barriers_on(network, axis, n, ignore_norms)
-            worst = hardest([barrier, *(other for i in targets if (other := others[i]))]) or barrier
-            raise SizeError(f"no tiles are exact: {worst.layer} ({worst.why})", where=network.name, hint=way_out(worst))
+        barriers = barriers_on(network, axis, n, ignore_norms)
+        if any(units[i].barrier for i in targets):
+            met = [*(units[i].barrier for i in targets), *(barriers[i] for i in targets)]
+            _refuse_tiles(network, hardest(filter(None, met)))
         runs = {i: longest_run(units[i].exact) for i in targets}
         if all(2 * (last - first) >= len(units[i].exact) for i, (first, last) in runs.items()):
-            barriers = barriers_on(network, axis, n, ignore_norms)
             contexts = []
             for i, (first, last) in runs.items():
                 m, stride, name = len(units[i].exact), alignment.strides[i], network.layers[i].name
@@ -80,6 +79,12 @@ def context_on(network: Network, axis: int, n: int, ignore_norms: bool = False) 
         raise SizeError(f"no tile is known to be exact: {refused.what}", where=refused.where, hint=refused.hint)
     what = f"no tile of up to {LARGEST} {network.px} is exact: it needs more context"
     raise SizeError(what, where=network.name, hint="name an earlier `layer`")
+
+
+def _refuse_tiles(network: Network, worst: Barrier | None) -> None:
+    if worst:
+        what = f"no tiles are exact: {worst.layer} ({worst.why})"
+        raise SizeError(what, where=network.name, hint=way_out(worst))
 
 
 def _lengths(network: Network, axis: int, n: int, alignment: Alignment) -> Iterator[int]:

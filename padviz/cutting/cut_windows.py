@@ -258,22 +258,20 @@ def _interpolate(
     if antialias:
         raise Refused("resizes with antialias")
     shape, i = x.shape[2:], x.along - 2
-    scales = [*scale_factor] if isinstance(scale_factor, list | tuple) else [scale_factor] * len(shape)
-    sizes = [*size] if isinstance(size, list | tuple) else [size] * len(shape)
-    if size is None:
-        sizes = [int(n * scale) for n, scale in zip(shape, scales, strict=True)]
+    sizes, scales = _resized_to(shape, size, scale_factor)
     if size is not None or recompute_scale_factor:
         scales = [None] * len(shape)
 
     def resized(part: Tensor, axis: int, m: int, scale: float | None) -> Tensor:
         if 0 in part.shape:  # PyTorch does not resize a part without rows
             return part.new_empty([*part.shape[:2], *put(part.shape[2:], axis, m)])
-        own: dict[str, Any] = {"size": put(part.shape[2:], axis, m)}
+        to: dict[str, Any] = {"size": put(part.shape[2:], axis, m)}
         if scale is not None:
-            own = {"scale_factor": put([1.0] * len(shape), axis, scale)}
-        return function(part, **own, mode=mode, align_corners=align_corners)  # type: ignore[no-any-return]
+            to = {"scale_factor": put([1.0] * len(shape), axis, scale)}
+        return function(part, **to, mode=mode, align_corners=align_corners)  # type: ignore[no-any-return]
 
-    x = x.clone() if sizes == [*shape] else x
+    if sizes == [*shape]:
+        x = x.clone()
     for axis, (n, m, scale) in enumerate(zip(shape, sizes, scales, strict=True)):
         if m == n and scale in (None, 1):
             continue
@@ -288,6 +286,18 @@ def _interpolate(
             lines = torch.eye(n, dtype=torch.float64, device="cpu").reshape(n, 1, *put([1] * len(shape), i, n))
             x = x.windowed(_weighted(resized(lines, i, m, scale).reshape(n, m).T, x))
     return x
+
+
+def _resized_to(shape: Sequence[int], size: Any, scale_factor: Any) -> tuple[list[int], list[float | None]]:
+    """Return the size of each axis after a resize, and the scales that are given, one for each axis."""
+    scales = [scale_factor] * len(shape)
+    if isinstance(scale_factor, list | tuple):
+        scales = [*scale_factor]
+    if size is None:
+        return [int(n * scale) for n, scale in zip(shape, scales, strict=True)], scales
+    if isinstance(size, list | tuple):
+        return [*size], scales
+    return [size] * len(shape), scales
 
 
 def _multiple(factor: int, around: int, along: int, resized: Callable[[Tensor, int], Tensor]) -> Rule:

@@ -83,8 +83,10 @@ def exact_units(network: Network, axis: int, cut: Cut, tile: Network | None = No
     units = [Units(cut.start or 0, np.ones(cut.length, dtype=bool))]
     for i, layer in enumerate(network.layers[1:], start=1):
         op, j = layer.ops[axis], layer.inputs[0]
-        entering = units[j] if len(layer.inputs) == 1 else _meet(layer.name, [units[k] for k in layer.inputs])
-        if op is None or (isinstance(op, Blocks) and not op.is_local):
+        entering = units[j]
+        if len(layer.inputs) > 1:
+            entering = _meet(layer.name, [units[k] for k in layer.inputs])
+        if op is None or _is_spread(op):
             units.append(entering)
         elif entering.barrier:
             units.append(Units(0, np.zeros(here[i], dtype=bool), entering.barrier))
@@ -92,8 +94,13 @@ def exact_units(network: Network, axis: int, cut: Cut, tile: Network | None = No
             units.append(Units(None, np.ones(here[i], dtype=bool)))
         else:
             in_tile = _Sized(tile.layers[i].ops[axis] or op, here[j], here[i])
-            units.append(_follow(layer.name, entering, in_tile, _Sized(op, there[j], there[i]), cut.start is None))
+            in_image = _Sized(op, there[j], there[i])
+            units.append(_follow(layer.name, entering, in_tile, in_image, cut.start is None))
     return units
+
+
+def _is_spread(op: Op) -> bool:
+    return isinstance(op, Blocks) and not op.is_local
 
 
 @lru_cache(64)
@@ -107,11 +114,13 @@ def barriers_on(network: Network, axis: int, n: int, ignore_norms: bool) -> tupl
     barriers: list[Barrier | None] = []
     for layer, whole in zip(network.layers, wholes, strict=True):
         op, why = layer.ops[axis], "" if ignore_norms else whole
-        if not whole and isinstance(op, Window) and SCHEMES[op.mode].wraps:
-            why = "circular padding, which reads the far side" if max(place(op, sizes[layer.inputs[0]])[:2]) > 0 else ""
-        found = [barrier for j in layer.inputs if (barrier := barriers[j])]
-        found += [Barrier(layer.name, why)] if why else []
-        barriers.append(hardest(found))
+        wraps = isinstance(op, Window) and SCHEMES[op.mode].wraps
+        if wraps and not whole and max(place(op, sizes[layer.inputs[0]])[:2]) > 0:
+            why = "circular padding, which reads the far side"
+        before = [barriers[j] for j in layer.inputs]
+        if why:
+            before.append(Barrier(layer.name, why))
+        barriers.append(hardest(filter(None, before)))
     return tuple(barriers)
 
 

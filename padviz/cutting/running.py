@@ -77,27 +77,38 @@ def tiled(
     if isinstance(plan, LayerPlan):
         from padviz.cutting.by_layer import by_layer
 
-        given = {"batch": batch != 1, "out": out is not None, "on_progress": on_progress is not None}
-        if unserved := next((name for name, is_given in given.items() if is_given), None):
-            raise OptionError("is not served by a plan with shared norms", option=unserved, hint="leave it out")
+        _refuse_given(batch=batch != 1, out=out is not None, on_progress=on_progress is not None)
         _check_size(image, plan)
         return by_layer(model, image, plan.parts)
     _check(model, image, plan, batch)
-    outputs = None if out is None else list(out) if isinstance(out, list | tuple) else [out]
+    outputs = None
+    if out is not None:
+        outputs = [*out] if isinstance(out, list | tuple) else [out]
     done, tiles = 0, iter(plan)
     while group := list(islice(tiles, batch)):
         parts = _parts(model(_read(image, group)), plan)
         if outputs is None:
             outputs = [_empty(part, plan, h, image) for h, part in enumerate(parts)]
         for k, tile in enumerate(group):
-            for output, part, (keep, take) in zip(outputs, parts, tile.heads.values(), strict=True):
-                mine = part[k : k + 1] if len(group) > 1 else part
-                output[(..., *keep)] = mine[(..., *take)]
+            if len(group) > 1:
+                of_tile = [part[k : k + 1] for part in parts]
+            else:
+                of_tile = parts
+            for output, part, (keep, take) in zip(outputs, of_tile, tile.heads.values(), strict=True):
+                output[(..., *keep)] = part[(..., *take)]
         done += len(group)
         if on_progress:
             on_progress(done, len(plan))
     assert outputs is not None
     return outputs[0] if len(plan.heads) == 1 else outputs
+
+
+def _refuse_given(**given: bool) -> None:
+    """Reject options that a plan with shared norms does not serve."""
+    for name, is_given in given.items():
+        if is_given:
+            what = "is not served by a plan with shared norms"
+            raise OptionError(what, option=name, hint="leave it out")
 
 
 def _check(model: Any, image: Any, plan: Plan, batch: int) -> None:

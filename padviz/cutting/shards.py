@@ -102,30 +102,64 @@ def shards_of(network: Network, axis: int, image: Size, n: int) -> Shards:
         return known if known or not rows else None
 
     for i, layer in enumerate(network.layers[1:], start=1):
-        op, j, why, parts, sides = layer.ops[axis], layer.inputs[0], _needed(layer, axis), list[Part](), []
+        j, why = layer.inputs[0], _needed(layer, axis)
+        parts, befores, afters = list[Part](), list[int](), list[int]()
         spans = owned(sizes[j], n)
-        for own, mine in zip(owned(sizes[i], n), spans, strict=True):
-            rows = np.arange(*(mine if runs_by_layer(why) else (0, sizes[j]))) if why else _rows_read(maps[i], own)
-            window = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
-            if isinstance(op, Window | Fit) and own[0] < own[1]:
-                (first, _), (_, last) = (rows_of(op, sizes[j], sizes[i], unit) for unit in (own[0], own[1] - 1))
-                window = first, last + 1
-            trims = trims_of(op, sizes[j], sizes[i], window, own) if len(rows) else (0, 0)
-            parts.append(Part(own, window, _fetched(rows, mine, spans), trims))
-            sides.append((int(np.sum(rows < mine[0])), int(np.sum(rows >= mine[1]))))
-        befores, afters = zip(*sides, strict=True)
-        halo, fetched = (max(befores), max(afters)), sum(befores) + sum(afters)
-        cost: tuple[int, int | None] = fetched, in_bytes(fetched, i, j)
-        exchange: Literal["", "rows", "sums"] = "" if not why else "sums" if runs_by_layer(why) else "rows"
-        layers.append(ShardedLayer(layer.name, layer.kind, sizes[i], (*parts,), halo, *cost, why, exchange))
+        for units, mine in zip(owned(sizes[i], n), spans, strict=True):
+            rows = _rows_needed(why, mine, sizes[j], maps[i], units)
+            window, trims = _window(layer.ops[axis], sizes[j], sizes[i], units, rows)
+            parts.append(Part(units, window, _fetched(rows, mine, spans), trims))
+            befores.append(int(np.sum(rows < mine[0])))
+            afters.append(int(np.sum(rows >= mine[1])))
+        fetched = sum(befores) + sum(afters)
+        exchange: Literal["", "rows", "sums"] = ""
+        if why:
+            exchange = "sums" if runs_by_layer(why) else "rows"
+        layers.append(
+            ShardedLayer(
+                layer.name,
+                layer.kind,
+                sizes[i],
+                (*parts,),
+                (max(befores), max(afters)),
+                fetched,
+                in_bytes(fetched, i, j),
+                why,
+                exchange,
+            )
+        )
     sent = [layer.bytes for layer in layers]
     total = None if None in sent else sum(filter(None, sent))
+    exchanges = sum(layer.fetched > 0 for layer in layers)
+    overlap = _overlap(network, axis, image, n)
+    figures = exchanges, total, overlap, in_bytes(overlap, 0, 0)
+    multiple = _multiple(network, axis, image[axis], n)
+    return Shards(image, network.axes[axis], n, (*layers,), *figures, *multiple)
+
+
+def _rows_needed(why: str, mine: Span, n: int, axis_map: AxisMap | None, units: Span) -> NDArray[Any]:
+    """List the rows of `n` that a shard needs for its units: of sums over all rows, its own alone."""
+    if not why:
+        return _rows_read(axis_map, units)
+    return np.arange(*mine) if runs_by_layer(why) else np.arange(n)
+
+
+def _window(op: Op | None, n: int, m: int, units: Span, rows: NDArray[Any]) -> tuple[Span, BeforeAfter | None]:
+    """Return the rows over which an operation runs for some units, padding among them, and what to trim then."""
+    if not len(rows):
+        return (0, 0), (0, 0)
+    window = int(rows[0]), int(rows[-1]) + 1
+    if isinstance(op, Window | Fit) and units[0] < units[1]:
+        window = rows_of(op, n, m, units[0])[0], rows_of(op, n, m, units[1] - 1)[1] + 1
+    return window, trims_of(op, n, m, window, units)
+
+
+def _overlap(network: Network, axis: int, image: Size, n: int) -> int:
+    """Count the rows that would be read more than once if each shard ran alone, with its context."""
     around = pixels_around(network, image)
-    before, after = around[axis] if around else (image[axis],) * 2
+    before, after = around[axis] if around else (image[axis], image[axis])
     spans = [span for span in owned(image[axis], n) if span[0] < span[1]]
-    overlap = sum(min(before, first) + min(after, image[axis] - stop) for first, stop in spans)
-    figures = sum(layer.fetched > 0 for layer in layers), total, overlap, in_bytes(overlap, 0, 0)
-    return Shards(image, network.axes[axis], n, (*layers,), *figures, *_multiple(network, axis, image[axis], n))
+    return sum(min(before, first) + min(after, image[axis] - stop) for first, stop in spans)
 
 
 def owned(rows: int, n: int) -> list[Span]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import ceil, gcd, lcm
 from typing import Any, NamedTuple, TypeAlias
 
@@ -84,16 +85,7 @@ def stream_of(network: Network, chunk: int, length: int | None = None) -> Stream
         raise OptionError(what, where=network.name, hint="name an earlier `layer`")
     sizes, (step, strides) = sizes_of(network, 0, n), alignment_on(network, 0, n)
     period = step // gcd(step, chunk)  # in chunks
-    count = 2 * period
-    while True:
-        made, needs = _simulated(network, sizes, np.arange(1, count + 1) * chunk)
-        moves = [units[-period:] - units[-2 * period : -period] for units in made]
-        steady = all((own * rate == period * chunk).all() for own, rate in zip(moves, strides, strict=True))
-        if steady and min(needed[-1] for needed in needs) >= 0:  # past all padding in front
-            break
-        count *= 2
-        if count * chunk > MOST_SAMPLES:
-            raise SizeError(f"does not repeat within {MOST_SAMPLES} input samples", where=network.name)
+    made, needs = _steady(network, sizes, chunk, period, strides)
     for i, layer in enumerate(network.layers[1:], start=1):
         j, needed, news = layer.inputs[0], needs[i], np.diff(made[i])[-period:]
         keeps = tuple(max(0, int((made[k] - np.maximum(needed, 0)).max())) for k in layer.inputs)
@@ -106,6 +98,22 @@ def stream_of(network: Network, chunk: int, length: int | None = None) -> Stream
     heads = tuple(layers[network.index[name] - 1] for name in network.targets)
     kept = sum(sum(layer.keeps) for layer in layers)
     return Stream(chunk, tuple(layers), heads, kept, max(head.lag for head in heads))
+
+
+def _steady(
+    network: Network, sizes: Sequence[int], chunk: int, period: int, strides: Sequence[Fraction]
+) -> tuple[list[Many], list[Many]]:
+    """Simulate chunks until the last period repeats, past all padding in front; return as `_simulated` does."""
+    count = 2 * period
+    while count * chunk <= MOST_SAMPLES or count == 2 * period:
+        made, needs = _simulated(network, sizes, np.arange(1, count + 1) * chunk)
+        moves = [units[-period:] - units[-2 * period : -period] for units in made]
+        pairs = zip(moves, strides, strict=True)
+        steady = all((moved * stride == period * chunk).all() for moved, stride in pairs)
+        if steady and min(needed[-1] for needed in needs) >= 0:
+            return made, needs
+        count *= 2
+    raise SizeError(f"does not repeat within {MOST_SAMPLES} input samples", where=network.name)
 
 
 def _simulated(network: Network, sizes: Sequence[int], there: Many) -> tuple[list[Many], list[Many]]:
