@@ -114,7 +114,7 @@ def decoded() -> Decoded:
     error = (per_tile - whole) / whole.std()
     seam = LATENTS * PER_LATENT // 2
     steps = torch.cat([error[..., seam, :] - error[..., seam - 1, :], error[..., seam] - error[..., seam - 1]])
-    shared = padviz.tiled(model, latents, padviz.tiles(model, LATENTS, TILE, norms="shared"))
+    shared = padviz.tiled(model, latents, padviz.tiles(model, LATENTS, TILE, norms="shared").plan)
     off_most = float(((shared - whole) / whole.std()).abs().max())
     maps = (each[0, 0].numpy() for each in (whole, per_tile, error))
     return Decoded(*maps, rms_of(error), float(steps.abs().mean()), off_most)
@@ -130,7 +130,7 @@ def decoded_noise(seed: int) -> float:
 
 def in_tiles(model: nn.Module, latents: Tensor) -> tuple[Tensor, Tensor]:
     """Decode latents whole, and in four tiles with norms of their own."""
-    plan = padviz.tiles(model, LATENTS, TILE, norms="per-tile")
+    plan = padviz.tiles(model, LATENTS, TILE, norms="per-tile").plan
     return model(latents), padviz.tiled(model, latents, plan)
 
 

@@ -36,7 +36,7 @@ def main() -> None:
         (scores,) = session.run([session.get_outputs()[0].name], {session.get_inputs()[0].name: pixels})
         return np.log(scores / (1 - scores))  # the score of a face, before the sigmoid
 
-    plan = padviz.tiles(given.model, SIDE, TILE, LAYER)
+    plan = padviz.tiles(given.model, SIDE, TILE, LAYER).plan
     whole, planned = network(image), padviz.tiled(network, image, plan)
     rows = [[network(image[..., y : y + BESIDE, x : x + BESIDE]) for x in _starts()] for y in _starts()]
     beside = np.block(rows)

@@ -28,16 +28,18 @@ if TYPE_CHECKING:
     from padviz.analyses.responses import responses
     from padviz.analyses.result import Result
     from padviz.analyses.rings import rings
+    from padviz.analyses.rules import rules
     from padviz.analyses.seams import seams
     from padviz.analyses.seen import seen
     from padviz.analyses.shards import shards
     from padviz.analyses.sizes import sizes
     from padviz.analyses.stream import stream, streamed
     from padviz.analyses.taps import taps
-    from padviz.analyses.tiles import tiles, verify_tiles
+    from padviz.analyses.tiles import tiles
     from padviz.analyses.trial import trial
     from padviz.analyses.uneven import uneven
     from padviz.analyses.usage import usage
+    from padviz.analyses.verify_tiles import verify_tiles
     from padviz.counting.count_map import CountMap
     from padviz.cutting.by_layer import sharded
     from padviz.cutting.plan import Plan
@@ -53,8 +55,8 @@ __all__ = [
     "CountMap", "Explorer", "Layer", "Network", "PadvizError", "Plan", "Repadded", "Result", "Verified", "__version__",
     "audit", "check", "compare", "convert", "costs", "coverage", "detect", "diff", "explore", "export",
     "fields", "filters", "keeps", "kernel", "layers", "load", "networks", "read_counts", "repad", "responses", "rings",
-    "seams", "seen", "sharded", "shards", "sizes", "stream", "streamed", "taps", "tiled", "tiles", "trial", "uneven",
-    "usage", "verify_tiles",
+    "rules", "seams", "seen", "sharded", "shards", "sizes", "stream", "streamed", "taps", "tiled", "tiles", "trial",
+    "uneven", "usage", "verify_tiles",
 ]  # fmt: skip
 
 GROUPS = {  # the commands by purpose, in the order of help, with what it says of each
@@ -87,6 +89,7 @@ GROUPS = {  # the commands by purpose, in the order of help, with what it says o
     },
     "Cut": {
         "tiles": "Context that tiles need, and a plan without seams.",
+        "verify-tiles": "Run a network whole and in tiles, and compare.",
         "keeps": "What a tile of some size keeps of an image.",
         "seams": "Seams of a tiler: its output against the whole image's.",
         "shards": "What parts of an image that run at once exchange.",
@@ -95,6 +98,7 @@ GROUPS = {  # the commands by purpose, in the order of help, with what it says o
     "List": {
         "layers": "Every layer of a network.",
         "networks": "The built-in networks.",
+        "rules": "The rules of check, and why.",
     },
     "Many": {
         "export": "Many maps at once: pictures, counts, index, gallery.",
@@ -105,7 +109,6 @@ _HOMES = {  # but for those that are the function of their file in analyses/
     "analyses.load": "convert",
     "analyses.result": "Result",
     "analyses.stream": "streamed",
-    "analyses.tiles": "verify_tiles",
     "counting.count_map": "CountMap",
     "cutting.by_layer": "sharded",
     "cutting.plan": "Plan",

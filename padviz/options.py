@@ -36,6 +36,7 @@ class Real:
     """A number; a `share` lies above 0 and is at most 1."""
 
     share: bool = False
+    shown: str = "X"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Name:
     """A text that is not empty; the shell completes those that are `known`."""
 
     shown: str = "NAME"
-    known: Literal["networks", "rules", "colour maps", ""] = ""
+    known: Literal["networks", "colour maps", ""] = ""
 
 
 @dataclass(frozen=True)
@@ -118,12 +119,13 @@ class Argument:
     """What stands before the options; it is read as a network, one with its weights, or not at all.
 
     `weights` says what they are for: to be looked at, or to be run, in which case the network takes one image alone.
-    Unless it is read `at_size`, the size is one that it may refuse. With `several` it takes a list, and with `each` the
-    command calls the function for each.
+    If it is `optional`, the command has a use without it. Unless it is read `at_size`, the size is one that it may
+    refuse. With `several` it takes a list, and with `each` the command calls the function for each.
     """
 
     shown: str = "MODEL"
     read: bool = True
+    optional: bool = False
     weights: Literal["", "looked at", "run"] = ""
     at_size: bool = True
     several: bool = False
@@ -162,6 +164,8 @@ EACH_MODEL = Argument("MODEL...", each=True)
 TRAINED_MODEL = Argument(weights="looked at")
 RUN_MODEL = Argument(weights="run")
 MODEL_A, MODEL_B = Argument("MODEL_A"), Argument("MODEL_B")
+MODEL_OR_PROJECT = Argument(optional=True)
+RULE = Argument("RULE", read=False)
 SIZED_MODEL = Argument(at_size=False)
 EXPORTED = Argument("MANIFEST.toml|MODEL...", read=False, several=True)
 WHOLE, TILED = Argument("WHOLE", read=False), Argument("TILED", read=False)
@@ -242,7 +246,7 @@ DPI = Option("dpi", "Resolution of the saved picture.", Whole(20, 1200))
 WIDTH = Option("width", "Width of the saved picture in pixels.", Whole(20, 20_000, "PX"))
 THEME = Option("theme", "Light or dark background.", Choice(("light", "dark")))
 FORMAT = Option("format", "Format of the report.")
-FILE_FORMATS = Option("format", "Files: png, npz, json.", Name("FORMAT"), several=True)
+FILE_FORMATS = Option("format", "Files: png (default), npz, json.", Name("FORMAT"), several=True)
 OUTPUT = Option("o", "Write {}.", Path())
 FOLDER = Option("o", "Folder to write to.", Name("DIR"))
 OVERWRITE = Option("overwrite", "Replace existing files.")

@@ -46,6 +46,7 @@ WALK = {
     "detect": "seeing.onnx --size 48x64 --padding trained,circular",
     "diff": "vgg11 vgg13 --size 64", "filters": "model.onnx --size 32x48",
     "kernel": "--size 4x5 --padding zero,partial --pixel 0,1", "layers": "net.toml", "networks": "",
+    "rules": "", "verify-tiles": "model.onnx --size 32x48",
     "repad": "model.onnx --size 32x48 --padding reflect", "responses": "model.onnx --size 32x48 -n 2",
     "rings": "vgg11 --gt gt.json --pred pred.json --rings 3 --size 96x128 --by-class",
     "seen": "model.onnx --images photos -n 2 --size 32x48 --patch 4 --grid 5",
@@ -61,7 +62,15 @@ FUNCTIONS: dict[str, Callable[[], padviz.Result[Any]]] = {  # whose results no c
     "costs": lambda: padviz.costs("resnet50", 224),
     "fields": lambda: padviz.fields("resnet50", 224),
 }
-UNDRAWN = ("costs", "networks", "shards", "stream", "keeps")  # beside the commands whose -o takes no picture
+UNDRAWN = (
+    "costs",
+    "rules",
+    "verify-tiles",
+    "networks",
+    "shards",
+    "stream",
+    "keeps",
+)  # beside the commands whose -o takes no picture
 ASIDE = {"explore", "export", "convert"}  # which make pages, folders and descriptions
 FIRST = "parted on both axes"
 ASKED = [pytest.param((command, FIRST), id=command) for command in WALK] + [
@@ -119,7 +128,7 @@ def ran(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]
         here.delenv("COLUMNS", raising=False)  # as the command that runs has none
         with here.context() as inside:
             inside.setattr("padviz.reports.rendering.to_text", catching)
-            for home in ("running", "commands"):
+            for home in ("running", "by_hand"):
                 inside.setattr(f"padviz.cli.{home}.show", showing)
             done = run(*prepared(command, network))
         assert done.exit_code == 0, done.stderr

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from padviz.geometry.sizing.nearest import near_sizes_named
 from padviz.network.network import Network, Size, as_size
+from padviz.sources import Source as Source
 from padviz.sources import is_module, load, load_at
 from padviz.sources.tracing.reading import AS_IT_IS
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from padviz.trained.networks.running import Runner
     from padviz.trained.networks.trained_network import Trained
 
-Source: TypeAlias = "str | Path | Network | nn.Module"  # a network, or what it is read from
+Sources: TypeAlias = "Source | Sequence[Source]"
 OptionalSource: TypeAlias = "str | Path | Network | nn.Module | None"
 TrainedSource: TypeAlias = "str | Path | nn.Module | Trained"
 Pixels: TypeAlias = "int | Sequence[int] | None"  # a side of a square, or (height, width)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 from padviz.analyses import rules
-from padviz.analyses.asked import Pixels, Source, asked, names
+from padviz.analyses.asked import OptionalSource, Pixels, Source, asked, names
 from padviz.analyses.result import Result
 from padviz.analyses.rules import RULES, Case, Judged, State, failed, layer_of
 from padviz.cutting.context import contexts_of
@@ -23,9 +23,27 @@ from padviz.geometry.sizing.rules import axis_sizes, sizes_under
 from padviz.network.network import Network, Size, as_size, in_words, sizes_in
 from padviz.network.sizes import resolve_each
 from padviz.network.targets import upto
+from padviz.options import (
+    ACCEPTS,
+    ALL_RULES,
+    ANY_SIZE,
+    BASELINE,
+    CAUSAL,
+    CONTEXT,
+    EXPECT_EVEN,
+    MODEL_OR_PROJECT,
+    PRUNE_BASELINE,
+    RIM,
+    SAME_AS,
+    SIZES,
+    UNSTRETCHED,
+    WRAPS,
+    WRITE_BASELINE,
+    Command,
+)
 from padviz.phrases import some_names
 from padviz.reports.documents import plain
-from padviz.reports.report import Block, Column, Finding, Heading, Level, Lines, Report, Table, columns
+from padviz.reports.report import FINDINGS, Block, Column, Finding, Heading, Level, Lines, Report, Table, columns
 
 TAKEN = 64, 1024  # the smallest and the largest size that `accepts` is about
 
@@ -103,19 +121,19 @@ class CheckResult(Result[Judged], Checked):
 
 
 def check(
-    model: Source,
-    size: Pixels = None,
+    model: Annotated[Source, MODEL_OR_PROJECT],
+    size: Annotated[Pixels, SIZES] = None,
     *,
-    wraps: str | Sequence[str] | None = None,
-    context: int | None = None,
-    causal: bool | str = False,
-    same_as: Source | None = None,
-    even: bool = False,
-    any_size: str | Iterable[int | Size] | None = None,
-    accepts: str | None = None,
-    unstretched: bool = False,
-    rim: int | None = None,
-    all_: bool = False,
+    wraps: Annotated[str | Sequence[str] | None, WRAPS] = None,
+    context: Annotated[int | None, CONTEXT] = None,
+    causal: Annotated[bool | str, CAUSAL] = False,
+    same_as: Annotated[OptionalSource, SAME_AS] = None,
+    even: Annotated[bool, EXPECT_EVEN] = False,
+    any_size: Annotated[str | Iterable[int | Size] | None, ANY_SIZE] = None,
+    accepts: Annotated[str | None, ACCEPTS] = None,
+    unstretched: Annotated[bool, UNSTRETCHED] = False,
+    rim: Annotated[int | None, RIM] = None,
+    all_: Annotated[bool, ALL_RULES] = False,
 ) -> CheckResult:
     """Check what must hold of a network; where nothing is asked, run five rules.
 
@@ -367,7 +385,7 @@ def report_of(parts: Sequence[Checked]) -> Report:
         findings += [_finding(part, row) for row in open_]
         failed |= {row.expectation for row in open_ if row.state == "fails"}
     if ruled := failed & {*RULES}:
-        explain = f"padviz check --explain {min(ruled)} prints the page of the rule."
+        explain = f"padviz rules {min(ruled)} explains the rule."
         screen[-1].append(Lines([explain]))
     counts = {}
     for state in get_args(State):
@@ -442,3 +460,23 @@ def _merged(rows: Sequence[Judged]) -> list[Judged]:
     for row, on in axes.items():
         layers.setdefault(replace(row, layer="", axis=" and ".join(filter(None, on))), []).append(row.layer)
     return [replace(row, layer=some_names(at) if any(at) else "") for row, at in layers.items()]
+
+
+COMMAND = Command(
+    check,
+    """Check what must hold of MODEL: the expectations that are named, or five rules. Findings exit with 1.
+
+    Without MODEL, the models, sizes and expectations are those of [tool.padviz] in pyproject.toml.
+
+    What cannot be read is not judged, and exits with 3. A baseline lists findings that are known: only new, worse and
+    gone ones fail.
+
+    \b
+    Example:
+      padviz check resnet50 --size 225 --even --context 300 --rim 40
+      padviz check vgg16 --size 224
+    """,
+    formats=FINDINGS,
+    files=(),
+    more=(BASELINE, WRITE_BASELINE, PRUNE_BASELINE),
+)

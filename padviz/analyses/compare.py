@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
-from typing import Any
+from typing import Annotated, Any
 
-from padviz.analyses.asked import Source, asked
+from padviz.analyses.asked import Sources, asked
 from padviz.analyses.result import Result
 from padviz.analyses.usage import MANY, along_length, fairness
 from padviz.counting.count import usages
 from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, PadvizError
-from padviz.network.network import Network
+from padviz.network.network import Network, notes_on
 from padviz.network.rewrites import canonical
+from padviz.options import CMAP, HEADS, LAYERS, MODELS, PADDINGS, SAME, SCALES, SIZES, Command
 from padviz.progress import Progress, counter
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Report, Table
@@ -24,14 +25,14 @@ Item = tuple[str, CountMap | PadvizError]  # a label, and a map or why there is 
 
 
 def compare(
-    network: Source | Sequence[Source],
-    size: int | tuple[int, int] | Sequence[int | tuple[int, int]] | None = None,
-    padding: str | Sequence[str] | None = None,
-    layer: str | Sequence[str] | None = None,
+    network: Annotated[Sources, MODELS],
+    size: Annotated[int | tuple[int, int] | Sequence[int | tuple[int, int]] | None, SIZES] = None,
+    padding: Annotated[str | Sequence[str] | None, PADDINGS] = None,
+    layer: Annotated[str | Sequence[str] | None, LAYERS] = None,
     *,
-    same: bool = False,
-    heads: str | None = None,
-    scale: str | None = None,
+    same: Annotated[bool, SAME] = False,
+    heads: Annotated[str | None, HEADS] = None,
+    scale: Annotated[str | None, SCALES] = None,
     on_progress: Progress | None = None,
 ) -> Result[Item]:
     """Count usage maps side by side: exactly one of networks, sizes, paddings and layers is a list.
@@ -104,7 +105,9 @@ def compared(
         advance(1)
     items = tuple(zip(labels, outcomes, strict=True))
     draw = partial(panels.compared, items, varies, scale)
-    return Result.made_of(None, items, partial(report_of, items, varies), draw, pictured=True)
+    maps = [outcome for outcome in outcomes if isinstance(outcome, CountMap)]
+    notes = dict.fromkeys(f"{counts.network.name}: {note}" for counts in maps for note in notes_on(counts.network))
+    return Result.made_of(None, items, partial(report_of, items, varies), draw, pictured=True, notes=(*notes,))
 
 
 def _several(values: Any) -> list[Any]:
@@ -161,3 +164,29 @@ def report_of(items: Sequence[Item], varies: str) -> Report:
         rows.append(row)
     facts = {"varies": varies, "values": [label for label, _ in items], "results": results}
     return Report("compare", facts, [[Table((Column(varies), *COMPARED), rows)]])
+
+
+def _check_picture(asked: Mapping[str, object]) -> None:
+    """Reject more maps than a picture shows."""
+    from padviz.figures.maps.panels import check_number
+
+    check_number(max(len(_several(asked.get(name))) for name in ("network", "size", "padding", "layer")))
+
+
+COMMAND = Command(
+    compare,
+    """Draw usage maps side by side: of several MODELs, or of several --padding, --size or --layer of one.
+
+    Colours show the fair share of each pixel: its paths relative to an interior pixel, far from every border. Below
+    1/2 it is starved, above 3/2 overused. A network that cannot run gets an empty panel with the reason.
+
+    \b
+    Example:
+      padviz compare vgg19 --size 128 --padding zero,reflect,symmetric,partial
+      padviz compare resnet50 --size 64,128,224
+    """,
+    always=True,
+    check_picture=_check_picture,
+    look=(CMAP,),
+    counting="maps",
+)

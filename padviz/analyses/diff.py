@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
-from padviz.analyses.asked import Pixels, Source, asked
+from padviz.analyses.asked import OptionalSource, Pixels, Source, asked
 from padviz.analyses.result import Result
 from padviz.errors import OptionError
 from padviz.geometry.comparing.differences import Comparison, Difference, Offset, compared
 from padviz.network.network import Network, Size, in_words
+from padviz.options import MODEL_A, MODEL_B, PADDING, SAME, SIZE, Command
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
 
 
 def diff(
-    network: Source, other: Source | None = None, size: Pixels = None, padding: str | None = None, same: bool = False
+    network: Annotated[Source, MODEL_A],
+    other: Annotated[OptionalSource, MODEL_B] = None,
+    size: Annotated[Pixels, SIZE] = None,
+    padding: Annotated[str | None, PADDING] = None,
+    same: Annotated[bool, SAME] = False,
 ) -> Result[Difference]:
     """Compare what the units of two networks read at one size; `padding` and `same` change the second alone.
 
@@ -48,7 +54,7 @@ def diff(
     (0, 'conv1')
     """
     if other is None and not (same or padding):
-        raise OptionError("there is nothing to compare with", option="other", hint="name one, or add `same`")
+        raise OptionError("is missing", option="other", hint="name one, or add `same` or `padding`")
     changed = network if other is None else other
     with asked(network, size) as (first, pixels), asked(changed, pixels, padding, same) as (second, _):
         comparison = compared(first, second, pixels)
@@ -96,3 +102,18 @@ def _in_words(offsets: tuple[Offset, ...]) -> str:
     if len(words) == 1:
         return next(iter(words))
     return "; ".join(f"{offset.layer} {offset.words}" for offset in offsets) or "not known"
+
+
+COMMAND = Command(
+    diff,
+    """Compare what the units of MODEL_A and MODEL_B read at one size; --same and --padding change MODEL_B only.
+
+    Without MODEL_B, MODEL_A is compared with itself under --same or --padding, as when its weights are ported.
+
+    \b
+    Example:
+      padviz diff mobilenet_v1 --size 224 --same
+      padviz diff vgg16 vgg19 --size 224
+    """,
+    files=(),
+)

@@ -11,7 +11,7 @@ from padviz.analyses.asked import Pixels, Source, as_usual, asked
 from padviz.analyses.result import opening
 from padviz.geometry.sizing.nearest import near_sizes_named
 from padviz.network.network import Network, Size, as_size
-from padviz.options import INPUT, NEUTRAL, SHAPE
+from padviz.options import INPUT, MODEL, NEUTRAL, PADDING, SAME, SHAPE, SIZE, Command
 from padviz.sources import load as loaded
 from padviz.sources.tracing.reading import Reading, Shape, as_reading
 
@@ -140,7 +140,12 @@ def load(
     return read(source, None if size is None else as_size(size), as_reading(neutral, shape, input_))
 
 
-def convert(network: Source, size: Pixels = None, padding: str | None = None, same: bool = False) -> Description:
+def convert(
+    network: Annotated[Source, MODEL],
+    size: Annotated[Pixels, SIZE] = None,
+    padding: Annotated[str | None, PADDING] = None,
+    same: Annotated[bool, SAME] = False,
+) -> Description:
     """Write a network as a TOML description that loads back to it, flat: one step per layer.
 
     Parameters
@@ -167,3 +172,19 @@ def convert(network: Source, size: Pixels = None, padding: str | None = None, sa
 
     with asked(network, size, same=same) as (described, pixels):
         return Description(rewritten(described, padding, pixels))
+
+
+COMMAND = Command(
+    convert,
+    """Write MODEL as a TOML description of the same network, one step per layer.
+
+    --size becomes the description's default size, and --padding the padding of its convolutions.
+
+    \b
+    Example:
+      padviz convert resnet18 -o net.toml
+      padviz convert resnet18 --padding zero/circular -o wrapped.toml
+    """,
+    formats=(),
+    files=(".toml",),
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Annotated, TypeAlias, overload
 
 from padviz.analyses.asked import names
 from padviz.counting.count import usage
@@ -17,16 +17,20 @@ from padviz.network.layer import Layer
 from padviz.network.network import Network, in_words
 from padviz.network.operations import Window
 from padviz.network.targets import last_maps
+from padviz.options import EVEN, EXCEPT, MODEL, ONLY, PADDING, SIZE, Command
 from padviz.phrases import some_names
 from padviz.repadding.onnx_file import Repadded, check_options, repad_file
 from padviz.repadding.plan import LayerChange, open_axes
 from padviz.reports.report import Column, Facts, Lines, Report, Table, columns, grid
 from padviz.reports.tables import once
-from padviz.sources import MODULE
+from padviz.sources import MODULE, Source
 from padviz.sources.tracing.reading import AS_IT_IS
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+EitherRepadded: TypeAlias = "nn.Module | Repadded"
 
 
 @overload
@@ -53,15 +57,15 @@ def repad(
 
 
 def repad(
-    network: nn.Module | str | Path | Network,
-    padding: str | None = None,
-    size: int | Sequence[int] | None = None,
-    only: str | Iterable[str] = (),
+    network: Annotated[Source, MODEL],
+    padding: Annotated[str | None, PADDING] = None,
+    size: Annotated[int | Sequence[int] | None, SIZE] = None,
+    only: Annotated[str | Iterable[str], ONLY] = (),
     *,
-    except_: str | Iterable[str] = (),
-    even: bool = False,
+    except_: Annotated[str | Iterable[str], EXCEPT] = (),
+    even: Annotated[bool, EVEN] = False,
     share: bool = True,
-) -> nn.Module | Repadded:
+) -> EitherRepadded:
     """Change the padding of a PyTorch module, in a copy, or of an ONNX file, to be saved.
 
     Weights and names stay, so checkpoints of either module load into the other. The result names
@@ -298,3 +302,24 @@ def _in_words(layer: Layer) -> str:
     modes = [str(getattr(op, "mode", "")) for op in layer.ops]
     strides = [str(getattr(op, "stride", "")) for op in layer.ops]
     return f"{once(modes, '/')} {_pads(layer)}, stride {once(strides)}"
+
+
+COMMAND = Command(
+    repad,
+    """Write MODEL, an ONNX file, with another padding. Weights and names do not change.
+
+    --padding changes the padding of convolutions and nothing else. --even makes every uneven convolution read equal
+    padding on opposite sides, by changing its pads. If that cannot make all of them even, each gets stride 1 and a
+    2 x 2 average pool of stride 2 behind it instead. Pools keep their padding, and the report names the uneven ones.
+
+    The report lists layers that could not be changed, with reasons. Before it writes, padviz counts the paths from each
+    pixel in the changed network. With --padding, they must equal those of `padviz usage MODEL --padding SCHEME`.
+
+    \b
+    Example:
+      padviz repad model.onnx --padding reflect -o reflect.onnx
+      padviz repad model.onnx --padding zero/circular -o wrapped.onnx
+      padviz repad model.onnx --even --size 224 -o even.onnx
+    """,
+    files=(".onnx",),
+)

@@ -7,11 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from math import lcm
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.analyses.result import Result
 from padviz.analyses.usage import usage
 from padviz.cutting.context import ALIKE
 from padviz.errors import PadvizError, SizeError, UnknownName, nearest
@@ -26,6 +27,8 @@ from padviz.network.operations import Fit, Op, Transposed, Window, fit_shift
 from padviz.network.padding_modes import SCHEMES
 from padviz.network.sizes import resolve, sizes_of_each
 from padviz.network.targets import output_layers, upto
+from padviz.options import RULE, Command
+from padviz.reports.report import Lines, Report, Table, Verbatim, columns
 from padviz.reports.tables import pixels
 
 State = Literal["holds", "fails", "not judged", "known", "note"]
@@ -423,10 +426,65 @@ Change: an input size that is a multiple of all strides, or resize to the size o
 }
 
 
-def explained(name: str) -> str:
-    """Return the page of a rule."""
-    if name not in RULES:
-        hint = nearest(name, RULES, 1) or f"use {', '.join(RULES)}"
-        raise UnknownName(f"no rule is called {name!r}", hint=hint)
-    words, page, _, fails = RULES[name]
-    return f"{name}: {words}\n\n{page}" + "\n\nIt never fails." * (not fails)
+class Explained(NamedTuple):
+    """A rule: its name, what it says in one line, its page, and whether a finding fails."""
+
+    name: str
+    words: str
+    page: str
+    fails: bool
+
+
+def rules(rule: Annotated[str | None, RULE] = None) -> Result[Explained]:
+    """List the rules of `check`, or explain one of them.
+
+    Parameters
+    ----------
+    rule : str, optional
+        The name of a rule; all of them by default.
+
+    Returns
+    -------
+    Result
+        Of each rule its name, what it says, and why.
+
+    Raises
+    ------
+    UnknownName
+        If no rule has that name.
+
+    Examples
+    --------
+    >>> rules("uneven-convolution")[0].words
+    'A convolution reads more padding on one side than on the other.'
+    """
+    if rule is not None and rule not in RULES:
+        hint = nearest(rule, RULES, 1) or f"use {', '.join(RULES)}"
+        raise UnknownName(f"no rule is called {rule!r}", hint=hint)
+    names = RULES if rule is None else [rule]
+    rows = tuple(Explained(name, RULES[name].words, RULES[name].page, RULES[name].fails) for name in names)
+    return Result.made_of(None, rows, partial(_rules_report, rows, rule is None))
+
+
+def _rules_report(rows: Sequence[Explained], listed: bool) -> Report:
+    facts = {"rules": [row._asdict() for row in rows]}
+    sheet = Table(columns("name words fails"), rows)
+    if listed:
+        about = Lines(["A finding fails a check where fails is yes. padviz rules RULE explains one."])
+        return Report("rules", facts, [[Table(columns("name words fails"), rows), about]], sheet)
+    (row,) = rows
+    never = "" if row.fails else "\n\nIt never fails."
+    return Report("rules", facts, [[Verbatim(f"{row.name}: {row.words}\n\n{row.page}{never}")]], sheet)
+
+
+COMMAND = Command(
+    rules,
+    """List the rules of padviz check, or explain RULE: what it finds, why it matters, and what to change.
+
+    \b
+    Example:
+      padviz rules
+      padviz rules uneven-convolution
+    """,
+    files=(),
+)

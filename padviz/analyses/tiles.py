@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from math import ceil
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-from padviz.analyses.asked import Pixels, Source, TrainedSource, asked
+from padviz.analyses.asked import Pixels, Source, asked_up_to
 from padviz.analyses.result import Result
 from padviz.cutting.context import Context, barrier_of, contexts_of
 from padviz.cutting.exact_units import runs_by_layer
@@ -19,33 +16,46 @@ from padviz.cutting.handover import Handover, handover, keywords
 from padviz.cutting.plan import (
     LayerPlan,
     Plan,
-    Tile,
     TileSize,
     ignored_of,
     plan_by_layer,
     plan_tiles,
     tile_sizes,
 )
-from padviz.cutting.running import Verified, try_by_layer, verify, verify_by_layer
-from padviz.errors import DescriptionError, OptionError
+from padviz.cutting.running import try_by_layer
+from padviz.errors import OptionError
 from padviz.geometry.reaching.near_padding import Barrier
-from padviz.geometry.sizing.nearest import near_sizes_named
-from padviz.network.network import Network, Size, as_size, in_words
-from padviz.network.targets import output_layers, upto
+from padviz.network.network import Network, Size, in_words
+from padviz.options import FOR, LAYERS, LEVEL, MODEL, NORMS, OBJECT, PADDING, SAME, SIZE, TILE, Command
 from padviz.reports.documents import picked
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, Verbatim, columns
 from padviz.reports.tables import once
 from padviz.sources import MODULE, is_module
-from padviz.trained.networks.reading import as_trained, head_maps
-from padviz.trained.networks.trained_network import Trained
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
 
 
-class TilesResult(Result[Tile], Plan):  # type: ignore[misc]  # whose rows are its tiles
-    """A plan, printed, drawn and saved as the command does, and translated for other libraries."""
+@dataclass(frozen=True)
+class Tiling:
+    """The context of tiles: `contexts` has one for each head on each axis. The rest is there if it was asked for.
+
+    `plan` has the tiles of an image, for `padviz.tiled`. Without one, `sizes` lists tile sizes with their costs.
+    `recipe` is the call for a library. `ignored` are layers that count as if each position were by itself, and why.
+    """
+
+    network: Network
+    image: Size
+    contexts: tuple[tuple[Context, ...], ...]
+    plan: Plan | LayerPlan | None = None
+    sizes: tuple[TileSize, ...] | None = None
+    recipe: Handover | None = None
+    ignored: tuple[tuple[str, str], ...] = ()
+
+
+class TilesResult(Result[Context], Tiling):
+    """The context of tiles, and their `.plan`, printed, drawn and saved as the command does, or for other libraries."""
 
     def for_(self, library: str) -> dict[str, object]:
         """Return the keyword arguments for a library, with the weights of a tile's pixels where it takes any.
@@ -56,103 +66,137 @@ class TilesResult(Result[Tile], Plan):  # type: ignore[misc]  # whose rows are i
         Raises
         ------
         OptionError
-            For a library that is not known, and for one that is not exact, with the reason.
+            For a library that is not known, and for one that is not exact, with the reason; without a plan.
 
         Examples
         --------
         >>> tiles("unet_padded", 1024, 512).for_("torchio")
         {'patch_size': (512, 512, 1), 'patch_overlap': (192, 192, 0)}
         """
-        return keywords(self, library)
-
-
-class SharedTilesResult(Result[tuple[str, str]], LayerPlan):
-    """Tiles that share the statistics of norms, printed and saved as the command does; its rows are these layers."""
+        if not isinstance(self.plan, Plan):
+            raise OptionError("plans tiles of an image", option="for_", hint=PLANNED)
+        return keywords(self.plan, library)
 
 
 def tiles(
-    network: Source,
-    size: int | Sequence[int],
-    tile: int | Sequence[int],
-    layer: str | Sequence[str] | None = None,
+    network: Annotated[Source, MODEL],
+    size: Annotated[Pixels, SIZE] = None,
+    tile: Annotated[Pixels, TILE] = None,
+    layer: Annotated[str | Sequence[str] | None, LAYERS] = None,
     *,
-    padding: str | None = None,
-    same: bool = False,
-    object_: int = 0,
-    norms: str | None = None,
-    level: float | None = None,
-) -> TilesResult | SharedTilesResult:
-    """Plan the fewest tiles of an image that keep every unit of a network's last maps exact.
+    padding: Annotated[str | None, PADDING] = None,
+    same: Annotated[bool, SAME] = False,
+    object_: Annotated[int, OBJECT] = 0,
+    for_: Annotated[str | None, FOR] = None,
+    norms: Annotated[str | None, NORMS] = None,
+    level: Annotated[float | None, LEVEL] = None,
+) -> TilesResult:
+    """Compute the context that tiles need, and plan the fewest tiles of an image that keep every unit exact.
 
     Parameters
     ----------
-    network
+    network, padding, same
         As for `usage`.
-    size : int or (height, width)
+    size : int or (height, width), optional
         Size of the image in pixels.
-    tile : int or (height, width)
-        The largest tile that fits into memory.
+    tile : int or (height, width), optional
+        The largest tile that fits into memory. Without it, tile sizes are listed with their costs.
     layer : str or sequence of str, optional
         The layers that are kept; all last feature maps by default.
-    padding, same
-        As for `usage`.
     object_ : int
         Pixels of the largest object: any lies within the exact units of one tile.
+    for_ : str, optional
+        A library whose call is printed: "monai".
     norms : str, optional
         "shared" pools the statistics of norms and gates over all tiles, for `tiled`: layers then run one after another.
-        The plan of a module is tried on an image without data; if it cannot be, `.untried` says why.
+        The plan of a module is tried on an image without data; if it cannot be, `.plan.untried` says why.
         "per-tile" plans as if norms, gates and attention saw each position alone, which is inexact.
     level : float, optional
         The share of a unit's paths that its tile must hold, as .999: with less context than is exact.
 
     Returns
     -------
-    TilesResult, a `padviz.Plan`
-        To iterate over: `out[(..., *tile.keep)] = model(image[(..., *tile.read])[(..., *tile.take)]`, or for `tiled`;
-        printed, drawn and saved as the command does; `.for_("monai")` has the keyword arguments for a library. With
-        shared norms a plan for `tiled` alone.
+    TilesResult
+        `.contexts` of each head on each axis. With a `size` and a `tile`, `.plan` is a `padviz.Plan` to iterate over,
+        `out[(..., *tile.keep)] = model(image[(..., *tile.read])[(..., *tile.take)]`, or for `tiled`; `.for_("monai")`
+        has the keyword arguments for a library. With shared norms it is a plan for `tiled` alone.
 
     Raises
     ------
     PadvizError
-        Where nothing is exact or a module cannot be run in tiles, naming the layer; where tiles are too small, with the
-        least that are not.
+        If a plan is asked for: where nothing is exact or a module cannot be run in tiles, naming the layer; where tiles
+        are too small, with the least that are not.
 
     Examples
     --------
-    >>> plan = tiles("unet_padded", 1024, 512)
-    >>> len(plan), plan.contexts[0][0].before, plan.contexts[0][0].alignment
+    >>> found = tiles("unet_padded", 1024, 512)
+    >>> len(found.plan), found.contexts[0][0].before, found.contexts[0][0].alignment
     (9, 94, 16)
     """
-    with asked(network, size, padding, same) as (whole, image):
-        kept, per_tile = _kept(whole, layer), _per_tile(norms)
+    check_norms(norms)
+    if norms == "shared":
+        _check_shared(size, tile, object_ or level or for_ or layer)
+    _check_planned(size, tile, {"tile": tile, "for_": for_, "level": level, "object_": object_})
+    with asked_up_to(layer, network, size, padding, same) as (kept, image):
+        tiling = Tiling(kept, image, ())
         if norms == "shared":
-            return _shared(kept, image, tile, object_ or level or layer, "" if padding or same else network)
-        plan = plan_tiles(kept, image, kept.pixels(tile), object_, ignore_norms=per_tile, level=level)
-        report = partial(report_of, plan.network, plan.contexts, plan, ignored=plan.ignored)
-        return TilesResult.made_of(plan, plan, report, partial(_draw, plan))
+            plan = _shared(kept, image, tile, "" if padding or same else network)
+            tiling = replace(tiling, contexts=contexts_of(kept, image), plan=plan)
+        elif tile:
+            per_tile = norms == "per-tile"
+            planned = plan_tiles(kept, image, kept.pixels(tile), object_, ignore_norms=per_tile, level=level)
+            recipe = handover(planned, for_) if for_ else None
+            tiling = replace(tiling, contexts=planned.contexts, plan=planned, recipe=recipe, ignored=planned.ignored)
+        else:
+            tiling = _listed(tiling, norms == "per-tile", size is not None)
+    rows = [*chain.from_iterable(tiling.contexts)]
+    draw = partial(_draw, tiling.plan) if isinstance(tiling.plan, Plan) else None
+    return TilesResult.made_of(tiling, rows, partial(report_of, tiling, size is not None), draw)
 
 
-def _per_tile(norms: str | None) -> bool:
+def check_norms(norms: str | None) -> None:
+    """Reject an unknown way to treat norms."""
     if norms not in (None, "shared", "per-tile"):
         raise OptionError(f"{norms!r} is not known", option="norms", hint='use "shared" or "per-tile"')
-    return norms == "per-tile"
 
 
-def _shared(network: Network, image: Size, tile: Any, others: object, source: Source | Trained) -> SharedTilesResult:
-    """Plan tiles by layer, and try the plan on the module that `source` names, if it does."""
-    if others or not tile:
+PLANNED = "add `size` and `tile`, e.g. `size` 2048 `tile` 512"
+
+
+def _check_planned(size: Pixels, tile: Pixels, planned: Mapping[str, object]) -> None:
+    """Reject what is of a plan without an image and a tile."""
+    if size is None or tile is None:
+        for name, value in planned.items():
+            if value:
+                raise OptionError("plans tiles of an image", option=name, hint=PLANNED)
+
+
+def _check_shared(size: Pixels, tile: Pixels, others: object) -> None:
+    """Reject shared norms without an image and a tile, or with what does not go with them."""
+    if others or size is None or tile is None:
         hint = "leave other options out, or use per-tile" if others else "add `size` and `tile`"
         raise OptionError("shared plans exact tiles by `size` and `tile` alone", option="norms", hint=hint)
-    plan, verified = plan_by_layer(network, image, network.pixels(tile)), None
-    if isinstance(source, Trained):
-        verified = verify_by_layer(source.model, plan, source.channels, 0)
-        plan = replace(plan, untried="" if verified.holds else "its output differs")
-    elif (module := _module_of(source)) is None:
-        plan = replace(plan, untried="not tried, since padviz.tiled runs PyTorch modules alone, as they are")
-    else:
-        plan = try_by_layer(module, plan)
-    return SharedTilesResult.made_of(plan, plan.shared, partial(_shared_report, plan, verified))
+
+
+def _listed(tiling: Tiling, per_tile: bool, one_image: bool) -> Tiling:
+    """Return the contexts, and tile sizes where some tile is exact: of one image, those that are no larger."""
+    contexts = contexts_of(tiling.network, tiling.image, per_tile)
+    ignored = ignored_of(tiling.network) if per_tile else ()
+    if any(context.barrier for pair in contexts for context in pair):
+        return replace(tiling, contexts=contexts, ignored=ignored)
+    sizes = tile_sizes(tiling.network, tiling.image, per_tile)
+    if one_image:
+        sizes = [row for row in sizes if all(n <= most for n, most in zip(row.tile, tiling.image, strict=True))]
+    return replace(tiling, contexts=contexts, sizes=tuple(sizes), ignored=ignored)
+
+
+def _shared(network: Network, image: Size, tile: Pixels, source: Source) -> LayerPlan:
+    """Plan tiles by layer, and try the plan on the module that `source` names, if it does."""
+    plan = plan_by_layer(network, image, network.pixels(tile))
+    module = _module_of(source)
+    if module is None:
+        return replace(plan, untried="not tried, since padviz.tiled runs PyTorch modules alone, as they are")
+    return try_by_layer(module, plan)
 
 
 def _module_of(source: Source) -> nn.Module | None:
@@ -169,188 +213,89 @@ def _module_of(source: Source) -> nn.Module | None:
     return named if is_module(named) else None
 
 
-def _shared_report(plan: LayerPlan, verified: Verified | None) -> Report:
-    n, axes = len(plan.shared), plan.network.axes
-    cover = f"{in_words(plan.counts)} tiles of up to {in_words(plan.tile)} cover {_named(axes, plan.image)}"
-    if plan.untried:
-        said = [f"Not known to be exact: {plan.untried}.", f"{n} layers would share sums; {cover}."]
-    else:
-        exact = f"Exact, with shared norms: {n} of them" if n else "Exact: no norm needs sharing"
-        said = [
-            f"{exact}; {cover}.",
-            "padviz.tiled runs each layer on one tile after another, which reads what it needs of its neighbours.",
-            "All maps stay where the image is, and no pixel is computed twice.",
-        ]
-    if not plan.untried and verified is None:
-        said.append("Tried in these tiles, on an image without data: every layer can be cut.")
-    said += [_compared(verified)] if verified else []
-    table = Table(columns("layer why"), [{"layer": layer, "why": why} for layer, why in plan.shared])
-    facts = {"network": plan.network.name, "norms": "shared", **picked(plan, "image tile counts untried")}
-    facts |= {"shared": table.records, "verified": verified and picked(verified, CHECKS)}
-    code = 0 if verified is None or verified.holds else 1
-    return Report("tiles", facts, [[Heading(plan.network.title), Lines(said), table]], table, code=code)
-
-
-def _kept(whole: Network, layer: str | Sequence[str] | None) -> Network:
-    return upto(whole, output_layers(layer, whole))
-
-
 def _draw(plan: Plan) -> Figure:
     from padviz.figures.windows import tiles
 
     return tiles.tiles(plan, words_of(plan))
 
 
-def verify_tiles(
-    network: TrainedSource,
-    size: Pixels = None,
-    layer: str | Sequence[str] | None = None,
-    *,
-    weights: str | Path | None = None,
-    norms: str | None = None,
-    seed: int = 0,
-) -> Verified:
-    """Run a network on noise, whole and tile by tile, and compare the outputs.
-
-    The image is the smallest with three tiles a side that is as long as `size` modulo the alignment. A module runs in
-    double precision if it can.
-
-    Parameters
-    ----------
-    network, weights
-        As for `filters`.
-    size : int or (height, width), optional
-        Size of the image that tiles are for; the network's own by default.
-    layer : str or sequence of str, optional
-        As for `tiles`.
-    norms : str, optional
-        As for `tiles`; "per-tile" shows the difference that norms, gates and attention make.
-    seed : int
-        Of the noise.
-
-    Returns
-    -------
-    Verified
-        `.holds` says whether the largest `.difference` is below `.tolerance`, and `.one_less` by side how far units
-        differ that have one unit less of context.
-
-    Raises
-    ------
-    PadvizError
-        As for `tiles`, and for what cannot be run.
-
-    Examples
-    --------
-    >>> import torch
-    >>> verified = verify_tiles(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 5, padding=2)), 64)
-    >>> verified.holds, verified.one_less["top"] > 0.01
-    (True, True)
-    """
-    with near_sizes_named(lambda: as_trained(network, None, weights).network, None if size is None else as_size(size)):
-        trained = as_trained(network, size, weights)
-    kept, per_tile = _kept(trained.network, layer), _per_tile(norms)
-    if norms == "shared":
-        third = tuple(ceil(n / 3) for n in trained.size)
-        return verify_by_layer(trained.model, plan_by_layer(kept, trained.size, third), trained.channels, seed)
-    *better, run = head_maps(trained, kept)
-    for maps in better:
-        with suppress(DescriptionError):  # what makes numbers of single precision inside does not take others
-            return verify(maps, kept, trained.size, trained.channels, per_tile, seed)
-    return verify(run, kept, trained.size, trained.channels, per_tile, seed)
-
-
-def contexts(
-    network: Network | Trained,
-    size: Size | None = None,
-    padding: str | None = None,
-    same: bool = False,
-    *,
-    layers: Sequence[str] = (),
-    tile: Size | None = None,
-    object_: int | None = None,
-    for_: str | None = None,
-    level: float | None = None,
-    norms: str | None = None,
-) -> Result[Any]:
-    """Compute what `padviz tiles` shows: the context of tiles, and with it a plan, or a list of tile sizes.
-
-    A trained network is also run, whole and tiled.
-    """
-    trained = None if isinstance(network, Network) else network
-    source = network if isinstance(network, Network) else network.network
-    with asked(source, size, padding, same) as (whole, image):
-        kept, plan = _kept(whole, layers or None), None
-        ignore_norms = _per_tile(norms)
-        if norms == "shared":
-            return _shared(kept, image, tile, object_ or level or for_ or layers, "" if padding or same else network)
-        if tile:
-            plan = plan_tiles(kept, image, kept.pixels(tile), object_ or 0, ignore_norms=ignore_norms, level=level)
-        around = plan.contexts if plan else contexts_of(kept, image, ignore_norms)
-        listing = not (plan or any(context.barrier for pair in around for context in pair))
-        sizes = tile_sizes(kept, image, ignore_norms) if listing else []
-        if size:  # of this image, and no larger one
-            sizes = [row for row in sizes if all(n <= most for n, most in zip(row.tile, image, strict=True))]
-        recipe = handover(plan, for_) if plan and for_ else None
-        verified = verify_tiles(trained, size, layers or None, norms=norms) if trained else None
-        more = sizes, image if size and listing else (), ignored_of(kept) if ignore_norms else ()
-        report = partial(report_of, kept, around, plan, recipe, verified, *more)
-        return Result.made_of(None, [*chain.from_iterable(around)], report, plan and partial(_draw, plan))
-
-
-CHECKS = "image tile tiles precision difference tolerance one_less holds"
 SIZES = (Column("tile", show=in_words), Column("keeps", show=in_words), Column("cost", "times the pixels", "{:,.2f}"))
+AROUND = columns("layer axis before after alignment")
 
 
-def report_of(
-    network: Network, contexts: Sequence[Sequence[Context]], plan: Plan | None = None, recipe: Handover | None = None,
-    verified: Verified | None = None, sizes: Sequence[TileSize] = (), image: Sequence[int] = (),
-    ignored: Sequence[tuple[str, str]] = (),
-) -> Report:  # fmt: skip
-    """Report the context of every head on each axis, and what else there is.
-
-    `sizes` are of tiles of an image of the size `image`, if one is named. `ignored` are layers that are planned as if
-    they were local, and why they are not.
-    """
-    heads: dict[str, dict[str, Any]] = {}
+def report_of(tiling: Tiling, one_image: bool) -> Report:
+    """Report what there is: the contexts, or layers that share sums, and a plan, sizes or the call for a library."""
+    network, plan = tiling.network, tiling.plan
+    heads: dict[str, dict[str, object]] = {}
     rows = []
-    for pair in contexts:
+    for pair in tiling.contexts:
         for axis, context in zip(network.axes, pair, strict=True):
             figures = {**picked(context, "before after alignment"), "stride": float(context.stride)}
             heads.setdefault(context.layer, {"layer": context.layer})[axis] = figures
             rows.append({"layer": context.layer, "axis": axis, **figures})
-    barrier = barrier_of(network, contexts)
+    barrier = barrier_of(network, tiling.contexts)
     facts = {
         "network": network.name,
+        "size": tiling.image,
         "barrier": barrier and [*barrier],
         "contexts": [*heads.values()],
         "plan": plan and _plan_facts(plan),
-        "recipe": recipe and picked(recipe, "library exact words arguments call"),
-        "verified": verified and picked(verified, CHECKS),
-        "sizes": sizes,
-        "ignored": [{"layer": layer, "why": why} for layer, why in ignored],
+        "recipe": tiling.recipe and picked(tiling.recipe, "library exact words arguments call"),
+        "sizes": tiling.sizes or (),
+        "ignored": [{"layer": layer, "why": why} for layer, why in tiling.ignored],
     }
-    needed = _needed(network, contexts, plan)
-    said = [f"{needed}: {_tiles_of(plan)}" if plan else f"{needed}.", *_ignoring(ignored), *_ways_out(barrier)]
-    said += [_compared(verified)] if verified else []
-    samples = "input samples" if len(network.axes) == 1 else "pixels"
-    about = f"before, after: {samples} read beyond what a tile keeps."
-    table = Table((*columns("layer axis before after alignment"), Column("stride", show="{:g}")), rows)
-    first: list[Block] = [Heading(network.title), Lines(said), table, Lines([about])]
+    first: list[Block] = [Heading(network.title)]
+    if isinstance(plan, LayerPlan):
+        first += [Lines(_in_layers(plan)), _summed(plan)]
+    else:
+        needed = _needed(network, tiling.contexts, plan)
+        said = [f"{needed}: {_tiles_of(plan)}" if plan else f"{needed}."]
+        samples = "input samples" if len(network.axes) == 1 else "pixels"
+        about = f"before, after: {samples} read beyond what a tile keeps."
+        table = Table((*AROUND, Column("stride", show="{:g}")), rows)
+        first += [Lines([*said, *_ignoring(tiling.ignored), *_ways_out(barrier)]), table, Lines([about])]
     screen = [first]
-    if sizes or image:
-        listing = "Tile sizes"
-        if image:
-            of = f"an image of {_named(network.axes, image)}"
-            listing += f" for {of}: --tile plans one"
-            listing = listing if sizes else f"No tile is smaller than {of}: run it whole."
-        screen.append([Heading(listing), Table(SIZES, sizes)])
-    if recipe:
+    if tiling.sizes is not None:
+        screen.append([Heading(_listing(tiling, one_image)), Table(SIZES, tiling.sizes)])
+    if tiling.recipe:
+        recipe = tiling.recipe
         screen.append([Heading(f"For {recipe.library}, {recipe.words}"), Verbatim(recipe.call)])
-    sheet = Table(columns("layer axis before after alignment stride"), rows)
-    return Report("tiles", facts, screen, sheet, code=0 if verified is None or verified.holds else 1)
+    return Report("tiles", facts, screen, Table((*AROUND, Column("stride")), rows))
 
 
-def _plan_facts(plan: Plan) -> dict[str, object]:
+def _listing(tiling: Tiling, one_image: bool) -> str:
+    """Return what stands above the tile sizes."""
+    if not one_image:
+        return "Tile sizes"
+    image = f"an image of {_named(tiling.network.axes, tiling.image)}"
+    if not tiling.sizes:
+        return f"No tile is smaller than {image}: run it whole."
+    return f"Tile sizes for {image}: --tile plans one"
+
+
+def _in_layers(plan: LayerPlan) -> list[str]:
+    """Return sentences on tiles that share sums: whether they are exact, and how that is known."""
+    n = len(plan.shared)
+    image = _named(plan.network.axes, plan.image)
+    cover = f"{in_words(plan.counts)} tiles of up to {in_words(plan.tile)} cover {image}"
+    if plan.untried:
+        return [f"Not known to be exact: {plan.untried}.", f"{n} layers would share sums; {cover}."]
+    exact = f"Exact, with shared norms: {n} of them" if n else "Exact: no norm needs sharing"
+    return [
+        f"{exact}; {cover}.",
+        "padviz.tiled runs each layer on one tile after another, which reads what it needs of its neighbours.",
+        "All maps stay where the image is, and no pixel is computed twice.",
+        "Tried in these tiles, on an image without data: every layer can be cut.",
+    ]
+
+
+def _summed(plan: LayerPlan) -> Table:
+    return Table(columns("layer why"), [{"layer": layer, "why": why} for layer, why in plan.shared])
+
+
+def _plan_facts(plan: Plan | LayerPlan) -> dict[str, object]:
+    if isinstance(plan, LayerPlan):
+        return {**picked(plan, "image tile tiles counts untried"), "norms": "shared", "shared": _summed(plan).records}
     lines = dict(zip(plan.network.axes, plan.lines, strict=True))
     keeps = {name: {axis: line.keeps[h] for axis, line in lines.items()} for h, name in enumerate(plan.heads)}
     starts = {axis: line.starts for axis, line in lines.items()}
@@ -410,14 +355,35 @@ def _ways_out(barrier: Barrier | None) -> list[str]:
     return ["No overlap helps. --norms per-tile plans as if it saw each position alone, which is inexact."]
 
 
-def _compared(verified: Verified) -> str:
-    """Write how far the maps of tiles and of the whole image differ, and with one unit less of context."""
-    px = "input samples" if len(verified.image) == 1 else "px"
-    where = f"at {in_words(verified.image)} {px} of noise in {verified.tiles} tiles of {in_words(verified.tile)}"
-    limit = f"{verified.precision}; up to {verified.tolerance:g} is rounding"
-    differ = f"whole and tiled differ by {verified.difference:.2g} of the largest number ({limit})"
-    less = f"; with one unit less of context by {max(verified.one_less.values()):.2g}" if verified.one_less else ""
-    less *= verified.holds
-    holds = "Verified" if verified.holds else "Not exact"
-    smallest = ", the smallest image with three tiles a side" if verified.one_less else ""
-    return f"{holds}: checked {where}{smallest}, {differ}{less}."
+def _check_picture(asked: Mapping[str, object]) -> None:
+    """Reject a picture of what is no plan of an image."""
+    if not asked.get("size") or not asked.get("tile"):
+        raise OptionError("draws the plan of an image", where="-o", hint=PLANNED)
+    if asked.get("norms") == "shared":
+        raise OptionError("shared norms have no picture", where="-o", hint="leave it out")
+
+
+COMMAND = Command(
+    tiles,
+    """Compute the context tiles need so that the stitched output equals the output for the whole image.
+
+    An output unit is exact if it sees the same pixels and padding as in the whole image. The context is what a tile
+    reads around the part that it keeps (halo, margin, overlap). Tiles may start only at multiples of the alignment.
+    Tiles shrink a little so that the last one ends at the image's edge.
+
+    \b
+    --size and --tile  plan the fewest tiles that keep every unit exact
+    --size alone       list tile sizes with their costs
+    --for LIB          monai, torchio, toolbelt, sahi or supervision
+    --level X          less context: for a share X of each unit's paths
+
+    --norms shared pools the statistics of norms and gates over all tiles, for padviz.tiled. --norms per-tile plans as
+    if they saw each position alone, which is inexact.
+
+    \b
+    Example:
+      padviz tiles unet_padded --size 2048x1536 --tile 512
+      padviz tiles unet_padded --size 1024 --tile 512 --for monai
+    """,
+    check_picture=_check_picture,
+)

@@ -14,7 +14,7 @@ import click
 import padviz
 from padviz import options
 from padviz.cli import value_types
-from padviz.cli.session import session
+from padviz.cli.session import state
 from padviz.errors import OptionError
 from padviz.options import Argument, Choice, Command, Flag, Input, Layer, Name, Option, Scheme, Size, Whole
 
@@ -30,7 +30,8 @@ class Typed(NamedTuple):
 
     @property
     def required(self) -> bool:
-        return self.default is Parameter.empty
+        optional = isinstance(self.option, Argument) and self.option.optional
+        return self.default is Parameter.empty and not optional
 
     @property
     def listed(self) -> bool:
@@ -74,7 +75,7 @@ def reading_of(typed: Sequence[Typed]) -> list[Typed]:
 def parameters_of(
     typed: Iterable[Typed], reading: Iterable[Typed], output: Iterable[click.Option]
 ) -> list[click.Parameter]:
-    """Return click's parameters in the order of help; those for reading go to the session."""
+    """Return click's parameters in the order of help; those for reading go to the state of the run."""
     made: list[click.Parameter] = [
         _argument(each) if isinstance(each.option, Argument) else option_of(each) for each in typed
     ]
@@ -97,7 +98,7 @@ def _argument(typed: Typed) -> click.Argument:
     argument = typed.option
     assert isinstance(argument, Argument)
     shown = argument.shown if typed.required else f"[{argument.shown}]"
-    complete = value_types.complete_model if argument.read or argument.several else None
+    complete = value_types.complete_rule if argument is options.RULE else value_types.complete_model
     number = -1 if typed.listed else 1
     return click.Argument([typed.name], typed.required, metavar=shown, nargs=number, shell_complete=complete)
 
@@ -152,7 +153,7 @@ def _remember(ctx: click.Context, param: click.Parameter, values: Any) -> None:
         values = _all(ctx, param, values)
     if param.opts[0] == f"--{options.SHAPE.name}":
         values = dict(values)
-    session(ctx).reading[str(param.name)] = values
+    state(ctx).reading[str(param.name)] = values
     if param.opts[0] == f"--{options.NEUTRAL.name}" and values:
         from padviz.sources.tracing.reading import checked_neutral
 

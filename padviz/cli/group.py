@@ -10,17 +10,15 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from typing import Any
 
 import click
 
 from padviz import GROUPS
-from padviz.cli import session as options
+from padviz.cli import session
 from padviz.errors import Ended, PadvizError, UnknownName, nearest, printable, typed
 from padviz.version import __version__
 
-OWN = ("check", "compare", "diff", "explore", "tiles", "repad", "convert", "export")  # in `commands`, not analyses
 COMMANDS = {name: words for group in GROUPS.values() for name, words in group.items()}
 CODES = {
     "0": "Done.",
@@ -65,9 +63,6 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        if name in OWN:
-            command: click.Command = getattr(import_module("padviz.cli.commands"), f"{name}_command")
-            return command
         from padviz.cli.by_hand import RUNNERS
         from padviz.cli.running import command_of, run_analysis
 
@@ -82,9 +77,9 @@ class _Group(click.Group):
             try:
                 result = super().invoke(ctx)
             except SystemExit:  # a failed check is an answer too
-                options.say_notes()
+                session.say_notes()
                 raise
-            options.say_notes()
+            session.say_notes()
             return result
 
     def resolve_command(
@@ -107,7 +102,7 @@ class _Group(click.Group):
             code = super().main(*args, **kwargs)
             sys.stdout.flush()
         except PadvizError as error:
-            code = _say(options.spelled(error, self.running))
+            code = _say(session.spelled(error, self.running))
         except click.NoSuchOption as error:
             code = _say(_unknown(error))
         except click.UsageError as error:
@@ -190,14 +185,14 @@ def _unwritable(error: OSError) -> int:
 def _say(line: str, code: int = 2) -> int:
     if Ended.received:  # what was said of it is no error of the input
         return _say_ended(Ended.received)
-    options.print_line(line)
+    session.print_line(line)
     return code
 
 
 def _say_ended(ended: Ended) -> int:
     if ended.code == 130:
-        notes = map(options.spelled, getattr(ended, "__notes__", ()))
-        options.print_line("; ".join(["interrupted", *notes]))
+        notes = map(session.spelled, getattr(ended, "__notes__", ()))
+        session.print_line("; ".join(["interrupted", *notes]))
     return ended.code
 
 
@@ -214,19 +209,16 @@ def _unknown(error: click.NoSuchOption) -> str:
     """Return the message for an unknown option, with what to type instead."""
     names = [spelling.lstrip("-") for param in error.ctx.command.params for spelling in param.opts] if error.ctx else []
     path, name = error.ctx.command_path if error.ctx else "padviz", error.option_name
-    near = re.sub(r"(?<=mean )[\w-]+", lambda near: options.as_typed(near[0]), nearest(name.lstrip("-"), names, 1))
+    near = re.sub(r"(?<=mean )[\w-]+", lambda near: session.as_typed(near[0]), nearest(name.lstrip("-"), names, 1))
     hint = OTHERS.get(name) or near or f"{path} --help lists them"
     return f"no option {name}; {hint}"
 
 
 def _sentence(error: click.ClickException) -> str:
     """Return the message of click on one line, in the style of padviz."""
-    if extra := re.fullmatch(r"Got unexpected extra argument \((.+)\)", error.message):
-        if extra[1].isdecimal():
-            size = f"{extra[1]}x{extra[1]}"
-            return f"--size: got a second value, {extra[1]}; write {size} for a size, or 224,225 for several"
-        if isinstance(error, click.UsageError) and error.ctx and error.ctx.info_name == "compare":
-            return f"got a second network, {extra[1]}; write --model {typed(extra[1])}"
+    if second := re.fullmatch(r"Got unexpected extra argument \((\d+)\)", error.message):
+        size = f"{second[1]}x{second[1]}"
+        return f"--size: got a second value, {second[1]}; write {size} for a size, or 224,225 for several"
     line = " ".join(error.format_message().split()).rstrip(".")
     if isinstance(error, click.MissingParameter) and isinstance(error.param, click.Option):
         line += f"; add {error.param.opts[0]} {error.param.metavar}"

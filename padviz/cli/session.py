@@ -25,7 +25,7 @@ MARK = re.compile(f"`({'|'.join(sorted(NAMES))})_?`")  # others are of names
 
 
 @dataclass
-class Session:
+class State:
     """State of one run: what `load` takes beside a size, networks loaded, lines printed, notes to print at the end."""
 
     reading: dict[str, Any] = field(default_factory=dict)
@@ -34,9 +34,9 @@ class Session:
     notes: list[str] = field(default_factory=list)
 
 
-def session(ctx: click.Context | None = None) -> Session:
-    state: Session = (ctx or click.get_current_context()).meta.setdefault("padviz", Session())
-    return state
+def state(ctx: click.Context | None = None) -> State:
+    known: State = (ctx or click.get_current_context()).meta.setdefault("padviz", State())
+    return known
 
 
 def spelled(error: PadvizError | str, command: click.Command | None = None) -> str:
@@ -68,12 +68,12 @@ def _typed(option: str, command: click.Command | None) -> str:
     for param in command.params if command else ():
         if isinstance(param, click.Argument) and param.name == option:
             return (param.metavar or "").strip("[]")
-    known = command is None or any(as_typed(option.strip("_")) in param.opts for param in command.params)
+    known = command is None or any(as_typed(option) in param.opts for param in command.params)
     return as_typed(option) if known else option
 
 
 def as_typed(option: str) -> str:
-    return f"{'-' if len(option) == 1 else '--'}{option.replace('_', '-')}"
+    return f"{'-' if len(option) == 1 else '--'}{option.strip('_').replace('_', '-')}"
 
 
 def _without_unknown(text: str, known: Container[str]) -> str:
@@ -105,10 +105,10 @@ def loaded(model: str, *sizes: Size | None, sized: bool = False) -> Network:
 
     if line := shadowing(model):
         say_once(line)
-    known = session().loaded
+    known = state().loaded
     size, *others = sizes or (None,)
     try:
-        network = known[model].at(size) if model in known and size else load(model, size, **session().reading)
+        network = known[model].at(size) if model in known and size else load(model, size, **state().reading)
     except (SizeError, ForwardError):
         for other in others:
             with suppress(PadvizError):
@@ -142,14 +142,14 @@ def unfinished_path(picture: Path, resume: bool, overwrite: bool) -> Path:
         hint = "add --resume to continue it, or --overwrite to start over"
         raise OptionError("has an interrupted run", where=path.name, hint=hint)
     if resume and not path.exists():
-        session().notes.append(f"{path.name} does not exist: the run starts from the beginning")
+        state().notes.append(f"{path.name} does not exist: the run starts from the beginning")
     return path
 
 
 def reading() -> Reading:
     from padviz.sources.tracing.reading import as_reading
 
-    return as_reading(**session().reading)
+    return as_reading(**state().reading)
 
 
 def say(line: str) -> None:
@@ -163,8 +163,8 @@ def print_line(line: str) -> None:
 
 
 def say_once(line: str) -> None:
-    if line not in session().printed:
-        session().printed.add(line)
+    if line not in state().printed:
+        state().printed.add(line)
         say(line)
 
 
@@ -172,11 +172,11 @@ def note_later(network: Network, size: Size | None, sized_by: str = "size") -> N
     """Queue the notes on a network until there is an answer: an error is one line."""
     from padviz.network.network import notes_on
 
-    session().notes += [spelled(f"{network.name}: {note}") for note in notes_on(network, size is not None, sized_by)]
+    state().notes += [spelled(f"{network.name}: {note}") for note in notes_on(network, size is not None, sized_by)]
 
 
 def say_notes() -> None:
-    notes, session().notes = session().notes, []
+    notes, state().notes = state().notes, []
     for line in notes:
         say_once(line)
 

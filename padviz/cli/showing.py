@@ -5,33 +5,30 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 import click
 
-from padviz import options as opts
-from padviz.cli import session as options
+from padviz import options
+from padviz.cli import session
 from padviz.cli.building import of_command, option_of
-from padviz.cli.session import session
 from padviz.cli.value_types import DECLARED, Pixels
-from padviz.cli.vocabulary import TABLE, Decorator, given, option
 from padviz.errors import OptionError
 from padviz.options import Command
-from padviz.reports.report import FINDINGS, PICTURES, ROWS, SUFFIXES
+from padviz.reports.report import PICTURES, ROWS, SUFFIXES
 
 if TYPE_CHECKING:
     from padviz.analyses.result import Result, Row
     from padviz.reports.report import Report
 
-DRAWING = (opts.DPI, opts.WIDTH, opts.THEME)
+DRAWING = (options.DPI, options.WIDTH, options.THEME)
 TEXTS = {SUFFIXES[format_]: format_ for format_ in ROWS}
 LONGEST = 120  # characters of a default name before -WHAT.png
-UNNAMED = ("size", "model", "format", "o", "output", "overwrite", "no-picture", "open", "resume", "neutral", "shape")
+UNNAMED = ("size", "model", "format", "o", "overwrite", "no-picture", "open", "resume", "neutral", "shape")
 BARE = ("padding", "layer", "pooling", "scale", "cmap", "theme", "weights", "stimulus")  # values clear by themselves
 
 
@@ -84,7 +81,7 @@ def _given_options() -> Iterator[str]:
     context = click.get_current_context()
     for param in context.command.params:
         name = param.opts[0].lstrip("-")
-        value = session().reading.get(param.name or "", context.params.get(param.name or ""))
+        value = session.state().reading.get(param.name or "", context.params.get(param.name or ""))
         default = context.get_parameter_source(param.name or "") is click.core.ParameterSource.DEFAULT
         if not isinstance(param, click.Option) or name in UNNAMED or default or value == param.get_default(context):
             continue
@@ -111,13 +108,6 @@ def _in_name(name: str, value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return DECLARED if value is None else str(value).replace("/", "+")
-
-
-def output_to(suffixes: Sequence[str] = (), *, shown: str = "FILE", required: bool = False) -> Decorator:
-    """Return the option -o, the path of a file with one of these suffixes, or of a folder."""
-    words = TABLE["output"].help.format(" ".join(suffixes)) if suffixes else "Folder to write to."
-    type_ = click.Path(path_type=Path) if suffixes else None
-    return click.option("-o", "output", type=type_, metavar=shown, required=required, help=words)
 
 
 class To(NamedTuple):
@@ -153,56 +143,8 @@ class To(NamedTuple):
         errors = [finding for finding in report.findings if finding.level == "error"]
         failing = f"{errors[0].title}: {errors[0].text}" if errors else "the verification failed"
         more = f" ({len(errors)} findings in all)" if len(errors) > 1 else ""
-        options.say(f"{failing}{more}: exit code {report.code}")
+        session.say(f"{failing}{more}: exit code {report.code}")
         raise SystemExit(report.code)
-
-
-def outputs(picture: str = "", others: tuple[str, ...] = (), checks: bool = False) -> Decorator:
-    """Add --format, -o and related options, passed to the command as one value, `to`.
-
-    -o takes texts, and pictures if `picture` is "asked". If it is "always", or there are `others`, -o takes only those.
-    """
-    suffixes, formats = (PICTURES if picture else ()) + others, FINDINGS if checks else ROWS
-    textual = picture != "always" and not others
-    texts = {SUFFIXES[format_]: format_ for format_ in ROWS} if textual else {}
-    words = "overwrite" + " dpi width theme" * bool(picture) + " no-picture" * (picture == "always")
-
-    def directed(format_: str, path: Path | None, overwrite: bool, no_picture: bool) -> To:
-        if path is None:
-            pictured = picture == "always" and not no_picture and format_ not in ("json", "csv")
-            return To(format_, None, overwrite, pictured=pictured)
-        suffix = checked_output(path, (*texts, *suffixes), overwrite).suffix.lower()
-        if no_picture and suffix in PICTURES:
-            hint = "leave one of them out"
-            raise OptionError(f"-o {str(path)!r} is a picture", where="--no-picture", hint=hint)
-        if suffix in suffixes:
-            return To(format_, path, overwrite, other_file=True)
-        source = click.get_current_context().get_parameter_source("format_")
-        if source is click.core.ParameterSource.DEFAULT:
-            format_ = texts[suffix]
-        elif SUFFIXES[format_] != suffix:
-            what = f"{str(path)!r} does not fit --format {format_}"
-            raise OptionError(what, where="-o", hint=f"use {SUFFIXES[format_]}, or leave --format out")
-        return To(format_, path, overwrite)
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @wraps(command)
-        def with_to(
-            format_: str, output: Path | None, overwrite: bool, no_picture: bool = False, **settings: Any
-        ) -> None:
-            to = directed(format_, output, overwrite, no_picture)
-            look = {name: settings.pop(name, None) for name in ("dpi", "width", "theme")}
-            if not any(look.values()):
-                return command(to=to, **settings)
-            from padviz.figures.canvas import drawing_options
-
-            with drawing_options(**look):
-                command(to=to, **settings)
-
-        choice = option("format", type=click.Choice(formats), default="table", metavar=None)
-        return choice(output_to((*texts, *suffixes))(given(words)(with_to)))
-
-    return decorate
 
 
 def output_options(command: Command) -> list[click.Option]:
@@ -210,15 +152,15 @@ def output_options(command: Command) -> list[click.Option]:
     made = []
     if command.formats:
         kind = click.Choice(command.formats)
-        made.append(option_of(of_command(opts.FORMAT), type=kind, default="table", show_default=True, metavar=None))
+        made.append(option_of(of_command(options.FORMAT), type=kind, default="table", show_default=True, metavar=None))
     suffixes = suffixes_of(command)
     if suffixes:
-        words = opts.OUTPUT.help.format(" ".join(suffixes))
-        made.append(option_of(of_command(opts.OUTPUT), metavar="FILE", help=words))
-        made.append(option_of(of_command(opts.OVERWRITE)))
+        words = options.OUTPUT.help.format(" ".join(suffixes))
+        made.append(option_of(of_command(options.OUTPUT), metavar="FILE", help=words))
+        made.append(option_of(of_command(options.OVERWRITE)))
     if PICTURES[0] in command.files:
         made += [option_of(of_command(option)) for option in DRAWING]
-        made += [option_of(of_command(opts.NO_PICTURE))] if command.always else []
+        made += [option_of(of_command(options.NO_PICTURE))] if command.always else []
     return made
 
 
@@ -294,7 +236,7 @@ def show(
     The file of an `unfinished` run is removed once everything is written.
     """
     for note in result._shown.notes:
-        options.say(note)
+        session.say_once(note)
     report = report or result._report
     if path:
         try:

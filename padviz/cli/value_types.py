@@ -38,6 +38,10 @@ def complete_model(ctx: click.Context, param: click.Parameter, typed: str) -> li
     return completions(zoo(ctx), typed) or click.Path().shell_complete(ctx, param, typed)
 
 
+def complete_rule(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    return completions(rules(ctx), typed)
+
+
 def listed(module: str, name: str) -> Known:
     """Return a function that imports names when the shell completes them."""
 
@@ -53,7 +57,7 @@ schemes = listed("padviz.network.padding_modes", "SCHEMES")
 colour_maps = listed("padviz.figures.colours", "colour_maps")
 zoo = listed("padviz.sources.toml.load", "zoo")
 rules = listed("padviz.analyses.rules", "RULES")
-KNOWN: dict[str, Known] = {"networks": zoo, "rules": rules, "colour maps": colour_maps}
+KNOWN: dict[str, Known] = {"networks": zoo, "colour maps": colour_maps}
 
 
 def layers(ctx: click.Context) -> Iterable[str]:
@@ -93,7 +97,8 @@ class NameType(Type):
 
     def convert(self, value: str, param: Param, ctx: Context) -> object:
         if not value:
-            raise OptionError("'' is not a name", where=spelling(param), hint="give one, or leave the option out")
+            more = "" if param and param.required else ", or leave the option out"
+            raise OptionError("'' is not a name", where=spelling(param), hint=f"give one{more}")
         return value
 
     def several(self, text: str, param: Param, ctx: Context) -> Sequence[object]:

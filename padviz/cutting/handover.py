@@ -158,7 +158,7 @@ def _python(plan: Plan, sides: list[_Side]) -> Recipe:
         arguments["norms"] = "per-tile"
     call = (
         "import padviz\n"
-        f"plan = padviz.tiles(model, {', '.join(f'{name}={value}' for name, value in arguments.items())})\n"
+        f"plan = padviz.tiles(model, {', '.join(f'{name}={value}' for name, value in arguments.items())}).plan\n"
         "out = padviz.tiled(model, image, plan)  # or by hand:\n"
         "for tile in plan:\n"
         "    out[(..., *tile.keep)] = model(image[(..., *tile.read)])[(..., *tile.take)]"

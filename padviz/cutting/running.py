@@ -233,7 +233,7 @@ def try_by_layer(model: Any, plan: LayerPlan) -> LayerPlan:
     untried = f"more than {MOST_TRIED} tiles take long to try"
     if plan.tiles <= MOST_TRIED:
         untried = dry_run(model, plan.image, plan.parts)
-    return replace(plan, untried=untried and f"{untried}; --verify runs it on noise")
+    return replace(plan, untried=untried and f"{untried}; padviz verify-tiles runs it on noise")
 
 
 def verify_by_layer(model: Any, plan: LayerPlan, channels: int, seed: int) -> Verified:

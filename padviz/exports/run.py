@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from padviz.errors import Ended, OptionError, PadvizError
 from padviz.exports.batch import run
@@ -16,29 +16,48 @@ from padviz.exports.saving import ItemOutcome
 from padviz.exports.sidecars import Look
 from padviz.figures.canvas import drawing_options
 from padviz.figures.colours import colour_map
+from padviz.options import (
+    ALLOW_MODULES,
+    CMAP,
+    DPI,
+    EXPORTED,
+    FILE_FORMATS,
+    FOLDER,
+    INPUT,
+    JOBS,
+    LAYERS,
+    NEUTRAL,
+    PADDINGS,
+    SHAPE,
+    SIZES,
+    THEME,
+    WHAT,
+    WIDTH,
+    Command,
+)
 from padviz.sources.tracing.reading import Reading, as_reading
 
 FORMATS = ("png", "npz", "json")
 
 
 def export(
-    source: str | Path | Sequence[str | Path],
-    folder: str | Path,
+    source: Annotated[str | Path | Sequence[str | Path], EXPORTED],
+    folder: Annotated[str | Path, FOLDER],
     *,
-    size: Sequence[Any] = (),
-    padding: Sequence[str] = (),
-    layer: Sequence[str] = (),
-    what: Sequence[str] = (),
-    format_: Sequence[str] = ("png",),
-    cmap: str | None = None,
-    dpi: int | None = None,
-    width: int | None = None,
-    theme: str | None = None,
-    jobs: int | None = None,
-    neutral: Sequence[str] = (),
-    shape: Mapping[str, Any] | None = None,
-    input_: str | None = None,
-    allow_modules: bool = False,
+    size: Annotated[Sequence[Any], SIZES] = (),
+    padding: Annotated[Sequence[str], PADDINGS] = (),
+    layer: Annotated[Sequence[str], LAYERS] = (),
+    what: Annotated[Sequence[str], WHAT] = (),
+    format_: Annotated[Sequence[str], FILE_FORMATS] = ("png",),
+    cmap: Annotated[str | None, CMAP] = None,
+    dpi: Annotated[int | None, DPI] = None,
+    width: Annotated[int | None, WIDTH] = None,
+    theme: Annotated[str | None, THEME] = None,
+    jobs: Annotated[int | None, JOBS] = None,
+    neutral: Annotated[Sequence[str], NEUTRAL] = (),
+    shape: Annotated[Mapping[str, Any] | None, SHAPE] = None,
+    input_: Annotated[str | None, INPUT] = None,
+    allow_modules: Annotated[bool, ALLOW_MODULES] = False,
     on_outcome: Callable[[ItemOutcome, int], None] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> list[ItemOutcome]:
@@ -145,3 +164,20 @@ def _items(
         where = ", ".join(filter(None, (path, error.where or error.option)))
         raise OptionError(error.what, where=where, hint=error.hint) from None
     return manifest.title or Path(path).stem, items
+
+
+COMMAND = Command(
+    export,
+    """Draw every combination of models and options into DIR, one file each, with index.html to browse.
+
+    A manifest lists items instead of models. Items that an earlier run finished, with the same networks and
+    options, are kept. Items that fail are listed at the end, and the exit code is then 3.
+
+    \b
+    Example:
+      padviz export resnet18 vgg11 --size 64:128:32 --padding zero,reflect -o maps
+      padviz export resnet50 --size 224,225 --what usage,uneven,taps --format png,npz -o audit
+    """,
+    formats=(),
+    files=(),
+)

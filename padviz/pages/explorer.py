@@ -7,23 +7,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from padviz.errors import PadvizError
 from padviz.files.atomic import atomic_path, check_new
 from padviz.network.network import Network, Size, as_size
 from padviz.network.padding_modes import EXPLORED, SCHEMES
 from padviz.network.rewrites import canonical, check_image, with_padding, with_same
+from padviz.options import HEADS, LAYER, MODEL, OPEN, PADDINGS, SAME, SIZES, Command
 from padviz.pages.html import fill, static
 from padviz.pages.payload import WINDOWS, payload, text
 from padviz.phrases import counted
 from padviz.progress import Progress
-from padviz.sources import load
+from padviz.sources import Source, load
 
 if TYPE_CHECKING:
-    from torch import nn
+    pass
 
-SIZES = (64, 128, 224, 225, 512)
+OFFERED = (64, 128, 224, 225, 512)
 MODULES = (  # each after its imports
     *("numbers", "maps", "paint", "state", "hands", "panel", "graph", "miniatures", "ledger", "layers", "verdict"),
     *("audit", "window", "kernel", "picture", "tools", "main"),
@@ -67,13 +68,13 @@ class Explorer:
 
 
 def explore(
-    network: str | Path | Network | nn.Module,
-    size: int | Size | Sequence[int | Size] | None = None,
-    padding: str | Sequence[str] | None = None,
-    layer: str | None = None,
+    network: Annotated[Source, MODEL],
+    size: Annotated[int | Size | Sequence[int | Size] | None, SIZES] = None,
+    padding: Annotated[str | Sequence[str] | None, PADDINGS] = None,
+    layer: Annotated[str | None, LAYER] = None,
     *,
-    same: bool = False,
-    heads: str | None = None,
+    same: Annotated[bool, SAME] = False,
+    heads: Annotated[str | None, HEADS] = None,
     on_progress: Progress | None = None,
 ) -> Explorer:
     """Build a page to play with a network: its maps at several sizes and paddings, and the audit.
@@ -123,7 +124,7 @@ def explore(
     check_image(wanted)
     start = sizes[0] if sizes else wanted.pixels(size)  # type: ignore[arg-type]
     if sizes is None:
-        sizes = [(n, n) for n in SIZES]
+        sizes = [(n, n) for n in OFFERED]
     ordered = sorted({start, *sizes}, key=lambda each: (each[0] * each[1], each))
     first = wanted.at(start)
     networks = _at_sizes(wanted, first, start, ordered)
@@ -162,3 +163,21 @@ def _paddings(padding: str | Sequence[str] | None, first: Network) -> list[str |
     if with_padding(first, "zero").layers == first.layers:
         return [*EXPLORED]
     return [None, *EXPLORED]
+
+
+COMMAND = Command(
+    explore,
+    """Write an interactive page on MODEL: maps at several sizes and paddings, layer by layer, and the audit.
+
+    The page opens at the first of --size; a single one is joined by 64, 128, 224, 225 and 512. It is self-contained:
+    mail it, open it from disk, or put it on a site.
+
+    \b
+    Example:
+      padviz explore resnet50
+      padviz explore vgg19 --size 224,256,320x480 --padding zero,symmetric --open
+    """,
+    formats=(),
+    files=(".html", ".htm"),
+    more=(OPEN,),
+)

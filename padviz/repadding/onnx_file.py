@@ -107,7 +107,7 @@ def check_options(padding: str | None, even: bool, layers: Sequence[str] = ()) -
         what, hint = "cannot be combined with `padding`", "do one after the other"
         raise OptionError(what, option="even", hint=hint)
     if even and layers:
-        what, hint = "takes all uneven windows", "leave `layer` and `except_` out"
+        what, hint = "applies to all uneven windows", "leave `only` and `except_` out"
         raise OptionError(what, option="even", hint=hint)
 
 

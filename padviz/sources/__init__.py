@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from padviz.errors import DescriptionError, UnknownName
 from padviz.network.network import Network, Size, as_size
@@ -19,13 +19,12 @@ from padviz.sources.tracing.reading import AS_IT_IS, Reading
 if TYPE_CHECKING:
     from torch import nn
 
+Source: TypeAlias = "str | Path | Network | nn.Module"  # a network, or what it is read from
 MODULE = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*(:[\w./-]+)?")  # package.module:attribute, and :argument
 WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors")
 
 
-def load(
-    source: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None, reading: Reading = AS_IT_IS
-) -> Network:
+def load(source: Source, size: int | Sequence[int] | None = None, reading: Reading = AS_IT_IS) -> Network:
     """Load a network from a name of the zoo, a TOML, ONNX, .keras or .pt2 file, or a module; see `padviz.load`."""
     if isinstance(source, Network):
         return source.at(size)

@@ -1,8 +1,6 @@
 """What `import padviz` takes: what the command of its name takes, and modules of two inputs as its errors advise."""
 
-import builtins
 import inspect
-import keyword
 import re
 from typing import Any
 
@@ -13,60 +11,43 @@ import torch
 from torch import Tensor, nn
 
 import padviz
+from padviz import options
 from padviz.cli import cli
+from padviz.cli.building import typed_of
 from tests.scoring.made import coco_files, scenes
 
 SMALL = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1))
 
-PICTURE = {"dpi", "width", "theme", "cmap"}  # which `save` and `plot` take
-TERMINAL = {*PICTURE, "format_", "o", "overwrite", "open_", "no_picture"}  # a result saves itself
-LOADING = {"neutral", "shape", "input_"}  # of `padviz.load`
-PYTHON = {"network", "on_progress", "unfinished", "engine"}
-OTHERWISE = {  # what is said in another way, as (option, parameter)
-    "check": {("", "model"), *((name, "") for name in ("explain", "baseline", "write_baseline", "prune_baseline"))},
-    "compare": {("model", "")},  # a list of networks
-    "diff": {("", "other")},  # MODEL_B
-    "export": {("", name) for name in ("source", "folder", "on_outcome", "on_note", *sorted(LOADING))},
-    "repad": {("", "share")},
-    "responses": {("no_shuffled", "shuffled")},
-    "tiles": {(name, "") for name in ("for_", "verify", "weights")},  # functions of their own
-    "seams": {("", "whole"), ("", "tiled"), ("", "plan"), ("", "image")},  # WHOLE, TILED
-    "usage": {("scale", "")},  # of plot()
-}
-DEFAULTS = {"size", "padding", "layer", "only", "except_", "jobs", "object_"}  # none, written otherwise
 COMMANDS = cli.list_commands(None)  # type: ignore[arg-type]
+# Parameters that are not typed: another way to say something, what is shown as it goes, or how it is computed.
+PYTHON = {"on_progress", "on_outcome", "on_note", "unfinished", "engine", "plan", "image", "share"}
 
 
-def options_of(name: str) -> dict[str, click.Option]:
-    command: Any = cli.get_command(None, name)  # type: ignore[arg-type]
-    options = {}
-    for option in command.params:
-        if isinstance(option, click.Option):
-            python = max(option.opts, key=len).lstrip("-").replace("-", "_")
-            options[f"{python}_" if keyword.iskeyword(python) or hasattr(builtins, python) else python] = option
-    return options
+def function_of(name: str) -> Any:
+    return getattr(padviz, name.replace("-", "_"))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_functions_take_what_commands_take_with_their_defaults(name: str) -> None:
-    parameters, options = inspect.signature(getattr(padviz, name)).parameters, options_of(name)
-    otherwise = OTHERWISE.get(name, set())
-    assert {option for option, _ in otherwise} <= {"", *options}
-    assert {called for _, called in otherwise} <= {"", *parameters}
-    taken = {*options} - TERMINAL - LOADING - {option for option, _ in otherwise}
-    assert taken == {*parameters} - PYTHON - TERMINAL - {called for _, called in otherwise}
-    for option in taken & {*parameters} - DEFAULTS:
-        default, of = parameters[option].default, options[option]
-        said = None if of.to_info_dict()["default"] is None else of.default
-        if of.is_flag:
-            assert default is False, option
-        else:
-            assert default == said or (said is None and default in ((), inspect.Parameter.empty)), option
+def test_a_command_is_its_function(name: str) -> None:
+    """Each parameter is typed under its own name, and what help says of a default is the function's."""
+    function, command = function_of(name), cli.get_command(None, name)  # type: ignore[arg-type]
+    assert command is not None
+    typed = {each.name: each for each in typed_of(function)}
+    parameters = inspect.signature(function).parameters
+    assert {*parameters} - {*typed} <= PYTHON
+    shown = {option.name: option for option in command.params}
+    for parameter, each in typed.items():
+        option = shown[parameter]
+        if isinstance(option, click.Option):
+            assert option.help == getattr(each.option, "help", None)
+            said = option.to_info_dict()["default"]
+            assert said in (None, False) or said == parameters[parameter].default
 
 
-def test_verify_tiles_takes_what_tiles_takes_with_verify() -> None:
-    parameters = inspect.signature(padviz.verify_tiles).parameters
-    assert {*parameters} - PYTHON - {"seed"} <= {*options_of("tiles")}
+def test_an_editor_is_led_to_the_option() -> None:
+    """The annotation names the object that the command is made of."""
+    annotation = inspect.signature(padviz.uneven, eval_str=True).parameters["padding"].annotation
+    assert annotation.__metadata__ == (options.PADDING,)
 
 
 @pytest.mark.parametrize(
@@ -104,9 +85,9 @@ def test_numbers_of_numpy_and_lists_are_taken() -> None:
 
 def test_a_module_is_repadded_by_its_name_and_takes_no_options_of_files() -> None:
     assert padviz.repad("tests.api.test_arguments:SMALL", "reflect", 64, "1").repadded.changed == ("1",)
-    for options in ({"even": True}, {"padding": "reflect", "except_": "conv1"}):
+    for given in ({"even": True}, {"padding": "reflect", "except_": "conv1"}):
         with pytest.raises(padviz.PadvizError, match="is for ONNX files"):
-            padviz.repad(nn.Conv2d(3, 8, 3, padding=1), **options)
+            padviz.repad(nn.Conv2d(3, 8, 3, padding=1), **given)
 
 
 SIZE = (40, 64)

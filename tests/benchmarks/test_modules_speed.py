@@ -59,7 +59,7 @@ def test_tiled(benchmark: Any, name: str, norms: str) -> None:
     """Nine tiles with context, or four that share their norms, of 512 pixels or 128 latents."""
     model = UNet(partial(torch.nn.GroupNorm, 4)) if name == "unet" else Decoder(32)
     size = 512 if name == "unet" else 128
-    image, plan = torch.rand(1, 3, size, size), padviz.tiles(model, size, size // 2, norms=norms)
+    image, plan = torch.rand(1, 3, size, size), padviz.tiles(model, size, size // 2, norms=norms).plan
     with torch.inference_mode():
         benchmark.pedantic(padviz.tiled, (model, image, plan), rounds=5, warmup_rounds=1)
 

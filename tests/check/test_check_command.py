@@ -55,7 +55,6 @@ def test_what_holds_exits_with_0_findings_with_1_and_what_is_not_judged_with_3()
         ("", "MODEL: is missing; name one, or write pyproject.toml with [tool.padviz]"),
         ("--even", "--even: goes with a MODEL; name one, or write it in pyproject.toml"),
         ("--size 64", "--size: goes with a MODEL; name one, or write it in pyproject.toml"),
-        ("--explain uneven", "no rule is called 'uneven'; did you mean uneven-convolution?"),
         ("vgg11 --baseline no.json", "no.json: no such file; write one with --write-baseline"),
         ("vgg11 --baseline net.toml", "net.toml: is not a baseline (JSONDecodeError"),
         ("vgg11 --baseline huge.json", "huge.json: is not a baseline (OverflowError"),
@@ -180,7 +179,7 @@ def test_github_annotates_each_finding_and_markdown_lists_them() -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_each_rule_explains_itself(rule: str) -> None:
-    result = run("check", "--explain", rule)
+    result = run("rules", rule)
     assert result.exit_code == 0
     assert RULES[rule].words in result.stdout
     assert ("never fails" in result.stdout) == (not RULES[rule].fails)

@@ -105,7 +105,7 @@ def test_many_sizes_show_their_progress(line: str, monkeypatch: pytest.MonkeyPat
     def recorded(*_: Any, **__: Any) -> Iterator[Any]:
         yield lambda done, total: shown.append((done, total))
 
-    for module in ("commands", "running"):
+    for module in ("by_hand", "running"):
         monkeypatch.setattr(f"padviz.cli.{module}.progress", recorded)
     result = run(*line.split(), "--size", "64:128:32")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -116,7 +116,7 @@ def test_sizes_of_tiles_are_told_where_none_is_asked_for() -> None:
     sizes = facts("tiles unet_padded")["sizes"]
     assert sizes[0] == {"tile": [208, 208], "keeps": [16, 16], "cost": 169.0}
     for row, times in zip(sizes[1:], (4, 2, 1.5, 1.25), strict=True):
-        plan = padviz.tiles("unet_padded", 16 * 4096, row["tile"])
+        plan = padviz.tiles("unet_padded", 16 * 4096, row["tile"]).plan
         assert [*plan.tile] == row["tile"]
         assert [line.starts[1] for line in plan.lines] == row["keeps"]
         assert row["cost"] <= times < row["tile"][0] ** 2 / (row["keeps"][0] - 16) ** 2 + 0.1
@@ -134,15 +134,15 @@ def test_a_plan_is_verified_on_the_network_itself(monkeypatch: pytest.MonkeyPatc
     text = "from torch import nn\nplain = nn.Sequential({})\nnormed = nn.Sequential({})\n"
     Path("laid.py").write_text(text.format(layers.format("nn.ReLU()"), layers.format("nn.InstanceNorm2d(4)")))
     monkeypatch.syspath_prepend(".")
-    result = run("tiles", "laid:plain", "--size", "640", "--tile", "64", "--verify")
+    result = run("verify-tiles", "laid:plain", "--size", "640")
     assert result.exit_code == 0
     words = " ".join(result.stdout.split())
     where = r"Verified: checked at 10 x 10 px of noise in 9 tiles of 6 x 6, the smallest image with three tiles a side,"
     differ = r"whole and tiled differ by \S+ of the largest number \(float64; up to 1e-12 is rounding\)"
     assert re.search(rf"{where} {differ}; with one unit less of context by 0\.\d+\.", words), result.stdout
-    wrong = run("tiles", "laid:normed", "--verify", "--norms", "per-tile", "--format", "json")
+    wrong = run("verify-tiles", "laid:normed", "--norms", "per-tile", "--format", "json")
     assert wrong.exit_code == 1
-    verified = json.loads(wrong.stdout)["verified"]
+    verified = json.loads(wrong.stdout)
     assert not verified["holds"]
     assert verified["difference"] > verified["tolerance"] == 1e-12
     assert verified["one_less"].keys() == {"top", "bottom", "left", "right"}
@@ -160,13 +160,14 @@ def test_a_stream_through_a_norm_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_image_whose_maps_part_is_told_to_which_size_to_pad_it(monkeypatch: pytest.MonkeyPatch) -> None:
     lay("parting.py")
     monkeypatch.syspath_prepend(".")
-    for more in ("--tile 256 --for monai", "--tile 256 --verify", ""):
-        result = run("tiles", "parting:net", "--size", "501x506", *more.split())
+    for line in ("tiles --tile 256 --for monai", "verify-tiles", "tiles"):
+        command, *more = line.split()
+        result = run(command, "parting:net", "--size", "501x506", *more)
         assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
         assert "does not take 501 x 506" in result.stderr
         assert "Expected 501 in dimension 2 but got 500" in result.stderr
         assert "; pad the image to 504 x 508 or crop it to 500 x 504: padviz sizes parting:net " in result.stderr
-        assert run("tiles", "parting:net", "--size", "504x508", *more.split()).exit_code == 0
+        assert run(command, "parting:net", "--size", "504x508", *more).exit_code == 0
 
 
 FIXED = """

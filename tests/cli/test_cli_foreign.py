@@ -104,7 +104,7 @@ COMMANDS = {
     "uneven": "uneven {}",
     "sizes": "sizes {} --size 7:9",
     "layers": "layers {}",
-    "compare": "compare --model {},vgg11 --no-picture",
+    "compare": "compare {} vgg11 --no-picture",
     "export": "export {} -o out --jobs 1",
     "diff": "diff {} --same",
     "convert": "convert {}",
@@ -158,7 +158,7 @@ def test_all_commands_state_the_same_figures_of_several_heads() -> None:
     share = padviz.usage(path, 64, heads="share").summary().share
     assert run("export", path, "--size", "64", "-o", "out", "--jobs", "1").exit_code == 0
     (record,) = (json.loads(each.read_text()) for each in Path("out").glob("*usage.json"))
-    told_ = [found("usage {}"), found("audit {}")["results"][0]["outcome"], record["figures"]]
+    told_ = [found("usage {}"), found("audit {}")["results"][0]["outcome"], record]
     told_ += [found("repad {} --padding reflect")["before"]]
     assert {each["share"]["starved"] for each in told_} == {share.starved}
     assert share.least != padviz.usage(path, 64, heads="sum").summary().share.least

@@ -97,7 +97,7 @@ def test_help_groups_all_commands_and_lists_schemes_and_exit_codes() -> None:
     assert text == run().stdout
     titles = re.findall(r"^(\w[\w ]*):$", text, re.MULTILINE)
     assert (titles[0], titles[-2:]) == ("Options", ["Padding schemes", "Exit codes"])
-    listed = [re.match(r"  ([\w, ]*\w)  ", line) for line in text.partition(f"\n{titles[1]}:\n")[2].splitlines()]
+    listed = [re.match(r"  ([\w, -]*\w)  ", line) for line in text.partition(f"\n{titles[1]}:\n")[2].splitlines()]
     assert [each[1] for each in listed if each] == [*COMMANDS, *SCHEMES, *CODES]
     assert all(len(line) <= WIDTH for line in text.splitlines())
 
@@ -202,7 +202,7 @@ def test_no_two_different_pictures_share_a_name(command: str) -> None:
 DRAWN = {
     "usage vgg11 --size 32": "vgg11-32-usage.png",
     "compare vgg11 --size 32,64": "vgg11-32-64-compare.png",
-    "compare --model vgg11,vgg13 --size 32 --cmap magma": "vgg11-vgg13-32-magma-compare.png",
+    "compare vgg11 vgg13 --size 32 --cmap magma": "vgg11-vgg13-32-magma-compare.png",
     "coverage vgg11 --size 32 --padding zero/zero": "vgg11-32-zero-coverage.png",
     "explore vgg11 --size 32,64 --padding zero": "vgg11-32-64-zero-explore.html",
     "detect net.onnx --size 40 --height 8 --step 16": "net-40-height_8-step_16-detect.png",
@@ -286,7 +286,7 @@ OFFERED = {
     "usage maps/a": ["maps/a"],
     "usage vgg11 -o ma": ["ma"],
     "trial a.onnx --images ph": ["ph"],
-    "compare --model vgg11,vgg1": [f"vgg11,{name}" for name in VGG],
+    "compare vgg11 vgg1": VGG,
     "usage vgg11 --padding ": [*SCHEMES],
     "compare vgg11 --padding zero,circular/re": ["zero,circular/replicate", "zero,circular/reflect"],
     "usage vgg11 --cmap plas": ["plasma"],  # and not plasma_r

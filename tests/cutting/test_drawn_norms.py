@@ -89,7 +89,7 @@ def check(seed: int) -> str:
         except (PadvizError, RuntimeError, ValueError):
             return "no network"  # it does not take that image
         try:
-            plan = padviz.tiles(model, size, tile, norms="shared")
+            plan = padviz.tiles(model, size, tile, norms="shared").plan
         except PadvizError:
             counts = [-(-n // most) for n, most in zip(size, tile, strict=True)]
             with pytest.raises(PadvizError):

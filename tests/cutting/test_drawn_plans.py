@@ -113,7 +113,7 @@ def check(seed: int) -> str:
             return f"no context: {context.barrier.why}"
         check_context(seed, module, network, context, n)
         tile = min(n - 1, max(1, context.before + context.after + extra))
-        check_stitched(seed, module, signal, whole, padviz.tiles(module, n, tile))
+        check_stitched(seed, module, signal, whole, padviz.tiles(module, n, tile).plan)
     except PadvizError as error:
         return refused_truly(seed, module, network, n, tile if "too few" in str(error) else 0, error)
     return "tiles"

@@ -218,14 +218,14 @@ def test_the_ratios_for_sahi_are_whole_pixels() -> None:
 @pytest.mark.parametrize(("layer", "options"), [("0", {"level": 0.99}), ("1", {"norms": "per-tile"})])
 def test_a_call_that_is_not_exact_says_so_where_it_is_pasted(layer: str, options: dict[str, Any]) -> None:
     module = seeded(nn.Sequential(nn.Conv2d(1, 2, 9, padding=4), nn.InstanceNorm2d(2)))
-    plan = padviz.tiles(module, 96, 48, layer=layer, **options)
+    plan = padviz.tiles(module, 96, 48, layer=layer, **options).plan
     for library in ("python", "monai", "torchio", "toolbelt", "sahi", "supervision"):
         recipe = handover(plan, library)
         assert not recipe.exact
         assert recipe.call.startswith(f"# {recipe.words}\n")
         assert recipe.words.startswith("not exact: ")
     asked = handover(plan, "python").arguments
-    assert padviz.tiles(module, layer=layer, **asked).lines == plan.lines
+    assert padviz.tiles(module, layer=layer, **asked).plan.lines == plan.lines
 
 
 @pytest.mark.parametrize("library", ["nnunet", "cellpose", "diffusers", "comfyui"])
@@ -235,15 +235,16 @@ def test_libraries_that_no_plan_makes_exact_are_refused_with_the_reason(library:
 
 
 def test_keyword_arguments_have_the_weights_of_a_tile_and_only_exact_ones_are_given() -> None:
-    plan = padviz.tiles("unet_padded", 1024, 512)
-    recipe, given = handover(plan, "monai"), plan.for_("MONAI")
+    found = padviz.tiles("unet_padded", 1024, 512)
+    assert isinstance(found.plan, Plan)
+    recipe, given = handover(found.plan, "monai"), found.for_("MONAI")
     weights = given.pop("roi_weight_map")
     assert given == recipe.arguments
     assert weights.shape == (512, 512)
     assert (weights[94:418, 94:418] == 1).all()
     assert (weights == 1).sum() == 324 * 324
     with pytest.raises(padviz.PadvizError, match="sahi is not exact: boxes of all tiles are merged"):
-        plan.for_("sahi")
+        found.for_("sahi")
     with pytest.raises(padviz.PadvizError, match="monai is not exact: tiles see 99 %"):
         padviz.tiles("unet_padded", 1024, 512, level=0.99).for_("monai")
 

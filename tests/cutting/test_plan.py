@@ -188,7 +188,7 @@ def test_two_tiles_a_period_apart_are_refused_where_neither_has_the_units_betwee
 @pytest.mark.parametrize(("tile", "keeps"), [(25, 1), (26, 2), (30, 6)])
 def test_tiles_of_dilated_windows_keep_what_inner_tiles_have_right(tile: int, keeps: int) -> None:
     module = nn.Conv2d(1, 1, 3, padding=12, dilation=12)
-    plan = padviz.tiles(module, 128, tile)
+    plan = padviz.tiles(module, 128, tile).plan
     assert {b - a for a, b in plan.lines[0].keeps[0][1:-2]} == {keeps}
     with pytest.raises(OptionError, match="24 px are too few: below 25"):
         padviz.tiles(module, 128, 24)
@@ -220,7 +220,7 @@ GLOBAL: dict[str, tuple[nn.Module, str]] = {
 @pytest.mark.parametrize("name", GLOBAL)
 def test_what_sees_all_of_what_a_network_returns_is_named_and_tiles_do_differ_there(name: str) -> None:
     module, why = seeded(GLOBAL[name][0]), GLOBAL[name][1]
-    for cut in (lambda: padviz.tiles(module, 96, 48), lambda: padviz.verify_tiles(module, 96)):
+    for cut in (lambda: padviz.tiles(module, 96, 48).plan, lambda: padviz.verify_tiles(module, 96)):
         with pytest.raises(OptionError, match=f"no tiles are exact: {why}"):
             cut()
     verified = padviz.verify_tiles(module, 96, norms="per-tile")
@@ -275,14 +275,14 @@ def test_tiles_are_run_several_at_once_into_what_is_given(tmp_path: Any) -> None
 
 def test_a_batch_of_images_is_tiled_at_once() -> None:
     module = seeded(nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 1, 3)))
-    plan, images = padviz.tiles(module, (40, 36), 20), torch.rand(3, 1, 40, 36, **DOUBLE)
+    plan, images = padviz.tiles(module, (40, 36), 20).plan, torch.rand(3, 1, 40, 36, **DOUBLE)
     with torch.no_grad():
         assert float((tiled(module, images, plan) - module(images)).abs().max()) < 1e-12
 
 
 def test_tiles_leave_no_steps_behind_and_modules_take_tensors() -> None:
     module = nn.Conv2d(1, 1, 3, padding=1).eval()
-    plan = padviz.tiles(module, (24, 24), (12, 12))
+    plan = padviz.tiles(module, (24, 24), (12, 12)).plan
     assert not tiled(module, torch.ones(1, 1, 24, 24), plan).requires_grad
     with pytest.raises(OptionError, match="a module takes tensors; give torch"):
         tiled(module, np.ones((1, 1, 24, 24)), plan)
@@ -317,9 +317,9 @@ class ByTheSize(nn.Module):
 def test_a_plan_reads_the_network_at_the_tiles_size() -> None:
     with pytest.raises(padviz.PadvizError, match="the end: it has b_2 in its place at 96 x 96; try another"):
         padviz.tiles(ByTheSize(), 256, 96)
-    assert padviz.tiles(ByTheSize(), 256, 126).tile == (124, 124)  # a multiple of 4, as the image
+    assert padviz.tiles(ByTheSize(), 256, 126).plan.tile == (124, 124)  # a multiple of 4, as the image
     module = seeded(ByTheSize())
-    assert stitched(module, padviz.tiles(module, 255, 127)) < 1e-12
+    assert stitched(module, padviz.tiles(module, 255, 127).plan) < 1e-12
 
 
 def test_a_module_of_single_precision_inside_runs_as_it_is() -> None:

@@ -163,7 +163,7 @@ def test_nothing_differs_from_itself_or_from_its_rounding(kind: str) -> None:
 
 def test_a_faultless_tiler_has_no_seams_and_a_plan_says_where_they_would_be() -> None:
     model, picture = network(3), image(200, 300)
-    plan = padviz.tiles(model, (200, 300), 64)
+    plan = padviz.tiles(model, (200, 300), 64).plan
     with torch.no_grad():
         exact = padviz.tiled(model, picture, plan)[0].numpy()
     right = whole(model, picture)

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 import padviz
 from padviz.cutting.by_layer import by_layer
+from padviz.cutting.plan import LayerPlan
 from padviz.errors import DescriptionError, OptionError, PadvizError
 from tests.cutting.test_by_layer import Call, apart, image
 
@@ -100,7 +101,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 def test_shared_norms_are_exact(name: str, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     model, x = NETWORKS[name]().double().eval(), image(1, 3, *size)
-    plan = padviz.tiles(model, size, (40, 32), norms="shared")
+    plan = padviz.tiles(model, size, (40, 32), norms="shared").plan
     whole = model(x)
     assert plan.tiles > 1
     assert apart(whole, padviz.tiled(model, x, plan)) < 1e-10
@@ -129,13 +130,13 @@ def test_shards_of_known_networks_are_exact(name: str, n: int) -> None:
 def test_norms_per_tile_differ(name: str, least: float) -> None:
     torch.manual_seed(0)
     model, x = NETWORKS[name]().double().eval(), image(1, 3, 112, 144)
-    plan = padviz.tiles(model, (112, 144), 64, norms="per-tile")
+    plan = padviz.tiles(model, (112, 144), 64, norms="per-tile").plan
     whole = model(x)
     assert float((whole - padviz.tiled(model, x, plan)).abs().max() / whole.std()) > least
 
 
 def test_the_command_and_the_function_agree_on_what_is_shared() -> None:
-    plan = padviz.tiles(Decoder(), (64, 48), 32, norms="shared")
+    plan = padviz.tiles(Decoder(), (64, 48), 32, norms="shared").plan
     assert (plan.counts, plan.tile, plan.tiles, len(plan)) == ((2, 2), (32, 24), 4, 7)
     assert "Exact, with shared norms: 7 of them; 2 x 2 tiles of up to 32 x 24" in str(plan)
     assert "Tried in these tiles, on an image without data" in str(plan)
@@ -167,7 +168,7 @@ def test_what_is_refused_gets_a_line() -> None:
         padviz.tiles(Decoder(), 64, 32, norms="all")
     with pytest.raises(OptionError, match="norms: shared plans exact tiles by"):
         padviz.tiles(Decoder(), 64, 32, norms="shared", level=0.99)
-    plan = padviz.tiles(Decoder(), 64, 32, norms="shared")
+    plan = padviz.tiles(Decoder(), 64, 32, norms="shared").plan
     with pytest.raises(OptionError, match="the image is 32 x 64, and the plan for 64 x 64"):
         padviz.tiled(Decoder().eval(), torch.rand(1, 3, 32, 64), plan)
     with pytest.raises(OptionError, match="image: must be a tensor"):
@@ -183,7 +184,7 @@ def test_what_is_refused_gets_a_line() -> None:
 @pytest.mark.parametrize("trains", ["", "1", "2"])
 def test_a_module_in_training_mode_is_refused_and_stays_as_it_is(trains: str) -> None:
     model, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout()).eval(), torch.rand(1, 3, 40, 40)
-    plans = [padviz.tiles(model, 40, 20, norms=norms) for norms in (None, "shared")]
+    plans = [padviz.tiles(model, 40, 20, norms=norms).plan for norms in (None, "shared")]
     before = {name: value.clone() for name, value in model.state_dict().items()}
     model.get_submodule(trains).train()
     refused = pytest.raises(OptionError, match=rf"model: {trains or 'Sequential'} is in training mode; call model.eval")
@@ -234,7 +235,7 @@ UNTRIED: dict[str, tuple[Callable[[], Any], dict[str, Any], str]] = {
     "many tiles": (
         lambda: nn.Conv2d(3, 4, 3),
         {"tile": 3},
-        "more than 400 tiles take long to try; --verify runs it on noise",
+        "more than 400 tiles take long to try; padviz verify-tiles runs it on noise",
     ),
 }
 
@@ -242,18 +243,19 @@ UNTRIED: dict[str, tuple[Callable[[], Any], dict[str, Any], str]] = {
 @pytest.mark.parametrize("name", UNTRIED)
 def test_a_plan_that_was_not_tried_is_not_called_exact(name: str) -> None:
     build, options, why = UNTRIED[name]
-    plan = padviz.tiles(build(), 64, **{"tile": 32, **options}, norms="shared")
-    assert isinstance(plan, padviz.analyses.tiles.SharedTilesResult)
+    found = padviz.tiles(build(), 64, **{"tile": 32, **options}, norms="shared")
+    plan = found.plan
+    assert isinstance(plan, LayerPlan)
     assert why in plan.untried
-    assert f"Not known to be exact: {plan.untried}." in " ".join(str(plan).split())
-    assert "Exact" not in str(plan)
+    assert f"Not known to be exact: {plan.untried}." in " ".join(str(found).split())
+    assert "Exact" not in str(found)
 
 
 def test_a_plan_is_tried_however_its_module_is_named() -> None:
     module = "torchvision.models:resnet18"
     for network in (module, padviz.load(module), torchvision.models.resnet18()):
-        plan = padviz.tiles(network, 64, 32, norms="shared")
-        assert isinstance(plan, padviz.analyses.tiles.SharedTilesResult)
+        plan = padviz.tiles(network, 64, 32, norms="shared").plan
+        assert isinstance(plan, LayerPlan)
         assert plan.untried == ""
     unlike = padviz.load(Timed(), 64, shape={"time": 1})
     assert "not tried" in str(padviz.tiles(unlike, 64, 32, norms="shared"))
@@ -292,7 +294,7 @@ def test_what_shared_norms_run_is_sent_to_them(name: str) -> None:
     x = image(1, 3, 40, 30)
     with pytest.raises(PadvizError, match=r"try `norms` shared, which runs a module layer by layer on all tiles$"):
         padviz.tiles(model, (40, 30), 20)
-    plan = padviz.tiles(model, (40, 30), 20, norms="shared")
+    plan = padviz.tiles(model, (40, 30), 20, norms="shared").plan
     assert "Exact" in str(plan)
     assert apart(model(x), padviz.tiled(model, x, plan)) < 1e-12
 

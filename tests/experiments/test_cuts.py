@@ -48,7 +48,7 @@ def test_a_latent_decoder_needs_the_context_that_the_page_names() -> None:
     decoder = latent_decoder()
     needed = {}
     for level in (None, 0.999, 0.99):
-        plan = padviz.tiles(decoder, cuts.LATENTS, cuts.TILE, norms="per-tile", level=level)
+        plan = padviz.tiles(decoder, cuts.LATENTS, cuts.TILE, norms="per-tile", level=level).plan
         assert isinstance(plan, padviz.Plan)
         needed[level] = {(context.before, context.after) for context in plan.contexts[0]}
     assert needed == {None: {(18, 18)}, 0.999: {(10, 10)}, 0.99: {(8, 8)}}

@@ -1,0 +1,144 @@
+"""Whether the output that is stitched from tiles is that of the whole image: run on noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from math import ceil
+from pathlib import Path
+from typing import Annotated
+
+from padviz.analyses.asked import Pixels, TrainedSource
+from padviz.analyses.result import Result
+from padviz.analyses.tiles import check_norms
+from padviz.cutting.plan import plan_by_layer
+from padviz.cutting.running import Verified, verify, verify_by_layer
+from padviz.errors import DescriptionError, OptionError
+from padviz.geometry.sizing.nearest import near_sizes_named
+from padviz.network.network import Network, as_size, in_words
+from padviz.network.targets import output_layers, upto
+from padviz.options import LAYERS, NORMS, RUN_MODEL, SEED, SIZE, TILE, WEIGHTS, Command
+from padviz.reports.documents import picked
+from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
+from padviz.trained.networks.reading import as_trained, head_maps
+from padviz.trained.networks.trained_network import Trained
+
+
+class VerifiedResult(Result[Verified], Verified):
+    """How far the output of tiles differs from the whole one's, printed and saved as the command does."""
+
+
+def verify_tiles(
+    network: Annotated[TrainedSource, RUN_MODEL],
+    size: Annotated[Pixels, SIZE] = None,
+    layer: Annotated[str | Sequence[str] | None, LAYERS] = None,
+    *,
+    tile: Annotated[Pixels, TILE] = None,
+    weights: Annotated[str | Path | None, WEIGHTS] = None,
+    norms: Annotated[str | None, NORMS] = None,
+    seed: Annotated[int, SEED] = 0,
+) -> VerifiedResult:
+    """Run a network on noise, whole and tile by tile, and compare the outputs.
+
+    The image is the smallest with three tiles a side that is as long as `size` modulo the alignment. A module runs in
+    double precision if it can.
+
+    Parameters
+    ----------
+    network, weights
+        As for `filters`.
+    size : int or (height, width), optional
+        Size of the image that tiles are for; the network's own by default.
+    layer : str or sequence of str, optional
+        As for `tiles`.
+    tile : int or (height, width), optional
+        The largest tile with shared norms; a third of the image by default.
+    norms : str, optional
+        As for `tiles`; "per-tile" shows the difference that norms, gates and attention make.
+    seed : int
+        Of the noise.
+
+    Returns
+    -------
+    VerifiedResult, a `Verified`
+        `.holds` says whether the largest `.difference` is below `.tolerance`, and `.one_less` by side how far units
+        differ that have one unit less of context.
+
+    Raises
+    ------
+    PadvizError
+        As for `tiles`, and for what cannot be run.
+
+    Examples
+    --------
+    >>> import torch
+    >>> verified = verify_tiles(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 5, padding=2)), 64)
+    >>> verified.holds, verified.one_less["top"] > 0.01
+    (True, True)
+    """
+    with near_sizes_named(lambda: as_trained(network, None, weights).network, None if size is None else as_size(size)):
+        trained = as_trained(network, size, weights)
+    kept = upto(trained.network, output_layers(layer, trained.network))
+    verified = _verified(trained, kept, norms, tile, seed)
+    return VerifiedResult.made_of(verified, (verified,), partial(report_of, kept, verified))
+
+
+def _verified(trained: Trained, kept: Network, norms: str | None, tile: Pixels, seed: int) -> Verified:
+    check_norms(norms)
+    if norms == "shared":
+        third = tuple(ceil(n / 3) for n in trained.size)
+        plan = plan_by_layer(kept, trained.size, third if tile is None else kept.pixels(tile))
+        return verify_by_layer(trained.model, plan, trained.channels, seed)
+    if tile is not None:
+        raise OptionError("goes with `norms` shared", option="tile", hint="leave it out: the smallest tiles are tried")
+    per_tile = norms == "per-tile"
+    *better, run = head_maps(trained, kept)
+    for maps in better:
+        # What makes numbers of single precision inside does not take others.
+        with suppress(DescriptionError):
+            return verify(maps, kept, trained.size, trained.channels, per_tile, seed)
+    return verify(run, kept, trained.size, trained.channels, per_tile, seed)
+
+
+CHECKS = "image tile tiles precision difference tolerance one_less holds"
+
+
+def report_of(network: Network, verified: Verified) -> Report:
+    """Report how far outputs differ; it fails with 1 if they do."""
+    facts = {"network": network.name, **picked(verified, CHECKS)}
+    sizes = (Column("image", show=in_words), Column("tile", show=in_words))
+    table = Table((*sizes, *columns("tiles precision difference tolerance holds")), [verified])
+    screen = [Heading(network.title), Lines([_compared(verified)])]
+    code = 0 if verified.holds else 1
+    return Report("verify-tiles", facts, [screen], table, code=code)
+
+
+def _compared(verified: Verified) -> str:
+    """Write how far the maps of tiles and of the whole image differ, and with one unit less of context."""
+    px = "input samples" if len(verified.image) == 1 else "px"
+    where = f"at {in_words(verified.image)} {px} of noise in {verified.tiles} tiles of {in_words(verified.tile)}"
+    limit = f"{verified.precision}; up to {verified.tolerance:g} is rounding"
+    differ = f"whole and tiled differ by {verified.difference:.2g} of the largest number ({limit})"
+    less = f"; with one unit less of context by {max(verified.one_less.values()):.2g}" if verified.one_less else ""
+    less *= verified.holds
+    holds = "Verified" if verified.holds else "Not exact"
+    smallest = ", the smallest image with three tiles a side" if verified.one_less else ""
+    return f"{holds}: checked {where}{smallest}, {differ}{less}."
+
+
+COMMAND = Command(
+    verify_tiles,
+    """Run MODEL, a module or an ONNX file, on noise, whole and tile by tile, and compare the outputs.
+
+    The image is the smallest with three tiles a side. Tiles that differ by more than rounding exit with 1. With one
+    unit less of context they must differ: that is measured, too.
+
+    --norms shared runs a module layer by layer, as padviz.tiled does, in tiles of up to --tile.
+
+    \b
+    Example:
+      padviz verify-tiles model.onnx --size 1024
+    """,
+    files=(),
+)
