@@ -1,4 +1,4 @@
-"""ONNX files repadded: read, planned, edited in a copy and compared, and then saved."""
+"""ONNX files repadded: read, planned, edited, compared, and then saved."""
 
 from __future__ import annotations
 
@@ -112,9 +112,8 @@ def check_options(padding: str | None, even: bool, layers: Sequence[str] = ()) -
 
 
 def _edited(model: Model, network: Network, plan: RepadPlan, reading: Reading) -> Repadded:
-    """Edit a copy of a model as planned, read the copy and compare it with the plan."""
-    edited = model.copy()  # `network` is read from the model again at other sizes
-    done = edit(edited, network, plan)
+    """Edit a model as planned, read it again and compare it with the plan."""
+    done = edit(model, network, plan)
     if not done.changes and done.left:
         first, *others = done.left
         what = f"nothing can be changed: {first.layer}: {first.why}"
@@ -125,18 +124,18 @@ def _edited(model: Model, network: Network, plan: RepadPlan, reading: Reading) -
         what = "nothing can be changed: none of the selected convolutions pads"
         raise PadvizError(what, where=done.before.name)
     try:
-        content = edited.proto.SerializeToString()
+        content = model.proto.SerializeToString()
     except (ValueError, MemoryError):
         what = "is too large for one file, once it is repadded"
         hint = "save its weights as external data first"
         raise PadvizError(what, where=model.where, hint=hint) from None
-    reread = as_network(edited, reading, done.size)
+    reread = as_network(model, reading, done.size)
     maps = tuple(check_law(done, reread))
     verified = [done.size]
     if larger := at_larger_size(done):
         check_law(larger, reread.at(larger.size))
         verified.append(larger.size)
-    path, beside = Path(model.where), locations(edited.proto)
+    path, beside = Path(model.where), locations(model.proto)
     return Repadded(path, network, done, reread, content, beside, maps, tuple(verified))
 
 

@@ -6,6 +6,7 @@ rows along one axis where Pad lacks the mode. Partial convolution multiplies sum
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -89,10 +90,12 @@ def write(model: Model, changes: Iterable[NewPad | NewConv]) -> None:
             nodes.append(node)
             continue
         new = NewNodes(model.opset, taken, str(node.name or node.output[0]))
+        # Networks that were read from the model keep its nodes: change copies.
+        copied = copy.deepcopy(node)
         if isinstance(change, NewPad):
-            _write_pad(new, node, change)
+            _write_pad(new, copied, change)
         else:
-            _write_conv(new, node, change)
+            _write_conv(new, copied, change)
         nodes += new.nodes
     while gone := _unread(graph, nodes) - unread:
         nodes = [node for node in nodes if id(node) not in gone]

@@ -236,7 +236,7 @@ def test_the_network_before_is_that_of_the_file_at_every_size(tmp_path: Path) ->
         assert same_counts(padviz.usage(source, size), padviz.usage(path, size))
 
 
-def test_a_file_is_parsed_and_serialised_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     path, parse = chain(tmp_path / "net.onnx"), onnx.load_model_from_string
     monkeypatch.setattr(onnx, "load_model_from_string", lambda *args: calls.append("parsed") or parse(*args))

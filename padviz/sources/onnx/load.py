@@ -62,13 +62,16 @@ def as_network(model: Model, reading: Reading = AS_IT_IS, size: Size | None = No
     except OptionError as error:
         raise DescriptionError(f"input {image.name!r}: {error.what}", where=where) from None
 
+    # These nodes are read at every size, also once a repadding has put others in their places.
+    nodes = needed(model.graph)
+
     def traced(size: Size) -> Arranger:
         graph, trace = model.graph, Arranger(where, size, reading.neutral, batch=image.shape[0] or 1)
         constants: dict[str, Value] = {**_other_inputs(model, reading, size)}
         constants |= {proto.name: constant(proto, model.folder) for proto in graph.initializer}
         constants |= {proto.values.name: Constant(None) for proto in graph.sparse_initializer}
         scope: Scope = ChainMap({image.name: trace.input_image(image.channels, image.channels_last)}, constants)
-        _Run(model, trace).nodes(needed(graph), scope, 0, {})
+        _Run(model, trace).nodes(nodes, scope, 0, {})
         for output in graph.output:
             if output.name in scope:
                 trace.end(output.name, scope[output.name])
