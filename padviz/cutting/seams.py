@@ -183,12 +183,12 @@ def _steps(values: Values, axis: int) -> Values:
     return np.abs(np.diff(np.moveaxis(values, axis + 1, 0).reshape(values.shape[axis + 1], -1), axis=0))
 
 
-def _hits(error: Values, own: Values, least: float) -> Values:
+def _hits(error: Values, whole: Values, least: float) -> Values:
     """Count the pixels where the error steps further than before and after, and whole itself does not."""
-    own_further, further = _further(own, least), _further(error, least)
-    hits = further & ~own_further
-    hits[1:] &= ~own_further[:-1]
-    hits[:-1] &= ~own_further[1:]
+    of_whole, further = _further(whole, least), _further(error, least)
+    hits = further & ~of_whole
+    hits[1:] &= ~of_whole[:-1]
+    hits[:-1] &= ~of_whole[1:]
     counts: Values = hits.sum(axis=1).astype(np.float64)
     return counts
 
@@ -253,10 +253,10 @@ def explain(whole: Output, tiled: Output, area: Area, others: Sequence[Area], le
 
     `others` are tiles that it may show instead. Errors of at most `least` are none.
     """
-    tile, own = _cut(tiled, area), _cut(whole, area)
+    tile, right = _cut(tiled, area), _cut(whole, area)
     # missing context is wrong near a tile's edges: the middle half alone is compared
     middle = _Middle(tile.shape[1:])
-    here, same = middle.of(tile), middle.of(own)
+    here, same = middle.of(tile), middle.of(right)
     error = float(np.square(here - same).sum())
     # of a tile that is flat, most models leave little
     contrast = float(np.square(here - here.mean(axis=1, keepdims=True)).sum())
@@ -264,7 +264,7 @@ def explain(whole: Output, tiled: Output, area: Area, others: Sequence[Area], le
     if not error or here.shape[1] < LEAST or np.abs(here - same).max() <= least:
         return Fit(area)
     best, least_left = Fit(area), LEFT
-    for fit, values in _models(whole, own, here, same, middle, area, others):
+    for fit, values in _models(whole, right, here, same, middle, area, others):
         left = max(float(np.square(here - values).sum()) / squares, EXACT)
         # the first of those that are exact is the simplest
         if left < least_left:
@@ -306,7 +306,7 @@ def _cut(values: Output, area: Area) -> Output:
 
 def _models(
     whole: Output,
-    own: Output,
+    right: Output,
     here: Values,
     same: Values,
     middle: _Middle,
@@ -324,18 +324,18 @@ def _models(
         Fit(area, "gain", gain=float(gain.mean()), offset=float(offset.mean())),
         gain * same + offset,
     )
-    shift, values = middle.moved(here, own, REACH)
+    shift, values = middle.moved(here, right, REACH)
     yield Fit(area, "shift", shift), values
     apart = np.square(here).sum(axis=1)[:, None] - 2 * here @ same.T + np.square(same).sum(axis=1)
     channels = apart.argmin(axis=1)
     yield Fit(area, "swapped", channels=(*channels.tolist(),)), same[channels]
-    for turned, values in _turned(own):
-        if values.shape == own.shape:
+    for turned, values in _turned(right):
+        if values.shape == right.shape:
             shift, values = middle.moved(here, values, NEAR)
             yield Fit(area, "swapped", shift, turned=turned, shows=area), values
     for other in others:
         values = _cut(whole, other)
-        if values.shape == own.shape and other != area:
+        if values.shape == right.shape and other != area:
             shift, values = middle.moved(here, values, NEAR)
             yield Fit(area, "swapped", shift, shows=other), values
 

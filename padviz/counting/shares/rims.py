@@ -73,13 +73,17 @@ def rims_added(network: Network, size: Size, layers: Iterable[str]) -> dict[str,
     >>> rims_added(padviz.load("resnet50"), (224, 224), ["layer4.1.conv2"])
     {'layer4.1.conv2': Rim(height=[1, 5], width=[1, 5])}
     """
-    added = {}
-    for name in layers if len(network.axes) == 2 else ():
+    added: dict[str, Rim] = {}
+    if len(network.axes) != 2:
+        return added
+    for name in layers:
         at = network.index[name]
         with suppress(PadvizError):
-            own, before = (rims(network, size, (i,))[0] for i in (at, network.layers[at].inputs[0]))
-            sides = (own.height, before.height), (own.width, before.width)
-            added[name] = Rim(*([n - m for n, m in zip(*pair, strict=True)] for pair in sides))
+            after, _ = rims(network, size, (at,))
+            before, _ = rims(network, size, (network.layers[at].inputs[0],))
+            height = [n - m for n, m in zip(after.height, before.height, strict=True)]
+            width = [n - m for n, m in zip(after.width, before.width, strict=True)]
+            added[name] = Rim(height, width)
     return added
 
 
@@ -87,16 +91,20 @@ def rims_added(network: Network, size: Size, layers: Iterable[str]) -> dict[str,
 def _depths(line: _Line, at: Phased, targets: tuple[int, ...], weights: Weights) -> tuple[EndDepths, EndDepths]:
     """Return how many rows at both ends are starved, and how many overused."""
     network, axis, size = line.network, line.axis, at.size
-    other = axis if at.square and is_square(line.far) else 1 - axis
+    other = 1 - axis
+    if at.square and is_square(line.far):
+        other = axis
     ring(line.far, axis, size[axis], targets)  # refuses an axis that does not repeat
     across = ring(line.far, other, size[other], targets)
     if len(targets) == 1 and is_chain(network):
         across = flat(network)  # its map is an outer product: each row has one share
     tiling = _large_tiling(network, axis, size[axis], targets)
     along = resolve(network, axis, tiling.kept)
-    axes = (across, along) if axis else (along, across)
-    counts = count_backward(Walk(network, *axes, targets, "auto", weights), WHOLE).limbs
-    counts = counts.swapaxes(1, 2) if axis else counts
+    if axis == 0:
+        counts = count_backward(Walk(network, along, across, targets, "auto", weights), WHOLE).limbs
+    else:
+        counts = count_backward(Walk(network, across, along, targets, "auto", weights), WHOLE).limbs
+        counts = counts.swapaxes(1, 2)
     middle = tiling.start + tiling.period  # of the core: rows before it belong to the first side, others to the last
     interior = counts[:, tiling.start : middle]  # rows that repeat are those of an endless axis
     low, high = _unfair_rows(counts, interior, (tiling.first - tiling.start) % tiling.period)

@@ -91,8 +91,12 @@ class Rim(msgspec.Struct, frozen=True):
         sides.pop(0, None)
         if len(sides.get(self.height[0], [])) == 4:
             return f"the outer {self.height[0]} px on all sides"
-        parts = [f"{depth} px {' and '.join(where)}" for depth, where in sides.items()]
-        return f"the outer {', '.join(parts[:-1])}{' and ' * (len(parts) > 1)}{parts[-1]}" if parts else "none"
+        *parts, last = [f"{depth} px {' and '.join(where)}" for depth, where in sides.items()] or [""]
+        if not last:
+            return "none"
+        if not parts:
+            return f"the outer {last}"
+        return f"the outer {', '.join(parts)} and {last}"
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -104,7 +108,9 @@ class Target(msgspec.Struct, frozen=True):
     @property
     def names(self) -> list[str]:
         """The names of the target layers."""
-        return [self.layer] if isinstance(self.layer, str) else self.layer
+        if isinstance(self.layer, str):
+            return [self.layer]
+        return self.layer
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -150,9 +156,16 @@ def unit_text(unit: Sequence[int | list[int] | slice]) -> str:
     >>> unit_text([3, 4]), unit_text([[0, 3], [2, 5]]), unit_text((3, slice(None, 2)))
     ('3,4', '0:3,2:5', '3,:2')
     """
-    spans = [[each.start, each.stop] if isinstance(each, slice) else each for each in unit]
-    ends = [span if isinstance(span, list) else [span] for span in spans]
-    return ",".join(":".join("" if end is None else str(end) for end in span) for span in ends)
+    texts = []
+    for part in unit:
+        if isinstance(part, slice):
+            ends = [part.start, part.stop]
+        elif isinstance(part, list):
+            ends = [*part]
+        else:
+            ends = [part]
+        texts.append(":".join("" if end is None else str(end) for end in ends))
+    return ",".join(texts)
 
 
 def percent(share: float, digits: int = 1, sign: str = "") -> str:

@@ -85,15 +85,15 @@ def _inside(boxes: Boxes, sizes: Ints, path: str | Path, what: str) -> tuple[Box
 
 def read_rings(
     objects: str | Path,
-    made: str | Path,
+    predicted: str | Path,
     kind: FileKind,
     rings: int,
     pixels: Sequence[float],
     seed: int,
 ) -> Rings:
     if kind == "labels":
-        return rings_of_labels(read_labels(objects, made), rings, pixels)
-    masks = read_masks(objects, made, ring_ends(rings, pixels), share=not pixels)
+        return rings_of_labels(read_labels(objects, predicted), rings, pixels)
+    masks = read_masks(objects, predicted, ring_ends(rings, pixels), share=not pixels)
     return rings_of_masks(masks, rings, pixels, seed)
 
 
@@ -103,19 +103,18 @@ def doubts_of(scenes: Scenes, objects: str | Path, detections: str | Path) -> tu
     if classes > MOST_CLASSES:
         what = f"has objects of {classes:,} classes, and {MOST_CLASSES:,} can be scored"
         raise DescriptionError(what, where=str(objects), hint="merge some")
-    there, seen = (replace(of, category=np.zeros_like(of.category)) for of in (scenes.objects, scenes.detections))
-    matches = match(there, seen, [TOUCHED, HALF])
-    touched, found = matches.found
+    true, predicted = scenes.objects.category, scenes.detections.category
+    objects_alone = replace(scenes.objects, category=np.zeros_like(true))
+    detections_alone = replace(scenes.detections, category=np.zeros_like(predicted))
+    matches = match(objects_alone, detections_alone, [TOUCHED, HALF])
+    touched, overlapped = matches.found
     if (touched == FREE).all():
         raise DescriptionError("no detection overlaps an object", where=str(detections), hint=ASKED)
-    share, hits = float(np.mean(np.isin(np.arange(len(scenes.objects)), found))), found != FREE
+    hits = overlapped != FREE
+    share = float(np.mean(np.isin(np.arange(len(true)), overlapped)))
     if share < FEW:
         return (f"{detections}: detections overlap {percent(share)} of the objects by half: {ASKED}",)
-    made, true = (
-        scenes.detections.category[matches.detections[hits]],
-        scenes.objects.category[found[hits]],
-    )
-    alike = float(np.mean(made == true))
+    alike = float(np.mean(predicted[matches.detections[hits]] == true[overlapped[hits]]))
     if alike >= ALIKE:
         return ()
     words = f"{percent(alike)} of the detections that overlap an object are of its class"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
 from padviz.files.pictures import opened_picture
+from padviz.network.network import in_words
 from padviz.scoring.labels import VOID, Masks
 from padviz.scoring.rings import GRID, SIDES, cells_of, nearest_side
 
@@ -25,52 +26,56 @@ def masks_in(folder: str | Path) -> list[Path]:
     return sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES)
 
 
-def read_masks(true: str | Path, made: str | Path, ends: Sequence[float], share: bool) -> Masks:
+def read_masks(true: str | Path, predicted: str | Path, ends: Sequence[float], share: bool) -> Masks:
     """Count the pixels of each class in each ring of each pair of label maps, which have the same name."""
-    rings, sides, sizes, cells = [], [], [], np.zeros((3, GRID**2, VOID), np.int64)
+    rings, sides, sizes = [], [], []
+    cells = np.zeros((3, GRID**2, VOID), np.int64)
     for path in masks_in(true):
-        other = Path(made) / path.name
-        try:
-            there, found = _labels(path), _labels(other)
-        except MemoryError:
-            what, hint = "is too large for the memory", "scale both maps down"
-            raise DescriptionError(what, where=str(path), hint=hint) from None
-        if there.shape != found.shape:
-            what = f"is {found.shape[0]} x {found.shape[1]}, and {path.name} of the true ones is"
-            raise DescriptionError(f"{what} {there.shape[0]} x {there.shape[1]}", where=str(other), hint="scale it")
-        ring, side, cell = (
-            np.zeros((3, len(ends) + 1, VOID), int),
-            np.zeros((3, len(SIDES) + 1, VOID), int),
-            cells,
-        )
-        step = max(1, STRIP // there.shape[1])  # regions take 100 bytes a pixel while they are computed
-        for top in range(0, len(there), step):
-            regions = _regions(top, min(top + step, len(there)), there.shape, tuple(ends), share)
-            for region, counts in zip(regions, (ring, side, cell), strict=True):
-                counts += _count(there[top : top + step], found[top : top + step], region, counts.shape[1])
+        true_labels, predicted_labels = _read_pair(path, Path(predicted) / path.name)
+        ring, side = np.zeros((3, len(ends) + 1, VOID), int), np.zeros((3, len(SIDES) + 1, VOID), int)
+        height, width = true_labels.shape
+        step = max(1, STRIP // width)  # regions take 100 bytes a pixel while they are computed
+        for top in range(0, height, step):
+            rows = slice(top, min(top + step, height))
+            regions = _regions(rows.start, rows.stop, true_labels.shape, tuple(ends), share)
+            for region, counts in zip(regions, (ring, side, cells), strict=True):
+                counts += _count(true_labels[rows], predicted_labels[rows], region, counts.shape[1])
         rings.append(ring.astype(np.uint32))
         sides.append(side.astype(np.uint32))
-        sizes.append(there.shape)
-    _check_classes(cells.sum(axis=1), true, made)
-    height, width = np.mean(sizes, axis=0).tolist()
-    return Masks(np.stack(rings, axis=1), np.stack(sides, axis=1), cells, width / height)
+        sizes.append((height, width))
+    _check_classes(cells.sum(axis=1), true, predicted)
+    mean_height, mean_width = np.mean(sizes, axis=0).tolist()
+    return Masks(np.stack(rings, axis=1), np.stack(sides, axis=1), cells, mean_width / mean_height)
 
 
-def _check_classes(pixels: NDArray[np.int64], true: str | Path, made: str | Path) -> None:
+def _read_pair(true: Path, predicted: Path) -> tuple[Bytes, Bytes]:
+    try:
+        true_labels, predicted_labels = _labels(true), _labels(predicted)
+    except MemoryError:
+        what, hint = "is too large for the memory", "scale both maps down"
+        raise DescriptionError(what, where=str(true), hint=hint) from None
+    if true_labels.shape != predicted_labels.shape:
+        size, true_size = (in_words(labels.shape) for labels in (predicted_labels, true_labels))
+        what = f"is {size}, and {true.name} of the true ones is {true_size}"
+        raise DescriptionError(what, where=str(predicted), hint="scale it")
+    return true_labels, predicted_labels
+
+
+def _check_classes(pixels: NDArray[np.int64], true: str | Path, predicted: str | Path) -> None:
     """Reject maps of one class, such as those of 0 and 255, and folders that have at most one class in common."""
-    _, there, found = pixels > 0
+    _, true_labels, predicted_labels = pixels > 0
     hint = "number classes 0, 1, 2, ... in both folders"
-    for classes, folder in ((there, true), (found, made)):
+    for classes, folder in ((true_labels, true), (predicted_labels, predicted)):
         if classes.sum() < 2:
             only = VOID
             if classes.any():
                 only = int(np.flatnonzero(classes)[0])
             what = f"has no class but {only}; {VOID} counts for nothing"
             raise DescriptionError(what, where=str(folder), hint=hint)
-    if (there & found).sum() < 2:
-        named = ", ".join(map(str, np.flatnonzero(there)[:5]))
+    if (true_labels & predicted_labels).sum() < 2:
+        named = ", ".join(map(str, np.flatnonzero(true_labels)[:5]))
         what = f"has hardly a class in common with {true}, which has {named}"
-        raise DescriptionError(what, where=str(made), hint=hint)
+        raise DescriptionError(what, where=str(predicted), hint=hint)
 
 
 @lru_cache(maxsize=64)
@@ -97,10 +102,10 @@ def _labels(path: Path) -> Bytes:
         return np.asarray(picture).astype(np.uint8, copy=False)
 
 
-def _count(there: Bytes, found: Bytes, region: Bytes, n: int) -> NDArray[np.int64]:
+def _count(true_labels: Bytes, predicted_labels: Bytes, region: Bytes, n: int) -> NDArray[np.int64]:
     """Count pixels by region and class: those labelled right, true and predicted, (3, regions, classes)."""
-    counted = there != VOID
+    counted = true_labels != VOID
     place, shape = region[counted].astype(np.int64) * CLASSES, (n, CLASSES)
-    true, made = place + there[counted], place + found[counted]
-    parts = (true[true == made], true, made)
+    true, predicted = place + true_labels[counted], place + predicted_labels[counted]
+    parts = (true[true == predicted], true, predicted)
     return np.stack([np.bincount(part, minlength=n * CLASSES).reshape(shape)[:, :VOID] for part in parts])
