@@ -42,6 +42,11 @@ def losing(x: Tensor, strength: Tensor) -> Tensor:
     return torch.where(lost, torch.nan, torch.sigmoid(strength))
 
 
+def unlit(x: Tensor, strength: Tensor) -> Tensor:
+    """NaN where the image is empty."""
+    return torch.where((x == 0).all(), torch.nan, torch.sigmoid(strength))
+
+
 def faint(x: Tensor, strength: Tensor) -> Tensor:
     """Dark things are seen between two contrasts alone."""
     darkest = -x.amin((1, 2, 3), keepdim=True)
@@ -258,6 +263,8 @@ def test_nan_is_told_and_is_no_blind_spot(threshold: bool) -> None:
     assert np.isfinite(own.values[1:]).all()
     assert not own.hidden[0].any()
     assert found.notes == ("the network returns NaN at 20.0 % of the positions",)
+    with pytest.raises(PadvizError, match="Spots: the network returns NaN for the background alone"):
+        padviz.detect(Spots(40, unlit), "text:x", **options)
     everywhere = Spots(torch.nan)
     with pytest.raises(PadvizError, match="Spots: the network returns NaN at every position"):
         padviz.detect(everywhere, "text:x", **options)

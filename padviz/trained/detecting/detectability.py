@@ -74,13 +74,16 @@ class PositionMap:
         median = self.median
         if median is None or not self.reacts:
             return np.zeros(self.values.shape, bool)
-        return self.values > 2 * median if self.threshold else self.values < median / 2
+        if self.threshold:
+            return self.values > 2 * median
+        return self.values < median / 2
 
     @property
     def blind(self) -> float | None:
         """The share of the positions that are blind spots; None where `hidden` says nothing."""
-        known = ~np.isnan(self.values)
-        return float(self.hidden[known].mean()) if self.median is not None and self.reacts else None
+        if self.median is None or not self.reacts:
+            return None
+        return float(self.hidden[~np.isnan(self.values)].mean())
 
     @property
     def lost(self) -> float:
@@ -97,7 +100,9 @@ class PositionMap:
         A threshold depends on it if some contrast that was tried is enough, and none would not be.
         """
         if self.threshold:
-            unlike = self.background >= SEEN if self.below else self.background < SEEN
+            unlike = self.background < SEEN
+            if self.below:
+                unlike = self.background >= SEEN
             return bool((unlike & np.isfinite(self.values)).any())
         return bool((np.abs(self.values - self.background) >= LITTLE).any())
 
@@ -119,7 +124,9 @@ class PositionMap:
         seen = np.where(np.isnan(self.values), np.nan, self.values >= SEEN)
         steps = np.concatenate([np.diff(seen, axis=0).ravel(), np.diff(seen, axis=1).ravel()])
         pairs = steps[~np.isnan(steps)] == 0
-        return float(pairs.mean()) if pairs.size else None
+        if not pairs.size:
+            return None
+        return float(pairs.mean())
 
     @property
     def saturated(self) -> float:
@@ -174,7 +181,9 @@ def phase_of(values: Floats, tops: tuple[int, ...], lefts: tuple[int, ...], stri
 
 def _figure(of: Callable[[Floats], Any], values: Floats) -> float | None:
     known = values[np.isfinite(values)]
-    return float(of(known)) if known.size else None
+    if not known.size:
+        return None
+    return float(of(known))
 
 
 def doubts(maps: Sequence[PositionMap], hint: str = "") -> Iterator[str]:
@@ -183,7 +192,9 @@ def doubts(maps: Sequence[PositionMap], hint: str = "") -> Iterator[str]:
     The `hint` follows on saturated scores.
     """
     for score_map in maps:
-        of = f"{score_map.padding}: " if score_map.padding else ""
+        of = ""
+        if score_map.padding:
+            of = f"{score_map.padding}: "
         if score_map.lost:
             yield f"{of}the network returns NaN at {percent(score_map.lost)} of the positions"
         if score_map.lost == 1:
@@ -191,8 +202,9 @@ def doubts(maps: Sequence[PositionMap], hint: str = "") -> Iterator[str]:
         if not score_map.reacts and score_map.threshold:
             yield f"{of}no contrast that was tried changes what is seen, so blind spots are unknown"
         elif not score_map.reacts:
-            least = "" if score_map.without is None else f", {score_map.without:.3g}"
-            every = f"every score is within {LITTLE} of the one without it{least}"
+            every = f"every score is within {LITTLE} of the one without it"
+            if score_map.without is not None:
+                every += f", {score_map.without:.3g}"
             yield f"{of}the output hardly depends on what is shown: {every}, so blind spots are unknown"
         elif score_map.without is not None and score_map.without >= SEEN and not score_map.below:
             yield f"{of}the background is seen without a stimulus: its median score is {score_map.without:.3g}"

@@ -77,7 +77,9 @@ class DetectOptions:
                 raise OptionError(what, option=option, hint=f"use up to {most}, or a larger `size`")
 
     def shift_at(self, size: Size) -> int:
-        return min(SHIFT, max(size)) if self.shift is None else self.shift
+        if self.shift is None:
+            return min(SHIFT, max(size))
+        return self.shift
 
     def height_at(self, size: Size) -> int:
         """Return the height of a stimulus: as asked, or an eighth of the image's shorter side.
@@ -135,14 +137,15 @@ def score_positions(
 
 
 def _nothing_reacts(score_map: PositionMap, where: str) -> OptionError:
-    without = "" if score_map.without is None else f", {score_map.without:.3g}"
-    hint = HINT
+    hint, without = HINT, score_map.without
     if score_map.lost == 1:
         what = "the network returns NaN at every position"
+    elif without is None:
+        what = "the network returns NaN for the background alone"
     elif not score_map.threshold:
-        what = f"nothing reacts to what is shown: every score is within {LITTLE} of the background's{without}"
+        what = f"nothing reacts to what is shown: every score is within {LITTLE} of the background's, {without:.3g}"
     elif score_map.below:
-        what = f"the background alone is seen, with a score of{without[1:]}, and no contrast up to 1 changes that"
+        what = f"the background alone is seen, with a score of {without:.3g}, and no contrast up to 1 changes that"
     else:
         what = "the stimulus is not seen at any position, at contrasts up to 1"
         hint = f"{HINT}; without `threshold`, the map shows scores at full contrast"

@@ -67,16 +67,21 @@ class Scorer:
         values = outputs[self.output]
         if self.kind == "map":
             peaks = self._peaks(as_maps(values, self.size)[:, self.class_], boxes)
-            return _sigmoid(peaks) if self.squashed else peaks
+            return self._probabilities(peaks)
         flat = values.reshape(len(boxes), -1).astype(np.float64)
         if flat.shape[1] == 1:
-            return _sigmoid(flat[:, 0]) if self.squashed else flat[:, 0]
+            return self._probabilities(flat[:, 0])
         # p / (p + q) is a sigmoid of the difference of logits.
         logits = flat
         if not self.squashed:
             logits = np.log(np.clip(flat, 1e-12, 1 - 1e-12))
         best_other = np.delete(logits, self.class_, axis=1).max(1)
         return _sigmoid(logits[:, self.class_] - best_other)
+
+    def _probabilities(self, values: Floats) -> Floats:
+        if self.squashed:
+            return _sigmoid(values)
+        return values
 
     def _peaks(self, maps: NDArray[Any], boxes: NDArray[np.int64]) -> Floats:
         """Return the largest value of each map (images, height, width) among the units that its box touches."""
@@ -117,8 +122,10 @@ def scorer_of(
         for name, values in tried.items():
             shapes.append(f"{name!r} of {in_words(values.shape[1:]) or 'one number'}")
         what = f"the output is neither a map of the image, {size[0]} x {size[1]}, nor class scores: {', '.join(shapes)}"
+        hint = "name a map inside with `layer`"
         maps = inside()
-        hint = f"name a map inside with `layer`: {_listed(maps)}" if maps else "name a map inside with `layer`"
+        if maps:
+            hint += f": {_listed(maps)}"
         raise OptionError(what, where=where, hint=hint)
     output = scorable[0]
     if len(scorable) > 1:
@@ -147,7 +154,9 @@ def _class_of(output: Scorable, class_: int | None, inside: Callable[[], Sequenc
         raise OptionError(what, option="class", hint=hint)
     chosen = class_ or 0
     if not 0 <= chosen < output.classes:
-        hint = f"use 0 to {output.classes - 1}" if output.classes > 1 else "the output has one, 0"
+        hint = "the output has one, 0"
+        if output.classes > 1:
+            hint = f"use 0 to {output.classes - 1}"
         raise OptionError(f"output {output.name!r} has no class {chosen}", option="class", hint=hint)
     return chosen
 
@@ -155,7 +164,9 @@ def _class_of(output: Scorable, class_: int | None, inside: Callable[[], Sequenc
 def _listed(scorable: Sequence[Scorable]) -> str:
     names = ", ".join(map(str, scorable[:LISTED]))
     more = len(scorable) - LISTED
-    return f"{names}, and {more} more" if more > 0 else names
+    if more > 0:
+        names += f", and {more} more"
+    return names
 
 
 def _scorable(outputs: Outputs, size: Size) -> Iterator[Scorable]:
