@@ -23,8 +23,8 @@ from detector_scenes import seen_in, unseen
 from detector_training import ARMS, BATCH, STEPS, TASKS, Arm, Extent, Run, Task, found_in, trained
 from grid_offset import interval
 
+from padviz.scoring.detections import rings_of_boxes
 from padviz.scoring.matching import Scenes
-from padviz.scoring.rings import rings_of
 
 RINGS = (8, 16)  # px: ends of the outer rings
 IOUS = (0.2, 0.5, 0.75)
@@ -35,9 +35,9 @@ MARKS = "<!-- detector -->\n", "<!-- /detector -->"
 
 def judged(scenes: Scenes) -> tuple[list[float], list[float]]:
     """Average the precision of all digits at each overlap, and of those in each ring at .5; in %."""
-    (whole,) = rings_of(scenes, 1, ious=IOUS).rings
-    figures = [whole.ap[f"{100 * iou:g}"] for iou in IOUS]
-    rings = [ring.ap["50"] for ring in rings_of(scenes, pixels=RINGS, ious=IOUS).rings]
+    (whole,) = rings_of_boxes(scenes, 1, ious=IOUS).rings
+    figures = [whole.figures[f"AP{100 * iou:g}"] for iou in IOUS]
+    rings = [ring.figures["AP50"] for ring in rings_of_boxes(scenes, pixels=RINGS, ious=IOUS).rings]
     return [100 * (each.value or 0) for each in figures], [100 * (each.value or 0) for each in rings]
 
 

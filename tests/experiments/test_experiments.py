@@ -54,7 +54,7 @@ def test_two_detectors_are_trained_and_make_a_table(lab: Any, tmp_path: Path, ca
     assert [(run.task, run.arm) for run in runs] == [("stride 4, rim unseen", arm) for arm in ("zero", "reflect")]
     assert all(0 <= value <= 100 for run in runs for value in run.ap + run.rings)
     (ring,) = padviz.rings(tmp_path / "instances.json", tmp_path / "results.json", rings=1, iou=[0.2, 0.5, 0.75])
-    assert [100 * ring.ap[name].value for name in ("20", "50", "75")] == pytest.approx(runs[0].ap)
+    assert [100 * ring.figures[name].value for name in ("AP20", "AP50", "AP75")] == pytest.approx(runs[0].ap)
 
 
 def test_arms_differ_in_their_padding_alone(lab: Any) -> None:
