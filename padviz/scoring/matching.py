@@ -68,9 +68,13 @@ def select(of: Boxes, which: Flags) -> Boxes:
 
 
 def boxes(
-    image: ArrayLike, category: ArrayLike, box: ArrayLike, score: ArrayLike = 0.0, crowd: ArrayLike = False,
+    image: ArrayLike,
+    category: ArrayLike,
+    box: ArrayLike,
+    score: ArrayLike = 0.0,
+    crowd: ArrayLike = False,
     area: ArrayLike | None = None,
-) -> Boxes:  # fmt: skip
+) -> Boxes:
     """Convert lists to boxes; a single score or flag holds for all."""
     corners = np.asarray(box, float).reshape(-1, 4)
     n = len(corners)
@@ -78,7 +82,9 @@ def boxes(
         np.broadcast_to(np.asarray(score, float), n),
         np.broadcast_to(np.asarray(crowd, bool), n),
     )
-    areas = corners[:, 2] * corners[:, 3] if area is None else np.asarray(area, float)
+    if area is None:
+        area = corners[:, 2] * corners[:, 3]
+    areas = np.asarray(area, float)
     return Boxes(np.asarray(image, np.int64), np.asarray(category, np.int64), corners, scores, crowds, areas)
 
 
