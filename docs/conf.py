@@ -86,6 +86,13 @@ def undescribed(app: Sphinx, context: click.Context, lines: list[str]) -> None:
     lines.clear()  # the page describes the command
 
 
+def unannotated(
+    app: Sphinx, what: str, name: str, value: object, options: object, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Show the type of a parameter without the option of a command."""
+    return signature and re.sub(r"Annotated\[(.*?), [A-Z_]+\]", r"\1", signature), returned
+
+
 def inline(writer: Any, node: nodes.math) -> None:
     """Write a formula as MathML, which browsers set without a script."""
     writer.body.append(tex2mathml(node.astext()))
@@ -126,6 +133,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("options", Options)
     app.add_html_math_renderer("mathml", (inline, None), (displayed, None))
     app.connect("sphinx-click-process-description", undescribed)
+    app.connect("autodoc-process-signature", unannotated)
     app.connect("source-read", reread)
     app.connect("doctree-read", linked)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

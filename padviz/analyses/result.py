@@ -1,14 +1,14 @@
-"""What public functions return, with all that their commands show of it, and what these take beside."""
+"""What public functions return, with all that their commands show of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import fields, is_dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 
 from padviz.errors import DescriptionError, OptionError
 from padviz.reports.report import COUNTS, PICTURES, SUFFIXES, Report
@@ -203,38 +203,6 @@ class Result(Generic[Row]):
 
     def __getitem__(self, at: int | slice) -> Row | Sequence[Row]:
         return self._shown.rows[at]
-
-
-class Door(NamedTuple):
-    """How the command of an analysis is made of its public function: `padviz NAME` calls `padviz.NAME`.
-
-    The `options`, separated by spaces, are words of the command line's one table, and have the names of the function's
-    parameters; a plural takes several values. `model` says what stands before them: "one" network, "several",
-    "optional", "none", a "trained" one that is run, one whose "weights" are read, or two "outputs". `picture` is
-    "always" where one is drawn unless figures alone are asked for, "asked" where -o names one, or "". With `counts`, -o
-    takes exact counts.
-
-    `counting` is what its progress counts. `instead` has functions by the flag that asks for one, "" for no MODEL.
-    `refuse` raises where options do not go together: it gets what was given by name, and the networks with their sizes
-    as `pairs`. `together` makes one report of several results. `failed` makes a row for a network that does not take
-    one of several sizes.
-    """
-
-    function: Callable[..., Any]
-    help: str
-    options: str
-    model: Literal["one", "several", "optional", "none", "trained", "weights", "outputs"] = "one"
-    picture: Literal["always", "asked", ""] = "asked"
-    counts: bool = False
-    counting: str = ""
-    instead: Mapping[str, Callable[..., Any]] = {}
-    refuse: Callable[[Mapping[str, object]], None] | None = None
-    together: Callable[..., Report] | None = None
-    failed: Callable[..., Any] | None = None
-
-    def flag(self, asked: Mapping[str, object], model: str | None) -> str | None:
-        """Return which of the flags of `instead` is given, if any."""
-        return next((flag for flag in self.instead if flag in asked or (not flag and model is None)), None)
 
 
 def opening(text: str, name: str) -> str:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tiling:
-    """The context of tiles: `contexts` has one for each head on each axis. The rest is there if it was asked for.
+    """The context of tiles: `contexts` has one for each head on each axis; shared norms need none.
 
     `plan` has the tiles of an image, for `padviz.tiled`. Without one, `sizes` lists tile sizes with their costs.
     `recipe` is the call for a library. `ignored` are layers that count as if each position were by itself, and why.
@@ -54,8 +54,11 @@ class Tiling:
     ignored: tuple[tuple[str, str], ...] = ()
 
 
-class TilesResult(Result[Context], Tiling):
-    """The context of tiles, and their `.plan`, printed, drawn and saved as the command does, or for other libraries."""
+class TilesResult(Result["Context | tuple[str, str]"], Tiling):
+    """The context of tiles, and their `.plan`, printed, drawn and saved as the command does, or for other libraries.
+
+    Its rows are the contexts, or with shared norms the layers that share sums.
+    """
 
     def for_(self, library: str) -> dict[str, object]:
         """Return the keyword arguments for a library, with the weights of a tile's pixels where it takes any.
@@ -140,8 +143,8 @@ def tiles(
     with asked_up_to(layer, network, size, padding, same) as (kept, image):
         tiling = Tiling(kept, image, ())
         if norms == "shared":
-            plan = _shared(kept, image, tile, "" if padding or same else network)
-            tiling = replace(tiling, contexts=contexts_of(kept, image), plan=plan)
+            # Layers that run one after another need no context.
+            tiling = replace(tiling, plan=_shared(kept, image, tile, "" if padding or same else network))
         elif tile:
             per_tile = norms == "per-tile"
             planned = plan_tiles(kept, image, kept.pixels(tile), object_, ignore_norms=per_tile, level=level)
@@ -149,7 +152,9 @@ def tiles(
             tiling = replace(tiling, contexts=planned.contexts, plan=planned, recipe=recipe, ignored=planned.ignored)
         else:
             tiling = _listed(tiling, norms == "per-tile", size is not None)
-    rows = [*chain.from_iterable(tiling.contexts)]
+    rows: list[Context | tuple[str, str]] = [*chain.from_iterable(tiling.contexts)]
+    if isinstance(tiling.plan, LayerPlan):
+        rows = [*tiling.plan.shared]
     draw = partial(_draw, tiling.plan) if isinstance(tiling.plan, Plan) else None
     return TilesResult.made_of(tiling, rows, partial(report_of, tiling, size is not None), draw)
 
@@ -245,8 +250,10 @@ def report_of(tiling: Tiling, one_image: bool) -> Report:
         "ignored": [{"layer": layer, "why": why} for layer, why in tiling.ignored],
     }
     first: list[Block] = [Heading(network.title)]
+    sheet = Table((*AROUND, Column("stride")), rows)
     if isinstance(plan, LayerPlan):
-        first += [Lines(_in_layers(plan)), _summed(plan)]
+        sheet = _summed(plan)
+        first += [Lines(_in_layers(plan)), sheet]
     else:
         needed = _needed(network, tiling.contexts, plan)
         said = [f"{needed}: {_tiles_of(plan)}" if plan else f"{needed}."]
@@ -260,7 +267,7 @@ def report_of(tiling: Tiling, one_image: bool) -> Report:
     if tiling.recipe:
         recipe = tiling.recipe
         screen.append([Heading(f"For {recipe.library}, {recipe.words}"), Verbatim(recipe.call)])
-    return Report("tiles", facts, screen, Table((*AROUND, Column("stride")), rows))
+    return Report("tiles", facts, screen, sheet)
 
 
 def _listing(tiling: Tiling, one_image: bool) -> str:

@@ -1,3 +1,3 @@
-"""The command line: `analysis` makes commands of analyses, `commands` has the others, `group` finds both."""
+"""The command line: `building` makes options of annotated parameters, `running` calls the function, `group` finds it."""
 
 from padviz.cli.group import cli as cli

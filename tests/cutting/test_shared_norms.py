@@ -136,10 +136,12 @@ def test_norms_per_tile_differ(name: str, least: float) -> None:
 
 
 def test_the_command_and_the_function_agree_on_what_is_shared() -> None:
-    plan = padviz.tiles(Decoder(), (64, 48), 32, norms="shared").plan
-    assert (plan.counts, plan.tile, plan.tiles, len(plan)) == ((2, 2), (32, 24), 4, 7)
-    assert "Exact, with shared norms: 7 of them; 2 x 2 tiles of up to 32 x 24" in str(plan)
-    assert "Tried in these tiles, on an image without data" in str(plan)
+    found = padviz.tiles(Decoder(), (64, 48), 32, norms="shared")
+    plan = found.plan
+    assert isinstance(plan, LayerPlan)
+    assert (plan.counts, plan.tile, plan.tiles, len(found)) == ((2, 2), (32, 24), 4, 7)
+    assert "Exact, with shared norms: 7 of them; 2 x 2 tiles of up to 32 x 24" in str(found)
+    assert "Tried in these tiles, on an image without data" in str(found)
     verified = padviz.verify_tiles(Decoder(), (64, 48), norms="shared")
     assert verified.holds
     assert verified.tiles == 9
@@ -294,9 +296,9 @@ def test_what_shared_norms_run_is_sent_to_them(name: str) -> None:
     x = image(1, 3, 40, 30)
     with pytest.raises(PadvizError, match=r"try `norms` shared, which runs a module layer by layer on all tiles$"):
         padviz.tiles(model, (40, 30), 20)
-    plan = padviz.tiles(model, (40, 30), 20, norms="shared").plan
-    assert "Exact" in str(plan)
-    assert apart(model(x), padviz.tiled(model, x, plan)) < 1e-12
+    found = padviz.tiles(model, (40, 30), 20, norms="shared")
+    assert "Exact" in str(found)
+    assert apart(model(x), padviz.tiled(model, x, found.plan)) < 1e-12
 
 
 @pytest.mark.slow
