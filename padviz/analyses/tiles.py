@@ -363,7 +363,7 @@ def _ways_out(barrier: Barrier | None) -> list[str]:
 
 
 def _check_picture(asked: Mapping[str, object]) -> None:
-    """Reject a picture of what is no plan of an image."""
+    """Reject a picture without a plan."""
     if not asked.get("size") or not asked.get("tile"):
         raise OptionError("draws the plan of an image", where="-o", hint=PLANNED)
     if asked.get("norms") == "shared":

@@ -1,3 +1,3 @@
-"""The command line: `building` makes options of annotated parameters, `running` calls the function, `group` finds it."""
+"""The command line: `building` makes options of parameters, `running` calls the function, `group` has all."""
 
 from padviz.cli.group import cli as cli

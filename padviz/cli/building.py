@@ -148,7 +148,7 @@ def _only_one(ctx: click.Context, param: click.Parameter, values: tuple[tuple[ob
 
 
 def _remember(ctx: click.Context, param: click.Parameter, values: Any) -> None:
-    """Keep what `padviz.load` is told."""
+    """Keep an option of `padviz.load`."""
     if param.multiple:
         values = _all(ctx, param, values)
     if param.opts[0] == f"--{options.SHAPE.name}":

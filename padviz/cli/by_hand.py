@@ -1,4 +1,4 @@
-"""The commands that do more than show what their function returns: they read a project, or write what is no report."""
+"""Commands that do more than show a result: they read a project, or write a page, a description, a file or a folder."""
 
 from __future__ import annotations
 
@@ -45,14 +45,8 @@ def check(command: Command, typed: Sequence[Typed], arguments: Arguments, to: To
             baseline = baseline or file
     else:
         entries = [project.Entry(model, sizes or (None,), wanted)]
-    if new and (baseline or os.path.lexists(new)):
-        what = "goes without --baseline" if baseline else "exists"
-        hint = "it only creates one; --prune-baseline removes what is gone"
-        raise OptionError(what, option="write_baseline", hint=hint)
-    if prune and not baseline:
-        raise OptionError("needs a baseline", option="prune_baseline", hint="name it with --baseline FILE")
+    _check_baseline(baseline, new, prune)
     known = project.read_baseline(Path(baseline)) if baseline else {}
-
     parts = []
     with progress("networks and sizes") as on_progress:
         advance = counter(sum(len(entry.sizes) for entry in entries), on_progress)
@@ -68,6 +62,16 @@ def check(command: Command, typed: Sequence[Typed], arguments: Arguments, to: To
         known = project.pruned(parts, known)
         project.write_baseline(Path(baseline or ""), known)
     show(parts[0], to, report=report_of(project.compared(parts, known, every=model is None)))
+
+
+def _check_baseline(baseline: str | None, new: str | None, prune: bool) -> None:
+    """Reject options of baselines that do not go together."""
+    if new and (baseline or os.path.lexists(new)):
+        what = "goes without --baseline" if baseline else "exists"
+        hint = "it only creates one; --prune-baseline removes what is gone"
+        raise OptionError(what, option="write_baseline", hint=hint)
+    if prune and not baseline:
+        raise OptionError("needs a baseline", option="prune_baseline", hint="name it with --baseline FILE")
 
 
 def explore(command: Command, typed: Sequence[Typed], arguments: Arguments, to: To) -> None:

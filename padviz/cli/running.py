@@ -58,9 +58,7 @@ def _drawing(values: Mapping[str, Any]) -> AbstractContextManager[object]:
 def run_analysis(command: Command, typed: Sequence[Typed], arguments: Arguments, to: To) -> None:
     """Call the function for each network at each size, and show its result, or one report of all."""
     look = {option.name: arguments.pop(option.name) for option in command.look if option.name in arguments}
-    several = [each.name for each in typed if each.option.each and each.name in arguments]
-    combinations = product(*(arguments.pop(name) for name in several))
-    calls: list[Arguments] = [{**arguments, **dict(zip(several, values, strict=True))} for values in combinations]
+    calls = _calls(typed, arguments)
     if len(calls) > 1:
         _check_one(command, arguments, to)
     if command.check_picture and (to.other_file or to.pictured):
@@ -70,19 +68,25 @@ def run_analysis(command: Command, typed: Sequence[Typed], arguments: Arguments,
         for call in calls:
             read_networks(typed, call)
             advance(1)
-
-    parameters = signature(command.function).parameters
-    path = to.drawn(_default_path(command, typed, calls[0]))
+    default = _default_path(command, typed, calls[0])
+    path = to.drawn(default)
     unfinished = None
-    if "resume" in parameters:
-        kept = path or to.path or _default_path(command, typed, calls[0])
-        unfinished = unfinished_path(kept, "resume" in arguments, to.overwrite)
+    if "resume" in signature(command.function).parameters:
+        unfinished = unfinished_path(path or to.path or default, "resume" in arguments, to.overwrite)
         calls[0]["unfinished"] = unfinished
     results, parts = _results(command, typed, calls)
     report = None
     if command.together and len(calls) > 1:
         report = command.together(parts)
     show(results[0], to, path, report, unfinished, **look)
+
+
+def _calls(typed: Sequence[Typed], arguments: Arguments) -> list[Arguments]:
+    """Return the arguments of each call of the function: one for each of several networks, at each of several sizes."""
+    several = [each.name for each in typed if each.option.each and each.name in arguments]
+    others = {name: value for name, value in arguments.items() if name not in several}
+    combinations = product(*(arguments[name] for name in several))
+    return [{**others, **dict(zip(several, values, strict=True))} for values in combinations]
 
 
 def _check_one(command: Command, arguments: Arguments, to: To) -> None:

@@ -92,6 +92,12 @@ def test_help_fits_a_terminal_with_a_line_for_each_option() -> None:
         assert not [line for line in listed if re.match(r" {10,}(?!\[)", line) and line.strip()[0].islower()], text
 
 
+def test_help_has_at_most_250_words_before_the_options() -> None:
+    for command in COMMANDS:
+        about = run(command, "--help").stdout.partition("\nOptions:\n")[0]
+        assert len(about.split()) <= 250, command
+
+
 def test_help_groups_all_commands_and_lists_schemes_and_exit_codes() -> None:
     text = run("--help").stdout
     assert text == run().stdout
