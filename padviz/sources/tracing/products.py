@@ -45,10 +45,18 @@ Term = tuple[Map, Letters]
 LINEAR = "linear over positions"
 
 
-def contract(call: Call, terms: Iterable[Term], kept: Letters, times: Times) -> Map:
+def contract(call: Call, terms: Sequence[Term], kept: Letters, times: Times) -> Map:
     """Sum products of maps, as einsum does: over each letter that is not kept.
 
-    Each map has a letter for each of its dimensions. `times` adds the layer of a product.
+    Each map has a letter for each of its dimensions. `times` adds the layer of a product. What is
+    returned for rows i and j and channels c and d, by the case of `classify`:
+
+    - each position alone, "ic, ic -> ic": the layer of the product.
+    - scores, "ic, jc -> ij", of queries and then keys: the queries' layer, since i says where each
+      score is. No layer is added before the values are summed, but j is marked as looked at.
+    - attention, "ij, jc -> ic", of scores and values in either order: a layer in which each
+      position of the queries sees all values.
+    - summed over positions, "ic, id -> cd": a pool of the product.
     """
     maps: list[Map] = []
     factors: list[Named] = []
@@ -59,21 +67,28 @@ def contract(call: Call, terms: Iterable[Term], kept: Letters, times: Times) -> 
         maps.append(value)
         factors.append(dict(zip(letters, value.known, strict=True)))
     _check_fit(factors, kept)
-    if classify(factors[::-1], kept) == "attention":  # values times scores
+
+    case = classify(factors, kept)
+    if case == "attention" and _has_looked(_summed_by(factors[1], kept)):
+        # Values came first, as in `values.T @ scores.T`: below, scores do.
         maps.reverse()
         factors.reverse()
     dims = _product_dims(factors, kept)
-    match classify(factors, kept):
-        case "each position alone":
-            layer = times(maps)
-            return Map(call.trace.resize_dims(dims, layer), layer)
-        case "scores":
-            return Map(_look_at_keys(dims, factors, kept), maps[0].at, acted=True)
-        case "attention":
-            return _attend(call, maps[0], maps[1], dims, factors[1], kept)
+    if case == "each position alone":
+        layer = times(maps)
+        return Map(call.trace.resize_dims(dims, layer), layer)
+    if case == "scores":
+        queries = maps[0]
+        return Map(_look_at_keys(dims, factors, kept), queries.at, acted=True)
+    if case == "attention":
+        scores, values = maps
+        return _attend(call, scores, values, dims, factors[1], kept)
+
     unsplit = [call.trace.unsplit(value) for value in maps]
     if [value.at for value in unsplit] != [value.at for value in maps]:
-        return contract(call, zip(unsplit, map(list, factors), strict=True), kept, times)
+        # Places inside of blocks are channels now, so the same product may be another case.
+        again = [(value, letters) for value, (_, letters) in zip(unsplit, terms, strict=True)]
+        return contract(call, again, kept, times)
     lost = _summed_positions(factors, kept)
     return Map(dims, call.trace.pool_over(call.name(), times(maps), whole_axes(lost)))
 
@@ -112,8 +127,8 @@ def _summed_positions(factors: Sequence[Named], kept: Letters) -> list[Position]
     places = _places(factors[0])
     if any(_places(named) != places for named in factors):
         raise Stuck("sums over some rows or columns only")
-    lost = _along(factors[0], places - {*kept})
-    if any(position.looked for position in lost):
+    lost = _summed_by(factors[0], kept)
+    if _has_looked(lost):
         raise Stuck("sums over positions that are looked at")
     return lost
 
@@ -161,16 +176,27 @@ def classify(factors: Sequence[Named], kept: Letters) -> Case:
     """
     places = [_places(named) for named in factors]
     all_places = set[object]().union(*places)
-    summed = all_places - {*kept}
-    if not summed:
+    if all_places <= {*kept}:
         if all_places in places:
             return "each position alone"
         return "scores"
-    if len(factors) == 2 and summed <= places[0] & places[1] and places[1] - summed <= places[0]:
-        scores, values = (flat(named[letter] for letter in summed) for named in factors)
-        if len(scores.looked) == len(scores.positions) and not values.looked:
+    if len(factors) == 2:
+        one, other = factors
+        if _is_attention(one, other, kept) or _is_attention(other, one, kept):
             return "attention"
     return "summed over positions"
+
+
+def _is_attention(scores: Named, values: Named, kept: Letters) -> bool:
+    """Whether two factors are scores, and values summed over just what these look at."""
+    summed = (_places(scores) | _places(values)) - {*kept}
+    if not summed <= _places(scores) & _places(values):
+        return False
+    # A position that the values keep, as rows do while columns are attended, belongs to both.
+    if not _places(values) - summed <= _places(scores):
+        return False
+    looking = all(position.looked for position in _summed_by(scores, kept))
+    return looking and not _has_looked(_summed_by(values, kept))
 
 
 def _check_fit(factors: Sequence[Named], kept: Letters) -> None:
@@ -189,6 +215,15 @@ def _check_fit(factors: Sequence[Named], kept: Letters) -> None:
 
 def _places(named: Named) -> set[object]:
     return {letter for letter, dim in named.items() if dim.has_positions}
+
+
+def _summed_by(named: Named, kept: Letters) -> list[Position]:
+    """Return the positions of a factor that a product sums over."""
+    return _along(named, _places(named) - {*kept})
+
+
+def _has_looked(positions: Iterable[Position]) -> bool:
+    return any(position.looked for position in positions)
 
 
 def _along(named: Named, letters: Iterable[object]) -> list[Position]:
