@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from math import ceil, floor, lcm
@@ -21,6 +21,7 @@ from padviz.network.rewrites import with_zeros
 from padviz.network.sizes import is_square, sizes_of
 
 LARGE = 1 << 12  # rows of an image whose borders are apart in most networks
+UNLIMITED = 1 << 62  # periods to spare, where no layer limits them
 
 
 class StableRows(NamedTuple):
@@ -108,14 +109,15 @@ def usage_tiling(network: Network, axis: int, n: int, targets: tuple[int, ...]) 
 @lru_cache(1024)
 def _usage_tiling(network: Network, axis: int, n: int, grows: tuple[int, ...], targets: tuple[int, ...]) -> Tiling:
     along = _Along(network, axis, sizes_of(network, axis, n), grows)
-    seeds = {i: along.whole(i) for i in targets}
-    stable = backward(network, seeds, along.pull, StableRows.intersect) or along.whole(0)
+    seeds = {i: along.seed(i) for i in targets}
+    stable = backward(network, seeds, along.pull, _Stable.join) or along.seed(0)
+    spare = along.spare_with(0, stable)
+    # Resizes and crops follow the sizes of layers on no path, so that these must keep a period, too.
     walked = ancestors(network.layers, targets, followed=False)
-    for i, layer in enumerate(network.layers):  # resizes and crops follow the sizes of layers on no path
-        if i not in walked and (span := along.span(i)):
-            along.require(layer.inputs[0], along.inside(layer.inputs[0], span.edge))
-    along.require(0, stable)
-    return along.tile(0, stable)
+    for i in range(len(network.layers)):
+        if i not in walked:
+            spare = min(spare, along.spare_off_paths(i))
+    return along.tile(0, stable.rows.start, spare)
 
 
 @lru_cache(1024)
@@ -131,10 +133,11 @@ def coverage_tilings(network: Network, axis: int, n: int, targets: tuple[int, ..
     if grows is None or grows[0] > n:
         return tuple(Tiling(sizes[i]) for i in layers)
     along = _Along(network, axis, sizes, grows)
-    stable = [along.whole(0), *forward(network, targets, along.whole(0), along.push, StableRows.intersect)]
-    for i, rows in zip(layers, stable, strict=True):
-        along.require(i, rows)
-    return tuple(along.tile(i, rows) for i, rows in zip(layers, stable, strict=True))
+    # Layers behind the targets limit the periods, too, since others may follow their sizes.
+    stable = forward(network, range(len(sizes)), along.seed(0), along.push, _Stable.join)
+    spare = min(along.spare_with(i, stable[i]) for i in layers)
+    spare = min(spare, *[there.spare for there in stable])
+    return tuple(along.tile(i, stable[i].rows.start, spare) for i in layers)
 
 
 @lru_cache(256)
@@ -174,15 +177,24 @@ def _rate(op: Op | None, entering: Fraction, like: Fraction) -> Fraction:
     return like if isinstance(op, Fit) or (isinstance(op, Resize) and op.size is None) else Fraction(0)
 
 
+class _Stable(NamedTuple):
+    """The stable rows of a layer, and the periods that it and all layers on the way to it can `spare`."""
+
+    rows: StableRows
+    spare: int
+
+    def join(self, other: _Stable) -> _Stable:
+        return _Stable(self.rows.intersect(other.rows), min(self.spare, other.spare))
+
+
 @dataclass(frozen=True, slots=True)
 class _Along:
-    """An axis along which stable rows are followed; `spare` are the periods that each layer met could lose."""
+    """An axis along which stable rows are followed through layers of `sizes` rows, which grow by `grows` per period."""
 
     network: Network
     axis: int
     sizes: tuple[int, ...]
     grows: tuple[int, ...]
-    spare: list[int] = field(default_factory=list)
 
     def whole(self, i: int) -> StableRows:
         return StableRows(0, self.sizes[i])
@@ -190,46 +202,72 @@ class _Along:
     def inside(self, i: int, edge: int) -> StableRows:
         return StableRows(edge, self.sizes[i] - edge)
 
-    def require(self, i: int, rows: StableRows) -> None:
-        """Keep one period of stable rows in layer `i`; a layer that does not grow must be stable throughout."""
+    def seed(self, i: int) -> _Stable:
+        """Start a walk at layer `i`, of which all rows are stable."""
+        return _Stable(self.whole(i), UNLIMITED)
+
+    def spare_of(self, i: int, rows: StableRows) -> int:
+        """Count the periods that layer `i` can lose while it keeps one period of stable rows; below 0 if it has none.
+
+        A layer that does not grow loses nothing, but must be stable throughout.
+        """
         if self.grows[i]:
-            self.spare.append((rows.stop - rows.start) // self.grows[i] - 1)
-        elif rows != self.whole(i):
-            self.spare.append(-1)
+            return (rows.stop - rows.start) // self.grows[i] - 1
+        if rows == self.whole(i):
+            return UNLIMITED
+        return -1
 
-    def tile(self, i: int, rows: StableRows) -> Tiling:
-        """Tile layer `i`, without as many periods as every layer met can lose."""
-        if not self.grows[i]:
-            return Tiling(self.sizes[i])
-        return Tiling(self.sizes[i], rows.start, self.grows[i], max(0, min(self.spare)))
+    def spare_with(self, i: int, stable: _Stable) -> int:
+        """Count the periods that layer `i` and all layers on the way to it can lose."""
+        return min(stable.spare, self.spare_of(i, stable.rows))
 
-    def pull(self, i: int, units: StableRows) -> StableRows:
-        """Return the rows read by layer `i` of which all readers are among its stable units."""
-        j, op = self.network.layers[i].inputs[0], self.network.layers[i].ops[self.axis]
-        self.require(i, units)
-        if op is None:
-            return units
-        if not self.grows[i] and units == self.whole(i) and (not self.grows[j] or op == Adaptive(1)):
-            return self.whole(j)
+    def spare_of_several(self, i: int) -> int:
+        """Count the periods that layer `i` can lose so that its core has two units: some grids treat one apart."""
+        return self.spare_of(i, StableRows(0, self.sizes[i] - 1))
+
+    def spare_off_paths(self, i: int) -> int:
+        """Count the periods that layer `i` and its input can lose, where all rows are stable."""
         span = self.span(i)
         if span is None:
-            return NOWHERE
-        return span.read_by(units.intersect(span.alike)).intersect(self.inside(j, span.edge))
+            return UNLIMITED
+        j = self.network.layers[i].inputs[0]
+        return min(self.spare_of_several(i), self.spare_of(j, self.inside(j, span.edge)))
 
-    def push(self, i: int, rows: StableRows) -> StableRows:
+    def tile(self, i: int, start: int, spare: int) -> Tiling:
+        """Tile layer `i`, whose rows repeat from `start` on, without the periods to spare."""
+        if not self.grows[i]:
+            return Tiling(self.sizes[i])
+        return Tiling(self.sizes[i], start, self.grows[i], max(0, spare))
+
+    def pull(self, i: int, units: _Stable) -> _Stable:
+        """Return the rows read by layer `i` of which all readers are among its stable units."""
+        j, op = self.network.layers[i].inputs[0], self.network.layers[i].ops[self.axis]
+        spare = self.spare_with(i, units)
+        if op is None:
+            return _Stable(units.rows, spare)
+        # All units of a fixed number are the same at each size. So is what they read, if this is as fixed or is all.
+        is_fixed = not self.grows[i] and units.rows == self.whole(i)
+        if is_fixed and (not self.grows[j] or op == Adaptive(1)):
+            return _Stable(self.whole(j), spare)
+        span = self.span(i)
+        if span is None:
+            return _Stable(NOWHERE, spare)
+        rows = span.read_by(units.rows.intersect(span.alike)).intersect(self.inside(j, span.edge))
+        return _Stable(rows, min(spare, self.spare_of_several(i)))
+
+    def push(self, i: int, rows: _Stable) -> _Stable:
         """Return the units of layer `i` that read stable rows only."""
         j, op = self.network.layers[i].inputs[0], self.network.layers[i].ops[self.axis]
         if op is None:
             return rows
-        if not self.grows[i] and not self.grows[j] and rows == self.whole(j):
-            return self.whole(i)
+        if not self.grows[i] and not self.grows[j] and rows.rows == self.whole(j):
+            return _Stable(self.whole(i), rows.spare)
         span = self.span(i)
         if span is None:
-            self.spare.append(-1)
-            return NOWHERE
-        rows = rows.intersect(self.inside(j, span.edge))
-        self.require(j, rows)
-        return span.readers_of(rows).intersect(self.whole(i))
+            return _Stable(NOWHERE, -1)
+        inside = rows.rows.intersect(self.inside(j, span.edge))
+        spare = min(rows.spare, self.spare_of(j, inside), self.spare_of_several(i))
+        return _Stable(span.readers_of(inside).intersect(self.whole(i)), spare)
 
     def span(self, i: int) -> ReadSpan | None:
         """Return what layer `i` reads; None where its reads do not advance with the image."""
@@ -242,7 +280,6 @@ class _Along:
         span = read_span(op, n, n_out)
         if span is None or span.rate * self.grows[i] != self.grows[j]:
             return None
-        self.require(i, StableRows(0, n_out - 1))  # no core of a single unit, which some grids treat apart
         return span
 
 
