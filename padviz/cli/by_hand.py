@@ -112,7 +112,9 @@ def repad(command: Command, typed: Sequence[Typed], arguments: Arguments, to: To
 
     model = arguments.pop("network")
     if not model.lower().endswith(".onnx"):
-        other = "" if "even" in arguments else "; in Python, padviz.repad(module, scheme)"
+        other = ""
+        if "even" not in arguments:
+            other = "; in Python, padviz.repad(module, scheme); padviz convert writes descriptions"
         raise OptionError("is not an ONNX file", where=model, hint=f"export it to .onnx{other}")
     padding, size, even = arguments.get("padding"), arguments.get("size"), arguments.get("even", False)
     only, without = arguments.get("only", []), arguments.get("except_", [])

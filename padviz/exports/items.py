@@ -260,8 +260,9 @@ def _kernel(wanted: KernelPicture) -> Item:
 def _finder(
     folder: Path, reading: Reading, allow_modules: bool, on_note: Callable[[str], None], notes: list[str]
 ) -> Find:
-    """Return a function that reads a model at a size, and adds to `notes`; each loads once."""
+    """Return a function that reads a model at a size, each once, and adds to `notes`."""
     loaded: dict[tuple[str, bool], Network] = {}
+    at_sizes: dict[tuple[str, Size | None], Network] = {}
     noted: set[str] = set()
 
     def find(model: str, size: Size | None) -> Network:
@@ -273,10 +274,13 @@ def _finder(
         if source not in noted and (line := shadowing(source)):
             on_note(line)
         noted.add(source)
-        key = (os.path.realpath(source) if path else model, size is None)
-        if key not in loaded:
-            loaded[key] = read(source, size, reading)
-        network = loaded[key].at(size)
+        place = os.path.realpath(source) if path else model
+        first = place, size is None
+        if first not in loaded:
+            loaded[first] = read(source, size, reading)
+        if (place, size) not in at_sizes:
+            at_sizes[place, size] = loaded[first].at(size)
+        network = at_sizes[place, size]
         notes.extend(f"{network.name}: {note}" for note in notes_on(network, size is not None))
         return network
 

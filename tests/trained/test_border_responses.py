@@ -160,7 +160,7 @@ def test_squares_of_a_large_map_lose_no_digits() -> None:
 def test_dead_layers_and_nan_are_reported_and_not_drawn() -> None:
     dead, lost = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
     nn.init.zeros_(dead.weight), nn.init.zeros_(dead.bias), nn.init.constant_(lost.bias, np.nan)
-    found = padviz.responses(nn.Sequential(dead, lost), 32, n=2, shuffled=False)
+    found = padviz.responses(nn.Sequential(dead, lost), 32, (), n=2, shuffled=False)
     assert [row.note for row in found.rows] == ["is dead: 0 all over the interior", "returns NaN or infinite numbers"]
     assert all(row.map is None and row.energy.mean is None and row.aware is None for row in found.rows)
     assert (drawn_layers(found), found.mean(None), panels(found).axes) == ([], None, [])
