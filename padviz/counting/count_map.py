@@ -259,8 +259,7 @@ class CountMap:
         Figures are kept; arrays are computed again when they are needed.
         """
         vars(self).pop("counts", None)
-        vars(self.core).pop("limbs", None)
-        self.core._shares.clear()
+        self.core.forget_arrays()
         if "shares" in vars(self):
             vars(self.shares).pop("values", None)
 

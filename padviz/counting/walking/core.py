@@ -57,6 +57,13 @@ class Core:
             tally = tally.pull(pull, self.engine)
         return _read_only(tally.final().limbs)
 
+    def forget_arrays(self) -> None:
+        """Free what figures were computed from; it is computed again when needed."""
+        vars(self).pop("limbs", None)
+        self._shares.clear()
+
+    # How a part is computed: sliced from the whole core where that stays in memory, else from the source.
+
     @cached_property
     def _most(self) -> int:
         return self.source.most * prod(pull.gain for maps in self.pulls for pull in maps if pull)
@@ -72,32 +79,44 @@ class Core:
         return height, width
 
     @cached_property
-    def _parts(self) -> list[tuple[int, int]]:
-        """Rows of the core that are computed at once."""
+    def _spans(self) -> list[tuple[int, int]]:
+        """The rows, from the first up to the last + 1, of each part: of the only one where the core stays in memory."""
         height, width = self._shape
         numbers, step = width * limbs_in(self._most, self.exact), height
         if self.pulls and numbers * height > KEPT:
             step = max(1, AT_ONCE // numbers)
         return [(start, min(start + step, height)) for start in range(0, height, step)]
 
-    def _part(self, start: int, stop: int, half: bool = False) -> Array:
-        """Return the limbs of some rows; with `half` of a symmetric core from the diagonal on only."""
-        left, right = 0, None
-        if half and self.symmetric:
-            left = start
-        if len(self._parts) == 1 or "limbs" in vars(self):
+    def _part(self, start: int, stop: int, left: int = 0) -> Array:
+        """Return the limbs of some rows, from column `left` on."""
+        # A large core stays in memory, too, once somebody has asked for its limbs.
+        if len(self._spans) == 1 or "limbs" in vars(self):
             return self.limbs[:, start:stop, left:]
+        return self._pulled(self.source, start, stop, left)
+
+    def _pulled(self, source: Tally, start: int, stop: int, left: int) -> Array:
+        """Compute some rows, from column `left` on, from those counts of the source that they read."""
+        right = None  # of whole rows, which need no narrower maps
+        if left:
+            right = self._shape[1]
         pulls: list[Maps] = []
         for tall, wide in reversed(self.pulls):
             if tall:
                 tall, start, stop = tall.only(start, stop)
-            if wide and (left or right):
-                wide, left, right = wide.only(left, right or wide.n_out)
+            if wide and right:
+                wide, left, right = wide.only(left, right)
             pulls.append((tall, wide))
-        tally = replace(self.source, limbs=self.source.limbs[:, start:stop, left:right])
+        tally = replace(source, limbs=source.limbs[:, start:stop, left:right])
         for maps in reversed(pulls):
             tally = tally.pull(maps, "numpy")
-        return replace(tally, most=self._most).final().limbs  # as many in each part
+        # Narrower maps gain less. By the gain of the whole ones, each part has as many limbs as the others.
+        return replace(tally, most=self._most).final().limbs
+
+    def _diagonal(self, start: int) -> int:
+        """Return the column from which rows from `start` on are needed: those of a mirrored core have the rest."""
+        return start if self.symmetric else 0
+
+    # The figures, over all parts.
 
     @property
     def stem(self) -> Array:
@@ -118,8 +137,8 @@ class Core:
     def extremes(self) -> tuple[Number, Number]:
         """The smallest and the largest count."""
         low, high = [], []
-        for rows in self._parts:
-            part = self._part(*rows, half=True)
+        for start, stop in self._spans:
+            part = self._part(start, stop, self._diagonal(start))
             low.append(smallest(part))
             high.append(largest(part))
         return min(low), max(high)
@@ -132,15 +151,16 @@ class Core:
 
     def over(self, peak: Number) -> NDArray[np.float64]:
         """Divide every count by `peak`, in a new array."""
-        if len(self._parts) == 1:
+        if len(self._spans) == 1:
             return shares(self.limbs, peak, self.source.exponent)
-        values, source = np.empty(self._shape), self.source
+        # Shares are floats, so that the source is rounded before it is pulled: floats have one limb, however large.
+        source = self.source
         bits = max(0, int(largest(source.limbs)).bit_length() + source.exponent)
-        floats = Tally(shares(source.limbs, 1 << bits, source.exponent)[None], 1, source.most, bits)
-        rounded = replace(self, source=floats)  # one limb to pull, of any number
-        for start, stop in self._parts:
-            left = start if self.symmetric else 0
-            values[start:stop, left:] = shares(rounded._part(start, stop, half=True), peak, bits)
+        rounded = Tally(shares(source.limbs, 1 << bits, source.exponent)[None], 1, source.most, bits)
+        values = np.empty(self._shape)
+        for start, stop in self._spans:
+            left = self._diagonal(start)
+            values[start:stop, left:] = shares(self._pulled(rounded, start, stop, left), peak, bits)
             if self.symmetric:
                 values[stop:, start:stop] = values[start:stop, stop:].T
         return values
@@ -148,7 +168,7 @@ class Core:
     def at(self, rows: Array, cols: Array) -> Array:
         """Return the counts at those positions, whose rows ascend, as numbers."""
         counts = []
-        for start, stop in self._parts:
+        for start, stop in self._spans:
             first, end = np.searchsorted(rows, [start, stop])
             if first < end:
                 counts.append(to_ints(self._part(start, stop)[:, rows[first:end] - start, cols[first:end]]))
@@ -169,6 +189,7 @@ class Core:
 
     def difference(self, here: Array, there: Array, axis: int) -> Number:
         """Return the largest absolute difference between some rows (axis 1) or columns (axis 2) and others."""
+        # Only those lines that differ most as floats are counted exactly.
         values = self.shares(self.extremes[1])
         lines = values if axis == 1 else values.T
         most = np.empty(len(here))
@@ -177,14 +198,16 @@ class Core:
             most[some] = np.abs(lines[here[some]] - lines[there[some]]).max(axis=1)
         level = most >= most.max(initial=0) - LEVEL
         here, there = here[level], there[level]
+        differences: list[Number] = []
         if axis == 2:
-            parts = (self._part(*rows) for rows in self._parts)
-            return max(largest_difference(part[:, :, here], part[:, :, there]) for part in parts)
-        _, step = self._parts[0]
-        differences = []
+            for start, stop in self._spans:
+                part = self._part(start, stop)
+                differences.append(largest_difference(part[:, :, here], part[:, :, there]))
+            return max(differences)
+        _, step = self._spans[0]
         for at in range(0, len(here), step):
-            one, other = self._rows(here[at : at + step]), self._rows(there[at : at + step])
-            differences.append(largest_difference(one, other))
+            some = slice(at, at + step)
+            differences.append(largest_difference(self._rows(here[some]), self._rows(there[some])))
         return max(differences, default=0)
 
     def _rows(self, rows: Array) -> Array:

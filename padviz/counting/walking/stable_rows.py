@@ -109,14 +109,15 @@ def usage_tiling(network: Network, axis: int, n: int, targets: tuple[int, ...]) 
 @lru_cache(1024)
 def _usage_tiling(network: Network, axis: int, n: int, grows: tuple[int, ...], targets: tuple[int, ...]) -> Tiling:
     along = _Along(network, axis, sizes_of(network, axis, n), grows)
-    seeds = {i: along.seed(i) for i in targets}
-    stable = backward(network, seeds, along.pull, _Stable.join) or along.seed(0)
-    spare = along.spare_with(0, stable)
+    seeds = {i: _Stable(along.whole(i)) for i in targets}
+    stable = backward(network, seeds, along.pull, _Stable.join) or _Stable(along.whole(0))
+    spare = min(stable.spare, along.spare_of(0, stable.rows))
     # Resizes and crops follow the sizes of layers on no path, so that these must keep a period, too.
     walked = ancestors(network.layers, targets, followed=False)
-    for i in range(len(network.layers)):
-        if i not in walked:
-            spare = min(spare, along.spare_off_paths(i))
+    for i, layer in enumerate(network.layers):
+        if i not in walked and (span := along.span(i)):
+            j = layer.inputs[0]
+            spare = min(spare, along.spare_of_several(i), along.spare_of(j, along.inside(j, span.edge)))
     return along.tile(0, stable.rows.start, spare)
 
 
@@ -133,10 +134,10 @@ def coverage_tilings(network: Network, axis: int, n: int, targets: tuple[int, ..
     if grows is None or grows[0] > n:
         return tuple(Tiling(sizes[i]) for i in layers)
     along = _Along(network, axis, sizes, grows)
-    # Layers behind the targets limit the periods, too, since others may follow their sizes.
-    stable = forward(network, range(len(sizes)), along.seed(0), along.push, _Stable.join)
-    spare = min(along.spare_with(i, stable[i]) for i in layers)
-    spare = min(spare, *[there.spare for there in stable])
+    # Layers on no path to a target limit the periods, too: others may follow their sizes.
+    stable = forward(network, range(len(sizes)), _Stable(along.whole(0)), along.push, _Stable.join)
+    spare = min(there.spare for there in stable)
+    spare = min(spare, *[along.spare_of(i, stable[i].rows) for i in layers])
     return tuple(along.tile(i, stable[i].rows.start, spare) for i in layers)
 
 
@@ -181,7 +182,7 @@ class _Stable(NamedTuple):
     """The stable rows of a layer, and the periods that it and all layers on the way to it can `spare`."""
 
     rows: StableRows
-    spare: int
+    spare: int = UNLIMITED
 
     def join(self, other: _Stable) -> _Stable:
         return _Stable(self.rows.intersect(other.rows), min(self.spare, other.spare))
@@ -202,10 +203,6 @@ class _Along:
     def inside(self, i: int, edge: int) -> StableRows:
         return StableRows(edge, self.sizes[i] - edge)
 
-    def seed(self, i: int) -> _Stable:
-        """Start a walk at layer `i`, of which all rows are stable."""
-        return _Stable(self.whole(i), UNLIMITED)
-
     def spare_of(self, i: int, rows: StableRows) -> int:
         """Count the periods that layer `i` can lose while it keeps one period of stable rows; below 0 if it has none.
 
@@ -217,21 +214,9 @@ class _Along:
             return UNLIMITED
         return -1
 
-    def spare_with(self, i: int, stable: _Stable) -> int:
-        """Count the periods that layer `i` and all layers on the way to it can lose."""
-        return min(stable.spare, self.spare_of(i, stable.rows))
-
     def spare_of_several(self, i: int) -> int:
         """Count the periods that layer `i` can lose so that its core has two units: some grids treat one apart."""
         return self.spare_of(i, StableRows(0, self.sizes[i] - 1))
-
-    def spare_off_paths(self, i: int) -> int:
-        """Count the periods that layer `i` and its input can lose, where all rows are stable."""
-        span = self.span(i)
-        if span is None:
-            return UNLIMITED
-        j = self.network.layers[i].inputs[0]
-        return min(self.spare_of_several(i), self.spare_of(j, self.inside(j, span.edge)))
 
     def tile(self, i: int, start: int, spare: int) -> Tiling:
         """Tile layer `i`, whose rows repeat from `start` on, without the periods to spare."""
@@ -242,7 +227,7 @@ class _Along:
     def pull(self, i: int, units: _Stable) -> _Stable:
         """Return the rows read by layer `i` of which all readers are among its stable units."""
         j, op = self.network.layers[i].inputs[0], self.network.layers[i].ops[self.axis]
-        spare = self.spare_with(i, units)
+        spare = min(units.spare, self.spare_of(i, units.rows))
         if op is None:
             return _Stable(units.rows, spare)
         # All units of a fixed number are the same at each size. So is what they read, if this is as fixed or is all.
