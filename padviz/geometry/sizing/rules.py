@@ -113,6 +113,16 @@ class _Reader:
         return same and self.readings[n].windows == self.readings[other].windows
 
 
+class _Known(NamedTuple):
+    """What a network makes of a size: `read` there, or else expected, since it is read where the period has the same.
+
+    A period may repeat in what is accepted and unstretched, and not in how padding is read.
+    """
+
+    there: AtSize
+    read: bool
+
+
 class _Repeats(NamedTuple):
     """A period of sizes, from `start` on, that repeats up to the largest; `evenly` is whether balance repeats too."""
 
@@ -140,14 +150,14 @@ def axis_sizes(
     sizes = range(lo, hi + 1)
     known = _known(reader, repeats, sizes)
     asked = [n for n in sizes if n in among]
-    accepted, unstretched, balanced, whole = (_size_rule(at, known, reader, repeats, asked) for at in range(4))
+    accepted, unstretched, balanced, whole = (_size_rule(at, known, repeats, asked) for at in range(4))
     name = network.axes[axes[0]] if len(axes) == 1 else "both"
     refused = max((n for n, there in reader.readings.items() if not there.accepted and not there.unknown), default=None)
     refusal = None if refused is None else reader.readings[refused].refusal
     return AxisSizes(name, accepted, unstretched, balanced, whole, len(reader.readings), refusal)
 
 
-def _known(reader: _Reader, repeats: _Repeats | None, sizes: range) -> dict[int, AtSize]:
+def _known(reader: _Reader, repeats: _Repeats | None, sizes: range) -> dict[int, _Known]:
     """Return what a network makes of each size that was read or follows from a period.
 
     Of a short range, all sizes are read where no period holds of all properties.
@@ -155,37 +165,38 @@ def _known(reader: _Reader, repeats: _Repeats | None, sizes: range) -> dict[int,
     if len(sizes) <= MOST_READ and (repeats is None or not repeats.evenly):
         for n in sizes:
             reader.read(n)
-    if repeats is None:
-        return reader.readings
-    expected = {n: reader.readings[repeats.alike(n)] for n in sizes}
-    # Small sizes may be refused for being small: those before the first period are read if they should be accepted.
-    for n in range(sizes[0], repeats.start):
-        if expected[n].accepted:
-            reader.read(n)
-    return expected | reader.readings
+    known: dict[int, _Known] = {}
+    if repeats is not None:
+        known = {n: _Known(reader.readings[repeats.alike(n)], read=False) for n in sizes}
+        # Small sizes may be refused for being small: those before the first period are read if they should be accepted.
+        for n in range(sizes[0], repeats.start):
+            if known[n].there.accepted:
+                reader.read(n)
+    for n, there in reader.readings.items():
+        known[n] = _Known(there, read=True)
+    return known
 
 
-def _of_property(at: int, known: dict[int, AtSize], reader: _Reader, repeats: _Repeats | None) -> dict[int, AtSize]:
-    """Leave out the sizes that are only expected, where a property does not repeat and a refusal does not settle it."""
-    if repeats is None or repeats.evenly or at < BALANCED:
-        return known
-    return {n: there for n, there in known.items() if n in reader.readings or not there.accepted}
-
-
-def _size_rule(
-    at: int, known: dict[int, AtSize], reader: _Reader, repeats: _Repeats | None, asked: Sequence[int]
-) -> SizeRule:
+def _size_rule(at: int, known: dict[int, _Known], repeats: _Repeats | None, asked: Sequence[int]) -> SizeRule:
     """Return which of the sizes asked for have one of the four properties, and the rule that they follow, if any."""
-    told = _of_property(at, known, reader, repeats)
-    having = tuple(n for n in asked if n in told and told[n].properties[at])
-    unknown = tuple(n for n in asked if n not in told or told[n].unknown)
+    repeats_here = repeats is not None and (repeats.evenly or at < BALANCED)
+    having, unknown, checked = [], [], 0
+    for n in asked:
+        size = known.get(n)
+        # A size that was not read has the property of its period, if that repeats, or none if it is refused.
+        if size is None or not (size.read or repeats_here or not size.there.accepted) or size.there.unknown:
+            unknown.append(n)
+        elif size.there.properties[at]:
+            having.append(n)
+            checked += size.read
     rule = None
     if len(having) == 1 and not unknown:
         rule = f"{having[0]} only"
-    elif repeats is not None and told is known:
-        period = [reader.readings[n].properties[at] for n in repeats.period]
-        rule = _rule(period, repeats.start, [told[n].properties[at] for n in sorted(told)], min(told))
-    return SizeRule(rule, having, sum(n in reader.readings for n in having), unknown)
+    elif repeats is not None and repeats_here:
+        period = [known[n].there.properties[at] for n in repeats.period]
+        flags = [known[n].there.properties[at] for n in sorted(known)]
+        rule = _rule(period, repeats.start, flags, min(known))
+    return SizeRule(rule, tuple(having), checked, tuple(unknown))
 
 
 def sizes_to_read(network: Network) -> int:
