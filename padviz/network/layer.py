@@ -20,19 +20,20 @@ MERGES: frozenset[Kind] = frozenset({"add", "concat", "multiply"})
 
 
 class Origin(NamedTuple):
-    """The source of a layer: an ONNX node, a PyTorch module, or a function that is called outside of any.
+    """The source of a layer: an ONNX node, a PyTorch module, or a function called outside of any.
 
-    `pads` are the names of the pads merged into the layer, in order. A `swapped` layer has width
-    before height, since the image was transposed.
+    `pads` are the names of the pads merged into the layer, in order. `dims` has the dimension of
+    its tensor for each axis of the image, -1 for an axis without one. Height and width behind the
+    channels are (2, 3). They are known of windows, pads and resizes.
     """
 
     name: str
     pads: tuple[str, ...] = ()
-    swapped: bool = False
+    dims: tuple[int, ...] = ()
 
     def after(self, pad: Origin) -> Origin:
         """Return the origin with a preceding pad merged in."""
-        return Origin(self.name, (*pad.pads, pad.name, *self.pads), self.swapped)
+        return self._replace(pads=(*pad.pads, pad.name, *self.pads))
 
 
 class Channels(NamedTuple):

@@ -36,11 +36,6 @@ RANK = 4  # of images
 CONVS = {op.rpartition(".")[2] for op in NAMED_CONVS}
 SUMS = ("Conv", "FusedConv")  # convolutions whose outputs can be multiplied
 FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}  # by TensorProto.DataType
-# Between a pad and the convolution with its rows, where the axes of computed rows are followed.
-PASSING = (
-    *("BatchNormalization", "Cast", "Clip", "Elu", "HardSigmoid", "HardSwish", "Identity"),
-    *("LeakyRelu", "PRelu", "Pad", "Relu", "Sigmoid", "Tanh", "Transpose"),
-)
 JOINS = ("Concat", "Gather")  # that pad one axis
 PARTS = ("Slice", "Gather", "Constant", "ConstantOfShape")  # what a Concat adds to a tensor
 SHARED = "it shares its pad with a layer that cannot be changed"
@@ -132,7 +127,7 @@ def _new_nodes(source: _Source, change: LayerChange) -> list[NewPad | NewConv]:
     origin, before, after = change.before.origin, change.before, change.after
     if origin is None:
         raise CannotEdit("its node is unknown")
-    if origin.swapped:
+    if origin.dims == (3, 2):
         raise CannotEdit("it has width before height")
     if "partial" in modes_of(before):
         raise CannotEdit("it is a partial convolution already: repad the original file")
@@ -258,56 +253,86 @@ def _new_conv(
 def _new_pad(source: _Source, name: str, change: LayerChange) -> NewPad:
     """Decide on a node that pads, alone or before a convolution: only its modes change."""
     at = source.position(name)
-    node, padded = source.nodes[at], _padded(source.pads[name])
-    modes = [_mode(change.after.ops[axis]) for axis in padded]
+    node, pad = source.nodes[at], source.pads[name]
+    assert pad.origin is not None
+    # By the dimensions of the padded tensor, which may be transposed before the convolution.
+    modes: dict[int, str] = {}
+    rows: dict[int, Rows] = {}
+    for axis in _padded(pad):
+        op, dim = pad.ops[axis], pad.origin.dims[axis]
+        assert isinstance(op, Window)
+        assert isinstance(op.padding, tuple)
+        modes[dim] = _mode(change.after.ops[axis])
+        rows[dim] = op.padding
     if node.op_type in JOINS:
-        return _new_join(source, at, source.pads[name], modes)
+        return _new_join(source, at, pad, modes, rows)
     if node.op_type != "Pad":
         raise CannotEdit(f"its rows are made by a {node.op_type}")
-    amounts, axes = _amounts(source, node)
-    padding = None
-    if amounts is not None and axes is not None:
-        rows = _rows_of_pad(amounts, axes)
-        if len(rows) != len(padded):
-            raise CannotEdit("its pad also pads channels")
-        rank = RANK if any(node.input[3:]) else len(axes)
-        padding = _known(dict(zip(rows, modes, strict=True)), rows, rank)
-        modes = [*padding.modes.values()]
-    if len({*modes}) == 1 and has_mode(source.opset, modes[0]):
-        return NewPad(at, mode=modes[0])
-    if padding is None:
-        if axes is None:
-            raise CannotEdit("the axes of its pad depend on the size")
-        places = _tensor_axes(source, at, change)
-        by_place = {places[axis]: mode for axis, mode in zip(padded, modes, strict=True)}
-        named = "".join(node.input[3:4])
-        padding = Padding(by_place, ComputedRows(node.input[1], axes, named))
+    amounts = _amounts(source, node)
+    if amounts is None:
+        return _new_computed_pad(source, at, modes)
+    return _new_known_pad(source, at, modes, rows, amounts)
+
+
+def _new_known_pad(
+    source: _Source,
+    at: int,
+    modes: Mapping[int, str],
+    rows: Mapping[int, Rows],
+    amounts: Sequence[int],
+) -> NewPad:
+    """Decide on a Pad whose rows are stored."""
+    if min(amounts) < 0:
+        raise CannotEdit("its pad also crops")
+    if sum(amounts) != sum(map(sum, rows.values())):
+        raise CannotEdit("its pad also pads channels")
+    node = source.nodes[at]
+    rank = len(amounts) // 2
+    if any(node.input[3:]):
+        rank = RANK
+    padding = _known(modes, rows, rank)
+    if _one_pad_has(source, padding.modes):
+        return NewPad(at, mode=next(iter(padding.modes.values())))
     return NewPad(at, reads=node.input[0], padding=padding)
 
 
-def _amounts(source: _Source, node: NodeProto) -> tuple[list[int] | None, list[int] | None]:
-    """Read the rows that a Pad adds and the axes that it pads; None where they are computed."""
-    attrs, inputs = attributes(node), [*node.input, "", "", ""]
-    if source.opset < INPUTS_SINCE:
-        amounts = attrs.get("pads") or attrs.get("paddings")
-    else:
-        amounts = source.integers(inputs[1])
-    if source.opset >= INPUTS_SINCE and inputs[3]:
-        axes = source.integers(inputs[3])
-        return amounts, None if axes is None else [axis % RANK for axis in axes]
-    rank = len(amounts) // 2 if amounts else RANK
-    return amounts, [*range(rank)]
+def _new_computed_pad(source: _Source, at: int, modes: Mapping[int, str]) -> NewPad:
+    """Decide on a Pad whose rows are computed."""
+    if _one_pad_has(source, modes):
+        return NewPad(at, mode=next(iter(modes.values())))
+    node = source.nodes[at]
+    named = "".join(node.input[3:4])
+    axes: list[int] | None = [*range(RANK)]
+    if named:
+        axes = source.integers(named)
+    if axes is None:
+        raise CannotEdit("the axes of its pad depend on the size")
+    rows = ComputedRows(node.input[1], [axis % RANK for axis in axes], named)
+    return NewPad(at, reads=node.input[0], padding=Padding(modes, rows))
 
 
-def _rows_of_pad(amounts: Sequence[int], axes: Sequence[int]) -> dict[int, Rows]:
-    """Return the rows that a Pad adds to each axis of its tensor, where it adds any."""
-    if min(amounts) < 0:
-        raise CannotEdit("its pad also crops")
-    ends = zip(axes, amounts, amounts[len(axes) :], strict=False)
-    return {axis: (before, after) for axis, before, after in ends if before or after}
+def _one_pad_has(source: _Source, modes: Mapping[int, str]) -> bool:
+    """Return whether one Pad can have the modes of all axes."""
+    mode, *others = {*modes.values()}
+    return not others and has_mode(source.opset, mode)
 
 
-def _new_join(source: _Source, at: int, layer: Layer, modes: Sequence[str]) -> NewPad:
+def _amounts(source: _Source, node: NodeProto) -> list[int] | None:
+    """Read the rows that a Pad adds; None where they are computed."""
+    if source.opset >= INPUTS_SINCE:
+        return source.integers(node.input[1])
+    attrs = attributes(node)
+    amounts: list[int] | None = attrs.get("pads") or attrs.get("paddings")
+    return amounts
+
+
+def _new_join(
+    source: _Source,
+    at: int,
+    pad: Layer,
+    modes: Mapping[int, str],
+    rows: Mapping[int, Rows],
+) -> NewPad:
     """Decide on a Gather, or a Concat of a tensor with rows of it, which pad one axis."""
     node = source.nodes[at]
     parts: list[NodeProto] = []
@@ -322,13 +347,10 @@ def _new_join(source: _Source, at: int, layer: Layer, modes: Sequence[str]) -> N
         parts, tensors = [node], [node.input[0]]
     if len(tensors) != 1:
         raise CannotEdit(f"the node {title(node)} joins its rows in an unknown way")
-    (axis,) = _padded(layer)
-    op = layer.ops[axis]
-    fixed = source.network.declared[axis] or _are_stored(source, parts)
-    if not fixed or not isinstance(op, Window) or isinstance(op.padding, str):
+    (axis,) = _padded(pad)
+    if not source.network.declared[axis] and not _are_stored(source, parts):
         raise CannotEdit("its rows depend on the size, and are not made by a Pad")
-    place = attributes(node).get("axis", 0) % RANK
-    return NewPad(at, reads=tensors[0], padding=_known({place: modes[0]}, {place: op.padding}))
+    return NewPad(at, reads=tensors[0], padding=_known(modes, rows))
 
 
 def _are_stored(source: _Source, parts: Iterable[NodeProto]) -> bool:
@@ -339,25 +361,6 @@ def _are_stored(source: _Source, parts: Iterable[NodeProto]) -> bool:
             if name and source.integers(name) is None:
                 return False
     return True
-
-
-def _tensor_axes(source: _Source, at: int, change: LayerChange) -> list[int]:
-    """Return the axes that are height and width in the tensor of a pad of computed rows."""
-    axes, pad = [2, 3], source.nodes[at]
-    if change.before.kind == "pad":
-        if source.image.channels_last:
-            raise CannotEdit("its rows depend on the size, and its axes on the nodes before")
-        return axes
-    assert change.before.origin is not None
-    node = source.nodes[source.position(change.before.origin.name)]
-    while (step := source.constants.makers.get(node.input[0])) is not pad:
-        if step is None or step.op_type not in PASSING:
-            raise CannotEdit("its rows depend on the size, and other nodes lie between")
-        node = step
-        if node.op_type == "Transpose":
-            order = attributes(node).get("perm", range(RANK)[::-1])
-            axes = [order[axis] for axis in axes]
-    return axes
 
 
 def _factors(source: _Source, node: NodeProto, change: LayerChange) -> list[NDArray[Any]]:

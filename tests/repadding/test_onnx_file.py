@@ -212,7 +212,7 @@ def test_what_else_reads_the_sums_of_a_partial_convolution_reads_no_partial_one(
     net = padviz.load(saved(nodes, tmp_path / "net.onnx"))
     convs = [(layer.name, layer.ops[0].mode) for layer in net.layers if layer.kind == "conv"]
     assert convs == [("a.sums", "zero"), ("a", "partial")]
-    assert net.find("a").origin == Origin("a")
+    assert net.find("a").origin == Origin("a", dims=(2, 3))
     assert padviz.usage(net, SIZE).counts[0, 8] == 6 + 1.5 * 3 + 3
 
 

@@ -66,6 +66,8 @@ GRAPHS = {
     "a rule in an old file": (11, 'y = Conv <auto_pad = "SAME_LOWER", strides = [1, 2]> (x, w3x5)'),
     "rules in a row": (19, """a = Conv <auto_pad = "SAME_UPPER", strides = [2, 1]> (x, w3x3)
  y = Conv <auto_pad = "SAME_LOWER", strides = [2, 2]> (a, w2x4)"""),
+    "behind a layer that is no convolution": (13, same("x", "y", (3, 5), (2, 2)).replace(
+        " y = Conv <strides = [2, 2]> (yq", " yr = Abs (yq)\n y = Conv <strides = [2, 2]> (yr")),
     "shared by two": (13, f"""{same("x", "d", (3, 5), (2, 2))}
  g = Conv <strides = [2, 2]> (dq, w3x5)
  y = Add (d, g)"""),
@@ -100,6 +102,28 @@ def test_one_file_pads_by_the_scheme_at_every_size(name: str, scheme: str, tmp_p
         counts = padviz.usage(out, size).counts
         np.testing.assert_array_equal(counts, padviz.usage(path, size, scheme).counts)
         np.testing.assert_array_equal(counts, bright_pixels(model, size))
+
+
+CHANNELS_LAST = """c = Conv (x, w3x3)
+ t = Transpose <perm = [0, 2, 3, 1]> (c)
+ n = Shape (c)
+ hw = Slice (n, [2], [4])
+ f = Div (hw, [4, 3])
+ p = Concat <axis = 0> ([0], f, [0], [0], f, [0])
+ q = Pad (t, p)
+ y = Transpose <perm = [0, 3, 1, 2]> (q)"""
+
+
+@pytest.mark.parametrize("scheme", ["reflect", "circular/zero", "zero/symmetric"])
+def test_computed_rows_of_a_tensor_with_channels_last(scheme: str, tmp_path: Path) -> None:
+    path, out = tmp_path / "net.onnx", tmp_path / "out.onnx"
+    onnx.save(model_of(CHANNELS_LAST, 13), path)
+    found = repad_to(out, path, scheme, size=SIZES[0])
+    assert (found.changed, found.left) == (("q",), ())
+    for size in SIZES:
+        counts = padviz.usage(out, size).counts
+        np.testing.assert_array_equal(counts, padviz.usage(path, size, scheme).counts)
+        np.testing.assert_array_equal(counts, bright_pixels(onnx.load(out), size))
 
 
 POOLED = """c = Conv <pads = [1, 1, 1, 1]> (x, w3x3)

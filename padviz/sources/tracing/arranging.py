@@ -318,10 +318,11 @@ class Arranger(Trace):
         if beyond and (getattr(beyond, "stride", 1) < 1 or out_size(beyond, 1) != 1):
             raise Stuck("makes several positions of one along an axis that the image lacks")
         layer = self.add(name, kind, (x.at,), self.ops(ops), channels=channels)
-        axes = Dim(*flat(x.known).positions).within(Axis)
         origin = self.layers[layer].origin
-        if origin and [axis.role for axis in axes] == ["w", "h"]:
-            self.mark(layer, origin=origin._replace(swapped=True))
+        if origin:
+            places = {dim.axis: place for place, dim in enumerate(x.known)}
+            dims = tuple(places.get(role, -1) for role in self.axes)
+            self.mark(layer, origin=origin._replace(dims=dims))
         return Map(self.resize_dims(x.known, layer), layer)
 
     def resize_dims(self, dims: Dims, layer: int) -> Dims:
