@@ -150,7 +150,10 @@ def axis_sizes(
     sizes = range(lo, hi + 1)
     known = _known(reader, repeats, sizes)
     asked = [n for n in sizes if n in among]
-    accepted, unstretched, balanced, whole = (_size_rule(at, known, repeats, asked) for at in range(4))
+    accepted, unstretched = (_size_rule(at, known, repeats, asked) for at in range(BALANCED))
+    if repeats is not None and not repeats.evenly:
+        repeats = None
+    balanced, whole = (_size_rule(at, known, repeats, asked) for at in (BALANCED, BALANCED + 1))
     name = network.axes[axes[0]] if len(axes) == 1 else "both"
     refused = max((n for n, there in reader.readings.items() if not there.accepted and not there.unknown), default=None)
     refusal = None if refused is None else reader.readings[refused].refusal
@@ -178,13 +181,19 @@ def _known(reader: _Reader, repeats: _Repeats | None, sizes: range) -> dict[int,
 
 
 def _size_rule(at: int, known: dict[int, _Known], repeats: _Repeats | None, asked: Sequence[int]) -> SizeRule:
-    """Return which of the sizes asked for have one of the four properties, and the rule that they follow, if any."""
-    repeats_here = repeats is not None and (repeats.evenly or at < BALANCED)
+    """Return which of the sizes asked for have one of the four properties, and the rule that they follow, if any.
+
+    `repeats` is the period that holds of this property.
+    """
     having, unknown, checked = [], [], 0
     for n in asked:
-        size = known.get(n)
-        # A size that was not read has the property of its period, if that repeats, or none if it is refused.
-        if size is None or not (size.read or repeats_here or not size.there.accepted) or size.there.unknown:
+        if n not in known:
+            unknown.append(n)
+            continue
+        size = known[n]
+        # A size that was not read has the property that the period has there. Without one, only a refusal is certain.
+        is_guess = repeats is None and not size.read and size.there.accepted
+        if is_guess or size.there.unknown:
             unknown.append(n)
         elif size.there.properties[at]:
             having.append(n)
@@ -192,7 +201,7 @@ def _size_rule(at: int, known: dict[int, _Known], repeats: _Repeats | None, aske
     rule = None
     if len(having) == 1 and not unknown:
         rule = f"{having[0]} only"
-    elif repeats is not None and repeats_here:
+    elif repeats is not None:
         period = [known[n].there.properties[at] for n in repeats.period]
         flags = [known[n].there.properties[at] for n in sorted(known)]
         rule = _rule(period, repeats.start, flags, min(known))
