@@ -22,6 +22,7 @@ from padviz.network.sizes import another_at, on_each, sizes_of
 
 COSTS = (4, 2, 1.5, 1.25)  # times the pixels: of each the smallest tile is listed
 LEVELS = (1, 0.999, 0.99)  # shares of the paths of a unit for which it is said what a tile keeps
+KEEPS_TOO_LITTLE = "a tile's border affects outputs that it must keep"
 Slices = tuple[slice, ...]  # on each axis
 Part = tuple[slice, Slices, Slices]  # along one axis: what a tile reads, keeps of each head, and takes
 
@@ -320,11 +321,19 @@ def kept_of(network: Network, image: Size, tile: Size) -> list[Kept]:
     return kept
 
 
+class _KeepsTooLittle(SizeError):
+    """Some unit of the image is exact in no tile of a length, or some object fits into none."""
+
+    def __init__(self) -> None:
+        super().__init__(KEEPS_TOO_LITTLE)
+
+
 @dataclass(frozen=True)
 class _Axis:
     """A network on one axis of an image of `n` rows, and the context of each head there.
 
-    `tile` is the network as it was read at a tile's size.
+    `tile` is the network as it was read at a tile's size. Names in _px count rows of the image. A head's units are
+    counted from the start of a tile, or of the image.
     """
 
     network: Network
@@ -338,78 +347,80 @@ class _Axis:
         """The pixels on whose multiples tiles start."""
         return self.contexts[0].alignment
 
-    def plan(self, most: int, objects: int) -> Line:
-        """Place tiles of at most `most` pixels; refuse too few, naming the least length that is enough."""
-        if most >= self.n:
+    def plan(self, most_px: int, objects_px: int) -> Line:
+        """Place tiles of at most `most_px` pixels; refuse too few, naming the least length that is enough."""
+        if most_px >= self.n:
             sizes = self.sizes(self.n)
             return Line(self.n, self.n, (0,), tuple(((0, m),) for m in sizes), tuple((0,) for _ in sizes))
-        wanted = most - (most - self.n) % self.step
-        lengths = range(wanted if wanted > 0 else wanted + self.step, self.n, self.step)
-        least, refused = self.n, list[SizeError]()
-        for length in lengths:
+        wanted_px = most_px - (most_px - self.n) % self.step
+        lengths_px = range(wanted_px if wanted_px > 0 else wanted_px + self.step, self.n, self.step)
+        least_px, refused = self.n, list[SizeError]()
+        for length_px in lengths_px:
             try:
-                line = self.lay(length, objects)
+                line = self.lay(length_px, objects_px)
+            except _KeepsTooLittle:
+                continue
             except SizeError as error:
                 refused.append(error)
                 continue
-            if line and length == wanted:
+            if length_px == wanted_px:
                 return line
-            if line:
-                least = length
-                break
-        if refused and len(refused) == len(lengths):
+            least_px = length_px
+            break
+        if refused and len(refused) == len(lengths_px):
             what = f"no tile smaller than the image is exact: {refused[0].what}"
             raise SizeError(what, where=refused[0].where, hint=refused[0].hint)
-        what = f"{most} {self.network.px} are too few: below {least}, a tile's border affects outputs that it must keep"
-        raise OptionError(what, option="tile", hint=f"use `tile` {least} or more")
+        what = f"{most_px} {self.network.px} are too few: below {least_px}, {KEEPS_TOO_LITTLE}"
+        raise OptionError(what, option="tile", hint=f"use `tile` {least_px} or more")
 
-    def lay(self, length: int, objects: int) -> Line | None:
-        """Place tiles of one length, each as far on as inner tiles are exact; None where any keeps too little.
+    def lay(self, length_px: int, objects_px: int) -> Line:
+        """Place tiles of one length, each as far on as inner tiles are exact.
 
-        Every tile keeps a run of units that are exact in that very tile and that continues the run of the one before.
+        Raises _KeepsTooLittle if these tiles do not keep everything, or another SizeError if they cannot be read.
         """
-        inner, low, high = self.inner(length)
-        starts = [*range(0, self.n - length, self.apart(inner, objects) or self.n), self.n - length]
-        tiles = [inner if low <= start <= high else self.kept(start, length) for start in starts]
+        inner, first_px, last_px = self.inner(length_px)
+        # Where inner tiles keep nothing, only those at both ends of the image are left.
+        apart_px = self.apart(inner, objects_px) or self.n
+        starts_px = [*range(0, self.n - length_px, apart_px), self.n - length_px]
+        tiles = []
+        for start_px in starts_px:
+            is_inner = first_px <= start_px <= last_px
+            tiles.append(inner if is_inner else self.kept(start_px, length_px))
         keeps, offsets = [], []
-        for h, (context, m) in enumerate(zip(self.contexts, self.sizes(self.n), strict=True)):
-            shifts = [int(start / context.stride) for start in starts]
-            end, cuts = 0, [0]
-            for start, shift, tile in zip(starts, shifts, tiles, strict=True):
-                first, last = (unit + shift for unit in run_around(tile[h], end - shift))
-                if first > end or last <= end or (start and (end - first) * context.stride < objects):
-                    return None
-                if start:  # units exact in both go to the tile whose middle is nearer
-                    cuts.append(max(ceil(Fraction(end + first, 2)), cuts[-1] + 1))
-                end = last
-            if end != m:
-                return None
-            keeps.append(tuple(pairwise((*cuts, m))))
-            offsets.append(tuple(shifts))
-        return Line(self.n, length, tuple(starts), tuple(keeps), tuple(offsets))
+        for context, m, exact in zip(self.contexts, self.sizes(self.n), zip(*tiles, strict=True), strict=True):
+            first_units = tuple([int(start_px / context.stride) for start_px in starts_px])
+            runs = _runs(exact, first_units, m)
+            if any((end - first) * context.stride < objects_px for first, end in _overlaps(runs)):
+                raise _KeepsTooLittle
+            keeps.append(_shared_out(runs))
+            offsets.append(first_units)
+        return Line(self.n, length_px, tuple(starts_px), tuple(keeps), tuple(offsets))
 
     def smallest(self) -> tuple[int, int]:
         """Return the least length of a tile that keeps a whole period, and how far apart such tiles start."""
-        read = max(context.before + context.after for context in self.contexts)
-        least = read // self.step * self.step + (self.n % self.step or self.step)
+        read_px = max(context.before + context.after for context in self.contexts)
+        least_px = read_px // self.step * self.step + (self.n % self.step or self.step)
         refused = SizeError("no tile is known to be exact", where=self.network.name, hint="name an earlier `layer`")
-        for length in range(least, 2 * least + 3 * self.step, self.step):
+        for length_px in range(least_px, 2 * least_px + 3 * self.step, self.step):
             try:
-                apart = self.apart(self.inner(length)[0], 0)
-                if apart and replace(self, n=length + 2 * apart).lay(length, 0):
-                    return length, apart
+                apart_px = self.apart(self.inner(length_px)[0], 0)
+                if apart_px:
+                    replace(self, n=length_px + 2 * apart_px).lay(length_px, 0)
+                    return length_px, apart_px
+            except _KeepsTooLittle:
+                continue
             except SizeError as error:
                 refused = error
         raise refused
 
-    def apart(self, inner: Sequence[Flags], objects: int) -> int:
+    def apart(self, inner: Sequence[Flags], objects_px: int) -> int:
         """Return how many pixels further on the next inner tile may start; 0 if it keeps less than a period."""
         spans = [(context.stride, *longest_run(exact)) for context, exact in zip(self.contexts, inner, strict=True)]
-        room = min((last - first) * stride for stride, first, last in spans)
-        return max(0, int((room - objects) // self.step) * self.step)
+        room_px = min((last - first) * stride for stride, first, last in spans)
+        return max(0, int((room_px - objects_px) // self.step) * self.step)
 
     def inner(self, length: int) -> tuple[list[Flags], Fraction, Fraction]:
-        """Return the units of each head to keep in an inner tile, and the first and last start of such tiles."""
+        """Return the units of each head to keep in an inner tile, and the first and last start of such tiles in px."""
         strides = alignment_on(self.network, self.axis, self.n).strides
         sizes = sizes_of(self.network, self.axis, self.n)
         units = exact_units(self.network, self.axis, Cut(self.n, None, length), self.read_at(length))
@@ -454,6 +465,39 @@ class _GradedAxis(_Axis):
             (first, last), units = context.lost(length, m), np.arange(m)
             flags.append((units >= first * before) & (units < m - last * after))
         return flags
+
+
+def _runs(exact: Sequence[Flags], first_units: Sequence[int], m: int) -> list[Span]:
+    """Return the run of exact units in each tile that continues the run of the one before, in units of the image.
+
+    Unit u of tile k is unit u + first_units[k] of the image, which has m.
+    """
+    runs: list[Span] = []
+    end = 0  # units of the image before it are in a run
+    for exact_in_tile, first_unit in zip(exact, first_units, strict=True):
+        first, last = (unit + first_unit for unit in run_around(exact_in_tile, end - first_unit))
+        if not first <= end < last:
+            raise _KeepsTooLittle
+        runs.append((first, last))
+        end = last
+    if end != m:
+        raise _KeepsTooLittle
+    return runs
+
+
+def _overlaps(runs: Sequence[Span]) -> list[Span]:
+    """Return the units that are in the runs of a tile and of the next one."""
+    return [(first, end) for (_, end), (first, _) in pairwise(runs)]
+
+
+def _shared_out(runs: Sequence[Span]) -> tuple[Span, ...]:
+    """Return the units that each tile keeps of its run: of those in two runs, each goes to the nearer tile."""
+    cuts = [0]
+    for first, end in _overlaps(runs):
+        middle = ceil(Fraction(first + end, 2))
+        cuts.append(max(middle, cuts[-1] + 1))
+    _, m = runs[-1]
+    return tuple(pairwise((*cuts, m)))
 
 
 def _axes(
