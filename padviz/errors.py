@@ -109,8 +109,8 @@ def in_python(line: str) -> str:
     'fails; padviz.load(network, shape={"t": 1}) gives it a number'
     >>> in_python("`shape` t=1x makes it a vector")
     'padviz.load(network, shape={"t": (1,)}) makes it a vector'
-    >>> in_python("no rule; `neutral` a.B treats it as elementwise, `layer` c stops before it")
-    'no rule; padviz.load(network, neutral=["a.B"]) treats it as elementwise, `layer` c stops before it'
+    >>> in_python("no rule; `neutral` a.B treats it as elementwise")
+    'no rule; padviz.load(network, neutral=["a.B"]) treats it as elementwise'
     """
     return LOADING.sub(_loading, line)
 
@@ -137,7 +137,8 @@ def check_integer(value: object, least: int, option: str, most: int | None = Non
     """
     # Python counts True as 1.
     integer = isinstance(value, Integral) and not isinstance(value, bool)
-    if not integer or int(value) < least or (most is not None and int(value) > most):  # type: ignore[call-overload]
+    number = int(value) if integer else least - 1  # type: ignore[call-overload]
+    if number < least or (most is not None and number > most):
         bounds = f"at least {least}" if most is None else f"{least} to {most:,}"
         raise OptionError(f"{shortly(value)}: must be an integer, {bounds}", option=option)
 

@@ -145,7 +145,10 @@ def read_baseline(path: Path) -> Baseline:
         raise OptionError("no such file", where=str(path), hint="write one with --write-baseline")
     try:
         listed = json.loads(read_file(path, "a baseline", MOST_BYTES))
-        return {tuple(str(each[key]) for key in KEYS): float(each["figure"]) for each in listed}  # type: ignore[misc]
+        known: dict[Any, float] = {}
+        for finding in listed:
+            known[tuple(str(finding[key]) for key in KEYS)] = float(finding["figure"])
+        return known
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         what = f"is not a baseline ({type(error).__name__}: {error})"
         raise OptionError(what, where=str(path), hint="write one with --write-baseline") from None

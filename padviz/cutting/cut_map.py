@@ -187,7 +187,9 @@ def put(values: Sequence[Any], i: int, value: Any) -> list[Any]:
 
 def padded(x: Tensor, along: int, before: int, after: int, value: float) -> Tensor:
     """Pad rows with a value."""
-    return aten.constant_pad_nd(x, [0, 0] * (x.ndim - 1 - along) + [before, after], value)  # type: ignore[no-any-return]
+    rows = [0, 0] * (x.ndim - 1 - along) + [before, after]
+    made: Tensor = aten.constant_pad_nd(x, rows, value)
+    return made
 
 
 handles(aten.copy_)(pointwise)

@@ -45,7 +45,8 @@ def _convolution(
     free, tail, extent = put(padding, axis, 0), put(output_padding, axis, 0), d * (k - 1) + 1
 
     def run(region: Tensor) -> Tensor:
-        return function(region, weight, bias, stride, free, dilation, transposed, tail, groups, *flags)  # type: ignore[no-any-return]
+        made: Tensor = function(region, weight, bias, stride, free, dilation, transposed, tail, groups, *flags)
+        return made
 
     if not transposed:
         return x.windowed(_sliding(Window(k, s, d, (p, p)), run))
@@ -99,7 +100,8 @@ def _average_pool(
     i, (kernel, stride, padding) = _pool_arguments(function, x, kernel, stride or kernel, padding)
     if kernel[i] == x.n and not padding[i] and divisor is None:  # of all rows
         row = aten.mean.dim(x, [x.along], True)
-        return function(row, put(kernel, i, 1), put(stride, i, 1), padding, ceil_mode, with_padding)  # type: ignore[no-any-return]
+        pooled: CutMap = function(row, put(kernel, i, 1), put(stride, i, 1), padding, ceil_mode, with_padding)
+        return pooled
     if divisor is None and (ceil_mode or (any(padding) and not with_padding)):  # windows have other numbers of taps
         total = function(x, kernel, stride, padding, ceil_mode, True, 1)
         axes = len(kernel)
@@ -268,7 +270,8 @@ def _interpolate(
         to: dict[str, Any] = {"size": put(part.shape[2:], axis, m)}
         if scale is not None:
             to = {"scale_factor": put([1.0] * len(shape), axis, scale)}
-        return function(part, **to, mode=mode, align_corners=align_corners)  # type: ignore[no-any-return]
+        made: Tensor = function(part, **to, mode=mode, align_corners=align_corners)
+        return made
 
     if sizes == [*shape]:
         x = x.clone()

@@ -33,7 +33,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with atomic_path(Path(folder) / "counts.csv") as temporary:
-    ...         written, is_aside = temporary.write_text("1,2"), os.listdir(folder)[0].startswith(PREFIX)
+    ...         written = temporary.write_text("1,2")
+    ...         is_aside = os.listdir(folder)[0].startswith(PREFIX)
     ...     is_aside, os.listdir(folder)
     (True, ['counts.csv'])
     """

@@ -273,7 +273,9 @@ class Product(Core):
     def totals(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> list[list[Number]]:
         """Sum the counts with weights (ways, height) and (ways, width)."""
         column, row = self._vectors
-        return np.multiply.outer(rows.astype(object) @ column, cols.astype(object) @ row).tolist()  # type: ignore[no-any-return]
+        down, across = rows.astype(object) @ column, cols.astype(object) @ row
+        sums: list[list[Number]] = np.multiply.outer(down, across).tolist()
+        return sums
 
     def difference(self, here: Array, there: Array, axis: int) -> Number:
         """Return the largest absolute difference between some rows (axis 1) or columns (axis 2) and others."""

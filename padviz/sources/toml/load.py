@@ -33,9 +33,12 @@ _HERE = Path(__file__).resolve().parents[2]
 CONFIGS = next((p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is_dir()), _HERE / "configs")
 MOST_BYTES = 4 << 20  # of a description, or of a manifest
 TORCHVISION = {  # modules and names of its networks; importing it to look them up takes seconds
-    "torchvision.models.detection": r"(fasterrcnn|fcos|keypointrcnn|maskrcnn|retinanet)_\w+|ssdlite\w+",
+    "torchvision.models.detection": (r"(fasterrcnn|fcos|keypointrcnn|maskrcnn|retinanet)_\w+|ssdlite\w+"),
     "torchvision.models.segmentation": r"(deeplabv3|fcn|lraspp)_\w+",
-    "torchvision.models": r"convnext_\w+|efficientnet_\w+|regnet_\w+|resnext\w+|swin_(v2_)?[tsb]|vit_[bhl]_\d+",
+    "torchvision.models": (
+        r"convnext_\w+|efficientnet_\w+|regnet_\w+|resnext\w+|swin_(v2_)?[tsb]"
+        r"|vit_[bhl]_\d+"
+    ),
 }
 LONG_KEY = re.compile(  # a.b.c..., on which tomllib takes quadratic time
     rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{DEEPEST}}}"""

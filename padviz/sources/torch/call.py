@@ -31,8 +31,8 @@ IMAGES = CONVS | {"conv_transpose", "max_pool", "max_pool_with_indices", "avg_po
 ADAPTIVE = {f"adaptive_{pool}" for pool in ("avg_pool", "max_pool", "max_pool_with_indices")}
 SLIDING = IMAGES | ADAPTIVE | {"pad", "constant_pad_nd", "padded", "pixel_shuffle", "unfold"}
 PARTS = frozenset((
-    "chunk", "getitem", "glu", "linear", "narrow", "select", "slice", "split", "split_with_sizes", "tensor_split",
-    "unbind",
+    "chunk", "getitem", "glu", "linear", "narrow", "select", "slice", "split",
+    "split_with_sizes", "tensor_split", "unbind",
 ))  # fmt: skip  # what makes parts of a vector, or other vectors
 MODES = ("nearest", "nearest_exact", "linear", "bilinear", "trilinear", "bicubic")
 RESIZES = frozenset(("interpolate", "upsample", *(f"upsample_{mode}" for mode in MODES)))

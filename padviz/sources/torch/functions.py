@@ -362,7 +362,9 @@ WHOLE_NAMES = frozenset(" ".join(WHOLE).split())
 def is_pointwise(op: str) -> bool:
     """Return whether PyTorch marks a function as one whose every result is made of one number of each argument."""
     packet = getattr(torch.ops.aten, op, None)
-    names = packet.overloads() if isinstance(packet, OpOverloadPacket) else ()  # type: ignore[no-untyped-call]
+    if not isinstance(packet, OpOverloadPacket):
+        return False
+    names: list[str] = packet.overloads()  # type: ignore[no-untyped-call]
     return any(torch.Tag.pointwise in getattr(packet, name).tags for name in names)
 
 

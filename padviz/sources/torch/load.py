@@ -134,8 +134,9 @@ def make_untrained(factory: Factory, source: str) -> object:
     """Call a class or a function that makes a module, without weights and, where that works, memory for them."""
     options = {key: value for key, value in UNTRAINED.items() if key in parameters_of(factory)}
     try:
+        # What the hook returns becomes the parameter.
         with hooks.register_module_parameter_registration_hook(
-            lambda module, name, parameter: without_data(parameter)  # type: ignore[arg-type]  # its result is the parameter
+            lambda module, name, parameter: without_data(parameter)  # type: ignore[arg-type]
         ):
             return call_factory(factory, source, options)
     except DescriptionError:

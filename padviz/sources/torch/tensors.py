@@ -9,7 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._C import DisableTorchFunction, _functorch, _has_storage, _storage_id  # type: ignore[attr-defined]
+from torch._C import (  # type: ignore[attr-defined]
+    DisableTorchFunction,
+    _functorch,
+    _has_storage,
+    _storage_id,
+)
 from torch._ops import OpOverload
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -29,8 +34,9 @@ Layers = frozenset[int]
 NONE: Layers = frozenset()
 IMAGE: Layers = frozenset({0})
 CONSTANTS = frozenset((
-    "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "randint_like", "new_zeros",
-    "new_ones", "new_empty", "new_empty_strided", "new_full", "new_tensor",
+    "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like",
+    "randint_like", "new_zeros", "new_ones", "new_empty", "new_empty_strided", "new_full",
+    "new_tensor",
 ))  # fmt: skip  # what reads a map's shape alone
 EARLIER = WeakTensorKeyDictionary()  # constants of earlier forwards, as caches keep them
 

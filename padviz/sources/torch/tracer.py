@@ -49,8 +49,8 @@ MAKERS = frozenset(("arange", "as_tensor", "eye", "full", "linspace", "ones", "s
 NEW = frozenset(("new_full", "new_ones", "new_zeros"))
 MOVERS = frozenset(("to", "type_as", "cpu", "cuda"))
 READS = frozenset((
-    "__array__", "__bool__", "__complex__", "__float__", "__index__", "__int__", "allclose", "equal", "is_nonzero",
-    "item", "numpy", "tolist",
+    "__array__", "__bool__", "__complex__", "__float__", "__index__", "__int__",
+    "allclose", "equal", "is_nonzero", "item", "numpy", "tolist",
 ))  # fmt: skip  # what makes plain numbers of a tensor
 PLAIN_OF: dict[str, Callable[[float], object]] = {
     "float": float, "complex": complex, **dict.fromkeys(("int", "index"), int),

@@ -212,15 +212,37 @@ def max_unpool(
     return call.trace.add_map(call.name("rest"), "crop", laid, ops)
 
 
+def forward_convolution(
+    call: Call,
+    input: Value,
+    weight: Value,
+    bias: Value | None = None,
+    stride: Ints = 1,
+    padding: object = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+    schemes: Sequence[str] = (),
+) -> Result:
+    return convolution(call, input, weight, bias, stride, padding, dilation, False, 0, groups, schemes)
+
+
+def transposed_convolution(
+    call: Call,
+    input: Value,
+    weight: Value,
+    bias: Value | None = None,
+    stride: Ints = 1,
+    padding: object = 0,
+    output_padding: Ints = 0,
+    groups: int = 1,
+    dilation: Ints = 1,
+) -> Result:
+    return convolution(call, input, weight, bias, stride, padding, dilation, True, output_padding, groups)
+
+
 TABLE: Mapping[str, Handler] = {
-    "conv padded_conv": lambda call, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, schemes=(): (
-        convolution(call, input, weight, bias, stride, padding, dilation, False, 0, groups, schemes)
-    ),
-    "conv_transpose": (
-        lambda call, input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1: convolution(
-            call, input, weight, bias, stride, padding, dilation, True, output_padding, groups
-        )
-    ),
+    "conv padded_conv": forward_convolution,
+    "conv_transpose": transposed_convolution,
     "convolution": convolution,
     "max_pool max_pool_with_indices": max_pool,
     "avg_pool": avg_pool,
