@@ -18,6 +18,7 @@ from padviz.network.operations import Window
 from padviz.network.padding_modes import COPYING, MODES, SCHEMES
 from padviz.network.rewrites import circular_axes, schemes_of, with_padding
 from padviz.network.sizes import sizes_of_each
+from padviz.phrases import counted
 
 WRAPPING = tuple(mode for mode in COPYING if SCHEMES[mode].wraps)
 OTHER = MODES[1:]  # all but zeros
@@ -177,7 +178,7 @@ def pooled_strides(today: Case) -> Iterator[Change]:
     if changed is not None:
         new = [layer.name for layer in changed.layers if layer.name not in today.network.index]
         edit = tuple(f"{name.removesuffix('.pool')}: stride=1, then nn.AvgPool2d(2)" for name in new)
-        what = f"pool {len(new)} stride{'' if len(new) == 1 else 's'}"
+        what = f"pool {counted(len(new), 'stride')}"
         yield Change("pool", what, edit, "retrain", Case(changed, today.size), parts=(POOLED,))
 
 

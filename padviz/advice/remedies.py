@@ -19,6 +19,7 @@ from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case
 from padviz.network.network import Size
 from padviz.network.rewrites import circular_axes
+from padviz.phrases import counted
 
 FOVEATED = 2 / 3  # share of starved pixels above which a network is foveated: half of 69 known ones at 224
 GAIN = 0.005  # share of the pixels that a remedy must make fair at least
@@ -214,7 +215,10 @@ def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None)
     if before.share and before.share.starved > FOVEATED and after.share and after.unfair > before.unfair * (1 - LESS):
         return f"leaves {percent(after.share.starved)} starved"
     if before.jumps and after.jumps:
-        return f"{after.jumps} layer{'s jump' if after.jumps > 1 else ' jumps'} in phase still"
+        verb = "jump"
+        if after.jumps == 1:
+            verb = "jumps"
+        return f"{counted(after.jumps, 'layer')} {verb} in phase still"
     idle = change.kind == "size" and after.uneven_convolutions == before.uneven_convolutions
     idle = idle and not before.jumps
     return "only has fewer stride remainders" if idle and before.tilt - after.tilt <= APART else None

@@ -20,7 +20,7 @@ from padviz.errors import OptionError, SizeError
 from padviz.network.network import Network, Size, in_words
 from padviz.network.rewrites import cut_and_pad, with_same
 from padviz.options import EACH_MODEL, EACH_SIZE, HEADS, IMAGES, LAYERS, PADDING, SAME, WEIGHTS, Command
-from padviz.phrases import some_names
+from padviz.phrases import counted, some_names
 from padviz.progress import Progress
 from padviz.reports.report import Block, Column, Facts, Heading, Lines, Report, Table
 from padviz.reports.tables import by_axis, pixels
@@ -324,7 +324,7 @@ def _besides(before: MapOutcome, remedy: Remedy) -> list[str]:
     if remedy.price and not remedy.price.startswith("costs"):  # which the column says
         remarks.append(remedy.price)
     if left > before.remainders:
-        remarks.append(f"leaves {left} stride remainder{'s' if left > 1 else ''}")
+        remarks.append(f"leaves {counted(left, 'stride remainder')}")
     return remarks
 
 

@@ -277,11 +277,10 @@ def _causal(case: Case, wanted: bool | str) -> Iterator[Judged]:
             at = network.index[layer.name]
             before = max(sights[j].ahead for j in network.layers[at].inputs)
             adding[layer.name] = max(0, sights[at].ahead - before)
-        most = [f"{rows} in {layer}" for layer, rows in adding.most_common(NAMED) if rows]
-        others = sum(rows > 0 for rows in adding.values()) - len(most)
+        most = [f"{rows} in {layer}" for layer, rows in adding.most_common() if rows]
         what = f"sees {ahead} {px} ahead"
         if most != [f"{ahead} in {target}"]:
-            what += f": {', '.join(most)}" + (f" and {others} more" if others else "")
+            what += f": {some_names(most, NAMED)}"
         yield failed(target, name, "sees none ahead", what, "pad in front only", ahead)
 
 
@@ -309,22 +308,21 @@ def _any_size(case: Case, wanted: list[Size]) -> Iterator[Judged]:
         elif there.refusal:
             refused.append((size, there.refusal))
     for layer, group in groupby(refused, lambda pair: layer_of(pair[1], case.network)):
-        (size, error), *others = group
-        found = f"not {_with_others(size, others)}: {error.what}"
+        alike = [*group]
+        size, error = alike[0]
+        where = some_names((in_words(other) for other, _ in alike), 1)
+        found = f"not {where}: {error.what}"
         near = near_sizes(reopened, size)
         change = f"pad the image to {in_words(near.above)}" if near.above else "derive sizes from the input"
         if exported_for_another(case.network, size):
             change = f"export it again with open axes; {change}"
-        yield failed(layer, "", asked_for, found, change, 1 + len(others))
+        yield failed(layer, "", asked_for, found, change, len(alike))
     if unread:
-        (size, error), *others = unread
-        layer, found = layer_of(error, case.network), f"not known at {_with_others(size, others)}: {error.what}"
+        _, error = unread[0]
+        layer = layer_of(error, case.network)
+        where = some_names((in_words(other) for other, _ in unread), 1)
+        found = f"not known at {where}: {error.what}"
         yield Judged("", "not judged", layer, "", asked_for, found, "try the module there", len(unread))
-
-
-def _with_others(size: Size, others: Sequence[object]) -> str:
-    more = f" and {len(others)} more" if others else ""
-    return in_words(size) + more
 
 
 def _accepts(case: Case, wanted: str) -> Iterator[Judged]:
@@ -334,7 +332,7 @@ def _accepts(case: Case, wanted: str) -> Iterator[Judged]:
         taken, unknown = {*accepted.sizes}, {*accepted.unknown}
         refused = [n for n in asked_for if n not in taken | unknown]
         if refused:
-            found = f"refuses {refused[0]}" + (f" and {len(refused) - 1} more" if len(refused) > 1 else "")
+            found = f"refuses {some_names(map(str, refused), 1)}"
             yield failed("", name, wanted, f"{found}; accepts {accepted.rule}", "see padviz sizes", len(refused))
         elif unknown & {*asked_for}:
             found = f"{len(unknown & {*asked_for})} of {len(asked_for)} sizes are not known"

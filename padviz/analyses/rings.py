@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from padviz import phrases
 from padviz.analyses.asked import OptionalSource, Pixels
 from padviz.analyses.result import Result
 from padviz.counting.shares.summary import percent
@@ -257,7 +258,7 @@ def about(scored: Rings) -> str:
     counts = {"images": scored.images, scored.counted: scored.count}
     if scored.detections is not None:
         counts["detections"] = scored.detections
-    return ", ".join(f"{n:,} {what.removesuffix('s') if n == 1 else what}" for what, n in counts.items())
+    return ", ".join(phrases.counted(n, what.removesuffix("s")) for what, n in counts.items())
 
 
 def counted(part: Part) -> str | None:

@@ -13,7 +13,7 @@ from padviz.cutting.shards import ShardedLayer, Shards, shards_of
 from padviz.errors import OptionError
 from padviz.network.network import Network
 from padviz.options import AXIS, LAYERS, MODEL, PADDING, SAME, SHARDS, SIZE, Command
-from padviz.phrases import some_names
+from padviz.phrases import counted, some_names
 from padviz.reports.documents import plain
 from padviz.reports.report import Heading, Lines, Report, Table, columns
 
@@ -78,7 +78,8 @@ def report_of(network: Network, found: Shards) -> Report:
     layers, rows = found.layers, found.size[network.axes.index(found.axis)]
     before, after = (max(layer.halo[side] for layer in layers) for side in (0, 1))
     most = f"a shard fetches at most {before} + {after} rows, before and after its own"
-    shards, need = f"{found.shards} shard{'s' * (found.shards > 1)}", sum(layer.why > "" for layer in layers)
+    shards = counted(found.shards, "shard")
+    need = sum(layer.why > "" for layer in layers)
     sent = f"{found.exchanges} exchanges, {_in_words(found.bytes)} in all"
     said = [
         f"{shards} along the {found.axis}: at any layer, {most}; {sent}; layers that need all shards: {need}.",

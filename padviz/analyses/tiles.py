@@ -27,6 +27,7 @@ from padviz.errors import OptionError
 from padviz.geometry.reaching.near_padding import Barrier
 from padviz.network.network import Network, Size, in_words
 from padviz.options import FOR, LAYERS, LEVEL, MODEL, NORMS, OBJECT, PADDING, SAME, SIZE, TILE, Command
+from padviz.phrases import some_names
 from padviz.reports.documents import picked
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, Verbatim, columns
 from padviz.reports.tables import once
@@ -349,9 +350,8 @@ def words_of(plan: Plan) -> list[str]:
 def _ignoring(ignored: Sequence[tuple[str, str]]) -> list[str]:
     if not ignored:
         return []
-    (layer, why), *rest = ignored
-    others = f" and {len(rest)} more" if rest else ""
-    return [f"Not exact: {layer} ({why}){others} counted as if each position were by itself there."]
+    layers = some_names((f"{layer} ({why})" for layer, why in ignored), 1)
+    return [f"Not exact: {layers} counted as if each position were by itself there."]
 
 
 def _ways_out(barrier: Barrier | None) -> list[str]:

@@ -17,6 +17,7 @@ from padviz.network.operations import CACHED, Window, place
 from padviz.network.padding_modes import SCHEMES
 from padviz.network.rewrites import circular_axes, padded_windows
 from padviz.network.sizes import AlongAxes, sizes_of_each
+from padviz.phrases import some_names
 
 EndPads = tuple[int, int]
 
@@ -180,10 +181,10 @@ def padded_before(network: Network) -> str:
     names = [layer.name for layer, own in joined if layer.ops != own.ops]
     if not names:
         return ""
-    whose = (
-        f"{names[0]} and {len(names) - 1} more are counted as their" if names[1:] else f"{names[0]} are counted as its"
-    )
-    return f"rows that are padded before {whose} padding"
+    whose = "its"
+    if len(names) > 1:
+        whose = "their"
+    return f"rows that are padded before {some_names(names, 1)} are counted as {whose} padding"
 
 
 @lru_cache(CACHED)

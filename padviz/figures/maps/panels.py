@@ -18,6 +18,7 @@ from padviz.figures.maps.heatmap import fairness, finding
 from padviz.figures.maps.views import View, draw_cells, views_of, words_of
 from padviz.geometry.ledger import TapExposure
 from padviz.network.rewrites import padding_in_words
+from padviz.phrases import some_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -202,9 +203,7 @@ def taps(exposures: Sequence[TapExposure], title: str, cmap: str | None = None) 
 def _tap_panel(rows: Sequence[TapExposure]) -> Panel:
     """Return the panel of layers that are alike, named after the first."""
     row = rows[0]
-    label = short_name(row.layer)
-    if len(rows) > 1:
-        label += f" and {len(rows) - 1} more"
+    label = some_names((short_name(row.layer) for row in rows), 1)
     tall, wide = row.imbalance.values()
     label += f"\n↔ {wide:+.1%}  ↕ {tall:+.1%}".replace("+0.0%", "0%")
     colour = "black"

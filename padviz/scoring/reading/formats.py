@@ -11,6 +11,7 @@ import numpy as np
 
 from padviz.counting.shares.summary import percent
 from padviz.errors import DescriptionError, OptionError
+from padviz.phrases import counted
 from padviz.scoring.labels import rings_of_labels, rings_of_masks
 from padviz.scoring.matching import FREE, Boxes, Ints, Scenes, match, select
 from padviz.scoring.reading.coco import read_coco
@@ -78,8 +79,7 @@ def _inside(boxes: Boxes, sizes: Ints, path: str | Path, what: str) -> tuple[Box
         raise DescriptionError(f"has no {what}s", where=str(path), hint="give a file that has some")
     notes = []
     if left_out:
-        count = f"1 {what}" if left_out == 1 else f"{left_out:,} {what}s"
-        notes.append(f"{path}: {count} left out: a box without area, or outside of its image")
+        notes.append(f"{path}: {counted(left_out, what)} left out: a box without area, or outside of its image")
     return select(boxes, inside), notes
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from padviz.errors import OptionError
 from padviz.network.network import Size
+from padviz.phrases import counted
 from padviz.trained.detecting.detectability import SEEN
 from padviz.trained.detecting.outputs import Scorer
 from padviz.trained.images import Pixels, normalisation, open_picture, pixels_of
@@ -52,8 +53,7 @@ class Canvas:
         self, size: Size, channels: int, mean: Sequence[float] | None, std: Sequence[float] | None, bgr: bool = False
     ) -> None:
         if bgr and channels != 3:
-            plural = "s" if channels > 1 else ""
-            what = f"has no use: the network reads {channels} channel{plural}, not 3 colours"
+            what = f"has no use: the network reads {counted(channels, 'channel')}, not 3 colours"
             raise OptionError(what, option="bgr", hint="leave it out")
         self.size, self.bgr = size, bgr
         self.mean, self.std = normalisation(channels, mean, std)  # of red first
