@@ -179,23 +179,27 @@ class SharedMap(CutMap):
 
 
 class Site:
-    """One operation of a stream's forward: the rows of its operands that it still needs, and how many it made."""
+    """One operation of a stream's forward: the rows of its operands that it still needs.
+
+    `emitted` is the number of rows that it has returned so far.
+    """
 
     def __init__(self, key: object) -> None:
-        self.key, self.made = key, 0
+        self.key, self.emitted = key, 0
         self.buffers: list[tuple[int, Tensor]] = []  # the first row, and the rows, of each operand
 
     def add(self, maps: Sequence[StreamedMap]) -> None:
-        held = self.buffers or [(each.start, each.piece.narrow(each.along, 0, 0)) for each in maps]
-        both = zip(held, maps, strict=True)
-        self.buffers = [(at, torch.cat([rows, each.piece], each.along)) for (at, rows), each in both]
+        if not self.buffers:
+            self.buffers = [(x.start, x.piece.narrow(x.along, 0, 0)) for x in maps]
+        for i, ((at, rows), x) in enumerate(zip(self.buffers, maps, strict=True)):
+            self.buffers[i] = at, torch.cat([rows, x.piece], x.along)
 
     def drop(self, row: int, maps: Sequence[StreamedMap]) -> None:
         """Forget the rows in front of one."""
-        for i, ((at, rows), each) in enumerate(zip(self.buffers, maps, strict=True)):
-            n = rows.shape[each.along]
+        for i, ((at, rows), x) in enumerate(zip(self.buffers, maps, strict=True)):
+            n = rows.shape[x.along]
             gone = min(max(0, row - at), n)
-            self.buffers[i] = at + gone, rows.narrow(each.along, gone, n - gone).clone()
+            self.buffers[i] = at + gone, rows.narrow(x.along, gone, n - gone).clone()
 
 
 class Session:
@@ -217,71 +221,131 @@ class Session:
 
 
 class StreamedMap(CutMap):
-    """A map of n rows that comes in pieces: `piece` has those from `start` on. It has ended where that reaches n.
+    """A map of n rows that comes in pieces: `piece` has those from `start` on.
 
-    If the signal ended now, the map would have `ends` rows.
+    Until the signal ends, n is far away. If it ended now, the map would have `rows_if_ended`.
     """
 
     piece: Tensor
     start: int
-    ends: int
+    rows_if_ended: int
     session: Session
 
     @classmethod
     def of(
-        cls, piece: Tensor, start: int, ends: int, along: int, n: int, session: Session, alias: bool = False
+        cls,
+        piece: Tensor,
+        start: int,
+        rows_if_ended: int,
+        along: int,
+        n: int,
+        session: Session,
+        alias: bool = False,
     ) -> StreamedMap:
-        made = cls.shell(piece, along, n, alias)
-        made.piece, made.start, made.ends, made.session = piece, start, ends, session
-        return made
+        streamed = cls.shell(piece, along, n, alias)
+        streamed.piece, streamed.start, streamed.rows_if_ended = piece, start, rows_if_ended
+        streamed.session = session
+        return streamed
 
     @property
-    def stop(self) -> int:
-        """The number of rows that have come."""
+    def received(self) -> int:
+        """The number of rows so far, those of this piece included; n once the map has ended."""
         return self.start + self.piece.shape[self.along]
 
     def windowed(self, rule: Rule) -> CutMap:
+        """Return the rows of the result that are certain by now, and hold what later ones read.
+
+        A convolution of 5 taps, padded by 2, with the second of its chunks of 64 samples; n is far
+        away, since the signal goes on:
+
+            row           0           60  62  64              124 126 128         n
+            emitted before|---------------|
+            this piece                        |-----------------------|
+            held to read              |-------------------------------|
+            returned now                  |-----------------------|
+            held afterwards                                   |-------|
+                                              start                   received, rows_if_ended
+
+        Row 126 reads row 128, which is a sample of the next chunk, or padding if there is none.
+        """
         if rule.fill == "circular":
             raise Refused("pads circularly, and so reads the end of the signal first")
-        site, n, stop = self.session.site(rule.reads(0, 1), rule.fill), self.n, self.stop
+        site = self.session.site(rule.reads(0, 1), rule.fill)
         site.add([self])
-        first = end = site.made
-        if stop == n:
-            end = max(first, rule.rows(n))
-        else:  # those that are the same wherever the signal ends
-            rows = range(first, max(first, rule.rows(self.ends)))
-            end += bisect_left(rows, True, key=lambda row: any(hi > stop for _, hi in _spans(rule, n, first, row + 1)))
-        ((at, held),) = site.buffers
-        spans = _spans(rule, n, first, end) if first < end else [(at, at)]
-        pieces = [
-            held.narrow(self.along, lo - at, hi - lo) if lo < hi else held.narrow(self.along, 0, 0) for lo, hi in spans
-        ]
-        piece = _made(rule, n, first, end, pieces, self.along)
-        site.made = end
-        if stop < n:
-            site.drop(min(rule.reads(end, end + 1)[0], stop - rule.again), [self])
-        ends = max(0, rule.rows(self.ends)) if self.ends else 0
-        return StreamedMap.of(piece, first, ends, self.along, rule.rows(n), self.session, rule.alias)
+        ((held_from, held),) = site.buffers
+        has_ended = self.received == self.n
+        first = site.emitted
+        if has_ended:
+            end = max(first, rule.rows(self.n))
+        else:
+            end = self._certain_until(rule, first)
 
-    def each(self, function: Function, args: Any, kwargs: Mapping[str, Any] | None = None, along: int = -1) -> Any:
+        spans = [(held_from, held_from)]
+        if first < end:
+            spans = _spans(rule, self.n, first, end)
+        pieces: list[Tensor] = []
+        for lo, hi in spans:
+            if lo < hi:
+                pieces.append(held.narrow(self.along, lo - held_from, hi - lo))
+            else:
+                pieces.append(held.narrow(self.along, 0, 0))
+        piece = _made(rule, self.n, first, end, pieces, self.along)
+        site.emitted = end
+
+        if not has_ended:
+            next_read, _ = rule.reads(end, end + 1)
+            # Padding by a mirror may read some of the last rows once more when the signal ends.
+            site.drop(min(next_read, self.received - rule.read_at_end), [self])
+        rows_if_ended = 0
+        if self.rows_if_ended:
+            rows_if_ended = max(0, rule.rows(self.rows_if_ended))
+        n = rule.rows(self.n)
+        return StreamedMap.of(piece, first, rows_if_ended, self.along, n, self.session, rule.alias)
+
+    def _certain_until(self, rule: Rule, first: int) -> int:
+        """Return the end of the rows, from `first` on, that are the same wherever the signal ends."""
+
+        def reads_ahead(row: int) -> bool:
+            return any(hi > self.received for _, hi in _spans(rule, self.n, first, row + 1))
+
+        rows = range(first, max(first, rule.rows(self.rows_if_ended)))
+        return first + bisect_left(rows, True, key=reads_ahead)
+
+    def each(
+        self,
+        function: Function,
+        args: Any,
+        kwargs: Mapping[str, Any] | None = None,
+        along: int = -1,
+    ) -> Any:
         maps: Any = cuts_in(args, kwargs)
-        if any((each.n, each.behind) != (self.n, self.behind) for each in maps):
+        if any((x.n, x.behind) != (self.n, self.behind) for x in maps):
             raise Refused("joins maps of other lengths")
-        pieces, start = {id(each): each.piece for each in maps}, self.start
-        if len(maps) > 1:  # those that are ahead wait for the others
-            site, stop = self.session.site(len(maps)), min(each.stop for each in maps)
+        start = self.start
+        pieces = {id(x): x.piece for x in maps}
+        if len(maps) > 1:
+            # Those that are ahead wait for the others.
+            site = self.session.site(len(maps))
             site.add(maps)
-            start, site.made = site.made, stop
-            held = zip(maps, site.buffers, strict=True)
-            pieces = {id(each): rows.narrow(each.along, start - at, stop - start) for each, (at, rows) in held}
-            site.drop(stop, maps)
-        own_args, own_kwargs = tree_map_only(StreamedMap, lambda each: pieces[id(each)], (args, dict(kwargs or {})))
-        made = function(*own_args, **own_kwargs)
-        along, alias = self.along if along < 0 else along, any(each.alias for each in maps)
-        found = [made] if isinstance(made, Tensor) else made
-        ends = min(each.ends for each in maps)
-        streams = [StreamedMap.of(piece, start, ends, along, self.n, self.session, alias) for piece in found]
-        return streams[0] if isinstance(made, Tensor) else streams
+            start = site.emitted
+            received = min(x.received for x in maps)
+            for x, (at, rows) in zip(maps, site.buffers, strict=True):
+                pieces[id(x)] = rows.narrow(x.along, start - at, received - start)
+            site.emitted = received
+            site.drop(received, maps)
+        plain_args, plain_kwargs = tree_map_only(StreamedMap, lambda x: pieces[id(x)], (args, dict(kwargs or {})))
+        result = function(*plain_args, **plain_kwargs)
+        if along < 0:
+            along = self.along
+        alias = any(x.alias for x in maps)
+        rows_if_ended = min(x.rows_if_ended for x in maps)
+
+        def stream(piece: Tensor) -> StreamedMap:
+            return StreamedMap.of(piece, start, rows_if_ended, along, self.n, self.session, alias)
+
+        if isinstance(result, Tensor):
+            return stream(result)
+        return [*map(stream, result)]
 
     def pooled(self, function: Function, args: Any, kwargs: Mapping[str, Any]) -> list[tuple[int, Any]]:
         raise Refused("pools all positions, also those to come")

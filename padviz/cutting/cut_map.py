@@ -41,7 +41,8 @@ class Rule(NamedTuple):
 
     It makes `rows(n)` rows of n. Rows [first, end) read the span `reads(first, end)` of an endless axis, and
     `run(region, at, first, end)` makes them of that span, whose first row is `at`. Rows beyond the ends are filled with
-    a number, or as a padding mode does. `again` rows at the end are read once more when the map ends.
+    a number, or as a padding mode does. When the map ends, the
+    last `read_at_end` rows may be read once more.
     """
 
     rows: Callable[[int], int]
@@ -49,7 +50,7 @@ class Rule(NamedTuple):
     run: Callable[[Tensor, int, int, int], Tensor]
     fill: float | str = 0.0
     alias: bool = False
-    again: int = 0
+    read_at_end: int = 0
 
 
 class CutMap(Tensor):

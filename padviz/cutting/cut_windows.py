@@ -153,7 +153,7 @@ def _pad(x: CutMap, pads: Sequence[int], fill: float | str, pad: Callable[[Tenso
         lambda first, end: (first - before, end - before),
         lambda region, at, first, end: pad(region, others) if any(others) else region.clone(),
         fill,
-        again=after + 1 if isinstance(fill, str) else 0,
+        read_at_end=after + 1 if isinstance(fill, str) else 0,
     )
     return x.windowed(rule)
 
