@@ -182,6 +182,16 @@ def test_padding_of_another_mode_belongs_to_its_convolution() -> None:
     assert network.layers[2].ops[0] == Window(1, padding=(2, 2), mode="reflect")
 
 
+@pytest.mark.parametrize("ends", [(1, -2, 0, 0), (-1, 2, -2, 0), (0, 3, -2, -1), (-1, 0, 1, 1)])
+def test_rows_that_a_pad_crops_are_no_padding_of_the_convolution_after_it(ends: tuple[int, ...]) -> None:
+    weight = torch.ones(1, 3, 3, 3)
+    network = padviz.load(Doing(lambda x: functional.conv2d(functional.pad(x, ends), weight, padding=1)), 12)
+    (window,) = padviz.uneven(network, 12).layers
+    for axis, (before, after) in {"width": ends[:2], "height": ends[2:]}.items():
+        assert window.axes[axis].consumed == (max(before, 0) + 1, max(after, 0) + 1)
+    assert (padviz.usage(network, 12, "zero").counts == padviz.usage(network, 12).counts).all()
+
+
 def joined(x: Tensor) -> Tensor:
     """The positions of two maps, side by side."""
     return torch.cat([x.flatten(2), functional.max_pool2d(x, 2).flatten(2)], 2)

@@ -8,7 +8,7 @@ position reads its own channels, so that windows along these are none to paths.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from math import inf, prod
 
@@ -414,12 +414,25 @@ def pad(call: Call, x: Value, rows: Mapping[int, Window], mode: str = "zero") ->
     x = replace(x, dims=(*dims,))
     if rows and not any(roles.values()):
         return x
-    kind: Kind = "pad"
-    if amounts and max(amounts) <= 0 > min(amounts):
-        kind = "crop"
     name = call.name("pad")
     with call.trace.made_by(name):
-        return call.trace.add_map(name, kind, x, ops)
+        if not amounts or min(amounts) >= 0:
+            return call.trace.add_map(name, "pad", x, ops)
+        if max(amounts) <= 0:
+            return call.trace.add_map(name, "crop", x, ops)
+        # What a pad adds counts as padding of the window after it; what it crops is no padding, and goes first.
+        cropped = call.trace.add_map(f"{name}.cropped", "crop", x, _clipped(ops, min))
+        return call.trace.add_map(name, "pad", cropped, _clipped(ops, max))
+
+
+def _clipped(ops: Mapping[str, Op | None], bound: Callable[[int, int], int]) -> dict[str, Op | None]:
+    """Return the windows of a pad with only the rows that it adds, or only those that it crops."""
+    clipped = dict(ops)
+    for role, op in ops.items():
+        if isinstance(op, Window) and not isinstance(op.padding, str):
+            before, after = op.padding
+            clipped[role] = replace(op, padding=(bound(before, 0), bound(after, 0)))
+    return clipped
 
 
 def _pad_tokens(call: Call, x: Value, ends: Mapping[int, tuple[int, int]]) -> Value | None:
