@@ -15,6 +15,7 @@ from padviz.network.layer import MERGES, Channels, Kind, Layer, Origin
 from padviz.network.network import Network, Size, in_words
 from padviz.network.operations import Adaptive, Op, Same, Transposed, Window, out_size, pads_at
 from padviz.network.resize import Resize
+from padviz.phrases import some_names
 from padviz.sources.tracing.dims import ROLES
 from padviz.sources.tracing.reading import moves
 
@@ -29,6 +30,26 @@ MOST_STEP = 100_000  # rows of a stride, a dilation, or padding
 MOST = {"kernel": MOST_KERNEL, "stride": MOST_STEP, "dilation": MOST_STEP}
 
 
+# Facts of a traced layer that are marked after it was added, or that later calls undo:
+#
+#              set by                          undone by                read by
+# pooled       `add`, `_lay_unknown`:          `_restore_maps`, if      `merge`, `is_spatial`, `_targets`
+#              what is made of vectors alone   windows read it;         and others: vectors are no maps
+#              is one, as a global pool is     `Call.broken`, if its
+#                                              call has windows
+# as_map       `add`, with `pooled`            `_restore_maps`          `_restore_maps`
+# head         `broken`, `_add_behind`         `read_by_windows`,       `heads`: a network is cut there
+#                                              if it is not `firm`
+# firm         `broken`, `_add_behind`         -                        `read_by_windows`
+# alike        windows._conv_in_windows        -                        products._attend, calls._is_spoilt
+# from_tokens  `Call.vector`, torch's          -                        `Call.vector`, which then calls
+#              `join_flattened`                                         `attend` on what was pooled
+# attended     `attend`                        -                        `_network`, for a note
+# cropped      `crop`, views of mirrored rows  -                        `rows_of`: a crop of a crop is one;
+#                                                                       calls._is_spoilt
+# rolled       `roll`                          -                        `roll`: a roll of a roll is one
+#
+# An unknown layer that is `alike` or `cropped` is not spoilt: some calls may still read it.
 @dataclass(frozen=True, slots=True)
 class Traced(Layer):
     """A layer, and what only its trace knows of it: its size, and how it came about.
@@ -143,7 +164,7 @@ class Trace:
         ops = tuple(ops or self.still)
         size = self._size_of(name, inputs, ops, like)
         if any(isinstance(op, Window | Transposed) and not is_idle(op) for op in ops):
-            self._keep_maps(inputs)
+            self._restore_maps(inputs)
         layer = Traced(
             name,
             kind,
@@ -186,23 +207,26 @@ class Trace:
         sides = zip(ops, first.size, followed, strict=True)
         return tuple(n if op is None else self._out_size(name, op, n, m) for op, n, m in sides)
 
-    def _keep_maps(self, inputs: Sequence[int]) -> None:
-        """Turn vectors that windows read back into maps.
+    def _restore_maps(self, read: Sequence[int]) -> None:
+        """Turn vectors that windows read back into the maps that they were before pooling.
 
         At another size, the pools before them leave more than one position.
         """
-        kept = {i for i in inputs if self.layers[i].as_map}
-        if not kept:
+        restored = {i for i in read if self.layers[i].as_map}
+        if not restored:
             return
-        # Up to the pools that they are made of, then down to all that is made of these.
-        for at in reversed(range(len(self.layers))):
-            if at in kept:
-                kept |= {i for i in self.layers[at].inputs if self.layers[i].as_map}
-        for at, layer in enumerate(self.layers):
-            if layer.as_map and (at in kept or not kept.isdisjoint(layer.inputs)):
-                kept.add(at)
-                kind, ops = layer.as_map
-                self.mark(at, kind=kind, ops=ops, pooled=False, as_map=None)
+        as_maps = {at: layer.as_map for at, layer in enumerate(self.layers) if layer.as_map}
+        # Backwards: the vectors that they are made of, up to the pools.
+        for at in reversed(as_maps):
+            if at in restored:
+                restored.update(as_maps.keys() & self.layers[at].inputs)
+        # Forwards: all vectors that are made of any of these.
+        for at in as_maps:
+            if not restored.isdisjoint(self.layers[at].inputs):
+                restored.add(at)
+        for at in restored:
+            kind, ops = as_maps[at]
+            self.mark(at, kind=kind, ops=ops, pooled=False, as_map=None)
 
     def merge(self, name: str, kind: Kind, inputs: Sequence[int]) -> int:
         """Merge branches by "add", "multiply" or "concat"; one alone passes through.
@@ -213,7 +237,7 @@ class Trace:
         assert kind in MERGES
         maps = [i for i in inputs if not self.layers[i].pooled]
         if kind != "multiply" and any({*self.layers[i].size} == {1} for i in maps):
-            self._keep_maps(inputs)
+            self._restore_maps(inputs)
         if kind == "multiply" and 0 < len(maps) < len(inputs):
             return self.add(name, "gate", (self.merge(f"{name}.maps", kind, maps),))
         if kind == "add" and maps:
@@ -512,9 +536,7 @@ def _explain_cut(
     head = "head"
     if len(lasts) > 1:
         head = "heads"
-    analysed = f"analysed up to the {head} {', '.join(lasts[:NAMED])}"
-    if len(lasts) > NAMED:
-        analysed += f" and {len(lasts) - NAMED} more"
+    analysed = f"analysed up to the {head} {some_names(lasts, NAMED)}"
 
     gone: dict[str, str] = {}
     for at in sorted(heads):
@@ -585,12 +607,15 @@ def _resize_at_any_size(trace: Trace, at: int, kept: Collection[int]) -> tuple[i
 
 
 def _targets(trace: Trace, live: Collection[int]) -> list[int]:
+    """Return the last maps: those before the pools at the end that no other last map is made of."""
     maps = [i for i in sorted(live) if not trace.layers[i].pooled]
     read_by_maps = {i for at in maps for i in trace.layers[at].inputs}
-    lasts = [i for i in maps if i not in read_by_maps]
-    stripped = list(dict.fromkeys(_before_pooling(trace, i) for i in lasts))
-    inner = ancestors(trace.layers, [j for i in stripped for j in trace.layers[i].inputs])
-    targets = [i for i in stripped if i not in inner and i > 0]
+    ends = [i for i in maps if i not in read_by_maps]
+    # Behind one map there may be several pools, or a pool and further windows.
+    before_pools = list(dict.fromkeys(_before_pooling(trace, i) for i in ends))
+    inputs = [j for i in before_pools for j in trace.layers[i].inputs]
+    inner = ancestors(trace.layers, inputs)
+    targets = [i for i in before_pools if i not in inner and i > 0]
     if not targets:
         hint = "padviz looks for windows over an image"
         raise DescriptionError("no output is made of a spatial layer", where=trace.where, hint=hint)
