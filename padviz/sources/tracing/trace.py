@@ -32,22 +32,22 @@ MOST = {"kernel": MOST_KERNEL, "stride": MOST_STEP, "dilation": MOST_STEP}
 
 # Facts of a traced layer that are marked after it was added, or that later calls undo:
 #
-#              set by                          undone by                read by
-# pooled       `add`, `_lay_unknown`:          `_restore_maps`, if      `merge`, `is_spatial`, `_targets`
-#              what is made of vectors alone   windows read it;         and others: vectors are no maps
-#              is one, as a global pool is     `Call.broken`, if its
-#                                              call has windows
-# as_map       `add`, with `pooled`            `_restore_maps`          `_restore_maps`
-# head         `broken`, `_add_behind`         `read_by_windows`,       `heads`: a network is cut there
-#                                              if it is not `firm`
-# firm         `broken`, `_add_behind`         -                        `read_by_windows`
-# alike        windows._conv_in_windows        -                        products._attend, calls._is_spoilt
-# from_tokens  `Call.vector`, torch's          -                        `Call.vector`, which then calls
-#              `join_flattened`                                         `attend` on what was pooled
-# attended     `attend`                        -                        `_network`, for a note
-# cropped      `crop`, views of mirrored rows  -                        `rows_of`: a crop of a crop is one;
-#                                                                       calls._is_spoilt
-# rolled       `roll`                          -                        `roll`: a roll of a roll is one
+#             set by                         undone by             read by
+# pooled      `add`, `_lay_unknown`: global  `_restore_maps`, if   `merge`, `is_spatial`, `_targets`
+#             pools, and what is made of     windows read it;      and others: vectors are no maps
+#             vectors alone                  `Call.broken`, if its
+#                                            call has windows
+# as_map      `add`, with `pooled`           `_restore_maps`       `_restore_maps`
+# head        `broken`, `_add_behind`        `read_by_windows`,    `heads`: where networks are cut
+#                                            if it is not `firm`
+# firm        `broken`, `_add_behind`        -                     `read_by_windows`
+# alike       windows._conv_in_windows       -                     products._attend, _is_spoilt
+# from_tokens `Call.vector`, torch's         -                     `Call.vector`, which then calls
+#             `join_flattened`                                     `attend` on what was pooled
+# attended    `attend`                       -                     `_network`, for a note
+# cropped     `crop`, views of mirrored rows -                     `rows_of`: crops of crops are one
+#                                                                  `_is_spoilt`
+# rolled      `roll`                         -                     `roll`: rolls of rolls are one
 #
 # An unknown layer that is `alike` or `cropped` is not spoilt: some calls may still read it.
 @dataclass(frozen=True, slots=True)
