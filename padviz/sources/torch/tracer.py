@@ -83,18 +83,27 @@ class Tracer(TorchFunctionMode):
         self.read: Call | None = None  # what read the values of a map
         self.answers = 0
 
-    def __torch_function__(self, func: Function, types: object, args: Args = (), kwargs: Kwargs | None = None) -> Any:
+    def __torch_function__(
+        self,
+        func: Function,
+        types: object,
+        args: Args = (),
+        kwargs: Kwargs | None = None,
+    ) -> Any:
+        """Check what a call reads, run it on tensors without data, and record what it made."""
         op, kwargs = op_of(func), kwargs or {}
         if self.modules.again:
             raise Stopped
-        if op == "copy" and (part := self.memory.parts.get(args[0])):
-            whole, index = part  # a part of a constant is written to by its place in the whole
-            self.__torch_function__(Tensor.__setitem__, (), (whole, index, args[1]))
-            return args[0]
+        if op == "copy":
+            part = self.memory.parts.get(args[0])
+            if part:
+                # A part of a constant is written to by its place in the whole.
+                whole, index = part
+                self.__torch_function__(Tensor.__setitem__, (), (whole, index, args[1]))
+                return args[0]
         if self.scripted:
             return func(*args, **kwargs)
 
-        # what it reads
         if getattr(func, "__name__", "") in READS:
             for tensor in tensors_in(args):
                 self._read(op, tensor)
@@ -102,17 +111,21 @@ class Tracer(TorchFunctionMode):
                     return self._answer(op, tensor, self.answer)
         if op in ("getitem", "setitem", "pad"):
             args = args[0], with_numbers(args[1], partial(self._read, op)), *args[2:]
-        unseen = []
+        unseen: list[tuple[Tensor, Layers]] = []
         if op not in CONSTANTS:
-            unseen = self._unseen(args[0] if op in SHAPED else (args, kwargs))
+            read: object = (args, kwargs)
+            if op in SHAPED:
+                read = args[0]
+            unseen = self._unseen(read)
 
-        # the call
         self.memory.written.clear()
-        picked = pick_one(op, args, kwargs)
-        out = self._run(func, op, args, kwargs) if picked is None else picked
-        return self._learn_made(op, args, kwargs, out, picked is not None, unseen)
+        out: object = pick_one(op, args, kwargs)
+        picked = out is not None
+        if not picked:
+            out = self._run(func, op, args, kwargs)
+        return self._learn_call(op, args, kwargs, out, picked, unseen)
 
-    def _learn_made(
+    def _learn_call(
         self,
         op: str,
         args: Args,
@@ -121,24 +134,47 @@ class Tracer(TorchFunctionMode):
         picked: bool,
         unseen: list[tuple[Tensor, Layers]],
     ) -> object:
-        """Record what a call made, and what it wrote to; return its result."""
-        changed = args[0] if op == "setitem" else out
-        changes: list[Tensor] = []
+        """Record what a call made, and what it wrote to; return its result.
+
+        Three stores of the memory know of it. `values` has the map that each tensor holds.
+        `storages` has the layers that each piece of memory was made of. `written` is the memory
+        that this call wrote to. `y = x; y[0] += 1` is three calls, which change them like this:
+
+        - `y = x` is no call: both are one tensor.
+        - `t = y[0]`, getitem: t lies in the storage of y, and gets a map of its own in `values`.
+        - `t += 1`, add: the storage is written to. The map of t stays on its layer, since an
+          activation adds none, so that y still holds what it held.
+        - `y[0] = t`, setitem: the storage is written to. Nothing is returned, so what changed is
+          the first argument, y. Its map is on a new layer now, and the storage is made of that
+          layer alone. t is forgotten: what reads it becomes an error that names the setitem.
+        """
+        changed = out
+        if op == "setitem":
+            changed = args[0]
+        tensors: list[Tensor] = []
         if isinstance(changed, Tensor | tuple | list):
-            changes = tensors_in(changed)
-        apart: list[Tensor] = []
-        if changes:
+            tensors = tensors_in(changed)
+        constants: list[Tensor] = []
+        if tensors:
             call = partial(self.call, op, args, kwargs, changed, picked)
-            apart = self._followed(op, call, unseen)
+            constants = self._followed(op, call, unseen)
 
-        # what it wrote to besides
+        # What else it wrote to, as `out=` or a function that changes an argument do.
         memory = self.memory
-        for storage in memory.written - {memory.of(tensor) for tensor in changes}:
+        for storage in memory.written - {memory.of(tensor) for tensor in tensors}:
             memory.forget(storage, op)
-        return self._moved_out(out, apart)
+        return self._moved_out(out, constants)
 
-    def _followed(self, op: str, call: Callable[[], Call], unseen: list[tuple[Tensor, Layers]]) -> list[Tensor]:
-        """Record what a call made, or end the forward with what is wrong; return as `_follow` does."""
+    def _followed(
+        self,
+        op: str,
+        call: Callable[[], Call],
+        unseen: list[tuple[Tensor, Layers]],
+    ) -> list[Tensor]:
+        """Record what a call made, or end the forward with what is wrong.
+
+        Returns what `_follow` does.
+        """
         try:
             with self.trace.made_by(self.modules.path or op):
                 self._learn_unseen(op, unseen)
@@ -148,11 +184,11 @@ class Tracer(TorchFunctionMode):
         except Exception as error:
             raise Stopped(error) from None
 
-    def _moved_out(self, out: object, apart: Sequence[Tensor]) -> object:
+    def _moved_out(self, out: object, constants: Sequence[Tensor]) -> object:
         """Give constants that lie in the memory of a map a memory of their own."""
-        if not apart:
+        if not constants:
             return out
-        moved = {tensor: hollow(tensor) for tensor in apart}
+        moved = {tensor: hollow(tensor) for tensor in constants}
         for constant in moved.values():
             self.memory.add(constant, unread=True)
         return tree_map_only(Tensor, lambda tensor: moved.get(tensor, tensor), out)
@@ -179,31 +215,44 @@ class Tracer(TorchFunctionMode):
         return next((tensor for tensor, one in copies.items() if one is out), out)
 
     def _follow(self, call: Call) -> list[Tensor]:
-        """Record what a call made; return the constants among it, which may lie in the memory of a map."""
-        memory, apart, made = self.memory, list[Tensor](), tensors_in(call.out)
+        """Record what a call made.
+
+        Returns the constants that it made of maps, which may lie in the memory of a map.
+        """
+        memory, tensors = self.memory, tensors_in(call.out)
         if not call.maps:
             if call.by_value:
                 raise Refused(f"{call.op} {WEIGHTS}")
             if call.op == "getitem":
-                memory.parts[made[0]] = call.args[0], call.args[1]
-            return apart
-        result = lower(call)
-        for tensor, value in zip(made, result if isinstance(result, Sequence) else [result] * len(made), strict=True):
-            before = memory.value(tensor)
-            if not isinstance(value, Map):
-                memory.values.pop(tensor, None)
-                apart += [] if call.op in CONSTANTS else [tensor]
+                memory.parts[tensors[0]] = call.args[0], call.args[1]
+            return []
+        values = lower(call)
+        if not isinstance(values, Sequence):
+            values = [values] * len(tensors)
+        constants: list[Tensor] = []
+        for tensor, value in zip(tensors, values, strict=True):
+            if isinstance(value, Map):
+                self._learn_map(call, tensor, value)
                 continue
-            shape = [*tensor.shape]
-            if call.trace.layers[value.at].pooled:
-                value = replace(value, dims=tuple(map(plain, shape)))
-            elif value.dims is not None and value.shape != shape:
-                value = call.broken(f"makes {in_words(shape)} of it, which padviz does not follow")
-            kind = call.trace.layers[value.at].kind
-            if before and (before.at != value.at or kind == "unknown" or call.op in ("fill", "zero")):
+            memory.values.pop(tensor, None)
+            if call.op not in CONSTANTS:
+                constants.append(tensor)
+        return constants
+
+    def _learn_map(self, call: Call, tensor: Tensor, value: Map) -> None:
+        """Record the map that a tensor holds now, and forget what shared its memory with another."""
+        memory, layers, shape = self.memory, call.trace.layers, [*tensor.shape]
+        before = memory.value(tensor)
+        if layers[value.at].pooled:
+            value = replace(value, dims=tuple(map(plain, shape)))
+        elif value.dims is not None and value.shape != shape:
+            what = f"makes {in_words(shape)} of it, which padviz does not follow"
+            value = call.broken(what)
+        if before is not None:
+            is_unknown = layers[value.at].kind == "unknown"
+            if before.at != value.at or is_unknown or call.op in ("fill", "zero"):
                 memory.forget(memory.of(tensor), call.op, tensor)
-            memory.learn(tensor, value)
-        return apart
+        memory.learn(tensor, value)
 
     def _has_data(self, tensor: Tensor) -> bool:
         return not self.memory.value(tensor) and not self.memory.of(tensor).layers
