@@ -89,13 +89,7 @@ def tiled(
         parts = _parts(model(_read(image, group)), plan)
         if outputs is None:
             outputs = [_empty(part, plan, h, image) for h, part in enumerate(parts)]
-        for k, tile in enumerate(group):
-            if len(group) > 1:
-                of_tile = [part[k : k + 1] for part in parts]
-            else:
-                of_tile = parts
-            for output, part, (keep, take) in zip(outputs, of_tile, tile.heads.values(), strict=True):
-                output[(..., *keep)] = part[(..., *take)]
+        _keep(outputs, parts, group)
         done += len(group)
         if on_progress:
             on_progress(done, len(plan))
@@ -141,6 +135,16 @@ def _read(image: Any, group: Sequence[Tile]) -> Any:
     for k, part in enumerate(parts):
         stacked[k] = part[0]
     return stacked
+
+
+def _keep(outputs: Sequence[Any], parts: Sequence[Any], group: Sequence[Tile]) -> None:
+    """Write what each tile of a group keeps of its part of every head into that head's output."""
+    for k, tile in enumerate(group):
+        for output, part, (keep, take) in zip(outputs, parts, tile.heads.values(), strict=True):
+            # Only several tiles lie along the first dimension, one after another: an image may have no such dimension.
+            if len(group) > 1:
+                part = part[k : k + 1]
+            output[(..., *keep)] = part[(..., *take)]
 
 
 def _parts(returned: Any, plan: Plan) -> list[Any]:
