@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -283,12 +284,18 @@ def _interpolate(
         elif m % n == 0 and scale in (None, m // n) and not align_corners:
             rule = _multiple(m // n, AROUND.get(mode, 1), x.along, lambda part, rows: resized(part, i, rows, None))
             x = x.windowed(rule)
-        elif n * m > MOST_WEIGHTS:
-            raise Refused(f"resizes {n} rows to {m}, which is not a whole multiple")
         else:
-            lines = torch.eye(n, dtype=torch.float64, device="cpu").reshape(n, 1, *put([1] * len(shape), i, n))
-            x = x.windowed(_weighted(resized(lines, i, m, scale).reshape(n, m).T, x))
+            x = x.windowed(_weighted(_weights(len(shape), i, n, m, partial(resized, axis=i, m=m, scale=scale)), x))
     return x
+
+
+def _weights(axes: int, i: int, n: int, m: int, resized: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return the weights (m, n) by which PyTorch resizes `n` rows on axis `i` to `m`."""
+    if n * m > MOST_WEIGHTS:
+        raise Refused(f"resizes {n} rows to {m}, which is not a whole multiple")
+    # Of n images, each has a one in another row. What becomes of it is that row's weight in each row out.
+    images = torch.eye(n, dtype=torch.float64, device="cpu").reshape(n, 1, *put([1] * axes, i, n))
+    return resized(images).reshape(n, m).T
 
 
 def _resized_to(shape: Sequence[int], size: Any, scale_factor: Any) -> tuple[list[int], list[float | None]]:
