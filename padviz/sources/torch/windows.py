@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from math import prod
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from padviz.network.operations import Same, Transposed, Window
 from padviz.network.padding_modes import SCHEMES
@@ -20,12 +20,14 @@ from padviz.sources.tracing.dims import PLACES, Block, Dim, plain
 
 Handler = Callable[..., Result]
 Ints = int | Sequence[int]  # one for all axes, or one for each
+N = TypeVar("N", int, float)
 Pair = tuple[int, int]
 MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
 
 
-def each(value: Ints, axes: int) -> tuple[int, ...]:
-    numbers = (value,) if isinstance(value, int) else tuple(value)
+def each(value: N | Sequence[N], axes: int) -> tuple[N, ...]:
+    """Return a number for each axis, from one for all of them or one for each."""
+    numbers = (value,) if isinstance(value, int | float) else tuple(value)
     return numbers * axes if len(numbers) == 1 else numbers
 
 
@@ -114,7 +116,9 @@ def interpolate(
     antialias: bool = False,
 ) -> Result:  # fmt: skip
     axes = call.made.ndim - 2
-    wanted = call.made.shape[2:] if size is None else each(size, axes)
+    wanted: Sequence[int] = call.made.shape[2:]
+    if size is not None:
+        wanted = each(size, axes)
     if mode == "area":
         return windows.adaptive(call, input, wanted)
     if antialias or mode not in windows.STYLES:
@@ -123,14 +127,13 @@ def interpolate(
     kind = replace(windows.STYLES[mode], align_corners=bool(align_corners))
     ops: list[Resize | None] = [replace(kind, size=n) for n in wanted]
     if scale_factor is not None and not recompute_scale_factor:
-        if isinstance(scale_factor, int | float):
-            scale_factor = [scale_factor] * axes
-        ops = [replace(kind, scale=Fraction(n).limit_denominator(10_000)) for n in scale_factor]
+        scales = each(scale_factor, axes)
+        ops = [replace(kind, scale=Fraction(scale).limit_denominator(10_000)) for scale in scales]
     # These modes copy an axis whose size stays, whatever the scale.
-    if kind.mode == "linear" or (mode == "nearest" and axes == 2):
-        sizes = zip(input.shape[2:], call.made.shape[2:], strict=True)
-        copied = [before == after for before, after in sizes]
-        ops = [None if same else op for op, same in zip(ops, copied, strict=True)]
+    copies = kind.mode == "linear" or (mode == "nearest" and axes == 2)
+    for axis, (before, after) in enumerate(zip(input.shape[2:], call.made.shape[2:], strict=True)):
+        if copies and before == after:
+            ops[axis] = None
     return windows.resize(call, input, ops)
 
 
