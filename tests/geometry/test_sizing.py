@@ -559,6 +559,22 @@ def test_what_padviz_cannot_read_is_not_known() -> None:
     assert padviz.sizes(network, [17, 19]).height.accepted.unknown == (17, 19)
 
 
+class MergesPairs(nn.Module):
+    """Adds rows at even and at odd places, padded to an even number as in Swin transformers, and then as in `Joins`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        even = functional.pad(x, (0, 0, 0, x.shape[2] % 2))
+        y = even[:, :, ::2] + even[:, :, 1::2]
+        return torch.fft.fft2(y).real if x.shape[2] % 2 else y
+
+
+def test_a_module_that_runs_where_padviz_cannot_read_it_is_not_refused() -> None:
+    """At another size it has no pad, and by its layers there the pairs of an odd number of rows would not fit."""
+    found = padviz.sizes(padviz.load(MergesPairs(), 16), range(8, 33))
+    assert found.height.accepted.sizes == tuple(range(8, 33, 2))
+    assert found.height.accepted.unknown == tuple(range(9, 32, 2))
+
+
 class PadsItself(nn.Module):
     """Pads its image at the far ends to a multiple, and crops its output."""
 

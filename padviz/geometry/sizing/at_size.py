@@ -13,7 +13,7 @@ import numpy as np
 from padviz.errors import ForwardError, PadvizError, SizeError
 from padviz.geometry.balance.balanced_sizes import balance_on
 from padviz.network.layer import CONVOLUTIONS, WINDOWS
-from padviz.network.network import Network, Size, in_words
+from padviz.network.network import FILES, Network, Size, in_words
 from padviz.network.operations import Adaptive, Fit, Op, Transposed, Window, fit_shift, place
 from padviz.network.receptive_interval import rate_of
 from padviz.network.resize import Resize, origin_of
@@ -113,6 +113,10 @@ def _refusal(network: Network, size: Size, error: PadvizError) -> PadvizError:
 
     They name a layer where a module's forward only raises, and where a file is read on though its maps do not fit.
     """
+    is_file = network.source.lower().endswith(FILES)
+    # A module ran up to what padviz cannot read, by layers that it may choose by the size.
+    if AtSize(error).unknown and not is_file:
+        return error
     try:
         sizes_of_each(network, size)
     except SizeError as by_rows:
