@@ -150,7 +150,9 @@ def shortly(value: object) -> str:
     ('(1, 2)', 'an object of type list')
     """
     text = repr(value)
-    return text if len(text) < 60 else f"an object of type {type(value).__name__}"
+    if len(text) < 60:
+        return text
+    return f"an object of type {type(value).__name__}"
 
 
 def printable(text: object) -> str:

@@ -180,7 +180,9 @@ def difference_of(one: Measured, other: Measured) -> Estimate:
     if low is None or high is None or least is None or most is None:
         return Estimate(a - b, None, None)
     norm = float(np.sqrt((one.moves**2).sum() * (other.moves**2).sum()))
-    r = float((one.moves * other.moves).sum()) / norm if norm else 0.0
+    r = 0.0
+    if norm:
+        r = float((one.moves * other.moves).sum()) / norm
 
     def reach(x: float, y: float) -> float:
         return float(np.sqrt(max(x * x + y * y - 2 * r * x * y, 0)))

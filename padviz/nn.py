@@ -43,7 +43,8 @@ def padded(
     for scheme in dict.fromkeys(schemes):
         sides = zip(dims, pads, schemes, strict=True)
         rows = {dim: own for dim, own, each in sides if each == scheme and (not known(*own) or own != (0, 0))}
-        input = _padded(input, rows, scheme, value) if rows else input
+        if rows:
+            input = _padded(input, rows, scheme, value)
     return input
 
 
@@ -57,9 +58,15 @@ def _padded(input: Tensor, rows: Mapping[int, tuple[int, int]], scheme: str, val
         if known(n, before, after) and not fits(scheme, n, max(before, after)):
             fold(scheme, int(n), max(before, 0), max(after, 0))  # raises the error of the counts
     if known(*amounts):  # an edge that is repeated once is replicated
-        mode = "" if min(amounts) < 0 else SCHEMES[native(scheme, max(amounts))].torch
+        if min(amounts) < 0:
+            mode = ""
+        else:
+            mode = SCHEMES[native(scheme, max(amounts))].torch
     else:
-        mode = "" if SCHEMES[scheme].wraps else SCHEMES[scheme].torch
+        if SCHEMES[scheme].wraps:
+            mode = ""
+        else:
+            mode = SCHEMES[scheme].torch
     if mode and min(rows) in IMAGE and input.ndim in (3, 4):
         return functional.pad(input, (*amounts, 0, 0)[:4], mode=mode)
     for dim, (before, after) in rows.items():
@@ -73,12 +80,24 @@ def _extended(input: Tensor, dim: int, before: int, after: int, mode: str) -> Te
 
     def copied(count: int, front: bool) -> list[Tensor]:
         last = first + (count if step else 1)
-        rows = _slice(input, dim, first, last) if front else _slice(input, dim, n - last, n - first)
+        if front:
+            rows = _slice(input, dim, first, last)
+        else:
+            rows = _slice(input, dim, n - last, n - first)
         return [rows if wraps or not step else rows.flip(dim)] * (1 if step else count)
 
-    inner = input if min(before, after) >= 0 else _slice(input, dim, max(-before, 0), n - max(-after, 0))
-    head = copied(before, not wraps) if before > 0 else []
-    tail = copied(after, wraps) if after > 0 else []
+    if min(before, after) >= 0:
+        inner = input
+    else:
+        inner = _slice(input, dim, max(-before, 0), n - max(-after, 0))
+    if before > 0:
+        head = copied(before, not wraps)
+    else:
+        head = []
+    if after > 0:
+        tail = copied(after, wraps)
+    else:
+        tail = []
     return torch.cat([*head, inner, *tail], dim)
 
 
@@ -125,7 +144,9 @@ def convolved(
     ]
     if any(windows):
         sums = sums * _factors(input.shape[-2:], windows, like=sums)
-    return sums if bias is None else sums + bias[:, None, None]
+    if bias is None:
+        return sums
+    return sums + bias[:, None, None]
 
 
 def _padded_except_zeros(input: Tensor, pads: Pads, schemes: Schemes) -> tuple[Tensor, tuple[int, int]]:
@@ -186,12 +207,17 @@ def amounts(padding: Any, kernel: Sequence[int], dilation: Steps) -> Pads:
     if padding == "same":
         total = [d * (k - 1) for k, d in zip(kernel, _pair(dilation), strict=True)]
         return (total[0] // 2, total[0] - total[0] // 2), (total[1] // 2, total[1] - total[1] // 2)
-    height, width = (0, 0) if padding == "valid" else _pair(padding)
+    if padding == "valid":
+        height, width = (0, 0)
+    else:
+        height, width = _pair(padding)
     return (height, height), (width, width)
 
 
 def _pair(value: Steps) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[-1])
+    if isinstance(value, int):
+        return (value, value)
+    return (value[0], value[-1])
 
 
 class PaddedConv2d(nn.Conv2d):

@@ -79,9 +79,14 @@ def larger_image(today: Case) -> Iterator[Change]:
 
 def _sized(kind: Literal["size", "larger"], today: Case, near: Case) -> Change:
     sizes = today.size, near.size
-    needs: Needs = "today's weights" if keeps_phase(today.network, *sizes) else "fine-tune"
+    needs: Needs = "fine-tune"
+    if keeps_phase(today.network, *sizes):
+        needs = "today's weights"
     steps = {m - n for n, m in zip(*sizes, strict=True)} - {0}
-    parts = size_parts(steps) if needs == "fine-tune" else ()
+    if needs == "fine-tune":
+        parts = size_parts(steps)
+    else:
+        parts = ()
     what = f"{near.size[0]} x {near.size[1]} px"
     return Change(kind, what, _resized(today.network, *sizes), needs, near, parts=parts)
 
@@ -139,7 +144,10 @@ def _applicable(today: Case, schemes: Sequence[str]) -> list[str]:
     around = circular_axes(today.network)
     if not any(around):
         return [*schemes]
-    others = [] if all(around) else [mode for mode in OTHER if mode not in WRAPPING]
+    if all(around):
+        others = []
+    else:
+        others = [mode for mode in OTHER if mode not in WRAPPING]
     return ["/".join(WRAPPING[0] if meets else mode for meets in around) for mode in others]
 
 
@@ -153,13 +161,18 @@ def _edits(scheme: str, source: str) -> tuple[str, ...]:
     is_file = source.lower().endswith(".onnx")
     command = f"padviz repad {typed(_file(source))} --padding {scheme} -o {scheme.replace('/', '-')}.onnx"
     module = f'padviz.repad(module, "{scheme}")'
-    edit = (command, module) if is_file else (module, command)
+    if is_file:
+        edit = (command, module)
+    else:
+        edit = (module, command)
     meets = ("for panoramas and textures, whose sides meet",) if wraps(scheme) else ()
     return (*edit, f'anew: padviz.nn.PaddedConv2d(..., scheme="{scheme}")', *meets)
 
 
 def _file(source: str) -> str:
-    return source if source.lower().endswith(".onnx") else "model.onnx"
+    if source.lower().endswith(".onnx"):
+        return source
+    return "model.onnx"
 
 
 def even_pads(today: Case) -> Iterator[Change]:
@@ -174,7 +187,9 @@ def even_pads(today: Case) -> Iterator[Change]:
 def pooled_strides(today: Case) -> Iterator[Change]:
     """Move the stride of every uneven convolution into an average pool."""
     names = tuple(window.layer for window in today.uneven)
-    changed = with_strides_pooled(today.network, names) if names else None
+    changed = None
+    if names:
+        changed = with_strides_pooled(today.network, names)
     if changed is not None:
         new = [layer.name for layer in changed.layers if layer.name not in today.network.index]
         edit = tuple(f"{name.removesuffix('.pool')}: stride=1, then nn.AvgPool2d(2)" for name in new)

@@ -85,14 +85,21 @@ EVIDENCE = {
 
 def size_parts(steps: set[int]) -> tuple[str | None, ...]:
     """Return the evidence on a size that differs by these pixels; None for others."""
-    (step,) = steps if len(steps) == 1 else (0,)
+    if len(steps) == 1:
+        (step,) = steps
+    else:
+        (step,) = (0,)
     measured = {1: MORE, -1: LESS, 4: FOUR}.get(step)
-    return (measured,) if measured else (MORE, None)
+    if measured:
+        return (measured,)
+    return (MORE, None)
 
 
 def evidence_on(parts: Sequence[str | None]) -> Evidence | None:
     """Return the evidence on a change; None for a combination, which nobody tried."""
-    return EVIDENCE.get(parts[0] or "") if len(parts) == 1 else None
+    if len(parts) == 1:
+        return EVIDENCE.get(parts[0] or "")
+    return None
 
 
 def rank(parts: Sequence[str | None], needs: str) -> tuple[bool, float]:
@@ -123,7 +130,12 @@ def standing(rim: Rim) -> Standing:
     """Compare the rims of a network with those of known ones."""
     known, mean = _means(), sum(rim.depths) / 4
     first, third = quartiles()
-    word = "narrow" if mean <= first else "wide" if mean >= third else "typical"
+    if mean <= first:
+        word = "narrow"
+    elif mean >= third:
+        word = "wide"
+    else:
+        word = "typical"
     narrower = sum(other < mean for other in known) / len(known)
     lopsided = any(abs(near - far) > max(APART, PART * max(near, far)) for near, far in (rim.height, rim.width))
     return Standing(mean, narrower, len(known), lopsided, word)

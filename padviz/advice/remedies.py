@@ -48,7 +48,9 @@ class Outcome(msgspec.Struct, frozen=True):
     @property
     def unfair(self) -> float:
         """The share of the pixels that are starved or overused."""
-        return self.share.starved + self.share.overused if self.share else 0.0
+        if self.share:
+            return self.share.starved + self.share.overused
+        return 0.0
 
     @property
     def low(self) -> bool:
@@ -58,7 +60,9 @@ class Outcome(msgspec.Struct, frozen=True):
     @property
     def tilt(self) -> int:
         """The difference of opposite rims in pixels, on the axis where it is largest."""
-        return max(abs(near - far) for near, far in (self.rim.height, self.rim.width)) if self.rim else 0
+        if self.rim:
+            return max(abs(near - far) for near, far in (self.rim.height, self.rim.width))
+        return 0
 
 
 class MapOutcome(Outcome, frozen=True):
@@ -116,7 +120,10 @@ class Attempt:
 def map_outcome(today: Case, counts: CountMap) -> MapOutcome:
     """Return all figures of a network's map; its ring is one period of the strides wide, or 32 px without a period."""
     summary = counts.summary()
-    ring: Size = (32, 32) if counts.share_reason else counts.shares.period
+    if counts.share_reason:
+        ring: Size = (32, 32)
+    else:
+        ring = counts.shares.period
     return MapOutcome(
         **msgspec.structs.asdict(outcome(today, counts)),
         asymmetry=summary.asymmetry,
@@ -163,12 +170,17 @@ def _attempt(change: Change, before: Outcome, heads: str, rounded: bool) -> Atte
         after = outcome(case, counts)
     except PadvizError as error:
         return Attempt(change, error)  # such as reflect on small maps
-    ratio = after.macs / before.macs if after.macs and before.macs else None
+    ratio = None
+    if after.macs and before.macs:
+        ratio = after.macs / before.macs
     if not helps(change.kind, before, after):
         return Attempt(change, after)
     what = change.kind, change.what, [*change.edit], change.needs
     known = evidence.evidence_on(change.parts)
-    points = (known.as_is and known.as_is[0], known.after(change.needs)) if known else (None, None)
+    if known:
+        points = (known.as_is and known.as_is[0], known.after(change.needs))
+    else:
+        points = (None, None)
     remedy = Remedy(*what, after, change.padding, ratio, _price(change, before, after, ratio), *points)
     return Attempt(change, after, remedy, counts)
 
@@ -205,7 +217,9 @@ def helps(kind: str, before: Outcome, after: Outcome) -> bool:
     spared = after.unfair < before.unfair * (1 - LESS)
     if kind == "larger":
         return not after.low and before.unfair > GAIN and spared
-    return spared if before.low else after.unfair < before.unfair - GAIN
+    if before.low:
+        return spared
+    return after.unfair < before.unfair - GAIN
 
 
 def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None) -> str | None:
@@ -221,7 +235,9 @@ def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None)
         return f"{counted(after.jumps, 'layer')} {verb} in phase still"
     idle = change.kind == "size" and after.uneven_convolutions == before.uneven_convolutions
     idle = idle and not before.jumps
-    return "only has fewer stride remainders" if idle and before.tilt - after.tilt <= APART else None
+    if idle and before.tilt - after.tilt <= APART:
+        return "only has fewer stride remainders"
+    return None
 
 
 def _rank(attempt: Attempt, before: Outcome) -> tuple[float, ...]:

@@ -117,7 +117,9 @@ def examine(
     figures = map_outcome(today, counts)
     rounded = not most and counts.max >= HOLDS  # else floats win no time
     (reach, field, near), tried = _farthest(today), attempts(today, figures, heads, most, rounded)
-    stands = standing(figures.rim) if figures.rim else None
+    stands = None
+    if figures.rim:
+        stands = standing(figures.rim)
     reads_padding = _reads_padding(network, near)
     remedies = [attempt.remedy for attempt in tried if attempt.remedy]
     crops = [attempt for attempt in tried if attempt.change.kind == "crop"]
@@ -217,7 +219,10 @@ def _reach(network: Network, field: ReceptiveField, near: NearPadding, size: Siz
         layer, why = near.barrier
         along = [axis for at, axis in enumerate(network.axes) if network.find(layer).whole(at)]
         # a mean over rows leaves the columns alone
-        extent = "all" if len(along) == len(network.axes) else f"all along the {' and '.join(along)}"
+        if len(along) == len(network.axes):
+            extent = "all"
+        else:
+            extent = f"all along the {' and '.join(along)}"
         return BorderReach(field.layer, None, f"{layer} ({why}) makes every position depend on {extent}", exceeds=True)
     if any(along.whole for along in fields):
         return BorderReach(field.layer, None, "it sees the whole image", exceeds=True)

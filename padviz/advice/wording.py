@@ -148,7 +148,10 @@ def _effects(lead: Remedy, before: MapOutcome) -> Iterator[str]:
         yield f"leaves {left} of {were} convolutions uneven"
     share = lead.outcome.share
     if share:
-        starved = "every pixel" if share.starved == 1 else percent(share.starved)
+        if share.starved == 1:
+            starved = "every pixel"
+        else:
+            starved = percent(share.starved)
         yield f"leaves {starved} starved, {percent(share.overused)} overused"
 
 
@@ -181,7 +184,9 @@ def best(fine: bool, remedies: Sequence[Remedy]) -> str:
 
 def accuracy(network: Network, reads_padding: bool) -> str:
     """Return the meaning of starved pixels for a trained network, and the command that measures it."""
-    source = network.source if network.source.lower().endswith(FILES) else "model.onnx"
+    source = "model.onnx"
+    if network.source.lower().endswith(FILES):
+        source = network.source
     command = f"padviz seen {typed(source)} --images FOLDER"
     if len(network.targets) > 1:
         command = "padviz rings --gt instances.json --pred results.json"

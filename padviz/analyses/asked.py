@@ -29,7 +29,9 @@ Layers: TypeAlias = "str | Iterable[str] | None"  # the name of one, or several
 
 def names(layer: Layers) -> tuple[str, ...]:
     """List layers that are named: one, several, or none."""
-    return (layer,) if isinstance(layer, str) else tuple(layer or ())
+    if isinstance(layer, str):
+        return (layer,)
+    return tuple(layer or ())
 
 
 def schemes(padding: str | Sequence[str] | None) -> list[str]:
@@ -59,9 +61,13 @@ def asked(
     def rewritten(read: Network) -> Network:
         return cut_and_pad(with_same(read) if same else read, names(layer), padding)
 
-    at = None if size is None else as_size(size)
+    at = None
+    if size is not None:
+        at = as_size(size)
     # A network that was read before may have been read at the size that it refuses.
-    searched = network.pixels(at) if isinstance(network, Network) else at
+    searched = at
+    if isinstance(network, Network):
+        searched = network.pixels(at)
     with near_sizes_named(lambda: rewritten(as_usual(network)), searched):
         loaded, pixels = load_at(network, at)
         yield rewritten(loaded), pixels
@@ -118,5 +124,9 @@ def repadded(trained: Trained, scheme: str) -> tuple[Runner, list[str]]:
 
 
 def _kept(scheme: str, left: Sequence[LeftAlone]) -> list[str]:
-    more = f", and {len(left) - 1} more" if len(left) > 1 else ""
-    return [f"{scheme}: {left[0].layer} keeps its padding ({left[0].why}){more}"] if left else []
+    more = ""
+    if len(left) > 1:
+        more = f", and {len(left) - 1} more"
+    if left:
+        return [f"{scheme}: {left[0].layer} keeps its padding ({left[0].why}){more}"]
+    return []

@@ -90,7 +90,10 @@ def audit(
         raise OptionError("goes with `images`", option="weights", hint="add it, or leave out the weights")
     with asked(network, size, padding, same) as (wanted, _):
         judged = examine(wanted, size, layer, heads).audit
-        tried, notes = _tried(network, weights, judged, images, on_progress) if images else (None, ())
+        if images:
+            tried, notes = _tried(network, weights, judged, images, on_progress)
+        else:
+            tried, notes = (None, ())
         draw, report = partial(_drawn, wanted, size, layer, heads), partial(report_of, [judged], tried)
         return AuditResult.made_of(judged, judged.remedies, report, draw, pictured=True, notes=notes, part=judged)
 
@@ -218,7 +221,9 @@ def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None) -> R
 
 def _paper(title: str, audit: Audit, rows: Sequence[Row], tried: Trial | None) -> list[Block]:
     def edit_of(row: Row) -> str:
-        return "; ".join([*row.remedy.edit, *_besides(audit.outcome, row.remedy)]) if row.remedy else ""
+        if row.remedy:
+            return "; ".join([*row.remedy.edit, *_besides(audit.outcome, row.remedy)])
+        return ""
 
     table = Table((*REMEDY, _measured_column(tried), NEEDS, Column("edit", of=edit_of)), rows)
     return [Heading(title), Facts(("", getattr(audit, key)) for key in SENTENCES), table, Lines(audit.cannot)]
@@ -288,7 +293,10 @@ def _meanings(table: Table, tried: Trial | None) -> Iterator[str]:
 def _measured_column(tried: Trial | None) -> Column:
     name, nothing = "measured", "0, 0"
     if tried:
-        name, nothing = ("top-1 kept", "100.0 %") if tried.kind == "classes" else ("changed", "0.0 %")
+        if tried.kind == "classes":
+            name, nothing = ("top-1 kept", "100.0 %")
+        else:
+            name, nothing = ("changed", "0.0 %")
     return Column(name, of=lambda row: row.outcome and (_measured(row.remedy, tried) if row.remedy else nothing))
 
 
@@ -296,7 +304,10 @@ def _edited(before: MapOutcome, listed: list[Remedy]) -> list[str]:
     """Return a numbered line on how each remedy is made; that of a second padding scheme is as the first's."""
     lines, schemes = [], [i for i, remedy in enumerate(listed, 1) if remedy.kind == "padding"]
     for i, remedy in enumerate(listed, 1):
-        edit = f"as {schemes[0]}, with {remedy.padding}" if i in schemes[1:] else _edit(remedy)
+        if i in schemes[1:]:
+            edit = f"as {schemes[0]}, with {remedy.padding}"
+        else:
+            edit = _edit(remedy)
         lines.append(f"{i} {'; '.join([edit, *_besides(before, remedy)])}")
     return lines
 
@@ -338,7 +349,9 @@ def _figures(audit: Audit) -> Iterator[tuple[str, object]]:
     if audit.uneven_pools:
         yield "uneven pools", some_names(audit.uneven_pools, MEND)
     if audit.remainders:
-        many = f"{len(audit.remainders)} layers leave" if len(audit.remainders) > 1 else "1 layer leaves"
+        many = "1 layer leaves"
+        if len(audit.remainders) > 1:
+            many = f"{len(audit.remainders)} layers leave"
         yield "remainders", f"{many} rows or columns unread, first {audit.remainders[0]}"
 
 
@@ -346,10 +359,15 @@ def _measured(remedy: Remedy, tried: Trial | None) -> str:
     if tried is None:
         points = (remedy.as_is, remedy.trained)
         known = any(n is not None for n in points)
-        return ", ".join("-" if n is None else f"{n:+.1f}" for n in points) if known else "not measured"
+        if known:
+            return ", ".join("-" if n is None else f"{n:+.1f}" for n in points)
+        return "not measured"
     size = (remedy.outcome.size[0], remedy.outcome.size[1])
     for row in tried.changes:
-        same = row.padding == remedy.padding if remedy.kind == "padding" else row.size == size and row.how == "crop"
+        if remedy.kind == "padding":
+            same = row.padding == remedy.padding
+        else:
+            same = row.size == size and row.how == "crop"
         if same and remedy.kind != "both" and row.main and row.kind == ("padding" if remedy.padding else "size"):
             return percent(row.main.value or 0)
     return "not tried"

@@ -69,7 +69,10 @@ def _expectation(name: str, value: Any) -> Any:
             if not isinstance(value, bool) and not (name == "causal" and isinstance(value, str)):
                 raise OptionError(f"{shortly(value)}: must be true or false", option=name)
         case "wraps":
-            axes = names(value) if isinstance(value, str | list | tuple) else ()
+            if isinstance(value, str | list | tuple):
+                axes = names(value)
+            else:
+                axes = ()
             if not axes:
                 what = f"{shortly(value)} names no axis"
                 raise OptionError(what, option=name, hint="use height or width")
@@ -116,7 +119,9 @@ class CheckResult(Result[Judged], Checked):
     def __repr__(self) -> str:
         """The verdict and what fails first, on the one line that an assertion prints."""
         rows = [row for row in self.rows if row.state in ("fails", "not judged")]
-        more = f"; and {len(rows) - 1} more" if len(rows) > 1 else ""
+        more = ""
+        if len(rows) > 1:
+            more = f"; and {len(rows) - 1} more"
         return f"<{_verdict(self)}{f': {_sentence(rows[0])}{more}' if rows else ''}>"
 
 
@@ -192,7 +197,10 @@ def check(
         rim=rim,
         all_=all_,
     )
-    title = str(model) if isinstance(model, str | Path) else getattr(model, "name", type(model).__name__)
+    if isinstance(model, str | Path):
+        title = str(model)
+    else:
+        title = getattr(model, "name", type(model).__name__)
     return checked(title, lambda: model, wanted, None if size is None else as_size(size))
 
 
@@ -230,7 +238,10 @@ def _judged(name: str, judge: Callable[[Case], Iterator[Judged]], case: Case) ->
 
 def _unread(name: str, error: PadvizError, network: Network | None = None) -> Judged:
     layer = layer_of(error, network)
-    what = error.what if layer or not error.where else f"{error.where}: {error.what}"
+    if layer or not error.where:
+        what = error.what
+    else:
+        what = f"{error.where}: {error.what}"
     return Judged(name, "not judged", layer, "", "can be read", what, error.hint.replace("`", ""), 0)
 
 
@@ -263,7 +274,10 @@ def _context(case: Case, wanted: int) -> Iterator[Judged]:
 
 
 def _causal(case: Case, wanted: bool | str) -> Iterator[Judged]:
-    axis = 0 if wanted is True else _axis(case, str(wanted), "causal")
+    if wanted is True:
+        axis = 0
+    else:
+        axis = _axis(case, str(wanted), "causal")
     network, name, px = case.kept, case.network.axes[axis], case.network.px
     sights = rules.sights(network, axis, case.size[axis])
     for target in network.targets:
@@ -341,7 +355,9 @@ def _accepts(case: Case, wanted: str) -> Iterator[Judged]:
 
 def _rim(case: Case, wanted: int) -> Iterator[Judged]:
     for axis, ends in rules.rims_of(case):
-        state: State = "fails" if max(ends) > wanted else "holds"
+        state: State = "holds"
+        if max(ends) > wanted:
+            state = "fails"
         found, change = f"{ends[0]}, {ends[1]} px", "see padviz audit" * (state == "fails")
         yield Judged("", state, "", axis, f"at most {wanted} px", found, change, max(0, max(ends) - wanted))
 
@@ -403,8 +419,12 @@ def report_of(parts: Sequence[Checked]) -> Report:
 
 def _finding(part: Checked, row: Judged) -> Finding:
     """Return a row for a log of CI."""
-    level: Level = "error" if row.state in ("fails", "not judged") else "notice"
-    file = part.model if part.model.endswith(".toml") else ""
+    level: Level = "notice"
+    if row.state in ("fails", "not judged"):
+        level = "error"
+    file = ""
+    if part.model.endswith(".toml"):
+        file = part.model
     return Finding(level, f"{row.expectation} in {_at(part)}", _sentence(row), file)
 
 
@@ -423,7 +443,9 @@ def _held(rows: Sequence[Judged]) -> list[str]:
 
 
 def _at(part: Checked) -> str:
-    return f"{part.model}, {in_words(part.size)}" if part.size else part.model
+    if part.size:
+        return f"{part.model}, {in_words(part.size)}"
+    return part.model
 
 
 def _verdict(part: Checked) -> str:

@@ -111,7 +111,9 @@ def compared(
 
 
 def _several(values: Any) -> list[Any]:
-    return [*dict.fromkeys(values)] if isinstance(values, list) else [values]
+    if isinstance(values, list):
+        return [*dict.fromkeys(values)]
+    return [values]
 
 
 def _read(network: Any, size: Any, same: bool) -> Network | PadvizError:
@@ -128,7 +130,9 @@ def _label(value: object) -> str:
         return pixels(value if isinstance(value, tuple) else (value, value))
     if isinstance(value, Network) and isinstance(value.origin, str):
         return value.origin
-    return value if isinstance(value, str) else getattr(value, "name", type(value).__name__)
+    if isinstance(value, str):
+        return value
+    return getattr(value, "name", type(value).__name__)
 
 
 COMPARED = (

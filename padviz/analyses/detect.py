@@ -192,7 +192,9 @@ def _shown(scores: Detectability) -> Iterator[tuple[str, object]]:
 def _figures(scores: Detectability) -> Table:
     first = scores.maps[0]
     what = "contrast needed" if first.threshold else "score"
-    of = " where enough" if any(map(_unseen, scores.maps)) else ""
+    of = ""
+    if any(map(_unseen, scores.maps)):
+        of = " where enough"
     every = "the total stride"
     if first.phase.stride:
         every = once(map(str, first.phase.stride))
@@ -217,11 +219,15 @@ def _figures(scores: Detectability) -> Table:
 
 
 def _blind(score_map: PositionMap) -> str:
-    return "-" if score_map.blind is None else percent(score_map.blind)
+    if score_map.blind is None:
+        return "-"
+    return percent(score_map.blind)
 
 
 def _share(share: float) -> str | None:
-    return percent(share) if share else None
+    if share:
+        return percent(share)
+    return None
 
 
 def _unseen(score_map: PositionMap) -> str | None:

@@ -166,7 +166,11 @@ def _field(key: str, heading: str = "") -> Column:
         if key == "size" and axis.whole:
             return "whole input"
         value: Fraction | int | None = getattr(axis, key)
-        return "" if value is None else f"{float(value):g}" if isinstance(value, Fraction) else str(value)
+        if value is None:
+            return ""
+        if isinstance(value, Fraction):
+            return f"{float(value):g}"
+        return str(value)
 
     def of(row: Row) -> str | None:
         return row["receptive"] and once(map(number, row["receptive"].axes.values()))
@@ -198,7 +202,10 @@ def report_of(network: Network, size: Size, only: Collection[str] = ()) -> Repor
         fields: Sequence[ReceptiveField | None] = receptive_fields(network, size)
     except SizeError:  # a map whose units see no repeating pattern, and are too many to follow
         fields = [None] * len(counted.layers)
-    around = around_units(network, size)[1:] if signal and None not in fields else [None] * len(fields)
+    if signal and None not in fields:
+        around = around_units(network, size)[1:]
+    else:
+        around = [None] * len(fields)
     listed, facts = [], []
     keys = [column.key for column in GEOMETRY]
     for row, cost, field, ends in zip(layer_rows(network, size), counted.layers, fields, around, strict=True):
@@ -206,7 +213,10 @@ def report_of(network: Network, size: Size, only: Collection[str] = ()) -> Repor
             continue
         figures: Row = dict(zip(keys, (*row, cost.macs), strict=True))
         before, after = ends or (None, None)
-        sides: Row = {"before": before, "after": after} if signal else {}
+        if signal:
+            sides: Row = {"before": before, "after": after}
+        else:
+            sides = {}
         listed.append({**figures, **sides, "receptive": field, "parts_at": field and field.parts_at})
         axes = field and {axis: {**plain(own), **sides} for axis, own in field.axes.items()}
         facts.append({**figures, "field": axes, "parts_at": field and field.parts_at})

@@ -60,7 +60,9 @@ class Loaded(Network):
         """Return the network at a size; where it refuses that, the error names the nearest that it takes."""
         with near_sizes_named(lambda: as_usual(self), None if size is None else as_size(size)):
             network = super().at(size)
-        return network if network is self else _loaded(network, self.origin, self.reading)
+        if network is self:
+            return network
+        return _loaded(network, self.origin, self.reading)
 
     def _repr_html_(self) -> str:
         from padviz.analyses.layers import layers

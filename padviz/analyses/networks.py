@@ -49,7 +49,9 @@ def _origin(source: str) -> str:
     >>> _origin("torchvision.models.vgg19"), _origin("Howard et al. 2017, arXiv 1704.04861")
     ('torchvision', 'Howard et al. 2017')
     """
-    return "torchvision" if source.startswith("torchvision.") else re.split("[,;]| of ", source)[0]
+    if source.startswith("torchvision."):
+        return "torchvision"
+    return re.split("[,;]| of ", source)[0]
 
 
 COMMAND = Command(

@@ -18,7 +18,9 @@ def lines_to_paste(network: Network, near: NearSizes) -> list[str]:
     """
     kind = Path(network.source).suffix.lower()
     if near.above is None:
-        return [_resized(kind, network.size)] if near.refusal else []
+        if near.refusal:
+            return [_resized(kind, network.size)]
+        return []
     parts = [_part(network, kind, output.layer) for output in near.outputs]
     outputs = near.outputs
     # Several maps may be parts of one tensor, which is cropped once.
@@ -53,7 +55,10 @@ def _padded(kind: str, size: Size, above: Size) -> str:
         mode = "reflect" if mirrored else "replicate"
         return f'x = F.pad(x, ({ends}), mode="{mode}")'
     spatial, batch, channels = [(0, pad) for pad in more], (0, 0), (0, 0)
-    pads = [batch, *spatial, channels] if kind == KERAS else [batch, channels, *spatial]
+    if kind == KERAS:
+        pads = [batch, *spatial, channels]
+    else:
+        pads = [batch, channels, *spatial]
     mode = "reflect" if mirrored else "edge"
     return f'x = np.pad(x, {pads}, mode="{mode}")'
 
@@ -64,8 +69,13 @@ def _part(network: Network, kind: str, layer: str) -> str:
         return f"[{layer!r}]"
     aliases = [alias for alias, name in network.aliases.items() if name == layer]
     if kind == ONNX:
-        return aliases[-1] if aliases else layer  # the last of several, behind elementwise nodes
-    return _subscript(aliases[-1]) if aliases else ""
+        # the last of several, behind elementwise nodes
+        if aliases:
+            return aliases[-1]
+        return layer
+    if aliases:
+        return _subscript(aliases[-1])
+    return ""
 
 
 def _subscript(alias: str) -> str:
@@ -82,8 +92,13 @@ def _called(kind: str, parts: Sequence[str]) -> tuple[str, list[str]]:
     """Write the line that runs the network, and return what each output is called behind it."""
     several = len(parts) > 1
     if kind == ONNX:
-        names = [f"y{i}" for i in range(len(parts))] if several else ["y"]
-        left = ", ".join(names) if several else "(y,)"
+        if several:
+            names = [f"y{i}" for i in range(len(parts))]
+        else:
+            names = ["y"]
+        left = "(y,)"
+        if several:
+            left = ", ".join(names)
         return f"{left} = session.run({[*parts]}, {{session.get_inputs()[0].name: x}})", names
     if kind == KERAS:
         call = "dict(zip(model.output_names, keras.tree.flatten(model(x))))" if several else "model(x)"

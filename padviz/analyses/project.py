@@ -43,7 +43,9 @@ def entries() -> tuple[list[Entry], str | None]:
         tools = read_toml(FILE, "a project's settings").get("tool")
     except DescriptionError as error:
         raise OptionError(f"cannot be read: {error.what}", where=FILE) from None
-    table = tools.get("padviz") if isinstance(tools, dict) else None
+    table = None
+    if isinstance(tools, dict):
+        table = tools.get("padviz")
     hint = '[[tool.padviz.check]] with model = "resnet50" and what is expected'
     if not isinstance(table, dict) or not table.get("check"):
         raise OptionError("lists no models", where=TABLE, hint=f"write {hint}")

@@ -148,7 +148,10 @@ def repad(
 
         network = read(network).model
     if isinstance(network, str | Path | Network):
-        where = network.name if isinstance(network, Network) else str(network)
+        if isinstance(network, Network):
+            where = network.name
+        else:
+            where = str(network)
         hint = "usage and convert take `padding`; repad a module, or an .onnx file"
         raise DescriptionError("has no weights", where=where, hint=hint)
     return repad(network, padding, layers, size=size, share=share, reading=reading)
@@ -174,7 +177,10 @@ def report_of(repadded: Repadded, padding: str | None) -> Report:
     plan, left = repadded.plan, repadded.left
     # Usage after was counted to verify the file: by each last map, where there are several.
     before = usage(repadded.source, plan.size)
-    after = repadded.maps[0] if len(repadded.maps) == 1 else usage(repadded.network, plan.size)
+    if len(repadded.maps) == 1:
+        after = repadded.maps[0]
+    else:
+        after = usage(repadded.network, plan.size)
     summaries = before.summary(), after.summary()
     uneven = [layer.layer for layer in ledger(repadded.network, plan.size).uneven]
     facts: dict[str, object] = {

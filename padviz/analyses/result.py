@@ -162,7 +162,10 @@ class Result(Generic[Row]):
         if ax is not None and self._shown.axes is None:
             return paste(self._shown.draw(**options), ax)
         with drawing_options(**look, interactive=True):
-            axes = self._shown.axes(ax, **options) if self._shown.axes else self._shown.draw(**options).axes[0]
+            if self._shown.axes:
+                axes = self._shown.axes(ax, **options)
+            else:
+                axes = self._shown.draw(**options).axes[0]
             if ax is None:
                 apply_theme(axes.figure)  # type: ignore[arg-type]
             return axes
@@ -213,7 +216,9 @@ def opening(text: str, name: str) -> str:
 
 
 def _fields_of(found: object) -> dict[str, object]:
-    return {each.name: getattr(found, each.name) for each in fields(found)} if is_dataclass(found) else {}
+    if is_dataclass(found):
+        return {each.name: getattr(found, each.name) for each in fields(found)}
+    return {}
 
 
 def _result(cls: type[Made], figures: dict[str, object], shown: Shown[Any]) -> Made:

@@ -138,7 +138,10 @@ def rings(
     else:
         scenes, ious = read_scenes(gt, pred, image_sizes, kind), iou or (0.5, 0.75)
         doubts = doubts_of(scenes, gt, pred)
-        loaded, at = (None, None) if network is None else load_at(network, size)
+        if network is None:
+            loaded, at = (None, None)
+        else:
+            loaded, at = load_at(network, size)
         scored = detections.rings_of_boxes(scenes, count, pixels, ious, seed, loaded, at)
         scored = replace(scored, notes=(*doubts, *scenes.notes))
     check_filled([ring.count for ring in scored.rings], pixels, scored.counted.removesuffix("s"))
@@ -349,13 +352,18 @@ def finding(scored: Rings) -> str:
             alike.append(row.figure)
     if len(scored.rings) == 1:
         value = scored.rings[0].figures[shown[0]].value
-        figure = "unknown" if value is None else percent(value)
+        if value is None:
+            figure = "unknown"
+        else:
+            figure = percent(value)
         clauses.append(f"{shown[0]} is {figure}, in only one ring, so nothing to compare")
     if unknown:
         few = f"fewer than {FEW} {scored.counted} or {IMAGES} images"
         clauses.append(f"not enough to compare: the outermost or the innermost ring has {few}")
     if alike:
-        verb = "does" if len(alike) == 1 else "do"
+        verb = "do"
+        if len(alike) == 1:
+            verb = "does"
         words = f"{' and '.join(alike)} {verb} not differ measurably between the outermost and the innermost ring"
         clauses.append(words)
     for row in scored.differences:
@@ -372,7 +380,9 @@ def _differs(row: Difference, where: str) -> str:
     >>> _differs(Difference("AP", "left border", "right border", 0.25, 0.375, Estimate(-0.1, -0.2, -0.05)), "near the")
     'AP is lower near the left border (25.0 %) than near the right border (37.5 %)'
     """
-    word = "lower" if (row.difference.value or 0) < 0 else "higher"
+    word = "higher"
+    if (row.difference.value or 0) < 0:
+        word = "lower"
     first, second, *_ = compared(row)
     return f"{row.figure} is {word} {where} {row.one} ({first}) than {where} {row.other} ({second})"
 

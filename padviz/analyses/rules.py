@@ -157,7 +157,10 @@ def uneven_rows(case: Case, but_causal: bool = False) -> Iterator[Judged]:
     uneven = [each for each in _rows(case.ledger.uneven_convolutions) if each[2].uneven]
     if but_causal:
         uneven = [each for each in uneven if each[2].declared != (each[2].dilation * (each[2].kernel - 1), 0)]
-    near = [pixels(found.size) for found in nearest_balanced(case.network, case.size) if found] if uneven else []
+    if uneven:
+        near = [pixels(found.size) for found in nearest_balanced(case.network, case.size) if found]
+    else:
+        near = []
     change = f"use {' or '.join(near)} px" if near else "change its padding"
     for layer, axis, row in uneven:
         before, after = row.reads
@@ -179,13 +182,17 @@ def _remainders(case: Case) -> Iterator[Judged]:
         while _passes(network.layers[source], axis):
             (source,) = network.layers[source].inputs
         read, n = read_on(axis)[source], sizes_on[axis][source]
-        unread = int(np.argmax(read[::-1])) if read.any() else n
+        unread = n
+        if read.any():
+            unread = int(np.argmax(read[::-1]))
         # Rows that lie between any two windows, and rows that a crop removes, are left out on purpose.
         between = max(0, row.stride - row.dilation * (row.kernel - 1) - 1)
         unread = min(unread, row.remainder) - between
         if unread > 0:
             whole = n // row.stride * row.stride
-            change = f"give it {whole} rows" if row.kernel == row.stride else "pad it, or resize its input"
+            change = "pad it, or resize its input"
+            if row.kernel == row.stride:
+                change = f"give it {whole} rows"
             yield failed(each.layer, name, "all rows read", f"{unread} of {n} unread", change, unread)
 
 
@@ -202,7 +209,10 @@ def _read_rows(network: Network, axis: int, n: int) -> list[NDArray[np.bool_]]:
     inputs = {j for layer in network.layers for j in layer.inputs}
     read = [np.full(size, i not in inputs) for i, size in enumerate(sizes)]
     for i, layer in reversed([*enumerate(network.layers)][1:]):
-        wanted = read[i] if _passes(layer, axis) else np.ones(sizes[i], bool)
+        if _passes(layer, axis):
+            wanted = read[i]
+        else:
+            wanted = np.ones(sizes[i], bool)
         axis_map = maps[i]
         if axis_map is None:
             for j in layer.inputs:
@@ -238,8 +248,12 @@ def _fixed(case: Case) -> Iterator[Judged]:
 
 def layer_of(error: PadvizError, network: Network | None) -> str:
     """Return the layer that an error names: "network, layer"."""
-    name = error.where.removeprefix(f"{network.name}, ") if network else ""
-    return name if network and name in network.index else ""
+    name = ""
+    if network:
+        name = error.where.removeprefix(f"{network.name}, ")
+    if network and name in network.index:
+        return name
+    return ""
 
 
 def _broken_wraps(case: Case) -> Iterator[Judged]:
@@ -276,7 +290,9 @@ def _mender(layers: Sequence[Layer], j: int) -> int:
     """Return the last layer that moves rows on the way to a merge; elementwise and 1x1 layers let them pass."""
     while len(layers[j].inputs) == 1 and all(op is None or _is_pointwise(op) for op in layers[j].ops):
         j = layers[j].inputs[0]
-    return j if layers[j].kind in ("pad", "crop") else 0
+    if layers[j].kind in ("pad", "crop"):
+        return j
+    return 0
 
 
 def _is_pointwise(op: Op) -> bool:

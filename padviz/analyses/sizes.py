@@ -147,10 +147,15 @@ def sizes(
     """
     one, sides = _asked_sizes(size)
     wanted = _read_at_any(partial(asked, network, padding=padding, same=same, layer=layer), one, sides)
-    pictures = [] if images is None else sizes_of_pictures(Path(images))
+    if images is None:
+        pictures = []
+    else:
+        pictures = sizes_of_pictures(Path(images))
     if pictures:
         sides = sorted({side for picture in pictures for side in picture})
-    pixels = None if one is None else wanted.pixels(one)
+    pixels = None
+    if one is not None:
+        pixels = wanted.pixels(one)
     if pixels is not None:
         shown = *pixels, *wanted.size, *USUAL
         sides = [*range(min(shown), max(shown) + 1)]
@@ -167,8 +172,12 @@ def sizes(
         what = f"takes no size from {sides[0]} to {sides[-1]}"
         raise SizeError(what, where=wanted.name, hint=f"it takes {in_words(wanted.size)}: try a range around that")
     depend = "both" in along or axes_depend(wanted, along)
-    near = None if pixels is None else near_sizes(wanted, pixels)
-    of_images = _of_images(wanted, pictures) if pictures else None
+    near = None
+    if pixels is not None:
+        near = near_sizes(wanted, pixels)
+    of_images = None
+    if pictures:
+        of_images = _of_images(wanted, pictures)
     ends = sides[0], sides[-1]
     found = Sizes(wanted.name, wanted.size, ends, len(sides), along, depend, near, of_images)
     draw = partial(_draw, wanted, found)
@@ -226,7 +235,10 @@ def _asked_sizes(size: str | int | tuple[int, ...] | Iterable[int | Size]) -> tu
         return listed[0], []
     sides = []
     for each in listed:
-        (side, *others) = each if isinstance(each, tuple) else (each,)
+        if isinstance(each, tuple):
+            (side, *others) = each
+        else:
+            (side, *others) = (each,)
         if not isinstance(side, int) or {*others} - {side}:
             hint = "ask about one size, or about a range of sides as 64:1024"
             raise OptionError(f"{each} is not a side", option="size", hint=hint)
@@ -309,10 +321,16 @@ def report_of(network: Network, found: Sizes) -> Report:
     if found.images is not None:
         blocks += _about_images(found.images)
     if not blocks:
-        others = "" if "both" in found.axes or len(found.axes) == 1 else f", the other at {pixels(found.own)} px"
+        if "both" in found.axes or len(found.axes) == 1:
+            others = ""
+        else:
+            others = f", the other at {pixels(found.own)} px"
         shown = [row | {"axis": axes} for axes, sizes in _alike(found) for row in rows if row["axis"] == sizes.axis]
         lo, hi = found.range
-        between = f"sizes {lo} to {hi}" if found.asked == hi - lo + 1 else f"{found.asked} sizes from {lo} to {hi}"
+        if found.asked == hi - lo + 1:
+            between = f"sizes {lo} to {hi}"
+        else:
+            between = f"{found.asked} sizes from {lo} to {hi}"
         blocks = [
             Heading(f"{network.title}, {between}{others}"),
             Table(SHOWN, shown, LEGEND),
@@ -325,7 +343,9 @@ def _rows(axis: str, sizes: AxisSizes) -> Iterator[dict[str, object]]:
     """Yield a row for each property: its rule, its smallest size, and how many sizes were read."""
     for name in PROPERTIES:
         rule: SizeRule = getattr(sizes, name)
-        least = rule.sizes[0] if rule.sizes else None
+        least = None
+        if rule.sizes:
+            least = rule.sizes[0]
         row = {"axis": axis, "property": name, "rule": rule.rule, "count": len(rule.sizes), "least": least}
         row |= {"runs": in_runs(rule.sizes), "checked": rule.checked, "expected": rule.expected}
         yield row | {"unknown": [*rule.unknown], "sizes": [*rule.sizes]}
@@ -364,7 +384,12 @@ def _unknown(axis: str, sizes: AxisSizes) -> Iterator[str]:
 def _about_one(network: Network, found: Sizes, near: NearSizes) -> Iterator[Block]:
     """Yield what happens at one size, the sizes next to it, and what to paste."""
     refused, stretched = near.refusal, any(not side.unstretched for side in near.axes)
-    verdict = "runs" if refused is None else "cannot be read" if near.axes[0].unknown else "does not run"
+    if refused is None:
+        verdict = "runs"
+    elif near.axes[0].unknown:
+        verdict = "cannot be read"
+    else:
+        verdict = "does not run"
     yield Heading(f"{network.title}, {in_words(near.size)}: {verdict}")
     facts: list[tuple[str, object]] = []
     if refused is not None:
@@ -413,7 +438,10 @@ def _layer_of(network: Network, refused: PadvizError) -> str:
 
 
 def _named(found: Sizes, axes: Sequence[AtSize]) -> list[tuple[str, AtSize]]:
-    names = ["height", "width"] if "both" in found.axes else [*found.axes]
+    if "both" in found.axes:
+        names = ["height", "width"]
+    else:
+        names = [*found.axes]
     return [*zip(names, axes, strict=True)]
 
 
@@ -430,7 +458,10 @@ def _accepts(found: Sizes) -> str:
     rules = []
     for axis, sizes in found.axes.items():
         accepted = sizes.accepted
-        rule = in_multiples(accepted.rule) if accepted.rule else f"{len(accepted.sizes)} sizes without a simple rule"
+        if accepted.rule:
+            rule = in_multiples(accepted.rule)
+        else:
+            rule = f"{len(accepted.sizes)} sizes without a simple rule"
         rules.append((axis, rule))
     if len({rule for _, rule in rules}) == 1:
         return rules[0][1]

@@ -84,7 +84,9 @@ TAPS = (
 def report_of(rows: Sequence[TapExposure], network: Network, size: Size) -> Report:
     keys = "layer kind convolution uneven units grid imbalance"
     facts = {"network": network.name, "size": [*size], "layers": [picked(row, keys) for row in rows]}
-    pools = "" if all(row.convolution for row in rows) else POOL
+    pools = POOL
+    if all(row.convolution for row in rows):
+        pools = ""
     shown = (Column("layer"), Column("kind", of=kind_of), *TAPS, Column("imbalance", of=_imbalance))
     table = Table(shown, rows, pools, marked=lambda row: row.uneven)
     heading = Heading(f"{network.title}, {in_words(size)}: units whose tap reads a real pixel")
@@ -99,7 +101,11 @@ def _across(axis: str, row: TapExposure) -> float:
 
 def _imbalance(row: TapExposure) -> str:
     both = once(percent(share, 2, "+") for share in row.imbalance.values())
-    return f"{both} uneven" if row.uneven else both if any(row.imbalance.values()) else "0"
+    if row.uneven:
+        return f"{both} uneven"
+    if any(row.imbalance.values()):
+        return both
+    return "0"
 
 
 COMMAND = Command(

@@ -149,14 +149,18 @@ def tiles(
         elif tile:
             per_tile = norms == "per-tile"
             planned = plan_tiles(kept, image, kept.pixels(tile), object_, ignore_norms=per_tile, level=level)
-            recipe = handover(planned, for_) if for_ else None
+            recipe = None
+            if for_:
+                recipe = handover(planned, for_)
             tiling = replace(tiling, contexts=planned.contexts, plan=planned, recipe=recipe, ignored=planned.ignored)
         else:
             tiling = _listed(tiling, norms == "per-tile", size is not None)
     rows: list[Context | tuple[str, str]] = [*chain.from_iterable(tiling.contexts)]
     if isinstance(tiling.plan, LayerPlan):
         rows = [*tiling.plan.shared]
-    draw = partial(_draw, tiling.plan) if isinstance(tiling.plan, Plan) else None
+    draw = None
+    if isinstance(tiling.plan, Plan):
+        draw = partial(_draw, tiling.plan)
     return TilesResult.made_of(tiling, rows, partial(report_of, tiling, size is not None), draw)
 
 
@@ -187,7 +191,10 @@ def _check_shared(size: Pixels, tile: Pixels, others: object) -> None:
 def _listed(tiling: Tiling, per_tile: bool, one_image: bool) -> Tiling:
     """Return the contexts, and tile sizes where some tile is exact: of one image, those that are no larger."""
     contexts = contexts_of(tiling.network, tiling.image, per_tile)
-    ignored = ignored_of(tiling.network) if per_tile else ()
+    if per_tile:
+        ignored = ignored_of(tiling.network)
+    else:
+        ignored = ()
     if any(context.barrier for pair in contexts for context in pair):
         return replace(tiling, contexts=contexts, ignored=ignored)
     sizes = tile_sizes(tiling.network, tiling.image, per_tile)
@@ -216,7 +223,9 @@ def _module_of(source: Source) -> nn.Module | None:
 
         named = resolve(named)
     named = getattr(named, "_orig_mod", named)  # what torch.compile wraps
-    return named if is_module(named) else None
+    if is_module(named):
+        return named
+    return None
 
 
 def _draw(plan: Plan) -> Figure:
@@ -258,7 +267,9 @@ def report_of(tiling: Tiling, one_image: bool) -> Report:
     else:
         needed = _needed(network, tiling.contexts, plan)
         said = [f"{needed}: {_tiles_of(plan)}" if plan else f"{needed}."]
-        samples = "input samples" if len(network.axes) == 1 else "pixels"
+        samples = "pixels"
+        if len(network.axes) == 1:
+            samples = "input samples"
         about = f"before, after: {samples} read beyond what a tile keeps."
         table = Table((*AROUND, Column("stride", show="{:g}")), rows)
         first += [Lines([*said, *_ignoring(tiling.ignored), *_ways_out(barrier)]), table, Lines([about])]

@@ -97,7 +97,9 @@ def trial(
 
     inputs = to_crop(images, n, noise, seed, mean, std)
     trained = as_trained(network, trained_at, weights)
-    tried_schemes = None if padding is None else schemes(padding)
+    tried_schemes = None
+    if padding is not None:
+        tried_schemes = schemes(padding)
     tried = try_changes(trained, size, tried_schemes, inputs, repadded, on_progress)
     shown = partial(report_of, tried), partial(intervals.dots, tried), partial(intervals.plot_dots, tried)
     return TrialResult.made_of(tried, tried.rows, *shown, pictured=True, notes=tried.notes)

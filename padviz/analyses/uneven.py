@@ -104,7 +104,9 @@ class Reads(NamedTuple):
     def words(self) -> str:
         """What it reads on each side, where that is uneven."""
         (first, second), (near, far) = self.row.reads, ENDS.get(self.axis, ("before", "after"))
-        return f"{first} {near}, {second} {far}" if self.row.uneven else ""
+        if self.row.uneven:
+            return f"{first} {near}, {second} {far}"
+        return ""
 
 
 def _pair(pair: tuple[int, int]) -> str:
@@ -165,7 +167,9 @@ def _facts(network: Network, ledger: Ledger, every: bool) -> dict[str, Any]:
             rim = getattr(rims.get(layer["layer"]), axis, None)
             layer[axis] |= {"wraps": meets, "offset": offset, "offset_added": added, "rim_added": rim}
     below, above = nearest_balanced(network, ledger.size)
-    odd = odd_window(network, ledger.size) if below is above is None else None
+    odd = None
+    if below is above is None:
+        odd = odd_window(network, ledger.size)
     facts["nearest_balanced"] = {"below": plain(below), "above": plain(above), "odd_window": odd}
     if reported := _reported(network):
         facts["reported"] = {"metric": "ImageNet top-1, percent", **reported, "source": SOURCE}
@@ -181,11 +185,16 @@ def _blocks(
             axes = [own[axis] for axis in ([reads.axis] if reads.axis else layer.axes)]
             moved, rims = [axis["offset_added"] for axis in axes], [axis["rim_added"] for axis in axes]
             known = any(n is not None for n in moved)
-            rim = None if None in rims else Rim(rims[0], rims[-1]).short
+            rim = None
+            if None not in rims:
+                rim = Rim(rims[0], rims[-1]).short
             rows.append(reads._replace(moved=by_axis(moved) if known else None, rim=rim))
     legend = "grid, rim: px that the layer adds to the sampling-grid offset, and to the starved rim (near, far)."
     table = Table(SCREEN, rows, legend, marked=lambda reads: reads.row.uneven)
-    pools = [] if all(layer.convolution for layer, _ in listed) else [POOL]
+    if all(layer.convolution for layer, _ in listed):
+        pools = []
+    else:
+        pools = [POOL]
     heading = Heading(f"{network.title}, {in_words(ledger.size)}")
     return [heading, table, Lines([*pools, *verdict(network, ledger)])]
 
@@ -239,7 +248,9 @@ def _grid(network: Network, size: Size) -> list[str]:
     names = [name for name in target_names(None, network) if name in rows]
     if not names or all(circular_axes(network)):
         return []
-    last = f", the last of {len(names)} maps" if len(names) > 1 else ""
+    last = ""
+    if len(names) > 1:
+        last = f", the last of {len(names)} maps"
     row = rows[names[-1]]
     off = ["In a controlled experiment, strided filters were skewed to the opposite side."] * any(row.offsets)
     return [f"Sampling-grid offset of {row.layer}{last}: {grid_in_words(row)}.", *off]
@@ -261,12 +272,17 @@ def _cure(network: Network, ledger: Ledger) -> str:
         sizes.append(f"{pixels(suggestion.size)} ({price}{', with stride remainders' * suggestion.remainder})")
     unknown = costs(network, ledger.size).unknown
     why = f"{unknown} does not say its channels, so multiply-adds are not known" if unknown else "nothing multiplies"
-    anew = f" But {declaration}." if (declaration := declared(network, near[-1].size)) else ""
+    anew = ""
+    if declaration := declared(network, near[-1].size):
+        anew = f" But {declaration}."
     return f"Nearest balanced sizes: {', '.join(sizes)}; {COUNTED if known else why}.{anew}"
 
 
 def _reported(network: Network) -> dict[str, float]:
-    known = REPORTED.get(network.name, ()) if PART not in network.title else ()
+    if PART not in network.title:
+        known = REPORTED.get(network.name, ())
+    else:
+        known = ()
     return dict(zip(("at_224", "at_225"), known, strict=False))
 
 

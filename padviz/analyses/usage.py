@@ -105,7 +105,11 @@ def _figure(path: str, key: str = "", of: Callable[[Any], Any] = lambda row: row
     """Return the column of a figure of a summary by its path of names; nothing where one of them is None."""
 
     def inside(value: Any, name: str) -> Any:
-        return None if value is None else value[int(name)] if name.isdigit() else getattr(value, name)
+        if value is None:
+            return None
+        if name.isdigit():
+            return value[int(name)]
+        return getattr(value, name)
 
     return Column(key or path.replace(".", "_"), "", show, lambda row: reduce(inside, path.split("."), of(row)))
 

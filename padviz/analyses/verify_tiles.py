@@ -116,7 +116,9 @@ def report_of(network: Network, verified: Verified) -> Report:
 
 def _compared(verified: Verified) -> str:
     """Write how far the maps of tiles and of the whole image differ, and with one unit less of context."""
-    px = "input samples" if len(verified.image) == 1 else "px"
+    px = "px"
+    if len(verified.image) == 1:
+        px = "input samples"
     where = f"at {in_words(verified.image)} {px} of noise in {verified.tiles} tiles of {in_words(verified.tile)}"
     limit = f"{verified.precision}; up to {verified.tolerance:g} is rounding"
     differ = f"whole and tiled differ by {verified.difference:.2g} of the largest number ({limit})"

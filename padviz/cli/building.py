@@ -91,14 +91,19 @@ for _option in vars(options).values():
 
 def _place(parameter: click.Parameter) -> int:
     """Return the position of an option in help; arguments come first."""
-    return -1 if isinstance(parameter, click.Argument) else PLACES[parameter.opts[0].lstrip("-")]
+    if isinstance(parameter, click.Argument):
+        return -1
+    return PLACES[parameter.opts[0].lstrip("-")]
 
 
 def _argument(typed: Typed) -> click.Argument:
     argument = typed.option
     assert isinstance(argument, Argument)
     shown = argument.shown if typed.required else f"[{argument.shown}]"
-    complete = value_types.complete_rule if argument is options.RULE else value_types.complete_model
+    if argument is options.RULE:
+        complete = value_types.complete_rule
+    else:
+        complete = value_types.complete_model
     number = -1 if typed.listed else 1
     return click.Argument([typed.name], typed.required, metavar=shown, nargs=number, shell_complete=complete)
 
@@ -142,9 +147,13 @@ def _only_one(ctx: click.Context, param: click.Parameter, values: tuple[tuple[ob
     taken = _all(ctx, param, values)
     if len(taken) > 1:
         what = f"{ctx.info_name} takes one value, and {len(taken)} are given"
-        more = ", or see padviz export" if param.opts[0].lstrip("-") in EXPORTED else ""
+        more = ""
+        if param.opts[0].lstrip("-") in EXPORTED:
+            more = ", or see padviz export"
         raise OptionError(what, where=param.opts[0], hint=f"use one{more}")
-    return taken[0] if taken else None
+    if taken:
+        return taken[0]
+    return None
 
 
 def _remember(ctx: click.Context, param: click.Parameter, values: Any) -> None:

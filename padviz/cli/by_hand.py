@@ -46,7 +46,10 @@ def check(command: Command, typed: Sequence[Typed], arguments: Arguments, to: To
     else:
         entries = [project.Entry(model, sizes or (None,), wanted)]
     _check_baseline(baseline, new, prune)
-    known = project.read_baseline(Path(baseline)) if baseline else {}
+    if baseline:
+        known = project.read_baseline(Path(baseline))
+    else:
+        known = {}
     parts = []
     with progress("networks and sizes") as on_progress:
         advance = counter(sum(len(entry.sizes) for entry in entries), on_progress)

@@ -107,7 +107,9 @@ class _Group(click.Group):
             code = _say(_unknown(error))
         except click.UsageError as error:
             called = f"padviz {self.running.name}" if self.running else "padviz"
-            path = error.ctx.command_path if error.ctx else called
+            path = called
+            if error.ctx:
+                path = error.ctx.command_path
             code = _say(f"{_sentence(error)}; see {path} --help")
         except click.ClickException as error:
             code = _say(_sentence(error))
@@ -207,7 +209,10 @@ def _warning(
 
 def _unknown(error: click.NoSuchOption) -> str:
     """Return the message for an unknown option, with what to type instead."""
-    names = [spelling.lstrip("-") for param in error.ctx.command.params for spelling in param.opts] if error.ctx else []
+    if error.ctx:
+        names = [spelling.lstrip("-") for param in error.ctx.command.params for spelling in param.opts]
+    else:
+        names = []
     path, name = error.ctx.command_path if error.ctx else "padviz", error.option_name
     near = re.sub(r"(?<=mean )[\w-]+", lambda near: session.as_typed(near[0]), nearest(name.lstrip("-"), names, 1))
     hint = OTHERS.get(name) or near or f"{path} --help lists them"

@@ -117,14 +117,21 @@ def _network(argument: Argument, name: str, call: Arguments) -> Network:
     size = call.get("size")
     if not argument.at_size:
         # A network that refuses its usual size is read at one that is asked about.
-        asked_about = size[:MOST_TRIED] if isinstance(size, list) else []
+        if isinstance(size, list):
+            asked_about = size[:MOST_TRIED]
+        else:
+            asked_about = []
         return loaded(name, None, *asked_about, sized=True)
     # The first of several sizes that the network takes.
-    return loaded(name, *size) if isinstance(size, list) else loaded(name, size)
+    if isinstance(size, list):
+        return loaded(name, *size)
+    return loaded(name, size)
 
 
 def _trained(typed: Sequence[Typed], name: str, call: Arguments) -> Trained:
-    by = "trained_at" if any(each.option == options.TRAINED_AT for each in typed) else "size"
+    by = "size"
+    if any(each.option == options.TRAINED_AT for each in typed):
+        by = "trained_at"
     return read_trained(name, call.get(by), call.pop("weights", None), by)
 
 
@@ -132,7 +139,10 @@ def _default_path(command: Command, typed: Sequence[Typed], call: Arguments) -> 
     """Return the name of the picture without -o, after the networks and the sizes."""
     networks = [network for _, network in _networks(typed, call)]
     size = call.get("size")
-    sizes: Sequence[Size] = size if isinstance(size, list) else [network.pixels(size) for network in networks[:1]]
+    if isinstance(size, list):
+        sizes: Sequence[Size] = size
+    else:
+        sizes = [network.pixels(size) for network in networks[:1]]
     return default_path(getattr(command.function, "__name__", ""), [network.name for network in networks], sizes)
 
 
@@ -142,7 +152,10 @@ def _networks(typed: Sequence[Typed], call: Arguments) -> list[tuple[Typed, Netw
     for each in typed:
         if isinstance(each.option, Argument) and each.option.read and each.name in call:
             value = call[each.name]
-            sources: list[Any] = value if isinstance(value, list) else [value]
+            if isinstance(value, list):
+                sources: list[Any] = value
+            else:
+                sources = [value]
             networks += [(each, getattr(source, "network", source)) for source in sources]
     return networks
 

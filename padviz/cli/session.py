@@ -51,7 +51,9 @@ def spelled(error: PadvizError | str, command: click.Command | None = None) -> s
     """
     context = click.get_current_context(silent=True)
     command = command or (context.command if context else None)
-    known = None if command is None else {spelling.lstrip("-") for param in command.params for spelling in param.opts}
+    known = None
+    if command is not None:
+        known = {spelling.lstrip("-") for param in command.params for spelling in param.opts}
     if isinstance(error, str):
         text = error
     elif error.where or not error.option:
@@ -69,7 +71,9 @@ def _typed(option: str, command: click.Command | None) -> str:
         if isinstance(param, click.Argument) and param.name == option:
             return (param.metavar or "").strip("[]")
     known = command is None or any(as_typed(option) in param.opts for param in command.params)
-    return as_typed(option) if known else option
+    if known:
+        return as_typed(option)
+    return option
 
 
 def as_typed(option: str) -> str:
@@ -108,7 +112,10 @@ def loaded(model: str, *sizes: Size | None, sized: bool = False) -> Network:
     known = state().loaded
     size, *others = sizes or (None,)
     try:
-        network = known[model].at(size) if model in known and size else load(model, size, **state().reading)
+        if model in known and size:
+            network = known[model].at(size)
+        else:
+            network = load(model, size, **state().reading)
     except (SizeError, ForwardError):
         for other in others:
             with suppress(PadvizError):

@@ -107,7 +107,9 @@ def _in_name(name: str, value: Any) -> str:
         return unit_text(value)
     if isinstance(value, tuple):
         return ",".join(map(str, value))
-    return DECLARED if value is None else str(value).replace("/", "+")
+    if value is None:
+        return DECLARED
+    return str(value).replace("/", "+")
 
 
 class To(NamedTuple):
@@ -142,7 +144,9 @@ class To(NamedTuple):
             return
         errors = [finding for finding in report.findings if finding.level == "error"]
         failing = f"{errors[0].title}: {errors[0].text}" if errors else "the verification failed"
-        more = f" ({len(errors)} findings in all)" if len(errors) > 1 else ""
+        more = ""
+        if len(errors) > 1:
+            more = f" ({len(errors)} findings in all)"
         session.say(f"{failing}{more}: exit code {report.code}")
         raise SystemExit(report.code)
 
@@ -167,7 +171,10 @@ def output_options(command: Command) -> list[click.Option]:
 def suffixes_of(command: Command) -> tuple[str, ...]:
     """Return what -o takes: texts too, unless a file of another kind is what the command is for."""
     apart = command.always or any(suffix not in PICTURES for suffix in command.files)
-    texts = () if apart else tuple(SUFFIXES[format_] for format_ in command.formats if format_ in ROWS)
+    if not apart:
+        texts = tuple(SUFFIXES[format_] for format_ in command.formats if format_ in ROWS)
+    else:
+        texts = ()
     return (*texts, *command.files)
 
 

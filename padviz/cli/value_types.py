@@ -47,7 +47,9 @@ def listed(module: str, name: str) -> Known:
 
     def names(ctx: click.Context) -> Iterable[str]:
         found = getattr(import_module(module), name)
-        values: Iterable[str] = found() if callable(found) else found
+        values: Iterable[str] = found
+        if callable(found):
+            values = found()
         return values
 
     return names
@@ -82,7 +84,9 @@ def split_commas(text: str) -> list[str]:
 
 
 def spelling(param: Param) -> str:
-    return param.opts[0] if param else ""
+    if param:
+        return param.opts[0]
+    return ""
 
 
 class NameType(Type):
@@ -93,7 +97,9 @@ class NameType(Type):
         self.known = known
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return completions(self.known(ctx), incomplete) if self.known else []
+        if self.known:
+            return completions(self.known(ctx), incomplete)
+        return []
 
     def convert(self, value: str, param: Param, ctx: Context) -> object:
         if not value:
@@ -132,7 +138,9 @@ class SchemeType(NameType):
     def convert(self, value: str, param: Param, ctx: Context) -> str:
         from padviz.network.rewrites import canonical
 
-        return DECLARED if value in (DECLARED, "trained") else canonical(value) or DECLARED
+        if value in (DECLARED, "trained"):
+            return DECLARED
+        return canonical(value) or DECLARED
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         height, slash, typed = incomplete.rpartition("/")
@@ -162,7 +170,9 @@ class SeveralType(Type):
         self.name = f"{one.name},..."
 
     def convert(self, value: str | tuple[object, ...], param: Param, ctx: Context) -> tuple[object, ...]:
-        return value if isinstance(value, tuple) else tuple(self.one.several(value, param, ctx))
+        if isinstance(value, tuple):
+            return value
+        return tuple(self.one.several(value, param, ctx))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         before, comma, typed = incomplete.rpartition(",")
@@ -179,7 +189,9 @@ class NumbersType(Type):
 
     def convert(self, value: str | tuple[float, ...], param: Param, ctx: Context) -> tuple[float, ...]:
         try:
-            return value if isinstance(value, tuple) else tuple(float(part) for part in value.split(","))
+            if isinstance(value, tuple):
+                return value
+            return tuple(float(part) for part in value.split(","))
         except ValueError:
             raise OptionError(f"{value!r} is not a number", where=spelling(param), hint=self.hint) from None
 

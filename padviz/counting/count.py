@@ -44,7 +44,9 @@ def usage(
         rows, cols = on_each(partial(usage_tiling, targets=request.at), request.walked, request.size)
     else:
         rows, cols = (Tiling(n) for n in request.size)
-    weights = _weights(request, engine) if request.shares and len(request.at) > 1 else None
+    weights = None
+    if request.shares and len(request.at) > 1:
+        weights = _weights(request, engine)
     walk = request.walk((rows.kept, cols.kept), engine, weights)._replace(rounded=rounded)
     core = count_backward(walk, box)
     target = target_of(request.shapes)
@@ -167,7 +169,8 @@ def prepare_request(
     targets = target_names(layer, network)
     pruned = upto(network, targets)
     walked = as_map(with_padding(pruned, padding))
-    pixels = pixels if len(pixels) == 2 else (1, *pixels)
+    if len(pixels) != 2:
+        pixels = (1, *pixels)
     if pooling == "mean":
         walked = with_mean_pooling(walked)
     return Request(pruned, walked, pixels, padding, tuple(walked.index[name] for name in targets), shares)
@@ -216,8 +219,12 @@ def _range(which: int | slice, n: int) -> range:
         if not hasattr(which, "__index__"):
             raise OptionError(f"{which!r} is not a position", option="unit", hint="use whole numbers, or slices")
         at = index(which)
-        return range(n)[at : at + 1 or None] if -n <= at < n else range(0)
+        if -n <= at < n:
+            return range(n)[at : at + 1 or None]
+        return range(0)
     if which.step not in (None, 1):
         raise OptionError("a box has no step", option="unit", hint="use slices of neighbouring units")
     inside = all(end is None or -n <= end <= n for end in (which.start, which.stop))
-    return range(n)[which] if inside else range(0)
+    if inside:
+        return range(n)[which]
+    return range(0)

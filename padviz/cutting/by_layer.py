@@ -52,7 +52,10 @@ def _spans(rule: Rule, n: int, first: int, end: int) -> list[Span]:
 
 def _made(rule: Rule, n: int, first: int, end: int, pieces: Sequence[Tensor], along: int) -> Tensor:
     """Return the rows [first, end), which a rule makes of the pieces that they read."""
-    region = torch.cat([*pieces], along) if len(pieces) > 1 else pieces[0]
+    if len(pieces) > 1:
+        region = torch.cat([*pieces], along)
+    else:
+        region = pieces[0]
     lo, hi = rule.reads(first, max(end, first + 1))
     if end == first:
         return rule.run(padded(region.narrow(along, 0, 0), along, 0, hi - lo, 0.0), lo, first, first + 1).narrow(
@@ -60,7 +63,8 @@ def _made(rule: Rule, n: int, first: int, end: int, pieces: Sequence[Tensor], al
         )
     if not isinstance(rule.fill, str):
         before, after = max(0, min(0, hi) - lo), max(0, hi - max(n, lo))
-        region = padded(region, along, before, after, rule.fill) if before or after else region
+        if before or after:
+            region = padded(region, along, before, after, rule.fill)
     return rule.run(region, lo, first, end)
 
 
@@ -93,7 +97,9 @@ class Team:
     def _rows(self, cut: SharedMap, lo: int, hi: int) -> Tensor:
         own = ((cut.parts[k], first, max(lo, first), min(hi, end)) for k, (first, end) in enumerate(cut.edges))
         pieces = [part.narrow(cut.along, low - first, high - low) for part, first, low, high in own if low < high]
-        return torch.cat(pieces, cut.along) if pieces[1:] else (pieces or [cut.parts[0].narrow(cut.along, 0, 0)])[0]
+        if pieces[1:]:
+            return torch.cat(pieces, cut.along)
+        return (pieces or [cut.parts[0].narrow(cut.along, 0, 0)])[0]
 
 
 class SharedMap(CutMap):
@@ -170,12 +176,16 @@ class SharedMap(CutMap):
         """Call a function on part k of the maps that this team shares; others are cut along later dimensions."""
 
         def own(cut: SharedMap) -> Tensor:
-            return cut.parts[k] if cut.team is self.team else cut
+            if cut.team is self.team:
+                return cut.parts[k]
+            return cut
 
         return self._run(function, *tree_map_only(SharedMap, own, (args, kwargs)))
 
     def _run(self, function: Function, args: Any, kwargs: Any) -> Any:
-        return function(*args, **kwargs) if cuts_in(args, kwargs) else self.team.run(function, args, kwargs)
+        if cuts_in(args, kwargs):
+            return function(*args, **kwargs)
+        return self.team.run(function, args, kwargs)
 
 
 class Site:
@@ -359,7 +369,9 @@ def run(model: Callable[[Any], Any], x: Tensor) -> Any:
 
     Raises DescriptionError naming the layer that does not allow it.
     """
-    modules = Modules(model) if isinstance(model, nn.Module) else None
+    modules = None
+    if isinstance(model, nn.Module):
+        modules = Modules(model)
     try:
         with torch.no_grad(), modules or nullcontext():
             return model(x)
@@ -375,7 +387,9 @@ def by_layer(model: Callable[[Any], Any], image: Any, parts: Mapping[int, int]) 
     """
     if not isinstance(image, Tensor):
         raise OptionError("must be a tensor", option="image", hint="give torch.from_numpy(image)")
-    weights = next(iter(model.parameters()), image) if isinstance(model, nn.Module) else image
+    weights = image
+    if isinstance(model, nn.Module):
+        weights = next(iter(model.parameters()), image)
     teams = {dim % image.ndim: Team(n, weights.device) for dim, n in parts.items()}
     return tree_map_only(SharedMap, lambda each: each.whole, run(model, SharedMap.cut(image, teams)))
 
@@ -499,8 +513,13 @@ class Streamed:
 
     def __call__(self, chunk: Tensor) -> Any:
         """Return the next units of the output, for the next samples (..., samples)."""
-        none = chunk[..., :0] if isinstance(chunk, Tensor) and chunk.ndim else None
-        like = none if self.none is None else self.none
+        none = None
+        if isinstance(chunk, Tensor) and chunk.ndim:
+            none = chunk[..., :0]
+        if self.none is None:
+            like = none
+        else:
+            like = self.none
         if none is None or like is None or (none.shape, none.dtype) != (like.shape, like.dtype):
             raise OptionError("must be a tensor (..., samples), like those before", option="chunk")
         self.none = none

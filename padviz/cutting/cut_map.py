@@ -101,7 +101,9 @@ class CutMap(Tensor):
         dim = tensor.ndim - self.behind
         if isinstance(tensor, CutMap) and tensor.behind == self.behind:
             return tensor
-        return self.narrowed(tensor, dim) if dim >= 0 and tensor.shape[dim] != 1 else tensor
+        if dim >= 0 and tensor.shape[dim] != 1:
+            return self.narrowed(tensor, dim)
+        return tensor
 
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -95,7 +95,10 @@ def _product(function: Any, one: Any, other: Any) -> Any:
     if both or cut.behind == (1 if cut is one else min(2, cut.ndim)):
         raise Refused("multiplies positions with each other, as attention does: no overlap helps")
     ndim = max(one.ndim, other.ndim)
-    one, other = map(cut.fitted, (one, other)) if cut.behind > 2 else (one, other)
+    if cut.behind > 2:
+        one, other = map(cut.fitted, (one, other))
+    else:
+        one, other = (one, other)
     return cut.each(function, (one, other), None, ndim - cut.behind - (one.ndim == cut.behind == 1))
 
 
@@ -113,7 +116,10 @@ def _reduced(combine: Callable[[list[tuple[int, Any]]], Any] | None = None) -> F
         given = arguments_of(function, x, *args, **kwargs)
         dims = dims_of(x, given.get("dim"))
         if x.along not in dims:
-            gone = 0 if given.get("keepdim") else sum(dim < x.along for dim in dims)
+            if given.get("keepdim"):
+                gone = 0
+            else:
+                gone = sum(dim < x.along for dim in dims)
             return x.each(function, (x, *args), kwargs, x.along - gone)
         if combine is None or len(function._schema.returns) > 1:
             raise Refused(f"runs {function.overloadpacket.__name__} over positions that are cut")
@@ -162,7 +168,11 @@ def _moments(function: Any, x: CutMap, *args: Any, **kwargs: Any) -> Any:
         mean, count = mean + apart * (n / (count + n)), count + n
     correction = given.get("correction", int(given.get("unbiased", True)))
     mean, variance = mean.to(x.dtype), (squares / (count - (1 if correction is None else correction))).to(x.dtype)
-    return (variance, mean) if packet is aten.var_mean else variance if packet is aten.var else variance.sqrt()
+    if packet is aten.var_mean:
+        return (variance, mean)
+    if packet is aten.var:
+        return variance
+    return variance.sqrt()
 
 
 @handles(aten.native_group_norm)
@@ -175,8 +185,12 @@ def _group_norm(
     variance, mean = aten.var_mean.correction(grouped, [*range(2, grouped.ndim)], correction=0, keepdim=True)
     by_channel = [1, groups, channels // groups, *[1] * (x.ndim - 2)]
     scale = aten.rsqrt(variance + eps)
-    scale = scale if weight is None else scale * weight.reshape(by_channel)
-    shift = -mean * scale if bias is None else bias.reshape(by_channel) - mean * scale
+    if weight is not None:
+        scale = scale * weight.reshape(by_channel)
+    if bias is None:
+        shift = -mean * scale
+    else:
+        shift = bias.reshape(by_channel) - mean * scale
     made = aten.view(aten.addcmul(shift, grouped, scale), [*x.shape])
     return made.to(x.dtype), torch.empty(0), torch.empty(0)
 

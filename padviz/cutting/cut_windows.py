@@ -65,7 +65,9 @@ def _convolution(
 
 def _pool_arguments(function: Any, x: CutMap, *values: Sequence[int]) -> tuple[int, list[list[int]]]:
     """Return the axis that is cut, and a list for each value with a number for each axis."""
-    axes = 3 if "3d" in function._schema.name else 2
+    axes = 2
+    if "3d" in function._schema.name:
+        axes = 3
     return axes - x.behind, [[*own] * (axes if len(own) == 1 else 1) for own in values]
 
 
@@ -76,7 +78,10 @@ def _max_pool(
 ) -> tuple[CutMap, Tensor]:  # fmt: skip
     i, (kernel, stride, padding, dilation) = _pool_arguments(function, x, kernel, stride or kernel, padding, dilation)
     free, window = put(padding, i, 0), Window(kernel[i], stride[i], dilation[i], (padding[i],) * 2, ceil=ceil_mode)
-    least = -torch.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
+    if x.is_floating_point():
+        least = -torch.inf
+    else:
+        least = torch.iinfo(x.dtype).min
     rule = _sliding(window, lambda region: function(region, kernel, stride, free, dilation, ceil_mode)[0], least)
     return x.windowed(rule), torch.empty(0)
 
@@ -111,7 +116,10 @@ def _average_pool(
                 raise Refused("averages windows that stick out of its padding")
             first = torch.arange(total.shape[j - axes], device=x.device) * stride[j] - padding[j]
             end = (first + kernel[j]).clamp(max=n + padding[j])
-            taps = end - first if with_padding else end.clamp(max=n) - first.clamp(min=0)
+            if with_padding:
+                taps = end - first
+            else:
+                taps = end.clamp(max=n) - first.clamp(min=0)
             total = aten.div(total, taps.reshape(put([1] * axes, j, -1)))
         return total  # type: ignore[no-any-return]
     free, window = put(padding, i, 0), Window(kernel[i], stride[i], 1, (padding[i],) * 2, ceil=ceil_mode)
@@ -175,7 +183,9 @@ handles(aten.replication_pad1d, aten.replication_pad2d, aten.replication_pad3d)(
 @handles(functional.pad)
 def _pad_by_mode(function: Any, x: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
     if mode == "circular":  # which copies what is left
-        left: Any = functional.pad(x, [min(n, 0) for n in pad]) if min(pad) < 0 else x
+        left: Any = x
+        if min(pad) < 0:
+            left = functional.pad(x, [min(n, 0) for n in pad])
         return _pad(left, [max(n, 0) for n in pad], mode, lambda part, others: function(part, others, mode))
     with torch._C.DisableTorchFunctionSubclass():
         return function(x, pad, mode, value)

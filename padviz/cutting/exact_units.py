@@ -161,14 +161,21 @@ def _follow(name: str, entering: Units, here: _Sized, there: _Sized, inner: bool
         moved += place(there.op, there.n).before - place(op, here.n).before
     elif isinstance(op, Fit):
         moved += fit_shift(there.n, there.m, op.odd) - fit_shift(here.n, here.m, op.odd)
-    offset = Fraction(moved) / rate if rate else Fraction(1, 2)  # those of one rate start alike in all others
+    # those of one rate start alike in all others
+    if rate:
+        offset = Fraction(moved) / rate
+    else:
+        offset = Fraction(1, 2)
     if rate != rate_of(*there) or offset.denominator > 1 or (isinstance(op, Blocks) and entering.offset % op.size):
         return Units(0, np.zeros(here.m, dtype=bool), Barrier(name, _why_off_phase(op)))
     units, first = np.arange(here.m), int(offset)
     rows, reads = real_rows_of(*here, units)
     image_rows = rows + entering.offset
     sources = _sources(op, here.n, rows)
-    image_sources = image_rows if inner else _sources(there.op, there.n, image_rows)
+    if inner:
+        image_sources = image_rows
+    else:
+        image_sources = _sources(there.op, there.n, image_rows)
     same = (sources + entering.offset == image_sources) & entering.exact[np.maximum(sources, 0)]
     exact: Flags = (np.where(sources < 0, image_sources == PADDING, same) | ~reads).all(axis=0)
     if not inner:
@@ -180,7 +187,9 @@ def _why_off_phase(op: Op) -> str:
     if isinstance(op, Resize) and op.layout == "align_corners":
         return "a resize that, with its corners aligned, follows the image's size"
     if isinstance(op, Resize):
-        return "a resize that follows the image's size" if op.scale is None else "a resize off its phase"
+        if op.scale is None:
+            return "a resize that follows the image's size"
+        return "a resize off its phase"
     return "the tile is not aligned"
 
 
@@ -200,12 +209,18 @@ def run_around(exact: Flags, unit: int) -> tuple[int, int]:
     """Return the first and the last + 1 of the run of exact units around one; an empty run if it is not exact."""
     wrong = np.flatnonzero(~exact)
     k = int(np.searchsorted(wrong, unit))
-    last = int(wrong[k]) if k < len(wrong) else len(exact)
+    if k < len(wrong):
+        last = int(wrong[k])
+    else:
+        last = len(exact)
     return min(int(wrong[k - 1]) + 1 if k else 0, last) if last > unit else last, last
 
 
 def longest_run(exact: Flags) -> tuple[int, int]:
     """Return the first and the last + 1 of the longest run of exact units."""
     edges = np.flatnonzero(np.diff(exact, prepend=False, append=False)).reshape(-1, 2)
-    first, last = edges[np.argmax(edges[:, 1] - edges[:, 0])].tolist() if len(edges) else (0, 0)
+    if len(edges):
+        first, last = edges[np.argmax(edges[:, 1] - edges[:, 0])].tolist()
+    else:
+        first, last = (0, 0)
     return first, last

@@ -193,7 +193,9 @@ def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
     if apart != planned:
         spacing += f",\n# not {planned} as in the plan: at the image's end inexact tiles would be averaged"
     ends, small = ["{}:{}".format(*side.exact) for side in sides], f"{WEIGHTS['monai'][1]:g}"
-    made = "model(tile).float()" if len(plan.heads) == 1 else "[head.float() for head in model(tile)]"
+    made = "[head.float() for head in model(tile)]"
+    if len(plan.heads) == 1:
+        made = "model(tile).float()"
     call = (
         "import torch\n"
         "from monai.inferers import sliding_window_inference\n"
@@ -280,7 +282,9 @@ def _cure(sides: list[_Side], step_of: Callable[[_Side], int]) -> str:
 
 def _not_dense(sides: list[_Side], library: str) -> str:
     """Return why a library cannot stitch outputs that are smaller or larger than the tile; "" if it can."""
-    return "" if all(side.dense for side in sides) else f"{library} needs an output as large as the tile; use python"
+    if all(side.dense for side in sides):
+        return ""
+    return f"{library} needs an output as large as the tile; use python"
 
 
 def _sahi(plan: Plan, sides: list[_Side]) -> Recipe:

@@ -141,7 +141,9 @@ def plan_tiles(
         contexts = tuple(graded_contexts(network, image, head, level) for head in contexts)
     steps = tuple(context.alignment for context in contexts[0])
     lengths = _lengths(image, tile, steps)
-    own = read_at_tile(network, lengths, steps) if min(lengths) > 0 else None
+    own = None
+    if min(lengths) > 0:
+        own = read_at_tile(network, lengths, steps)
     line_of = cache(_Axis.plan)  # equal axes have equal lines
     axes = _axes(network, image, contexts, _Axis if level is None else _GradedAxis, own)
     lines = tuple(line_of(axis, most, objects) for axis, most in zip(axes, own.size if own else tile, strict=True))
@@ -209,7 +211,10 @@ class LayerPlan:
 
 def check_evaluating(model: Any) -> None:
     """Reject a module in training mode, where dropout is random and batch norms see a tile alone."""
-    modules = model.named_modules() if hasattr(model, "named_modules") else ()
+    if hasattr(model, "named_modules"):
+        modules = model.named_modules()
+    else:
+        modules = ()
     for name, module in modules:
         if module.training:
             what = f"{name or type(module).__name__} is in training mode"
@@ -307,15 +312,23 @@ def kept_of(network: Network, image: Size, tile: Size) -> list[Kept]:
     lengths = lengths if own is network else own.size
     for level, head in product(LEVELS, contexts):
         try:
-            graded = graded_contexts(network, image, head, level) if level < 1 else head
+            graded = head
+            if level < 1:
+                graded = graded_contexts(network, image, head, level)
         except OptionError:
             continue
         for name, exact, context, n, whole in zip(network.axes, head, graded, lengths, image, strict=True):
             m, stride = sizes_of(own, network.axes.index(name), n)[own.index[exact.layer]], exact.stride
-            lost = context.lost(n, m) if n < whole else (0, 0)
+            if n < whole:
+                lost = context.lost(n, m)
+            else:
+                lost = (0, 0)
             if not exact.barrier:
                 lost = min(lost[0], exact.units[0]), min(lost[1], exact.units[1])
-            units = 0 if exact.barrier and level == 1 else max(0, m - sum(lost))
+            if exact.barrier and level == 1:
+                units = 0
+            else:
+                units = max(0, m - sum(lost))
             pixels = (float(n_units * stride) for n_units in ((units, *lost) if units else (0, 0, 0)))
             kept.append(Kept(level, exact.layer, name, units, *pixels))
     return kept
@@ -438,7 +451,9 @@ class _Axis:
         return [units[i].placed(start / own.stride) for i, own in zip(self.heads, self.contexts, strict=True)]
 
     def read_at(self, length: int) -> Network | None:
-        return self.tile if self.tile and self.tile.size[self.axis] == length else None
+        if self.tile and self.tile.size[self.axis] == length:
+            return self.tile
+        return None
 
     @property
     def heads(self) -> list[int]:

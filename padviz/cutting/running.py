@@ -83,7 +83,10 @@ def tiled(
     _check(model, image, plan, batch)
     outputs = None
     if out is not None:
-        outputs = [*out] if isinstance(out, list | tuple) else [out]
+        if isinstance(out, list | tuple):
+            outputs = [*out]
+        else:
+            outputs = [out]
     done, tiles = 0, iter(plan)
     while group := list(islice(tiles, batch)):
         parts = _parts(model(_read(image, group)), plan)
@@ -94,7 +97,9 @@ def tiled(
         if on_progress:
             on_progress(done, len(plan))
     assert outputs is not None
-    return outputs[0] if len(plan.heads) == 1 else outputs
+    if len(plan.heads) == 1:
+        return outputs[0]
+    return outputs
 
 
 def _refuse_given(**given: bool) -> None:
@@ -150,7 +155,10 @@ def _keep(outputs: Sequence[Any], parts: Sequence[Any], group: Sequence[Tile]) -
 def _parts(returned: Any, plan: Plan) -> list[Any]:
     if isinstance(returned, Mapping):
         returned = [returned[name] for name in plan.heads]
-    parts = [*returned] if isinstance(returned, list | tuple) else [returned]
+    if isinstance(returned, list | tuple):
+        parts = [*returned]
+    else:
+        parts = [returned]
     if len(parts) != len(plan.heads):
         what = f"the model makes {len(parts)} maps, and the plan is for {len(plan.heads)}: {', '.join(plan.heads)}"
         raise OptionError(what, option="model", hint="return a dict by these names, or plan for the layers it returns")
@@ -162,7 +170,8 @@ def _empty(part: Any, plan: Plan, head: int, image: Any) -> Any:
     """Return an empty map of a head for the whole image, of the same type as a tile's."""
     units = [line.keeps[head][-1][1] for line in plan.lines]
     leading = part.shape[: -len(units)]
-    leading = (image.shape[0], *leading[1:]) if len(image.shape) == len(units) + 2 else leading
+    if len(image.shape) == len(units) + 2:
+        leading = (image.shape[0], *leading[1:])
     if isinstance(part, np.ndarray):
         return np.empty((*leading, *units), part.dtype)
     return part.new_empty((*leading, *units))
@@ -214,7 +223,9 @@ def verify(run: Run, network: Network, size: Size, channels: int, ignore_norms: 
         if not np.ptp(head):
             what = "is the same everywhere for noise, so nothing can be seen in it"
             raise DescriptionError(what, where=f"{network.name}, {name}", hint="run it with its trained `weights`")
-    precision = "float64" if all(head.dtype == np.float64 for head in whole) else "float32"
+    precision = "float32"
+    if all(head.dtype == np.float64 for head in whole):
+        precision = "float64"
     pairs = zip(whole, together if isinstance(together, list) else [together], strict=True)
     difference = float(np.max([_relative(a, b, a) for a, b in pairs]))
     one_less = _one_less(run, noise, plan, whole)

@@ -99,7 +99,9 @@ def shards_of(network: Network, axis: int, image: Size, n: int) -> Shards:
 
     def in_bytes(rows: int, i: int, j: int) -> int | None:
         known = rows * channels[i] * prod(each[j] for each in others) * NUMBER
-        return known if known or not rows else None
+        if known or not rows:
+            return known
+        return None
 
     for i, layer in enumerate(network.layers[1:], start=1):
         j, why = layer.inputs[0], _needed(layer, axis)
@@ -129,7 +131,9 @@ def shards_of(network: Network, axis: int, image: Size, n: int) -> Shards:
             )
         )
     sent = [layer.bytes for layer in layers]
-    total = None if None in sent else sum(filter(None, sent))
+    total = None
+    if None not in sent:
+        total = sum(filter(None, sent))
     exchanges = sum(layer.fetched > 0 for layer in layers)
     overlap = _overlap(network, axis, image, n)
     figures = exchanges, total, overlap, in_bytes(overlap, 0, 0)
@@ -141,7 +145,9 @@ def _rows_needed(why: str, mine: Span, n: int, axis_map: AxisMap | None, units: 
     """List the rows of `n` that a shard needs for its units: of sums over all rows, its own alone."""
     if not why:
         return _rows_read(axis_map, units)
-    return np.arange(*mine) if runs_by_layer(why) else np.arange(n)
+    if runs_by_layer(why):
+        return np.arange(*mine)
+    return np.arange(n)
 
 
 def _window(op: Op | None, n: int, m: int, units: Span, rows: NDArray[Any]) -> tuple[Span, BeforeAfter | None]:
@@ -157,7 +163,10 @@ def _window(op: Op | None, n: int, m: int, units: Span, rows: NDArray[Any]) -> t
 def _overlap(network: Network, axis: int, image: Size, n: int) -> int:
     """Count the rows that would be read more than once if each shard ran alone, with its context."""
     around = pixels_around(network, image)
-    before, after = around[axis] if around else (image[axis], image[axis])
+    if around:
+        before, after = around[axis]
+    else:
+        before, after = (image[axis], image[axis])
     spans = [span for span in owned(image[axis], n) if span[0] < span[1]]
     return sum(min(before, first) + min(after, image[axis] - stop) for first, stop in spans)
 
@@ -181,7 +190,9 @@ def trims_of(op: Op | None, n: int, m: int, rows: Span, own: Span) -> BeforeAfte
     if isinstance(op, Resize):
         ratio = ratio_of(op, n, m)
         trims = own[0] - rows[0] * ratio.denominator, rows[1] * ratio.denominator - own[1]
-        return trims if op.layout != "align_corners" and ratio.numerator == 1 and min(trims) >= 0 else None
+        if op.layout != "align_corners" and ratio.numerator == 1 and min(trims) >= 0:
+            return trims
+        return None
     return 0, 0
 
 
@@ -190,7 +201,9 @@ def _needed(layer: Layer, axis: int) -> str:
     op = layer.ops[axis]
     across = op is None and layer.kind == "adaptive"  # attention along the other axis
     local = across or isinstance(op, Blocks) or (isinstance(op, Adaptive) and op.output > 1)
-    return "" if local else layer.whole(axis)
+    if local:
+        return ""
+    return layer.whole(axis)
 
 
 def _rows_read(axis_map: AxisMap | None, own: Span) -> NDArray[Any]:
@@ -232,12 +245,20 @@ def _channels_read(network: Network) -> list[int]:
     """
     behind, made = [0] * len(network.layers), list[int]()
     for i, layer in reversed([*enumerate(network.layers)]):
-        reads = layer.channels.in_ if layer.channels else 0 if layer.kind == "concat" else behind[i]
+        if layer.channels:
+            reads = layer.channels.in_
+        elif layer.kind == "concat":
+            reads = 0
+        else:
+            reads = behind[i]
         for j in layer.inputs:
             behind[j] = behind[j] or reads
     for i, layer in enumerate(network.layers):
         entering = [made[j] for j in layer.inputs]
-        before = sum(entering) * all(entering) if layer.kind == "concat" else next(iter(entering), 0)
+        if layer.kind == "concat":
+            before = sum(entering) * all(entering)
+        else:
+            before = next(iter(entering), 0)
         known = {before, behind[i]} - {0}
         made.append(layer.channels.out if layer.channels else known.pop() if len(known) == 1 else 0)
     return [layer.channels.in_ if layer.channels else own for layer, own in zip(network.layers, made, strict=True)]

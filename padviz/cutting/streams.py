@@ -125,13 +125,19 @@ def _simulated(network: Network, sizes: Sequence[int], there: Many) -> tuple[lis
         size = sized(op, n, None if layer.like is None else ends[layer.like])
         ends.append(np.where(n > 0, np.maximum(size, 0), 0))
         rate = rate_of(op, n_in, sizes[i])
-        period, rows = (op.size, op.size) if isinstance(op, Blocks) else (rate.denominator, rate.numerator)
+        if isinstance(op, Blocks):
+            period, rows = (op.size, op.size)
+        else:
+            period, rows = (rate.denominator, rate.numerator)
         places, real = real_rows_of(op, n_in, sizes[i], np.arange(3 * period))
         first = np.minimum.accumulate(np.where(real, places, FAR).min(0)[::-1])[::-1]  # of a unit or any after it
         last = np.maximum.accumulate(np.where(real, places, -FAR).max(0))  # of a unit or any before it
         turns = np.maximum(0, (ready - last[-1]) // rows + 1)  # periods in front of those that `last` has
         units = turns * period + np.searchsorted(last, ready - turns * rows)
-        mode, before = (op.mode, place(op, n_in).before) if isinstance(op, Window) else ("zero", 0)
+        if isinstance(op, Window):
+            mode, before = (op.mode, place(op, n_in).before)
+        else:
+            mode, before = ("zero", 0)
         copied = max(0, depth(mode, max(0, before)))  # by padding in front, which waits for the row behind
         made.append(np.where(ready > copied, np.minimum(units, ends[i]), 0))
         padded = np.maximum(ends[i] - 1, 0) * rows + last[0] + 1 - n

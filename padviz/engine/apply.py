@@ -34,13 +34,19 @@ def apply(axis_map: AxisMap, x: Array, axis: int, *, engine: str = "auto") -> Ar
     shape = [*x.shape]
     shape[axis] = axis_map.n_out
     out = np.zeros(shape, dtype=x.dtype)
-    additions = 0 if engine == "numpy" else axis_map.reads * x.size // x.shape[axis]
+    if engine == "numpy":
+        additions = 0
+    else:
+        additions = axis_map.reads * x.size // x.shape[axis]
     if (engine == "numba" or additions >= NUMBA_FROM) and _numba() is not None:
         steps = np.array([strip.ascending[:5] for strip in axis_map.strips], dtype=np.int64).reshape(-1, 5)
         weights = np.array([strip.weight for strip in axis_map.strips], dtype=out.dtype)
         _compiled(_down if axis == 1 else _across)(steps, weights, x, out)
         return out
-    into, source = (out, x) if axis == 1 else (out.swapaxes(1, 2), x.swapaxes(1, 2))
+    if axis == 1:
+        into, source = (out, x)
+    else:
+        into, source = (out.swapaxes(1, 2), x.swapaxes(1, 2))
     for dst, src, one, weight in axis_map.slices:
         rows = source[:, src]
         if one:

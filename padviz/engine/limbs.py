@@ -59,8 +59,12 @@ class Tally:
     def with_room(self, gain: int) -> Tally:
         """Return the same counts, carried if they would overflow when they grow by `gain`."""
         if self.limbs.dtype.kind == "f":
-            return self if self.limb * gain < FLOATS else self.scaled()
-        return self if self.limb * gain < HOLDS else self.carried()
+            if self.limb * gain < FLOATS:
+                return self
+            return self.scaled()
+        if self.limb * gain < HOLDS:
+            return self
+        return self.carried()
 
     def scaled(self, exponent: int | None = None) -> Tally:
         """Return the same floats times another power of two, by default that which makes them at most 1."""
@@ -84,7 +88,9 @@ class Tally:
 
     def final(self) -> Tally:
         """Return the same counts as they are kept: carried where int64 might not hold one."""
-        return self if self.most < HOLDS or self.limbs.dtype.kind == "f" else self.carried()
+        if self.most < HOLDS or self.limbs.dtype.kind == "f":
+            return self
+        return self.carried()
 
     def pull(self, maps: Maps, engine: str) -> Tally:
         """Apply the maps of both axes: widths first, while there are fewer rows."""
@@ -118,7 +124,9 @@ def limbs_in(most: int, exact: bool) -> int:
     >>> limbs_in((1 << 63) - 1, exact=True), limbs_in(1 << 63, exact=True), limbs_in(1 << 63, exact=False)
     (1, 2, 1)
     """
-    return limbs_for(most) if exact and most >= HOLDS else 1
+    if exact and most >= HOLDS:
+        return limbs_for(most)
+    return 1
 
 
 def to_ints(tally: Array) -> Array:
@@ -203,7 +211,9 @@ def largest_difference(here: Array, there: Array) -> Number:
     for low, high in pairwise(difference):  # carried, but the last limb keeps the sign
         high += low >> LIMB_BITS
         low &= CARRIED
-    return 0 if not difference.size else max(largest(difference), -smallest(difference))
+    if not difference.size:
+        return 0
+    return max(largest(difference), -smallest(difference))
 
 
 def shares(tally: Array, peak: Number, exponent: int = 0) -> NDArray[np.float64]:

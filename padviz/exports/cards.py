@@ -43,7 +43,9 @@ def card_of(what: str, facts: Figures) -> Card:
 def figures_of(what: str, facts: Figures) -> Figures:
     """Return the part of a result's JSON that has its figures."""
     part = {"uneven": "results", "coverage": "layers"}.get(what)
-    figures: Figures = facts[part][0] if part else facts
+    figures: Figures = facts
+    if part:
+        figures = facts[part][0]
     return figures
 
 
@@ -157,7 +159,9 @@ def _most(axes: Figures) -> float:
 
 
 def _short(count: float) -> str:
-    return rounded(int(count)) if count >= LONG else readable(count)
+    if count >= LONG:
+        return rounded(int(count))
+    return readable(count)
 
 
 CARDS: dict[str, Callable[[Figures], Card]] = {

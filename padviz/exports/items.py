@@ -127,7 +127,10 @@ def _count(lists: Maps | Comparison) -> int:
     sizes = 0
     for size in lists.sizes:
         sizes += sum(map(len, sides_in(size))) if isinstance(size, str) else 1
-    kinds = lists.what if isinstance(lists, Maps) else []
+    if isinstance(lists, Maps):
+        kinds = lists.what
+    else:
+        kinds = []
     counts = len(lists.models), sizes, len(lists.paddings), len(lists.layers), len(kinds)
     return prod(count or 1 for count in counts)
 
@@ -162,7 +165,9 @@ def _maps(maps: Maps, find: Find, folder: Path, reading: Reading) -> Iterator[It
         contents = tuple(filter(os.path.isfile, files))  # who reads one that is missing reports it
         for pair, arguments in product(read[model], _arguments(maps, what, running)):
             padding, layer = arguments.get("padding"), arguments.get("layer")
-            scheme = padding.replace("/", "+") if isinstance(padding, str) else None
+            scheme = None
+            if isinstance(padding, str):
+                scheme = padding.replace("/", "+")
             name = _file_name([known, pixels(pair[1]), scheme, layer, what])
             words = " ".join(filter(None, [what, "of", model, layer]))
             yield Item(name, what, words, arguments, (known,), (pair,), origin, reading, contents)
@@ -179,7 +184,10 @@ def _arguments(maps: Maps, what: str, running: Mapping[str, Any]) -> list[dict[s
     if what == "filters":
         return [{"layer": layer, "weights": running["weights"]} for layer in layers]
     if what == "responses":
-        schemes = [*filter(None, _paddings(maps.paddings))] if maps.paddings else [*RUNNING_ON]
+        if maps.paddings:
+            schemes = [*filter(None, _paddings(maps.paddings))]
+        else:
+            schemes = [*RUNNING_ON]
         return [{"padding": schemes, "layer": layer, **running} for layer in layers]
     return [{"layer": layer} for layer in layers]
 
@@ -191,7 +199,10 @@ def _running(maps: Maps, folder: Path) -> tuple[dict[str, Any], list[str]]:
         running["weights"] = _from_folder(maps.weights, folder)
     running |= {key: getattr(maps, key) for key in RUNNING if getattr(maps, key) is not None}
     for key in {*running} & {"mean", "std"}:
-        values = running[key] if isinstance(running[key], list) else [running[key]]
+        if isinstance(running[key], list):
+            values = running[key]
+        else:
+            values = [running[key]]
         running[key] = values
         normalisation(len(values), **{"mean": None, "std": None, key: values})  # rejects invalid numbers
     if running.get("inputs", NOISE) in (NOISE, BLANK):
@@ -203,7 +214,9 @@ def _running(maps: Maps, folder: Path) -> tuple[dict[str, Any], list[str]]:
 def _from_folder(name: str, folder: Path) -> str:
     """Resolve a path relative to `folder`; other names stay as they are."""
     path = name.lower().endswith((".toml", *FILES, *WEIGHTS)) or "/" in name
-    return os.path.abspath(folder / name) if path else name
+    if path:
+        return os.path.abspath(folder / name)
+    return name
 
 
 def _read(find: Find, model: str, sizes: Sequence[Size | None]) -> list[Pair]:
@@ -241,7 +254,10 @@ def _comparison(wanted: Comparison, find: Find) -> Item:
         what = "needs exactly one list of several values"
         raise DescriptionError(what, where=f"compare {wanted.name!r}", hint=hint)
     varies = several[0]
-    labels = [pixels(size) for _, size in pairs] if varies == "size" else lists[varies]
+    if varies == "size":
+        labels = [pixels(size) for _, size in pairs]
+    else:
+        labels = lists[varies]
     arguments = {"varies": varies, "labels": labels, "scale": wanted.scale}
     arguments |= {"padding": lists["padding"], "layer": lists["layer"]}
     names = dict.fromkeys(network.name for network, _ in pairs if isinstance(network, Network))
@@ -267,14 +283,18 @@ def _finder(
 
     def find(model: str, size: Size | None) -> Network:
         path = model.lower().endswith((".toml", *FILES)) or "/" in model
-        source = str(folder / model) if path else model
+        source = model
+        if path:
+            source = str(folder / model)
         if MODULE.fullmatch(source) and not allow_modules:
             hint = "if you trust it, allow it with `allow_modules`"
             raise OptionError("names code that would run", where=model, hint=hint)
         if source not in noted and (line := shadowing(source)):
             on_note(line)
         noted.add(source)
-        place = os.path.realpath(source) if path else model
+        place = model
+        if path:
+            place = os.path.realpath(source)
         first = place, size is None
         if first not in loaded:
             loaded[first] = read(source, size, reading)

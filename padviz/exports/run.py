@@ -145,8 +145,13 @@ def _items(
     on_note: Callable[[str], None] | None,
 ) -> tuple[str, list[Item]]:
     """Return the title of the export, and its items."""
-    models = [str(source)] if isinstance(source, str | Path) else [*map(str, source)]
-    path = models[0] if len(models) == 1 else ""
+    if isinstance(source, str | Path):
+        models = [str(source)]
+    else:
+        models = [*map(str, source)]
+    path = ""
+    if len(models) == 1:
+        path = models[0]
     if not is_manifest(path):
         for kind in lists.get("what", ()):
             if kind not in WHATS:

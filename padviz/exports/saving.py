@@ -56,7 +56,10 @@ def save_item(item: Item, digest: str, folder: Path, look: Look) -> ItemOutcome:
                 _place(item.name, files, stage, folder)
     except PadvizError as error:
         hidden = error.where.startswith(str(folder / PREFIX))  # users never see that folder
-        reason = error.what if hidden else str(error)
+        if hidden:
+            reason = error.what
+        else:
+            reason = str(error)
     except MemoryError:
         reason = "there is not enough memory for a map of this size"
     except OSError as error:

@@ -265,7 +265,9 @@ def short_name(name: str) -> str:
     (24, True)
     """
     plain = shorten(name, 200)
-    return plain if len(plain) <= 24 else "…" + plain[-23:]
+    if len(plain) <= 24:
+        return plain
+    return "…" + plain[-23:]
 
 
 def screen_size(figure: Figure) -> tuple[int, int]:

@@ -59,7 +59,9 @@ def hex_stops(name: str) -> list[str]:
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    return [to_hex(colormaps[name](at / (STOPS - 1))) for at in range(STOPS)] if name in colormaps else []
+    if name in colormaps:
+        return [to_hex(colormaps[name](at / (STOPS - 1))) for at in range(STOPS)]
+    return []
 
 
 def colouring(cmap: Colormap, low: float, high: float, logarithmic: bool = False) -> ScalarMappable:
@@ -81,7 +83,9 @@ def number_cells(
     """Write a text into each cell of a grid: white on dark colours, black on bright ones."""
     bright = colours.to_rgba(values)[..., :3] @ (0.3, 0.59, 0.11) >= 0.5
     for row, col in np.ndindex(values.shape):
-        ink = "k" if bright[row, col] else "w"
+        ink = "w"
+        if bright[row, col]:
+            ink = "k"
         ax.text(col, row, texts[row][col], ha="center", va="center", size=points, color=ink)
 
 
@@ -100,7 +104,11 @@ class Scale(NamedTuple):
     @property
     def own(self) -> str:
         """The name of its colour map."""
-        return SHARES if self.diverges else ALL_STARVED if self.share else CMAP
+        if self.diverges:
+            return SHARES
+        if self.share:
+            return ALL_STARVED
+        return CMAP
 
     def colours(self, cmap: str | None) -> ScalarMappable:
         """Return its colours: those of matplotlib's map of that name, by default of the scale's own."""
@@ -113,7 +121,9 @@ COUNTS, FAIR = Scale(), Scale(CLIPPED, share=True)
 
 def scale_of(counts: CountMap) -> Scale:
     """Return the scale shared by all maps of a kind: that of fair shares, where a map has them."""
-    return FAIR if counts.share_reason is None else COUNTS
+    if counts.share_reason is None:
+        return FAIR
+    return COUNTS
 
 
 def share_scale(counts: CountMap, values: NDArray[np.float64]) -> Scale:
@@ -154,7 +164,10 @@ def write_map_thumbnail(counts: CountMap, path: Path, most: int, cmap: str | Non
     """Write the heat map alone as a PNG file of at most `most` pixels a side, on the scale of all maps of its kind."""
     block, scale = -(-max(counts.shape) // most), scale_of(counts)
     unshared = scale is COUNTS and counts.full is None
-    values = counts.relative((block, block)) if unshared else counts.share((block, block))
+    if unshared:
+        values = counts.relative((block, block))
+    else:
+        values = counts.share((block, block))
     pixels = scale.colours(cmap).to_rgba(values, bytes=True)[..., :3]
     path.write_bytes(png_of(pixels))
 

@@ -202,7 +202,9 @@ def _width_of_one_point(character: str) -> float:
 
 def tick_room(position: int, across: bool) -> float:
     """Return the screen pixels that the label of a tick needs along its axis."""
-    return text_width(str(position), SMALL) + 10 if across else 1.4 * SMALL * DPI / 72
+    if across:
+        return text_width(str(position), SMALL) + 10
+    return 1.4 * SMALL * DPI / 72
 
 
 def ticks(positions: Sequence[int], window: tuple[float, float], pixels: float, across: bool = True) -> list[int]:

@@ -78,7 +78,11 @@ class Unfinished:
                 with ZipFile(file) as archive:
                     pairs = [*zip(stored_arrays(archive, MEMBERS), (self.values, self.question), strict=True)]
                     same = all((part.dtype, part.shape) == (own.dtype, own.shape) for part, own in pairs)
-                    held = [part.read(0, len(own)) for part, own in pairs] if same else []  # else it may be large
+                    # else it may be large
+                    if same:
+                        held = [part.read(0, len(own)) for part, own in pairs]
+                    else:
+                        held = []
             except (*BROKEN, MemoryError) as error:
                 what = f"is not a readable unfinished sweep ({type(error).__name__})"
                 raise DescriptionError(what, where=str(path), hint=hint) from None

@@ -52,7 +52,9 @@ class Costs:
     @property
     def macs(self) -> int | None:
         """The sum over all layers; None if one of them is not known."""
-        return None if self.unknown else sum(cost.macs or 0 for cost in self.layers)
+        if self.unknown:
+            return None
+        return sum(cost.macs or 0 for cost in self.layers)
 
 
 def costs(network: Network, size: Size) -> Costs:
@@ -60,7 +62,9 @@ def costs(network: Network, size: Size) -> Costs:
     sizes = sizes_of_each(network, size)
     layer_costs = []
     for i, (layer, macs) in enumerate(zip(network.layers[1:], _per_position(network), strict=True), start=1):
-        at = layer.inputs[0] if layer.kind == "convtranspose" else i
+        at = i
+        if layer.kind == "convtranspose":
+            at = layer.inputs[0]
         layer_costs.append(LayerCost(layer.name, None if macs is None else macs * prod(rows[at] for rows in sizes)))
     return Costs(network.name, size, tuple(layer_costs))
 
@@ -74,7 +78,9 @@ def macs_of_squares(network: Network, sizes: Sequence[int]) -> list[int] | None:
     total = np.zeros(len(sizes), dtype=object)  # Python's integers, which no size overflows
     for i, (layer, macs) in enumerate(zip(network.layers[1:], macs_of_layers, strict=True), start=1):
         if macs:
-            at = layer.inputs[0] if layer.kind == "convtranspose" else i
+            at = i
+            if layer.kind == "convtranspose":
+                at = layer.inputs[0]
             total += prod(arrays[rows[at]].astype(object) for arrays, rows, _ in sides) * macs
     return [int(macs) for macs in total]
 
@@ -85,6 +91,8 @@ def _per_position(network: Network) -> tuple[int | None, ...]:
     macs: list[int | None] = []
     for layer in network.layers[1:]:
         taps = prod([op.kernel for op in layer.ops if isinstance(op, Window | Transposed)])
-        known = None if layer.channels is None else taps * layer.channels.products
+        known = None
+        if layer.channels is not None:
+            known = taps * layer.channels.products
         macs.append(known if layer.kind in CONVOLUTIONS else 0)
     return tuple(macs)

@@ -201,7 +201,12 @@ def axis_padding(window: Window, n: int, circular: bool = False) -> AxisPadding:
         read[first : first + (m - 1) * window.stride + 1 : window.stride] = True
     real = read[before : before + n]
     missed = int(n - np.count_nonzero(real))
-    remainder = 0 if circular and m * window.stride == n else int(np.argmax(real[::-1])) if real.any() else n
+    if circular and m * window.stride == n:
+        remainder = 0
+    elif real.any():
+        remainder = int(np.argmax(real[::-1]))
+    else:
+        remainder = n
     consumed = int(read[:before].sum()), int(read[before + n : before + n + after].sum())
     overhang = int(read[before + n + after :].sum())
     shape = n, m, window.kernel, window.stride, window.dilation
@@ -275,4 +280,6 @@ def tap_reads(window: Window, n: int, circular: bool = False) -> list[int]:
 def _imbalance(reads: NDArray[np.int64]) -> float:
     half = len(reads) // 2
     first, second = int(reads[:half].sum()), int(reads[len(reads) - half :].sum())
-    return (second - first) / (first + second) if first + second else 0.0
+    if first + second:
+        return (second - first) / (first + second)
+    return 0.0

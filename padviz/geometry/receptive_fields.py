@@ -75,7 +75,9 @@ def receptive_fields(network: Network, size: Size) -> tuple[ReceptiveField, ...]
     along = zip(*on_each(_fields_on, network, size), strict=True)
     for layer, of_layer in zip(network.layers[1:], along, strict=True):
         parts_at = min((at for _, at in of_layer if at is not None), default=None)
-        where = None if parts_at is None else network.layers[parts_at].name
+        where = None
+        if parts_at is not None:
+            where = network.layers[parts_at].name
         axes = dict(zip(names, [field for field, _ in of_layer], strict=True))
         rows.append(ReceptiveField(layer.name, layer.kind, axes, where))
     return tuple(rows)
@@ -147,7 +149,9 @@ def rounded_offset(offset: float) -> float:
     >>> rounded_offset(-15.5), rounded_offset(1 / 3), rounded_offset(-1 / 82)
     (-15.5, 0.333, 0.0)
     """
-    return float(f"{offset:.3g}") if abs(offset) >= NO_OFFSET else 0.0
+    if abs(offset) >= NO_OFFSET:
+        return float(f"{offset:.3g}")
+    return 0.0
 
 
 def grid_in_words(row: ReceptiveField) -> str:
@@ -155,7 +159,9 @@ def grid_in_words(row: ReceptiveField) -> str:
     if row.parts_at:
         return f"not defined: branches have different centres, first at {row.parts_at}"
     pairs = zip(row.axes, row.offsets, strict=True)
-    px = "samples" if len(row.axes) == 1 else "px"
+    px = "px"
+    if len(row.axes) == 1:
+        px = "samples"
     words = [f"{axis} {rounded_offset(offset):+g} {px}" for axis, offset in pairs if offset is not None]
     whole = any(axis.whole for axis in row.axes.values())
     none = "none: each unit sees the whole image" if whole else "none: circular padding has no centre"
@@ -182,5 +188,8 @@ def _field(reach: Reach, n: int, units: int, parts_at: int | None) -> AxisField:
         return AxisField(reach.size, stride, None, None)
     offset = reach.mean_centre(units) - Fraction(n - 1, 2)
     low, high = reach.interval(0)
-    padding, centre = (-low, Fraction(low + high, 2)) if reach.on_the_line(units) else (None, None)
+    if reach.on_the_line(units):
+        padding, centre = (-low, Fraction(low + high, 2))
+    else:
+        padding, centre = (None, None)
     return AxisField(reach.size, stride, padding, centre, offset)

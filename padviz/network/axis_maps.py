@@ -89,7 +89,9 @@ def _tap_strips(window: Window, n: int, n_out: int, padding: tuple[int, int]) ->
     """Yield a strip for each tap inside, and one for each end where the tap reads folded padding."""
     before, after = padding
     copies = SCHEMES[window.mode].reads and (before > 0 or after > 0)
-    outside = fold(window.mode, n, before, after) if copies else None
+    outside = None
+    if copies:
+        outside = fold(window.mode, n, before, after)
     step = window.stride
     for tap in range(window.kernel):
         first = tap * window.dilation - before
@@ -164,7 +166,9 @@ def _runs(dst: NDArray[np.int64], src: NDArray[np.int64], weight: NDArray[np.flo
     d, s, w = (values[order].tolist() for values in (dst, src, weight))
     start = 0
     while start < len(d):
-        step = s[start + 1] - s[start] if start + 1 < len(s) else 0
+        step = 0
+        if start + 1 < len(s):
+            step = s[start + 1] - s[start]
         stop = start + 1
         while (
             stop < len(d) and d[stop] - d[stop - 1] == period and s[stop] - s[stop - 1] == step and w[stop] == w[start]

@@ -18,7 +18,9 @@ def ancestors(layers: Sequence[Layer], ends: Iterable[int], *, followed: bool = 
     positions = set(ends)
     for i in reversed(range(len(layers))):
         if i in positions:
-            like = layers[i].like if followed else None
+            like = None
+            if followed:
+                like = layers[i].like
             positions.update(layers[i].inputs, () if like is None else (like,))
     return positions
 
@@ -37,7 +39,9 @@ def backward(
         if here is None:
             continue
         layer = network.layers[i]
-        pulled = pull(i, here) if any(layer.ops) else here
+        pulled = here
+        if any(layer.ops):
+            pulled = pull(i, here)
         for j in layer.inputs:
             there = value[j]
             value[j] = pulled if there is None else join(pulled, there)

@@ -93,4 +93,6 @@ class Layer:
             return "grid attention"
         if not isinstance(op, Adaptive):
             return ""
-        return "global pooling" if op.output == 1 else "adaptive pooling"
+        if op.output == 1:
+            return "global pooling"
+        return "adaptive pooling"

@@ -104,7 +104,9 @@ class Network:
 
     def __getstate__(self) -> dict[str, object]:
         # A module stays behind; a file or a module that has a name can be read again.
-        origin = self.origin if isinstance(self.origin, str | Path) else None
+        origin = None
+        if isinstance(self.origin, str | Path):
+            origin = self.origin
         return {**vars(self.at_own_size()), "origin": origin, "reading": self.reading}
 
     def pixels(self, size: int | Sequence[int] | None) -> Size:
@@ -213,7 +215,10 @@ def on_axes(size: Size, axes: tuple[str, ...], where: str = "") -> Size:
     if len(size) > len(axes) == 1 and {*size[:-1]} == {1}:
         return size[-1:]
     if len(size) != len(axes):
-        numbers = "1 number" if len(size) == 1 else f"{len(size)} numbers"
+        if len(size) == 1:
+            numbers = "1 number"
+        else:
+            numbers = f"{len(size)} numbers"
         what = f"{in_words(size)} has {numbers}, and the input has {len(axes)}: {', '.join(axes)}"
         hint = "use one number"
         if len(axes) > 1:
@@ -231,10 +236,16 @@ def as_size(size: int | Sequence[int]) -> Size:
     """Check a size: n for the same on every axis, or a number for each, as (height, width)."""
     if isinstance(size, Alike):
         return size
-    sides = tuple(size) if isinstance(size, tuple | list) else (size, size)
+    if isinstance(size, tuple | list):
+        sides = tuple(size)
+    else:
+        sides = (size, size)
     whole = all(hasattr(n, "__index__") and not hasattr(n, "__len__") and not isinstance(n, bool) for n in sides)
     if not whole or len(sides) not in AXES or not all(0 < n <= LARGEST for n in sides):
-        numbers = " x ".join(map(repr, dict.fromkeys(sides))) if len(sides) == 2 and whole else shortly(size)
+        if len(sides) == 2 and whole:
+            numbers = " x ".join(map(repr, dict.fromkeys(sides)))
+        else:
+            numbers = shortly(size)
         what = f"{numbers} is not one to three numbers of pixels from 1 to {LARGEST}"
         raise OptionError(what, option="size", hint="use 224 or (240, 320)")
     kind = tuple if isinstance(size, tuple | list) else Alike
@@ -266,7 +277,10 @@ def _sides_in(text: str, option: str) -> Sequence[int | Size]:
     ):
         return [sizes]
     match = re.fullmatch(f"{side}(?::{side}(?::{side})?)?", text, re.ASCII)
-    sides = [*map(int, filter(None, match.groups()))] if match else [0]
+    if match:
+        sides = [*map(int, filter(None, match.groups()))]
+    else:
+        sides = [0]
     if not match or max(sides) > LARGEST or min(sides) < 1:
         hint = f"use pixels from 1 to {LARGEST}, such as 224, 240x320, 64:448 or 64:448:16"
         raise OptionError(f"{text!r} is not a size", option=option, hint=hint)

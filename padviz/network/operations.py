@@ -168,7 +168,9 @@ def pads_at(window: Window, n: Ints) -> tuple[Ints | int, Ints | int]:
         total = (n_out - 1) * window.stride + window.extent - n
         total = total * (total > 0)
     small, large = total // 2, total - total // 2
-    return (large, small) if window.padding == "same_lower" else (small, large)
+    if window.padding == "same_lower":
+        return (large, small)
+    return (small, large)
 
 
 @lru_cache(CACHED)
@@ -186,7 +188,11 @@ def taps_of(op: Op | None) -> int:
     """Count the taps, or pooled regions, of an operation."""
     if isinstance(op, Window | Transposed):
         return op.kernel
-    return op.output if isinstance(op, Adaptive) else op.size if isinstance(op, Blocks) else 0
+    if isinstance(op, Adaptive):
+        return op.output
+    if isinstance(op, Blocks):
+        return op.size
+    return 0
 
 
 def sized(op: Op, n: Any, like: Any = None) -> Any:
@@ -201,7 +207,9 @@ def sized(op: Op, n: Any, like: Any = None) -> Any:
         return (n - 1) * op.stride - sum(op.padding) + op.extent + op.output_padding
     if isinstance(op, Resize) and op.scale is not None:
         return n * op.scale.numerator // op.scale.denominator
-    return op.size if isinstance(op, Resize) and op.size is not None else like
+    if isinstance(op, Resize) and op.size is not None:
+        return op.size
+    return like
 
 
 def fit_shift(n: int, n_out: int, odd: Odd) -> int:
@@ -212,4 +220,6 @@ def fit_shift(n: int, n_out: int, odd: Odd) -> int:
     """
     more = n_out - n
     up = odd == "up" or odd == ("end" if more < 0 else "front")
-    return -(-more // 2) if up else more // 2
+    if up:
+        return -(-more // 2)
+    return more // 2

@@ -63,7 +63,9 @@ def rows_of(op: Op, n: int, n_out: int, units: Ints) -> tuple[Ints, Ints]:
 def all_rows_of(op: Op, n: int, n_out: int, units: NDArray[Any]) -> NDArray[Any]:
     """List all rows that each of an array of units reads, shape (rows, units); rows may be repeated."""
     rows, real = real_rows_of(op, n, n_out, units)
-    return rows if real.all() else np.where(real, rows, rows_of(op, n, n_out, units)[0])
+    if real.all():
+        return rows
+    return np.where(real, rows, rows_of(op, n, n_out, units)[0])
 
 
 def real_rows_of(op: Op, n: int, n_out: int, units: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -81,8 +83,13 @@ def real_rows_of(op: Op, n: int, n_out: int, units: NDArray[Any]) -> tuple[NDArr
         rows = _rows_together(op, n, units)
     else:
         first, last = rows_of(op, n, n_out, units)
-        step = op.dilation if isinstance(op, Window) else 1
-        taps = op.kernel if isinstance(op, Window) else int((last - first).max()) + 1
+        step = 1
+        if isinstance(op, Window):
+            step = op.dilation
+        if isinstance(op, Window):
+            taps = op.kernel
+        else:
+            taps = int((last - first).max()) + 1
         rows = np.minimum(first + np.arange(taps)[:, None] * step, last)
     return rows, np.ones(rows.shape, dtype=bool)
 
@@ -114,7 +121,9 @@ def _wide(units: Ints, factor: int) -> Ints:
     if isinstance(units, int) or not len(units):
         return units
     largest = max(abs(int(units[0])), abs(int(units[-1])), 1)
-    return units if 4 * largest * factor < EXACT else units.astype(object)
+    if 4 * largest * factor < EXACT:
+        return units
+    return units.astype(object)
 
 
 def _rows_together(op: Blocks, n: int, rows: Ints) -> NDArray[Any]:

@@ -23,7 +23,9 @@ def upto(network: Network, targets: tuple[str, ...]) -> Network:
     place = {old: new for new, old in enumerate(sorted(wanted))}
     layers = []
     for layer in (network.layers[i] for i in place):
-        like = None if layer.like is None else place[layer.like]
+        like = None
+        if layer.like is not None:
+            like = place[layer.like]
         layers.append(replace(layer, inputs=tuple(place[i] for i in layer.inputs), like=like))
     again = network.reread_with(lambda other: upto(other, targets))
     return replace(network, layers=tuple(layers), targets=names, again=again, before_pools=network.pool_pads, tail=None)

@@ -118,7 +118,9 @@ def explore(
     >>> page.maps, "</html>" in page.html
     (4, True)
     """
-    sizes = [as_size(entry) for entry in size] if isinstance(size, list) else None
+    sizes = None
+    if isinstance(size, list):
+        sizes = [as_size(entry) for entry in size]
     read = load(network, sizes[0] if sizes else size)  # type: ignore[arg-type]
     wanted = with_same(read) if same else read
     check_image(wanted)
@@ -148,7 +150,10 @@ def _at_sizes(
     networks: list[tuple[Size, Network | PadvizError]] = []
     for size in sizes:
         try:
-            network = first if size == start else wanted.at(size)
+            if size == start:
+                network = first
+            else:
+                network = wanted.at(size)
             networks.append((size, replace(network, source=name)))
         except PadvizError as error:
             networks.append((size, PadvizError(str(error).replace(path, name)) if path else error))
@@ -158,7 +163,9 @@ def _at_sizes(
 def _paddings(padding: str | Sequence[str] | None, first: Network) -> list[str | None]:
     """List the padding schemes that the page offers; None is the declared one."""
     if padding:
-        schemes = [padding] if isinstance(padding, str) else padding
+        schemes = padding
+        if isinstance(padding, str):
+            schemes = [padding]
         return [*dict.fromkeys(None if scheme == "declared" else canonical(scheme) for scheme in schemes)]
     if with_padding(first, "zero").layers == first.layers:
         return [*EXPLORED]

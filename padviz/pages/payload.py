@@ -148,7 +148,9 @@ def _audit(shelf: Shelf, examined: Examined, known: Mapping[tuple[Size, str | No
     """
     maps: list[Facts | int | None] = []
     for remedy, counts in zip(examined.audit.remedies, examined.remedied, strict=True):
-        at = known.get((counts.size, remedy.padding)) if remedy.kind in ("size", "larger", "padding", "both") else None
+        at = None
+        if remedy.kind in ("size", "larger", "padding", "both"):
+            at = known.get((counts.size, remedy.padding))
         try:
             maps.append(map_facts(shelf, counts) if at is None else at)
         except SizeError:
@@ -163,7 +165,9 @@ def text(value: object) -> str:
     ('aa…', '<b>\\\\n')
     """
     plain = printable(value)
-    return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
+    if len(plain) <= LONGEST:
+        return plain
+    return f"{plain[: LONGEST - 1]}…"
 
 
 def map_facts(shelf: Shelf, counts: CountMap) -> Facts:
@@ -173,7 +177,9 @@ def map_facts(shelf: Shelf, counts: CountMap) -> Facts:
     """
     from msgspec import to_builtins
 
-    share = None if counts.share_reason else counts.shares.figures
+    share = None
+    if not counts.share_reason:
+        share = counts.shares.figures
     figures = {
         "max": str(counts.max) if isinstance(counts.max, int) else counts.max,
         "share": to_builtins(share),
@@ -311,4 +317,6 @@ def _escape(value: object) -> Any:
         return {key: _escape(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_escape(item) for item in value]
-    return text(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return text(value)
+    return value

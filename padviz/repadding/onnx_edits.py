@@ -119,7 +119,9 @@ class _Source:
             value = constant_of_node(attributes(node), self.folder)
         else:
             return None
-        return None if value.array is None else integers(value.array)
+        if value.array is None:
+            return None
+        return integers(value.array)
 
 
 def _new_nodes(source: _Source, change: LayerChange) -> list[NewPad | NewConv]:

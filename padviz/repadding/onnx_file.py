@@ -83,7 +83,9 @@ def repad_file(
 
     Only `layers` are changed, all by default, and those in `without` stay as they are.
     """
-    at = None if size is None else as_size(size)
+    at = None
+    if size is not None:
+        at = as_size(size)
     model = open_model(path, reading)
     if at is not None and not model.image.fits(at):
         what = f"the file takes images of {model.image} pixels"

@@ -148,7 +148,10 @@ class NewNodes:
     def constant(self, numbers: int | Sequence[int] | NDArray[Any]) -> str:
         from onnx import numpy_helper
 
-        array = numbers if isinstance(numbers, np.ndarray) else np.array(numbers, dtype=np.int64)
+        if isinstance(numbers, np.ndarray):
+            array = numbers
+        else:
+            array = np.array(numbers, dtype=np.int64)
         if array.dtype == np.int64 and self.opset < INTEGERS_SINCE:
             return self.add("Cast", self.constant(array.astype(np.float32)), to=INT64)
         # A node, not an initializer: old files list initializers among their inputs.

@@ -243,7 +243,10 @@ def plan_even(network: Network, size: Size) -> RepadPlan:
     check_image(network)
     case = Case(network, size)
     if not case.uneven:
-        at = f"{size[0]} x {size[1]}" if size[0] != size[1] else str(size[0])
+        if size[0] != size[1]:
+            at = f"{size[0]} x {size[1]}"
+        else:
+            at = str(size[0])
         what = f"no convolution is uneven at {at}"
         hint = "padviz uneven lists what its windows read"
         raise OptionError(what, where=network.name, hint=hint)
@@ -276,7 +279,10 @@ def plan_between(network: Network, changed: Network, size: Size) -> RepadPlan:
             changes.append(LayerChange(layer, new, entering, pooled))
     targets = []
     for name in last_maps(changed):
-        was = name if name in network.index else name.removesuffix(POOLED)
+        if name in network.index:
+            was = name
+        else:
+            was = name.removesuffix(POOLED)
         if was not in last_maps(network):
             continue
         targets.append(name)
@@ -292,7 +298,9 @@ def check_law(plan: RepadPlan, network: Network) -> list[CountMap]:
     """Return usage of a repadded network by its last maps; reject what was not planned."""
     maps = []
     for name in plan.targets:
-        counts = usage(network, plan.size, layer=name) if name in network.index else None
+        counts = None
+        if name in network.index:
+            counts = usage(network, plan.size, layer=name)
         if counts is None or not same_counts(usage(plan.after, plan.size, layer=name), counts):
             what = f"usage by {name} is not what was planned, so nothing was written"
             hint = "please report it, with the file if you can"

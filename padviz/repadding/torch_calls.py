@@ -112,7 +112,10 @@ class Repadding(TorchFunctionMode):
         pads = self.override.pads or amounts(padding, weight.shape[-2:], dilation)
         if self.last and input is self.last.output:
             # Copies of copies would be wrong: zeros add up, or what partial convolution reweighs.
-            adds_up = "partial" in schemes if pads == NONE else self.last.zeros
+            if pads == NONE:
+                adds_up = "partial" in schemes
+            else:
+                adds_up = self.last.zeros
             if adds_up:
                 (top, bottom), (left, right) = pads
                 (above, below), (before, after) = self.last.pads
@@ -134,7 +137,9 @@ class Repadding(TorchFunctionMode):
         declared_pads, dims = where
         pads, scheme = self.override.pads or declared_pads, NAMES.get(mode, mode)
         schemes = self.override.schemes or (scheme, scheme)
-        fill = value if mode == "constant" and set(schemes) == {"zero"} else None
+        fill = None
+        if mode == "constant" and set(schemes) == {"zero"}:
+            fill = value
         output = padded(input, pads, schemes, dims, fill)
         if dims == IMAGE:
             self.last = LastPad(output, input, pads, mode == "constant")
@@ -251,7 +256,9 @@ class _Repadded(nn.Module):
     def _get_name(self) -> str:
         own: Any = self.repadded_base._get_name
         name: str = own(self)
-        return name.removeprefix("Repadded") if own is nn.Module._get_name else name
+        if own is nn.Module._get_name:
+            return name.removeprefix("Repadded")
+        return name
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         reduced: Any = super().__reduce_ex__(protocol)
@@ -275,7 +282,10 @@ def _pad_forward(self: Any, input: Tensor) -> Tensor:
 def declared(module: nn.Conv2d) -> Schemes:
     if isinstance(module, PaddedConv2d):
         return module.schemes[0], module.schemes[1]
-    own = "zero" if module.padding_mode == "zeros" else module.padding_mode
+    if module.padding_mode == "zeros":
+        own = "zero"
+    else:
+        own = module.padding_mode
     return own, own
 
 
@@ -327,7 +337,10 @@ def calls_of(kind: type[nn.Module]) -> frozenset[str]:
         calls |= names & CALLS
         for name in names:
             callee = inspect.getattr_static(kind, name, None) or function.__globals__.get(name)
-            callee = inspect.unwrap(callee) if callable(callee) else None
+            if callable(callee):
+                callee = inspect.unwrap(callee)
+            else:
+                callee = None
             home = getattr(callee, "__module__", None) or "torch"
             if home.partition(".")[0] != "torch":
                 pending.append(callee)

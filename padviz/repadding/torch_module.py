@@ -101,7 +101,9 @@ def _overrides_for(
     if not pad_modules:
         before = override_of(conv) or override
         return {owner: override._replace(pads=before.pads)}
-    own = pads_of(conv) if isinstance(conv, nn.Conv2d) else None
+    own = None
+    if isinstance(conv, nn.Conv2d):
+        own = pads_of(conv)
     if own == NONE and "partial" not in (down, across):
         # Modules before it make all of its padding: only these change.
         return dict.fromkeys(pad_modules, override)
@@ -307,7 +309,9 @@ def _is_named(name: str, names: Sequence[str]) -> bool:
 def _reported(module: nn.Module, report: RepadReport, warned: Sequence[str]) -> nn.Module:
     module.repadded = report  # type: ignore[assignment]
     if warned:
-        more = f"; and {len(warned) - SHOWN} more, see .repadded" if len(warned) > SHOWN else ""
+        more = ""
+        if len(warned) > SHOWN:
+            more = f"; and {len(warned) - SHOWN} more, see .repadded"
         what = f"{base_of(type(module)).__name__}: {'; '.join(warned[:SHOWN])}{more}"
         warnings.warn(what, UserWarning, stacklevel=5)  # at the caller of padviz.repad
     return module
@@ -324,4 +328,6 @@ def _out_of_reach(planned: RepadPlan, done: Network) -> Iterator[str]:
 
 
 def _explicit(op: Op | None, n: int) -> Op | None:
-    return replace(op, padding=pads_at(op, n)) if isinstance(op, Window) else op
+    if isinstance(op, Window):
+        return replace(op, padding=pads_at(op, n))
+    return op

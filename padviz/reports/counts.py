@@ -112,7 +112,9 @@ def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(Non
             if len(down) * len(across) * cell_bytes > machine_memory():
                 raise MemoryError
             cells = _cells(core, down, across)
-            return from_bytes(cells[DIGITS]) if cells.dtype.names else cells
+            if cells.dtype.names:
+                return from_bytes(cells[DIGITS])
+            return cells
         except MemoryError:
             what = f"its {len(index[0])} x {len(index[1])} counts do not fit into memory"
             hint = "read parts of it: read_counts(path, rows, cols)"
@@ -161,7 +163,11 @@ def _cells(core: Stored, rows: NDArray[Any], cols: NDArray[Any]) -> NDArray[Any]
     cells = np.empty((len(needed), len(cols)), core.dtype)
     for at, row in enumerate(needed.tolist()):
         cells[at] = core.read(row * core.shape[1] + low, high - low)[cols - low]
-    lowest = 127 - cells[DIGITS][..., -1].astype(np.int64) if cells.dtype.names else cells
+    lowest = cells
+    if cells.dtype.names:
+        lowest = 127 - cells[DIGITS][..., -1].astype(np.int64)
     if not (lowest >= 0).all():
         raise ValueError
-    return cells if len(needed) == len(rows) and (needed == rows).all() else cells[which]
+    if len(needed) == len(rows) and (needed == rows).all():
+        return cells
+    return cells[which]

@@ -47,7 +47,9 @@ def plain(value: object) -> Any:
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    return float(value) if isinstance(value, Fraction) else msgspec.to_builtins(value)
+    if isinstance(value, Fraction):
+        return float(value)
+    return msgspec.to_builtins(value)
 
 
 def picked(value: object, names: str) -> dict[str, object]:
@@ -106,9 +108,15 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def _cell(value: object) -> Any:
     """Write a cell of CSV, with an apostrophe before what a spreadsheet would compute."""
     if not isinstance(value, str):
-        return "" if value is None else int(value) if isinstance(value, bool) else value
+        if value is None:
+            return ""
+        if isinstance(value, bool):
+            return int(value)
+        return value
     text = printable(value)
-    return f"'{text}" if text.startswith(FORMULA) and not NUMBER.fullmatch(text) else text
+    if text.startswith(FORMULA) and not NUMBER.fullmatch(text):
+        return f"'{text}"
+    return text
 
 
 def marked(value: object) -> str:

@@ -42,7 +42,10 @@ def _parts(report: Report, parts: Sequence[Sequence[Block]]) -> Sequence[Sequenc
         return parts
     *before, last = parts
     facts = Facts(("file", file) for file in report.files)
-    ended = [*last[:-1], Facts((*last[-1], *facts))] if isinstance(last[-1], Facts) else [*last, facts]
+    if isinstance(last[-1], Facts):
+        ended = [*last[:-1], Facts((*last[-1], *facts))]
+    else:
+        ended = [*last, facts]
     return [*before, ended]
 
 
@@ -50,11 +53,15 @@ def _on_screen(block: Block, width: int) -> str:
     if isinstance(block, Heading):
         return tables.wrapped(block, width)
     if isinstance(block, Facts):
-        return tables.to_facts(block, width) if block else ""
+        if block:
+            return tables.to_facts(block, width)
+        return ""
     if isinstance(block, Lines):
         return "\n".join(tables.wrapped(text, width, block.indent) for text in block.texts)
     if isinstance(block, Table):
-        return _fitted(block, width) if block.rows else ""
+        if block.rows:
+            return _fitted(block, width)
+        return ""
     return str(block)
 
 

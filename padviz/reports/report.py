@@ -38,14 +38,18 @@ class Column(NamedTuple):
         """Return the exact figure in a row."""
         if self.of:
             return self.of(row)
-        return row.get(self.key) if isinstance(row, Mapping) else getattr(row, self.key)
+        if isinstance(row, Mapping):
+            return row.get(self.key)
+        return getattr(row, self.key)
 
     def cell(self, row: Any) -> Any:
         """Round the figure of a row, and word it; None stays None."""
         value = self.value(row)
         if value is None or self.show is None:
             return value
-        return self.show.format(value) if isinstance(self.show, str) else self.show(value)
+        if isinstance(self.show, str):
+            return self.show.format(value)
+        return self.show(value)
 
 
 def columns(keys: str) -> tuple[Column, ...]:

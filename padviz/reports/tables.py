@@ -58,7 +58,9 @@ def terminal_width() -> int:
     import shutil
 
     piped = not (sys.stdout and sys.stdout.isatty()) and "COLUMNS" not in os.environ
-    return UNLIMITED if piped else shutil.get_terminal_size().columns
+    if piped:
+        return UNLIMITED
+    return shutil.get_terminal_size().columns
 
 
 def wrapped(text: str, width: int = UNLIMITED, indent: int = 0) -> str:
@@ -82,9 +84,13 @@ def readable(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return f"{value:,}" if len(str(value)) <= DIGITS else rounded(value)
+        if len(str(value)) <= DIGITS:
+            return f"{value:,}"
+        return rounded(value)
     if isinstance(value, float):
-        return f"{value:,.1f}" if 1000 <= abs(value) < 10**DIGITS else f"{value:.4g}"
+        if 1000 <= abs(value) < 10**DIGITS:
+            return f"{value:,.1f}"
+        return f"{value:.4g}"
     return printable(value)
 
 

@@ -162,7 +162,9 @@ def _with_network(rings: Rings, scored: Scored, network: Network, size: Size) ->
 
     def mean_in(k: int, values: Floats) -> float | None:
         known = values[(scored.rings == k) & scored.real & ~np.isnan(values)]
-        return float(known.mean()) if len(known) else None
+        if len(known):
+            return float(known.mean())
+        return None
 
     extended = []
     for k, ring in enumerate(rings.rings):

@@ -223,7 +223,10 @@ class Scored:
         """Average the precision of a ring at threshold `k` over categories with objects there, (resamples,)."""
         scenes, order = self.scenes, self._by_score
         found, dets = self.matches.found[k][order], self.matches.detections[order]
-        hit = (found != FREE) & ~scenes.objects.crowd[found] if len(scenes.objects) else found != FREE
+        if len(scenes.objects):
+            hit = (found != FREE) & ~scenes.objects.crowd[found]
+        else:
+            hit = found != FREE
         its_ring = np.where(hit, self.rings[found] if len(self.rings) else NONE, self.detection_rings[dets])
         there = (its_ring == ring) & (hit | (found == FREE))
         real = (self.rings == ring) & self.real

@@ -172,7 +172,10 @@ def check_filled(counts: Sequence[int], pixels: Sequence[float], what: str) -> N
     if not pixels:
         fewer = min(len(counts) // (first + 1), len(counts) // (len(counts) - last))
         raise OptionError(words, option="rings", hint=f"use {fewer}")
-    empty_to = pixels[0] if first else pixels[-1]
+    if first:
+        empty_to = pixels[0]
+    else:
+        empty_to = pixels[-1]
     left = ",".join(f"{end:g}" for end in pixels[first:last])
     raise OptionError(f"{words}, {where} {empty_to:g} px", option="px", hint=f"use {left or otherwise}")
 
@@ -220,7 +223,9 @@ def scored_rings(
         differences = [_difference(name, OUTERMOST, INNERMOST, outer[name], inner[name]) for name in outer]
     sides = [at_sides([side]) for side in range(len(SIDES))]
     # Sides are only named if they differ by more than the rings do.
-    least = abs(differences[0].difference.value or 0) if differences else 0.0
+    least = 0.0
+    if differences:
+        least = abs(differences[0].difference.value or 0)
     differences += _side_differences(next(iter(outer)), [figure for _, figure in sides], at_sides, least)
     return Rings(
         counted,

@@ -45,7 +45,9 @@ def format_of(path: str | Path) -> Format:
     """Return the format of a file or a folder by its content, or else by its name; "" for any other."""
     named: Format = next((kind for suffix, kind in SUFFIXES.items() if str(path).lower().endswith(suffix)), "")
     if os.path.isdir(path):
-        return "savedmodel" if os.path.isfile(os.path.join(path, "saved_model.pb")) else named
+        if os.path.isfile(os.path.join(path, "saved_model.pb")):
+            return "savedmodel"
+        return named
     with suppress(DescriptionError):  # reported by its reader
         with opened(path, "a network") as file:
             head = file.read(16)
@@ -56,7 +58,9 @@ def format_of(path: str | Path) -> Format:
         if head[8:10] in (b'{"', b"{ ") and int.from_bytes(head[:8], "little") < 1 << 30:
             return "safetensors"
         found = next((kind for start, kind in HEADS.items() if head.startswith(start)), named)
-        return named if found == "hdf5" and named == "weights.h5" else found
+        if found == "hdf5" and named == "weights.h5":
+            return named
+        return found
     return named
 
 

@@ -43,7 +43,9 @@ class Sides(NamedTuple):
     @property
     def mean(self) -> float | None:
         known = [mean for mean in self if mean is not None]
-        return sum(known) / 4 if len(known) == 4 else None
+        if len(known) == 4:
+            return sum(known) / 4
+        return None
 
 
 NONE = Sides()
@@ -125,7 +127,9 @@ class BorderResponses:
         """Average E over layers and sides under one padding."""
         means = [row.energy.mean for row in self.under(padding)]
         known = [mean for mean in means if mean is not None]
-        return float(np.mean(known)) if known else None
+        if known:
+            return float(np.mean(known))
+        return None
 
 
 def respond(

@@ -104,7 +104,10 @@ def normalisation(
     for option, values, usual in (("mean", mean, MEAN), ("std", std, STD)):
         if not values:
             # Other channels than colours get the mean over the three.
-            values = usual if channels == 3 else (sum(usual) / 3,)
+            if channels == 3:
+                values = usual
+            else:
+                values = (sum(usual) / 3,)
         if len(values) not in (1, channels):
             what = f"has {len(values)} numbers, and the network reads {channels} channels"
             raise OptionError(what, option=option, hint=f"give 1 or {channels}")

@@ -150,7 +150,9 @@ class MeanFilters:
         """
         skews_of: dict[tuple[bool, int | None, int], list[float]] = {}
         for axis in (*self.strided, *self.others):
-            grid = None if axis.offset is None else int(np.sign(axis.offset))
+            grid = None
+            if axis.offset is not None:
+                grid = int(np.sign(axis.offset))
             before, after = axis.consumed or (0, 0)
             skews_of.setdefault((axis.stride > 1, grid, int(np.sign(before - after))), []).append(axis.skew)
         return tuple(
@@ -218,7 +220,9 @@ def _grids(network: Network, size: Size) -> dict[str, list[Grid]]:
         grids[layer.name] = []
         for axis in (0, 1):
             op = layer.ops[axis]
-            stride = op.stride if isinstance(op, Window | Transposed) else 1
+            stride = 1
+            if isinstance(op, Window | Transposed):
+                stride = op.stride
             offset = offsets.get(layer.name, (None, None))[axis]
             consumed = None
             if layer.name in windows:
@@ -283,7 +287,9 @@ def _skew(means: Floats, magnitudes: Floats, axis: int, grid: Grid) -> AxisSkew:
     p = _p_value(np.abs(flips @ skews) / count, abs(skew))
     asymmetry = odd_norm / norm if norm else 0.0
     asymmetry_p = _p_value(np.linalg.norm(flips @ odd, axis=1) / count, odd_norm)
-    z = skew / (spread / count**0.5) if spread else None
+    z = None
+    if spread:
+        z = skew / (spread / count**0.5)
     return AxisSkew(skew, z, p, asymmetry, asymmetry_p, *grid)
 
 

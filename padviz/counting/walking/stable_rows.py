@@ -175,7 +175,9 @@ def _rate(op: Op | None, entering: Fraction, like: Fraction) -> Fraction:
         return entering * op.stride
     if isinstance(op, Resize) and op.scale is not None:
         return entering * op.scale
-    return like if isinstance(op, Fit) or (isinstance(op, Resize) and op.size is None) else Fraction(0)
+    if isinstance(op, Fit) or (isinstance(op, Resize) and op.size is None):
+        return like
+    return Fraction(0)
 
 
 class _Stable(NamedTuple):

@@ -81,7 +81,9 @@ class Tiling:
     def means(self, core: NDArray[np.float64], block: int) -> NDArray[np.float64]:
         """Expand rows of the core to means over blocks of rows of the map; the last block may be smaller."""
         if block == 1:
-            return core[self.index] if self.copies else core
+            if self.copies:
+                return core[self.index]
+            return core
         if self.copies:
             return self.weights(block) @ core
         starts = np.arange(0, self.n, block)

@@ -128,7 +128,9 @@ class Frame(NamedTuple):
 
 def _laid_out(counts: CountMap, cmap: str | None, scale: str | None) -> tuple[Drawing, list[Words], Frame]:
     title, lines = caption(counts, scale)
-    longest = STRETCHED if max(counts.shape) >= LONG * min(counts.shape) else LONGEST
+    longest = LONGEST
+    if max(counts.shape) >= LONG * min(counts.shape):
+        longest = STRETCHED
     drawing = _drawing(counts, longest, scale)
     high, wide = _size(drawing.view, longest)
     right = GAP + PROFILE + GAP + BAR + (RIGHT if drawing.scale.share else PERCENT)
@@ -260,7 +262,9 @@ def _label(drawing: Drawing) -> str:
         return "fair share, on a logarithm: 1 is what a pixel gets far from all borders"
     if drawing.scale.share:
         return "fair share: 1 is what a pixel gets far from all borders"
-    weighted = "" if drawing.counts.pooling == "count" and isinstance(drawing.counts.max, int) else "weighted "
+    weighted = "weighted "
+    if drawing.counts.pooling == "count" and isinstance(drawing.counts.max, int):
+        weighted = ""
     return f"counts; 100% is {scientific(drawing.counts.max)} {weighted}paths"
 
 
@@ -272,7 +276,10 @@ def _size(view: View, longest: float) -> Size:
     [(448, 448), (448, 448), (512, 512)]
     """
     down, across = view.positions
-    cells = view.down.cells if down >= across else view.across.cells
+    if down >= across:
+        cells = view.down.cells
+    else:
+        cells = view.across.cells
     zoom = max(1, round(longest / cells)) * cells / max(down, across)
     return max(round(down * zoom), LEAST), max(round(across * zoom), LEAST)
 
@@ -295,7 +302,10 @@ def _draw_map(ax: Axes, drawing: Drawing, colours: ScalarMappable) -> None:
 
 def _mark_rim(ax: Axes, drawing: Drawing) -> None:
     """Mark where the starved rim, or else the overused one, ends on each side, with its depth in pixels."""
-    rims = [rim for rim in drawing.counts.rims or () if any(rim.depths)] if drawing.scale.diverges else []
+    if drawing.scale.diverges:
+        rims = [rim for rim in drawing.counts.rims or () if any(rim.depths)]
+    else:
+        rims = []
     if not rims or all_starved(drawing.counts):  # then they are those of a large input
         return
     (top, bottom), (left, right) = rims[0].height, rims[0].width
@@ -332,13 +342,19 @@ def _draw_profile(values: NDArray[np.float64], scale: Scale, place: Place, uprig
     from matplotlib.patches import Polygon
 
     figure, x, y, wide, high = place
-    low, most = (scale.least, scale.most) if scale.least else (0.0, 1.05 * scale.most)
+    if scale.least:
+        low, most = (scale.least, scale.most)
+    else:
+        low, most = (0.0, 1.05 * scale.most)
     width, height = screen_size(figure)
 
     def on_page(at: NDArray[np.float64], value: NDArray[np.float64]) -> NDArray[np.float64]:
         """Convert places along the profile, from 0 to 1, and values to points of the page."""
         part = (value - low) / (most - low)
-        points = (x + at * wide, y + high * (1 - part)) if upright else (x + part * wide, y + at * high)
+        if upright:
+            points = (x + at * wide, y + high * (1 - part))
+        else:
+            points = (x + part * wide, y + at * high)
         return np.column_stack([points[0] / width, 1 - points[1] / height])
 
     edges = np.repeat(np.arange(len(values) + 1) / len(values), 2)[1:-1]
@@ -361,9 +377,15 @@ def _signal(counts: CountMap, scale: str | None) -> Figure:
     title, lines = caption(counts, scale)
     share = _in_shares(counts, scale)
     with np.errstate(invalid="ignore"):
-        values = counts.share()[0] if share else counts.relative()[0]
+        if share:
+            values = counts.share()[0]
+        else:
+            values = counts.relative()[0]
     n, end = counts.shape[1], max(ENDS, counts.cols.kept)
-    spans = [range(end), range(n - end, n)] if counts.tiled and 2 * end < n else [range(n)]
+    if counts.tiled and 2 * end < n:
+        spans = [range(end), range(n - end, n)]
+    else:
+        spans = [range(n)]
     wide = (SIGNAL_WIDE - BETWEEN * (len(spans) - 1)) // len(spans)
 
     first = Box(wide, SIGNAL_HIGH, left=SIGNAL_LEFT, below=BELOW)

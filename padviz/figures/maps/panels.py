@@ -63,7 +63,9 @@ def strip(maps: Sequence[CountMap], cmap: str | None = None) -> Figure:
 
 
 def _least_coverage(count_map: CountMap) -> float:
-    return count_map.min / count_map.full if count_map.full else 1.0
+    if count_map.full:
+        return count_map.min / count_map.full
+    return 1.0
 
 
 def compared(
@@ -80,8 +82,12 @@ def compared(
     check_number(len(items))
     maps = [outcome for _, outcome in items if not isinstance(outcome, PadvizError)]
     if scale is None:
-        scale = "each" if all(count_map.share_reason for count_map in maps) else "share"
-    most = max(count_map.max for count_map in maps) if scale == "counts" else None
+        scale = "share"
+        if all(count_map.share_reason for count_map in maps):
+            scale = "each"
+    most = None
+    if scale == "counts":
+        most = max(count_map.max for count_map in maps)
 
     views = iter(_views(maps))
     panels: list[Panel] = []
@@ -193,7 +199,9 @@ def taps(exposures: Sequence[TapExposure], title: str, cmap: str | None = None) 
         line += " · red: uneven"
     if any(not row.convolution for row in uneven):
         line += " · blue: uneven, a pool"
-    verb = "is" if len(uneven) == 1 else "are"
+    verb = "are"
+    if len(uneven) == 1:
+        verb = "is"
     heading = f"{title}: {len(uneven) or 'none'} of {len(exposures)} layers {verb} uneven"
     lowest = min((float((rows[0].grid / rows[0].units).min()) for rows in groups), default=0.0)
     scale = Scale(least=float(min(np.floor(lowest * 20) / 20, 0.95)))

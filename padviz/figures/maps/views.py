@@ -100,7 +100,9 @@ class AxisView:
         if self.broken:  # labels are within their piece
             ends = [(piece[0], piece[-1]) for piece in self.pieces]
             fit = all((self.at(b) - self.at(a)) * each >= tick_room(a, across) + tick_room(b, across) for a, b in ends)
-            return [end for pair in ends for end in pair] if fit else [0, last]
+            if fit:
+                return [end for pair in ends for end in pair]
+            return [0, last]
         quarters = [self.n * k // 4 for k in range(4)]
         return ticks([*quarters, last], (-0.5, self.cells * self.block - 0.5), pixels, across)
 
@@ -124,7 +126,9 @@ class View(NamedTuple):
     def values(self, counts: CountMap, share: bool) -> NDArray[np.float64]:
         """Return the mean of each cell: fair shares, or shares of the coverage; else counts over the largest."""
         if not any(self.broken) and self.down.block == self.across.block == 1:
-            return counts.share() if share else counts.relative()
+            if share:
+                return counts.share()
+            return counts.relative()
         down, across = self.down.weights(counts.rows), self.across.weights(counts.cols)
         if not share or counts.full is not None:
             values = counts.core.shares(counts.max if counts.full is None else counts.full)
@@ -155,7 +159,8 @@ def views_of(maps: Sequence[CountMap], pixels: Sequence[float]) -> list[View]:
         views = []
         for counts, wide in zip(maps, pixels, strict=True):
             zoom = wide / max(counts.shape)
-            zoom = max(round(zoom), 1) if zoom >= CRISP else zoom
+            if zoom >= CRISP:
+                zoom = max(round(zoom), 1)
             rows, cols = _axis_view(counts.rows, border[0], zoom, wide), _axis_view(counts.cols, border[1], zoom, wide)
             views.append(View(rows, cols))
         if len({view.broken for view in views}) == 1:
@@ -176,7 +181,10 @@ def _axis_view(tiling: Tiling, border: int, zoom: float, pixels: float) -> AxisV
 
 def borders(counts: CountMap) -> tuple[int, int]:
     """Return the depth of the border on both axes: that of the rims, or else of what precedes the repetition inside."""
-    rims = [rim for rim in counts.rims or () if any(rim.depths)] if counts.full is None else []
+    if counts.full is None:
+        rims = [rim for rim in counts.rims or () if any(rim.depths)]
+    else:
+        rims = []
     down = max((max(rim.height) for rim in rims), default=0)
     across = max((max(rim.width) for rim in rims), default=0)
     if down or across:

@@ -98,7 +98,9 @@ def _boxes(
     boxes = []
     labels = [padding_name(padding) for padding in paddings]
     for rows in lines:
-        below = BELOW_LAST if rows is lines[-1] else BELOW
+        below = BELOW
+        if rows is lines[-1]:
+            below = BELOW_LAST
         size = _map_size(next(iter(rows.values())).shape)
         left = names
         for j, label in enumerate(labels):

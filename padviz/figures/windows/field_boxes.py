@@ -42,8 +42,13 @@ def fields(units: Mapping[str, Mapping[str, Field]], size: Size, title: str) -> 
     heading = f"{shorten(title)}, {size[0]} × {size[1]}: a unit of {short_name(name)} sees {_size(last['centre'])}"
     heading += f", and in the corner {_padding(last['top left'], size)}"
     line = "receptive fields, over the image in grey; hatched: outside of the image, where padding is read"
-    key = [f"{short_name(name)}: {_size(layer['centre'])}" for name, layer in units.items()] if len(units) > 1 else []
-    beside = Box(max(text_width(text, MEDIUM) for text in key), LINE * len(key)) if key else None
+    if len(units) > 1:
+        key = [f"{short_name(name)}: {_size(layer['centre'])}" for name, layer in units.items()]
+    else:
+        key = []
+    beside = None
+    if key:
+        beside = Box(max(text_width(text, MEDIUM) for text in key), LINE * len(key))
     figure, places = page(heading, [line], boxes, columns, beside)
     for at, drawn, frame in zip(places, found.values(), frames, strict=False):
         _draw(axes_at(*at), drawn, frame, size, at)
@@ -69,7 +74,10 @@ def _frames(units: Mapping[str, Mapping[str, Field]], size: Size) -> list[Area]:
         if n <= FAR * longest:
             first, last = min(-0.5, *(low for low, _ in spans)), max(n - 0.5, *(high for _, high in spans))
             spans, longest = [(first, last)] * len(PLACES), last - first
-        half = (0.5 + AROUND) * longest if n > FAR * longest else (0.5 + AROUND / 4) * longest
+        if n > FAR * longest:
+            half = (0.5 + AROUND) * longest
+        else:
+            half = (0.5 + AROUND / 4) * longest
         sides.append([((low + high) / 2 - half, (low + high) / 2 + half) for low, high in spans])
     return [(*down, *across) for down, across in zip(*sides, strict=True)]
 
@@ -118,4 +126,6 @@ def _padding(field: Field, size: Size) -> str:
     for (first, last), n in zip(field, size, strict=True):
         whole *= last - first + 1
         inside *= max(min(last, n - 1) - max(first, 0) + 1, 0)
-    return f"{percent(1 - inside / whole)} padding".replace(" ", "\xa0", 1) if inside < whole else "no padding"
+    if inside < whole:
+        return f"{percent(1 - inside / whole)} padding".replace(" ", "\xa0", 1)
+    return "no padding"

@@ -107,7 +107,9 @@ def _text(value: str | Count) -> str:
     >>> _text("a"), _text(12345), _text(0.0625)
     ('a', '12345', '0.06')
     """
-    return str(value) if len(str(value)) < 6 else f"{float(value):.2f}"
+    if len(str(value)) < 6:
+        return str(value)
+    return f"{float(value):.2f}"
 
 
 def ledger_bars(ledger: Ledger, title: str) -> Figure:
@@ -141,7 +143,10 @@ def ledger_bars(ledger: Ledger, title: str) -> Figure:
 
 def _rows_by_axis(ledger: Ledger, layers: Sequence[LayerPadding]) -> dict[str, list[AxisPadding]]:
     """Return the padding of the layers along each axis; axes with the same padding are one."""
-    axes = [*ledger.layers[0].axes] if ledger.layers else ["height", "width"]
+    if ledger.layers:
+        axes = [*ledger.layers[0].axes]
+    else:
+        axes = ["height", "width"]
     by_axis = {axis: [layer.axes[axis] for layer in layers] for axis in axes}
     first, *others = by_axis.values()
     if all(rows == first for rows in others):
@@ -187,7 +192,10 @@ def _draw_axis(
     last = len(rows)
     if others:
         pads = [pads for layer in others for row in layer.axes.values() for pads in row.consumed]
-        span = f"{min(pads)} to {max(pads)}" if min(pads) < max(pads) else f"{pads[0]}"
+        if min(pads) < max(pads):
+            span = f"{min(pads)} to {max(pads)}"
+        else:
+            span = f"{pads[0]}"
         where = f"{span} on each side"
         ax.text(0.03 * reach, last, where, va="center", fontsize=SMALL, color="0.4")
         last += 1

@@ -41,7 +41,10 @@ def seams(
         if beside:
             ax.plot(beside, below, mark, color=UNEVEN, ms=5, clip_on=False)
     x = ticks([*columns, wide] if columns else [0, wide], (0, wide), across, True)
-    y = ticks([*rows, high] if rows else [0, high], (0, high), down, False) if high > 1 else []
+    if high > 1:
+        y = ticks([*rows, high] if rows else [0, high], (0, high), down, False)
+    else:
+        y = []
     style(ax, "", xticks=x, yticks=y, xlim=(0, wide), ylim=(high, 0))
     bar = figure.colorbar(colours, cax=axes_at(figure, place.x + across + 8, place.y, 12, down), extend="max")
     bar.ax.tick_params(labelsize=SMALL)

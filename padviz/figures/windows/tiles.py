@@ -96,8 +96,14 @@ def _draw_image(ax: Axes, plan: Plan, examples: Sequence[Example], size: Pair) -
     for letter, example in zip("ABC", examples, strict=False):
         top, bottom, left, right = example.kept  # the letter is beside or below it where it is too small
         high, wide = zoom[0] * (bottom - top) > NAME, zoom[1] * (right - left) > NAME
-        x, ha = ((left + right) / 2, "center") if wide else (example.area[3], "left")
-        y, va = ((top + bottom) / 2, "center_baseline") if high else (example.area[1], "top")
+        if wide:
+            x, ha = ((left + right) / 2, "center")
+        else:
+            x, ha = (example.area[3], "left")
+        if high:
+            y, va = ((top + bottom) / 2, "center_baseline")
+        else:
+            y, va = (example.area[1], "top")
         ax.text(x, y, letter, fontsize=SMALL, ha=ha, va=va, color="w" if high and wide else "black")
     style(ax, "", xticks=[0, plan.image[1]], yticks=[0, plan.image[0]])
     ax.ticklabel_format(style="plain", useOffset=False)
@@ -111,7 +117,10 @@ def _draw_example(ax: Axes, plan: Plan, example: Example, around: float, zoom: P
     inside = [(max(0.0, window[2 * i]), min(float(plan.image[i]), window[2 * i + 1])) for i in (0, 1)]
     for axis, step in enumerate(_alignment(plan, zoom)):
         first, last = inside[axis]
-        at = [*range(-int(-first // step) * step, int(last) + 1, step)] if step else []
+        if step:
+            at = [*range(-int(-first // step) * step, int(last) + 1, step)]
+        else:
+            at = []
         (ax.hlines if axis == 0 else ax.vlines)(at, *inside[1 - axis], color="w", lw=0.4, alpha=0.7, zorder=1.5)
 
 

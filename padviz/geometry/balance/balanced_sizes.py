@@ -137,7 +137,9 @@ def nearest_balanced(
     move = all(side.stays for side in sides)
     below, above = [], []
     for side in sides:
-        stays = [side.n] if side.stays and not move else None
+        stays = None
+        if side.stays and not move:
+            stays = [side.n]
         below.append(stays or side.below)
         above.append(stays or side.above)
     today = _Work(network, size, macs)

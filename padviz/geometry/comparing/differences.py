@@ -475,7 +475,9 @@ def _unit(reads: Reads, unit: int) -> object:
     """Return the rows and the weights of a unit; None if there is no such unit."""
     if unit >= len(reads):
         return None
-    weights = None if reads.weights is None else reads.weights[:, unit].tolist()
+    weights = None
+    if reads.weights is not None:
+        weights = reads.weights[:, unit].tolist()
     return reads.rows[:, unit].tolist(), weights
 
 

@@ -118,7 +118,9 @@ def _any_of(branches: Sequence[Flags]) -> Flags:
 
 def _from(end: int, at: Ints, count: int) -> Ints:
     """Number rows or units from the other end, if that is `end`, and back."""
-    return count - 1 - at if end else at
+    if end:
+        return count - 1 - at
+    return at
 
 
 def _through(op: Op, n: int, m: int, end: int, touched: Flags) -> Flags:

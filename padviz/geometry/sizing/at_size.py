@@ -165,7 +165,9 @@ def grids_of(network: Network, axis: int, resolved: Resolved) -> list[Grid | Non
             nominal = grid.nominal * rate
             # Resizing the image itself, in front of all windows, is sampling: the nominal step is the real one.
             if isinstance(op, Resize) and windowed[i]:
-                followed = None if layer.like is None else grids[layer.like]
+                followed = None
+                if layer.like is not None:
+                    followed = grids[layer.like]
                 nominal = _nominal(op, grid, followed, nominal)
             grid = Grid(grid.first + grid.step * start, grid.step * rate, nominal)
         grids.append(grid)
@@ -176,7 +178,9 @@ def _nominal(op: Resize, grid: Grid, followed: Grid | None, real: Fraction) -> F
     """Return the nominal step behind a resize: by its factor, or that of the map whose size it follows."""
     if op.scale is not None:
         return grid.nominal / op.scale
-    return real if followed is None else followed.nominal
+    if followed is None:
+        return real
+    return followed.nominal
 
 
 def _placed(op: Op, n_in: int, n_out: int) -> tuple[Fraction, Fraction]:
@@ -198,7 +202,9 @@ def _stretch(network: Network, axis: int, resolved: Resolved) -> Fraction:
     judged |= {j for layer in network.layers if len(layer.inputs) > 1 for j in layer.inputs}
     stretches = [grid.stretch(resolved.sizes[i]) for i in judged if (grid := grids[i]) is not None]
     worst = max(stretches, key=abs, default=Fraction(0))
-    return worst if abs(worst) >= CLOSE else Fraction(0)
+    if abs(worst) >= CLOSE:
+        return worst
+    return Fraction(0)
 
 
 def _unread(network: Network, resolved: Resolved) -> int:
@@ -207,7 +213,10 @@ def _unread(network: Network, resolved: Resolved) -> int:
     read = [np.full(n, i in ends) for i, n in enumerate(resolved.sizes)]
     for i in range(len(read) - 1, 0, -1):
         axis_map = resolved.maps[i]
-        before = read[i] if axis_map is None else axis_map.rows_read(read[i])
+        if axis_map is None:
+            before = read[i]
+        else:
+            before = axis_map.rows_read(read[i])
         for j in network.layers[i].inputs:
             read[j] |= before
     rows = np.flatnonzero(read[0])

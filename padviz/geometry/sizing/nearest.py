@@ -57,7 +57,10 @@ def near_sizes(network: Network, size: Size) -> NearSizes:
     if exported_for_another(network, size):
         return NearSizes(size, axes, None, None)
     below, above = _next(network, size, -1), _next(network, size, 1)
-    outputs = () if above is None else _padded(network.at(above), size, above)
+    if above is not None:
+        outputs = _padded(network.at(above), size, above)
+    else:
+        outputs = ()
     return NearSizes(size, axes, below, above, outputs)
 
 
@@ -78,7 +81,9 @@ def _next(network: Network, size: Size, sign: int) -> Size | None:
         return None
     there = at_size(network, near)
     stays = near == size and not all(side.unstretched for side in there)
-    return near if there[0].accepted and not stays else None
+    if there[0].accepted and not stays:
+        return near
+    return None
 
 
 def _next_side(network: Network, axes: Sequence[int], n: int, sign: int) -> int | None:
@@ -110,7 +115,10 @@ def _padded(network: Network, image: Size, padded: Size) -> tuple[Padded, ...]:
                 saw_fill.append(m)
                 continue
             cell = grid.first + Fraction(1, 2) - grid.step / 2
-            keep = n if m == padded[axis] else min(m, ceil((n - cell) / grid.step))
+            if m == padded[axis]:
+                keep = n
+            else:
+                keep = min(m, ceil((n - cell) / grid.step))
             reach = reaches_of(network, axis, padded[axis])[i]
             sees = [unit for unit in range(keep) if reach.interval(unit)[1] >= n]
             kept.append(keep)
@@ -123,7 +131,9 @@ def _as_named(network: Network) -> str:
     """Return what a person types for a network: a file, package.module:attribute, or a name of the zoo."""
     if ":" in network.source or network.source.lower().endswith(FILES):
         return network.source
-    return network.name if network.again is None else "MODEL"
+    if network.again is None:
+        return network.name
+    return "MODEL"
 
 
 @contextmanager
@@ -143,11 +153,17 @@ def near_sizes_named(load: Callable[[], Network], size: Size | None) -> Iterator
         if near is None or near.refusal is None:
             raise
         refusal = near.refusal
-        ways = [f"pad the image to {in_words(near.above)}"] if near.above else []
+        if near.above:
+            ways = [f"pad the image to {in_words(near.above)}"]
+        else:
+            ways = []
         ways += [f"crop it to {in_words(near.below)}"] if near.below else []
         side = "x".join(map(str, near.size))
         more = f"padviz sizes {typed(_as_named(network))} --size {side} prints the lines"
-        its_words = "" if refusal.what == error.what else f" ({error.what})"
+        if refusal.what == error.what:
+            its_words = ""
+        else:
+            its_words = f" ({error.what})"
         raise SizeError(
             f"does not take {in_words(near.size)}: {refusal.what}{its_words}",
             where=refusal.where,

@@ -154,9 +154,13 @@ def axis_sizes(
     if repeats is not None and not repeats.evenly:
         repeats = None
     balanced, whole = (_size_rule(at, known, repeats, asked) for at in (BALANCED, BALANCED + 1))
-    name = network.axes[axes[0]] if len(axes) == 1 else "both"
+    name = "both"
+    if len(axes) == 1:
+        name = network.axes[axes[0]]
     refused = max((n for n, there in reader.readings.items() if not there.accepted and not there.unknown), default=None)
-    refusal = None if refused is None else reader.readings[refused].refusal
+    refusal = None
+    if refused is not None:
+        refusal = reader.readings[refused].refusal
     return AxisSizes(name, accepted, unstretched, balanced, whole, len(reader.readings), refusal)
 
 
@@ -302,7 +306,9 @@ def _rule(period: Sequence[bool], start: int, flags: Sequence[bool], lo: int) ->
     ('every size', 'no size')
     """
     if not any(period):
-        return None if any(flags) else "no size"
+        if any(flags):
+            return None
+        return "no size"
     step = _shortest(period)
     residues = sorted({(start + i) % step for i, holds in enumerate(period) if holds})
     if len(residues) > MOST_RESIDUES:

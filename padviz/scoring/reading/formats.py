@@ -37,7 +37,9 @@ def kind_of(objects: str | Path, predicted: str | Path) -> FileKind:
             hint="give two files, or two folders",
         )
     if Path(objects).is_dir():
-        return "masks" if masks_in(objects) else "yolo"
+        if masks_in(objects):
+            return "masks"
+        return "yolo"
     if Path(objects).suffix.lower() == ".csv":
         return "labels"
     return "coco"

@@ -104,7 +104,10 @@ def _boxes(folder: Path, stems: dict[str, int], sizes: NDArray[np.int64], column
     rows, size = np.concatenate([np.empty((0, columns)), *parts]), np.tile(sizes[image][:, ::-1], 2)
     centre, extent = rows[:, 1:3], rows[:, 3:5]
     box = np.concatenate([centre - extent / 2, extent], axis=1) * size
-    scores = np.zeros(len(rows)) if columns == 5 else rows[:, 5]
+    if columns == 5:
+        scores = np.zeros(len(rows))
+    else:
+        scores = rows[:, 5]
     return boxes(image, rows[:, 0].astype(int), box, scores)
 
 

@@ -45,7 +45,10 @@ class Call(calls.Call):
 
     def pair(self, key: str, default: int = 1) -> tuple[int, int]:
         value = self.config.get(key, default)
-        numbers = value if isinstance(value, list) else [value]
+        if isinstance(value, list):
+            numbers = value
+        else:
+            numbers = [value]
         if len(numbers) not in (1, 2):
             raise Malformed(f"its {key} has {len(numbers)} numbers instead of 2")
         return whole(numbers[0], key), whole(numbers[-1], key)
@@ -72,7 +75,10 @@ class Call(calls.Call):
     def windows(self, kernel: str = "kernel_size", pools: bool = False) -> list[Window]:
         """Return its window on each axis; the stride of a pool is its size by default."""
         kernels = self.pair(kernel, 2 if pools else 1)
-        strides = kernels if pools and self.config.get("strides") is None else self.pair("strides")
+        if pools and self.config.get("strides") is None:
+            strides = kernels
+        else:
+            strides = self.pair("strides")
         steps = zip(kernels, strides, self.pair("dilation_rate"), strict=True)
         return [Window(*figures, padding="same_upper" if self.same() else (0, 0)) for figures in steps]
 
@@ -164,9 +170,15 @@ def transposed(call: Call, x: Value) -> Value:
     for window, more in zip(call.windows(), extra, strict=True):
         extent, stride = window.extent, window.stride
         if call.same():
-            lost = extent - stride if more is None else 2 * (extent // 2) - more
+            if more is None:
+                lost = extent - stride
+            else:
+                lost = 2 * (extent // 2) - more
         else:
-            lost = min(extent - stride, 0) if more is None else -more
+            if more is None:
+                lost = min(extent - stride, 0)
+            else:
+                lost = -more
         ops.append(windows.transposed(window.kernel, stride, window.dilation, lost))
     return _conv(call, x, ops, call.number("filters"))
 
@@ -194,9 +206,15 @@ def global_pool(call: Call, x: Value) -> Value:
 
 def pad(call: Call, x: Value) -> Value:
     """Add rows, or crop them: ((top, bottom), (left, right)), (height, width) or one number."""
-    key, sign = ("cropping", -1) if call.op == "Cropping2D" else ("padding", 1)
+    if call.op == "Cropping2D":
+        key, sign = ("cropping", -1)
+    else:
+        key, sign = ("padding", 1)
     value = call.config.get(key, 1)
-    halves = value if isinstance(value, list) and len(value) == 2 else [value] * 2
+    if isinstance(value, list) and len(value) == 2:
+        halves = value
+    else:
+        halves = [value] * 2
     ends = [half if isinstance(half, list) and len(half) == 2 else [half] * 2 for half in halves]
     rows = [(sign * whole(before, key), sign * whole(after, key)) for before, after in ends]
     if any(sign * n < 0 for side in rows for n in side):
@@ -239,7 +257,10 @@ def attention(call: Call, query: Value) -> Value:
 
 
 def reshape(call: Call, x: Value) -> Value:
-    wanted = [-1] if call.op == "Flatten" else _whole_numbers(call.config.get("target_shape"))
+    if call.op == "Flatten":
+        wanted = [-1]
+    else:
+        wanted = _whole_numbers(call.config.get("target_shape"))
     shape = [x.known[0].size, *wanted]
     total, known = prod(x.shape), prod(max(n, 1) for n in shape)
     if shape.count(-1) > 1 or 0 in shape or total % known or (total != known and -1 not in shape):
@@ -255,7 +276,10 @@ def _whole_numbers(value: object) -> list[int]:
 
 def permute(call: Call, x: Value) -> Value:
     order = call.config.get("dims", call.config.get("axes"))
-    order = _whole_numbers(order) if order is not None else [*range(len(x.known))][::-1]
+    if order is not None:
+        order = _whole_numbers(order)
+    else:
+        order = [*range(len(x.known))][::-1]
     if call.op == "Permute":  # which counts from 1, after the batch
         order = [0, *order]
     if sorted(order) != [*range(len(x.known))]:

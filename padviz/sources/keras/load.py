@@ -82,7 +82,9 @@ def kind_of(spec: Any) -> str:
         raise Malformed("has a layer without a class")
     own, module = spec.get("registered_name"), spec.get("module")
     keras = not module or str(module).split(".")[0] in ("keras", "tf_keras")
-    return kind if keras else str(own or f"{module}.{kind}")
+    if keras:
+        return kind
+    return str(own or f"{module}.{kind}")
 
 
 def _functional(config: Config, layers: Sequence[Any], depth: int) -> Model:
@@ -95,7 +97,9 @@ def _functional(config: Config, layers: Sequence[Any], depth: int) -> Model:
             inputs[Ref(title)] = _shape(inner)
             continue
         calls = spec.get("inbound_nodes")
-        model = model_of(spec, depth + 1) if kind in MODELS else None
+        model = None
+        if kind in MODELS:
+            model = model_of(spec, depth + 1)
         for i, node in enumerate(calls if isinstance(calls, list) else []):
             steps.append(Step(title, i, *_unwrapped(kind, inner), _arguments(node), model))
     given = _refs_of(config, "input_layers")
@@ -108,7 +112,10 @@ def _functional(config: Config, layers: Sequence[Any], depth: int) -> Model:
 def _sequential(config: Config, layers: Sequence[Any], depth: int) -> Model:
     first = last = Ref("")
     built = config.get("build_input_shape")
-    shape: tuple[int | None, ...] = _numbers(built) if isinstance(built, list) else ()
+    if isinstance(built, list):
+        shape: tuple[int | None, ...] = _numbers(built)
+    else:
+        shape = ()
     steps: list[Step] = []
     for spec in layers:
         kind, inner = kind_of(spec), _table(spec, "config")
@@ -117,7 +124,9 @@ def _sequential(config: Config, layers: Sequence[Any], depth: int) -> Model:
         if kind == "InputLayer":
             continue
         title = str(_text(inner, "name", kind))
-        model = model_of(spec, depth + 1) if kind in MODELS else None
+        model = None
+        if kind in MODELS:
+            model = model_of(spec, depth + 1)
         if model and not shape and not steps:
             shape = next(iter(model.inputs.values()), ())
         steps.append(Step(title, 0, *_unwrapped(kind, inner), (last,), model))
@@ -200,14 +209,18 @@ def _numbers(shape: Sequence[object]) -> tuple[int | None, ...]:
 
 
 def _table(spec: object, key: str) -> Config:
-    value = spec.get(key) if isinstance(spec, dict) else None
+    value = None
+    if isinstance(spec, dict):
+        value = spec.get(key)
     if not isinstance(value, dict):
         raise Malformed(f"has a layer without a {key}")
     return value
 
 
 def _text(spec: object, key: str, default: str) -> str:
-    value = spec.get(key, default) if isinstance(spec, dict) else default
+    value = default
+    if isinstance(spec, dict):
+        value = spec.get(key, default)
     if not isinstance(value, str):
         raise Malformed(f"has a {key} that is not text")
     return value
@@ -253,7 +266,10 @@ def _network_of(model: Model, name: str, where: str, reading: Reading, size: Siz
     reading.check([ref.layer for ref in model.inputs], where, shaped=False)
     ref, shape = _image_of(model, reading.image, where)
     at_end = _channels_at_end(model, shape)
-    height, width, channels = shape[1:] if at_end else (*shape[2:], shape[1])
+    if at_end:
+        height, width, channels = shape[1:]
+    else:
+        height, width, channels = (*shape[2:], shape[1])
     try:
         pixels = as_size(size or (height or USUAL, width or USUAL))
     except OptionError as error:
@@ -324,7 +340,10 @@ class _Run:
             if len(step.model.inputs) != len(read):
                 raise Malformed(f"it is called with {len(read)} tensors")
             return self.model(step.model, dict(zip(step.model.inputs, read, strict=True)), f"{title}/")
-        handler: Any = as_elementwise if step.kind in self.trace.neutral else HANDLERS.get(step.kind)
+        if step.kind in self.trace.neutral:
+            handler: Any = as_elementwise
+        else:
+            handler = HANDLERS.get(step.kind)
         call = Call(
             trace=self.trace, title=title, op=step.kind, read=(*read,), handler=handler,
             windowed=step.kind in WINDOWED, config=step.config,
@@ -333,4 +352,6 @@ class _Run:
             return [Constant(None)]
         with self.trace.made_by(title):
             result = follow(call)
-        return [result] if isinstance(result, Value) else [*cast("Sequence[Value]", result)]
+        if isinstance(result, Value):
+            return [result]
+        return [*cast("Sequence[Value]", result)]

@@ -180,7 +180,9 @@ def constant_of_node(attrs: dict[str, Any], folder: Path) -> Constant:
     if "value" in attrs:
         return constant(attrs["value"], folder)
     keys = [key for key in attrs if key.startswith(("value_int", "value_float"))]
-    return as_constant(np.array(attrs[keys[0]])) if keys else Constant(None)
+    if keys:
+        return as_constant(np.array(attrs[keys[0]]))
+    return Constant(None)
 
 
 @dataclass
@@ -253,7 +255,9 @@ def fold(
     except UNFIT as error:
         raise Malformed(str(error)) from None
     results = [np.asarray(array) for array in (result if isinstance(result, list) else [result])]
-    return results if all(array.size <= most for array in results) else None
+    if all(array.size <= most for array in results):
+        return results
+    return None
 
 
 def _broadcast_size(*shapes: Sequence[int]) -> int:
@@ -271,7 +275,9 @@ def numbers(tensor: TensorProto) -> Array:
 
 def integers(array: Array | None) -> list[int]:
     try:
-        return [] if array is None else [int(n) for n in np.asarray(array).reshape(-1)]
+        if array is None:
+            return []
+        return [int(n) for n in np.asarray(array).reshape(-1)]
     except (OverflowError, TypeError, ValueError):  # of text, and of what is not finite
         raise Malformed("it has an input that is not whole numbers") from None
 
@@ -329,7 +335,9 @@ def _slice(attrs: Attrs, data: Array, *rest: Array) -> Array:
 
 def _clip(attrs: Attrs, x: Array, low: Array | None = None, high: Array | None = None) -> Array:
     ends = (attrs.get("min") if low is None else low, attrs.get("max") if high is None else high)
-    return x if ends == (None, None) else np.clip(x, *ends)
+    if ends == (None, None):
+        return x
+    return np.clip(x, *ends)
 
 
 def _reduced(how: Callable[..., Array]) -> Fold:
@@ -350,7 +358,10 @@ def _div(attrs: Attrs, a: Array, b: Array) -> Array:
 
 
 def _filled(attrs: Attrs, shape: Array) -> Array:
-    value = numbers(attrs["value"]).reshape(-1)[:1] if "value" in attrs else np.zeros(1, dtype=np.float32)
+    if "value" in attrs:
+        value = numbers(attrs["value"]).reshape(-1)[:1]
+    else:
+        value = np.zeros(1, dtype=np.float32)
     if not value.size:
         raise Malformed("it is filled with no number")
     return np.full(integers(shape), value)

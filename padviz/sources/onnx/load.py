@@ -137,7 +137,10 @@ def _filled(name: str, kind: int, value: float, shape: list[int], where: str) ->
     if prod(shape) > FEW:
         raise _shape_error(f"{name!r} has {prod(shape)} numbers", where, f"{name}={'x'.join(map(str, shape))}")
     numeric = kind in TensorProto.DataType.values() and kind not in (TensorProto.UNDEFINED, TensorProto.STRING)
-    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(kind)) if numeric else np.dtype(float)
+    if numeric:
+        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(kind))
+    else:
+        dtype = np.dtype(float)
     with np.errstate(all="ignore"):
         array = np.full(shape, value).astype(dtype)
     if dtype.kind in "iub" and (array != value).any():
@@ -229,9 +232,14 @@ def _attributes(proto: NodeProto, bound: Attributes) -> Attributes:
     op = op_of(proto)
     attrs: Attributes = {}
     for attr in proto.attribute:
-        found = bound.get(attr.ref_attr_name) if attr.ref_attr_name else attr
+        found = attr
+        if attr.ref_attr_name:
+            found = bound.get(attr.ref_attr_name)
         if found is not None:
-            wanted = FLOAT if (op, attr.name) == ("Pad", "value") else TYPES.get(attr.name, found.type)
+            if (op, attr.name) == ("Pad", "value"):
+                wanted = FLOAT
+            else:
+                wanted = TYPES.get(attr.name, found.type)
             if op in KNOWN and found.type != wanted:
                 raise Malformed(f"its {attr.name} has the wrong type")
             attrs[str(attr.name)] = found  # one that is no UTF-8 is bytes
@@ -248,7 +256,10 @@ def run_node(node: Node) -> list[Value]:
         if results is not None:
             return [*map(as_constant, results)]
     try:
-        shapes = node.run_handler(OPS[node.op]) if node.op in OPS and node.given else Constant(None)
+        if node.op in OPS and node.given:
+            shapes = node.run_handler(OPS[node.op])
+        else:
+            shapes = Constant(None)
     except Stuck:
         shapes = Constant(None)
     outputs = enumerate(_for_each_output(node, shapes))  # shapes as far as known, and numbers for later
@@ -256,4 +267,6 @@ def run_node(node: Node) -> list[Value]:
 
 
 def _for_each_output(node: Node, result: Result) -> list[Value]:
-    return [result] * node.outputs if isinstance(result, Value) else [*cast("Sequence[Value]", result)]
+    if isinstance(result, Value):
+        return [result] * node.outputs
+    return [*cast("Sequence[Value]", result)]

@@ -151,7 +151,10 @@ def as_model(proto: ModelProto, where: str, reading: Reading = AS_IT_IS) -> Mode
     """
     inputs = {value.name: value for value in _inputs(proto)}
     reading.check(inputs, where)
-    able = [inputs[reading.image]] if reading.image else [inputs[name] for name in inputs if name not in reading.shapes]
+    if reading.image:
+        able = [inputs[reading.image]]
+    else:
+        able = [inputs[name] for name in inputs if name not in reading.shapes]
     by_rank = [[value for value in able if len(value.type.tensor_type.shape.dim) == rank] for rank in (4, 3, 5)]
     images = next(filter(None, by_rank), [])
     if not images:
@@ -160,7 +163,10 @@ def as_model(proto: ModelProto, where: str, reading: Reading = AS_IT_IS) -> Mode
         raise DescriptionError(f"{what} dimensions", where=where, hint=hint)
     shape = tuple(max(dim.dim_value, 0) for dim in images[0].type.tensor_type.shape.dim)
     first, last = shape[1] in CHANNELS, shape[-1] in CHANNELS
-    channels_last = last if first != last else _is_transposed(proto, images[0].name, len(shape))
+    if first != last:
+        channels_last = last
+    else:
+        channels_last = _is_transposed(proto, images[0].name, len(shape))
     return Model(proto, where, Image(images[0], shape, channels_last), _opset(proto))
 
 
@@ -196,10 +202,14 @@ def op_of(node: NodeProto) -> str:
 def value_of(attr: AttributeProto) -> Any:
     """Read an attribute as a Python value; tensors and graphs stay protos, and any other type is None."""
     field = FIELDS.get(attr.type)
-    value: Any = getattr(attr, field) if field else None
+    value: Any = None
+    if field:
+        value = getattr(attr, field)
     if field == "s":
         return value.decode("utf-8", "replace")
-    return list(value) if field in ("floats", "ints") else value
+    if field in ("floats", "ints"):
+        return list(value)
+    return value
 
 
 def attributes(node: NodeProto) -> dict[str, Any]:

@@ -64,7 +64,9 @@ class Node(calls.Call):
         """Read the inputs from `start` on as small constants; raise `Stuck` for any other."""
         arrays: list[Array | None] = []
         for x in self.read[start:]:
-            array = x.array if isinstance(x, Constant) else None
+            array = None
+            if isinstance(x, Constant):
+                array = x.array
             if x is not None and array is None:
                 raise Stuck("has an input that is not a small constant")
             arrays.append(array)
@@ -92,7 +94,9 @@ class Node(calls.Call):
         return from_front(int(self.attrs.get("axis", default)), rank)
 
     def ints(self, i: int) -> list[int]:
-        return integers(self.arrays(i)[0]) if i < len(self.read) else []
+        if i < len(self.read):
+            return integers(self.arrays(i)[0])
+        return []
 
     def windows(self, kernel: Sequence[int], ceil: bool = False) -> list[Window]:
         k, rule = len(kernel), self.attrs.get("auto_pad", "NOTSET")

@@ -40,7 +40,8 @@ def reshape(node: Node, x: Value) -> Value:
 def flatten(node: Node, x: Value) -> Value:
     shape = x.shape
     axis = int(node.attrs.get("axis", 1))
-    axis = axis if axis == len(shape) else from_front(axis, len(shape))
+    if axis != len(shape):
+        axis = from_front(axis, len(shape))
     return views.reshape(node, x, [prod(shape[:axis]), prod(shape[axis:])])
 
 
@@ -83,7 +84,9 @@ def split(node: Node, x: Value) -> list[Value]:
 
 def gather(node: Node, x: Value) -> Value:
     at = node.tensor(1)
-    rows = node.ints(1) if isinstance(at, Constant) and at.array is not None else None
+    rows = None
+    if isinstance(at, Constant) and at.array is not None:
+        rows = node.ints(1)
     return views.gather(node, x, node.axis(len(x.known), 0), rows, at.known, node.title)
 
 
@@ -91,7 +94,10 @@ def blocks(node: Node, x: Value) -> Value:
     size = int(node.required("blocksize"))
     if size < 1:
         raise Malformed(f"its blocksize is {size}")
-    follow = views.depth_to_space if node.op == "DepthToSpace" else views.space_to_depth
+    if node.op == "DepthToSpace":
+        follow = views.depth_to_space
+    else:
+        follow = views.space_to_depth
     return follow(node, *windows.image(node, x, len(x.known) - 2), size)
 
 
@@ -102,7 +108,9 @@ def gather_nd(node: Node, x: Value) -> Value:
     """
     at, axes = node.tensor(1), [*node.trace.axes]
     with suppress(Unread):
-        table = evaluate(at, node.budget) if isinstance(at, Constant) else None
+        table = None
+        if isinstance(at, Constant):
+            table = evaluate(at, node.budget)
         if table is None or table.ndim != 2 * len(axes) + 1 or [dim.axis for dim in x.known[: len(axes)]] != axes:
             raise Stuck("gathers positions one by one", mixed=True)
         ops: list[Op] = []
@@ -149,8 +157,12 @@ def merged(kind: Kind) -> Handler:
             return Constant(None if any(x.dims is None for x in node.given) else node.broadcast([]))
         if len(maps) == 1 and (partial_conv := _reweighed(node, maps[0])) is not None:
             return partial_conv
-        joined = calls.subtract(node) if node.op == "Sub" else merge_maps(node, kind, maps)
-        joined = calls.apply_masks(node, joined) if node.op == "Add" else joined
+        if node.op == "Sub":
+            joined = calls.subtract(node)
+        else:
+            joined = merge_maps(node, kind, maps)
+        if node.op == "Add":
+            joined = calls.apply_masks(node, joined)
         if node.op == "Where" and joined.has_looked:
             numbers = node.constants()
             joined = calls.apply_where(
@@ -220,7 +232,9 @@ def recurrent(node: Node, x: Value) -> Sequence[Value]:
 def unary(node: Node, x: Value) -> Result:
     if node.op != "CastLike" and not all(isinstance(other, Constant) for other in node.given[1:]):
         raise Stuck("joins several maps")
-    return x if node.op in LINEAR.split() else x.activated(x.dims)
+    if node.op in LINEAR.split():
+        return x
+    return x.activated(x.dims)
 
 
 def softmax(node: Node, x: Value) -> Result:
@@ -241,7 +255,9 @@ def transposed(node: Node, x: Value) -> Result:
     groups = int(node.attrs.get("group", 1))
     kernel = node.checked_kernel(node.numbers("kernel_shape", shape) if within else [], x)
     k = len(kernel)
-    sizes = node.each("output_shape", 0, k)[-k:] if node.attrs.get("output_shape") else None
+    sizes = None
+    if node.attrs.get("output_shape"):
+        sizes = node.each("output_shape", 0, k)[-k:]
     ops = []
     for i, (window, extra) in enumerate(zip(node.windows(kernel), node.each("output_padding", 0, k), strict=False)):
         taps, stride, dilation = window.kernel, window.stride, window.dilation
@@ -256,7 +272,10 @@ def transposed(node: Node, x: Value) -> Result:
 
 def _weight_shape(node: Node) -> Sequence[int]:
     shape = shape_of(node.weight.dims or ())
-    return shape if len(shape) > 1 else (1, 0)  # unknown
+    # unknown
+    if len(shape) > 1:
+        return shape
+    return (1, 0)
 
 
 def pool(kind: Kind) -> Handler:
@@ -299,7 +318,9 @@ INTERPOLATIONS: dict[str, Interpolation] = {
 def _pad_value(node: Node) -> float:
     if "value" in node.attrs:
         return float(node.attrs["value"])
-    given = node.read[2] if len(node.read) > 2 else None
+    given = None
+    if len(node.read) > 2:
+        given = node.read[2]
     if isinstance(given, Constant) and given.array is not None and given.array.size == 1:
         return float(given.array.reshape(-1)[0])
     return 0
@@ -323,7 +344,10 @@ def resize(node: Node, x: Value) -> Result:
 def _resized(node: Node, old: bool, rank: int) -> dict[int, dict[str, Any]]:
     """Return the axes that a node resizes, each with its `scale` or `size`."""
     scales = _scales(node, 1 if old else 2)
-    sizes = [] if old else node.ints(3)
+    if old:
+        sizes = []
+    else:
+        sizes = node.ints(3)
     if bool(scales) == bool(sizes) or not all(0 < scale < inf for scale in scales):
         raise Stuck("needs either scales or sizes")
     if node.attrs.get("keep_aspect_ratio_policy", "stretch") != "stretch":
@@ -353,7 +377,9 @@ def _interpolation(node: Node, old: bool) -> Resize:
 
 
 def _shrinks(op: Resize, n: int) -> bool:
-    return op.scale < 1 if op.scale is not None else (op.size or 0) < n
+    if op.scale is not None:
+        return op.scale < 1
+    return (op.size or 0) < n
 
 
 def _shrinking(node: Node, op: Resize) -> Resize:
@@ -363,14 +389,21 @@ def _shrinking(node: Node, op: Resize) -> Resize:
             raise Stuck("shrinks with antialiasing")
         return op
     # onnxruntime rounds up in old versions
-    return replace(op, rounding="ceil") if node.version < 11 else op
+    if node.version < 11:
+        return replace(op, rounding="ceil")
+    return op
 
 
 def _scales(node: Node, at: int) -> list[float]:
-    given = node.attrs.get("scales") if node.op == "Upsample" else None
+    given = None
+    if node.op == "Upsample":
+        given = node.attrs.get("scales")
     if given is None:
         array = next(iter(node.arrays(at)), None)
-        given = [] if array is None else array.reshape(-1).tolist()
+        if array is None:
+            given = []
+        else:
+            given = array.reshape(-1).tolist()
     try:
         return [float(scale) for scale in given]
     except (TypeError, ValueError):
@@ -379,7 +412,11 @@ def _scales(node: Node, at: int) -> list[float]:
 
 def norm(node: Node, x: Value) -> Result:
     why, over = NORMS[node.op]
-    read = node.given[1:3] if node.attrs.get("training_mode") else node.given[1:]  # statistics are only updated then
+    # statistics are only updated then
+    if node.attrs.get("training_mode"):
+        read = node.given[1:3]
+    else:
+        read = node.given[1:]
     if vectors := [other for other in read if isinstance(other, Map)]:
         if not all(node.trace.layers[vector.at].pooled for vector in vectors):
             raise Stuck("joins several maps")

@@ -174,7 +174,9 @@ class _Builder:
                 self._merge(step, prefix)
             else:
                 entering, like = self._entering(step, prefix), getattr(step, "like", None)
-                follows = None if like is None else self._find(step, like, prefix, "like")
+                follows = None
+                if like is not None:
+                    follows = self._find(step, like, prefix, "like")
                 why = getattr(step, "global_", "")
                 ops = _ops(step, self._error)
                 self._append(step, prefix, Layer("", _kind(step), (entering,), ops, follows, everywhere=why))
@@ -236,13 +238,18 @@ class _Builder:
         """Return the channels of a convolution, and how many leave any layer; None if unknown."""
         if isinstance(step, schema.Convolution):
             return self._convolved(step, name, entering[0])
-        declared = step.in_ if isinstance(step, Merge) else None
+        declared = None
+        if isinstance(step, Merge):
+            declared = step.in_
         if declared is not None:
             if kind == "concat":
                 what = "in: the branches of a concat may have any channels"
                 raise self._error(name, what, "the next convolution may say them")
             return None, declared
-        conflict = conflicting(entering) if kind in ("add", "multiply") else []
+        if kind in ("add", "multiply"):
+            conflict = conflicting(entering)
+        else:
+            conflict = []
         if not conflict:
             return None, merged(kind, entering)
         # A description that says nothing of channels cannot be wrong about them.
@@ -255,7 +262,10 @@ class _Builder:
         self, step: schema.Convolution, name: str, entering: int | None
     ) -> tuple[Channels | None, int | None]:
         """Return the channels of a convolution, and how many leave it: as declared, or as many as enter it."""
-        into = entering if step.in_ is None else step.in_
+        if step.in_ is None:
+            into = entering
+        else:
+            into = step.in_
         out = step.out
         if step.groups == "depthwise":
             groups = into
@@ -281,7 +291,9 @@ class _Builder:
             raise self._error(
                 _join(prefix, step.name), "from: only a merge (add, concat, multiply) reads several layers"
             )
-        return self.last if step.from_ is None else self._find(step, step.from_, prefix, "from")
+        if step.from_ is None:
+            return self.last
+        return self._find(step, step.from_, prefix, "from")
 
     def _find(self, step: AnyStep, name: str, prefix: str, key: str) -> int:
         for full_name in (_join(prefix, name), name):
@@ -299,13 +311,17 @@ def merged(kind: Kind, entering: Sequence[int | None]) -> int | None:
     known = [n for n in entering if n is not None]
     if len(known) < len(entering):
         return None
-    return sum(known) if kind == "concat" else max(known)
+    if kind == "concat":
+        return sum(known)
+    return max(known)
 
 
 def conflicting(entering: Sequence[int | None]) -> list[int]:
     """List the numbers of channels that cannot be added, if there are any; a single channel is broadcast."""
     several = list(dict.fromkeys(n for n in entering if n is not None and n > 1))
-    return several if len(several) > 1 else []
+    if len(several) > 1:
+        return several
+    return []
 
 
 def _ops(step: Step, error: Callable[..., DescriptionError]) -> tuple[Op | None, ...]:
@@ -361,7 +377,10 @@ def _axis_op(step: Step, axis: int) -> Op:
             fields[key] = value[axis] if isinstance(value, list) else value
     rows = fields.get("padding", "")
     if not isinstance(rows, str):  # which would be a rule, such as "same"
-        before, after = rows if isinstance(rows, list) else (rows, rows)
+        if isinstance(rows, list):
+            before, after = rows
+        else:
+            before, after = (rows, rows)
         fields["padding"] = (before, after)
         if isinstance(step, Crop):
             fields["padding"] = (-before, -after)
@@ -392,7 +411,9 @@ def _kind(step: AnyStep) -> Kind:
 
 
 def _join(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix and name else prefix or name
+    if prefix and name:
+        return f"{prefix}.{name}"
+    return prefix or name
 
 
 def _fill(value: Any, parameters: dict[str, Any], used: set[str], path: str, where: str) -> Any:

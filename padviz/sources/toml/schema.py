@@ -210,5 +210,7 @@ def _nearest(what: str, at: str, raw: Any) -> str:
     for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", at):
         raw = raw[key or int(index)]
     op = raw.get("op")
-    kind = STEPS.get(op, Description) if isinstance(op, str) else Description
+    kind = Description
+    if isinstance(op, str):
+        kind = STEPS.get(op, Description)
     return nearest(name, kind.__struct_encode_fields__, 1)

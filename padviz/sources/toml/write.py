@@ -185,7 +185,9 @@ def _fields(op: Op | None, layer: Layer) -> dict[str, Any]:
         return {}
     keys = FIELDS[type(op)]
     if isinstance(op, Resize):
-        by = "size" if op.scale is None or op.size is not None else "scale"
+        by = "scale"
+        if op.scale is None or op.size is not None:
+            by = "size"
         keys = (by, *STYLE)
     elif layer.kind == "crop" and isinstance(op, Window):
         keys = ("padding", "stride")
@@ -201,13 +203,17 @@ def _side(padding: tuple[int, int] | str, sign: int = 1) -> int | list[int] | st
     if isinstance(padding, str):
         return padding
     before, after = (sign * rows for rows in padding)
-    return before if before == after else [before, after]
+    if before == after:
+        return before
+    return [before, after]
 
 
 def _pair(values: Sequence[object]) -> object:
     """Return one value where height and width have the same; a list [before, after] stands for one axis."""
     height, width = values
-    return height if height == width and not isinstance(height, list) else [height, width]
+    if height == width and not isinstance(height, list):
+        return height
+    return [height, width]
 
 
 def _indescribable(network: Network, layer: Layer) -> DescriptionError:

@@ -142,12 +142,16 @@ class Call(calls.Call):
         """Return the numbers of a constant; None for a map, and for what is made of weights."""
         if isinstance(value, Value):
             numbers = self.numbers_of(value)
-            return None if numbers is None else numbers.detach().double().numpy()
+            if numbers is None:
+                return None
+            return numbers.detach().double().numpy()
         return np.asarray(value, dtype=np.float64)
 
     def numbers_of(self, value: object) -> Tensor | None:
         """Return the tensor of a constant; None for a map, and for what is made of weights."""
-        return self.memory.numbers(cast("Tensor", value.later)) if isinstance(value, Constant) else None
+        if isinstance(value, Constant):
+            return self.memory.numbers(cast("Tensor", value.later))
+        return None
 
     def value(self, tensor: Tensor) -> Value:
         return self.memory.value(tensor) or Constant(tuple(map(plain, tensor.shape)), later=tensor)
@@ -162,7 +166,9 @@ class Call(calls.Call):
         childless = not {name for name, _ in module.named_children()} - {"parametrizations"}
         if part == "merge" or not part:
             short = AXES_IN.split(self.op.removeprefix("padded_"))[0]
-            return path if path and (part or childless) else f"{path}.{short}".lstrip(".")
+            if path and (part or childless):
+                return path
+            return f"{path}.{short}".lstrip(".")
         if part == "norm" and "Norm" in self.modules.kind and path:
             return path
         if part == "pad" and "Pad" in self.modules.kind:

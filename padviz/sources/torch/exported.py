@@ -101,7 +101,9 @@ def _tensors(args: Sequence[Json]) -> list[str]:
 
 def _path(node: Json) -> str:
     stack = str((node.get("metadata") or {}).get("nn_module_stack", "")).split(";")[-1].split(",")
-    return stack[1] if len(stack) > 1 and PATH.fullmatch(stack[1]) else ""
+    if len(stack) > 1 and PATH.fullmatch(stack[1]):
+        return stack[1]
+    return ""
 
 
 class Submodule(nn.Module):
@@ -126,7 +128,9 @@ class Program(nn.Module):
         metas = graph["tensor_values"]
         given = _tensors([spec.get("user_input", {}).get("arg", {}) for spec in signature["input_specs"]])
         reading.check(given, where, shaped=False)
-        able = [reading.image] if reading.image else given
+        able = given
+        if reading.image:
+            able = [reading.image]
         self.image = next((name for name in able if len(metas.get(name, {}).get("sizes", ())) == 4), "")
         if not self.image:
             raise Malformed("it has no image")
@@ -177,13 +181,17 @@ class Program(nn.Module):
             return given[0][1].shape[given[1][1]]
         args, kwargs = arguments(op, given)
         path = _path(node)
-        return self.parts[path](op, args, kwargs) if path else op(*args, **kwargs)
+        if path:
+            return self.parts[path](op, args, kwargs)
+        return op(*args, **kwargs)
 
 
 def operation(target: str) -> OpOverload | None:
     """Return an operation of PyTorch on tensors; None for a check, which does nothing."""
     match = ATEN.fullmatch(target)
-    op = getattr(getattr(torch.ops.aten, match[1], None), match[2], None) if match else None
+    op = None
+    if match:
+        op = getattr(getattr(torch.ops.aten, match[1], None), match[2], None)
     if match and match[1] in CHECKS:
         return None
     if not isinstance(op, OpOverload):
@@ -256,7 +264,10 @@ def number(value: object) -> int | float:
 
 
 def by_name(outputs: Sequence[Json], made: object) -> dict[str, Any]:
-    values = made if isinstance(made, list | tuple) and len(outputs) != 1 else [made]
+    if isinstance(made, list | tuple) and len(outputs) != 1:
+        values = made
+    else:
+        values = [made]
     named: dict[str, Any] = {}
     for output, value in zip(outputs, values, strict=False):
         ((kind, target),) = output.items()

@@ -66,7 +66,9 @@ def norm(call: Call, input: Value, *args: object, **options: object) -> Result:
     elif call.stem == "group_norm":
         over = rank - 1
     elif call.stem == "instance_norm":
-        over = rank - 2 if options.get("use_input_stats", all(of_input)) else 0
+        over = 0
+        if options.get("use_input_stats", all(of_input)):
+            over = rank - 2
     elif options.get("training", any(of_input)):
         over = rank
     axes = range(-over, 0) if activated.dims else ()
@@ -80,7 +82,9 @@ def reduce(call: Call, input: Value, *args: object, **options: object) -> Result
     if call.op == "norm" and args and isinstance(args[-1], tuple | list):
         given = args[-1]
     elif call.op == "linalg_vector_norm":  # its order comes first
-        given = args[1] if len(args) > 1 else None
+        given = None
+        if len(args) > 1:
+            given = args[1]
     dim = options.get("dim", options.get("axis", given))
     rank = len(input.known)
     axes = {axis % rank for axis in (range(rank) if dim is None or dim == () else as_list(dim))}
@@ -100,7 +104,9 @@ def along(call: Call, input: Value, dim: object = None, *args: object, **options
 
 def ordered(call: Call, input: Value, *args: object, **options: object) -> Result:
     """Order channels, each position alone; the order of positions is a matter of their values."""
-    given = args[1:] if call.op in ("topk", "kthvalue") else args
+    given = args
+    if call.op in ("topk", "kthvalue"):
+        given = args[1:]
     dim = options.get("dim", given[0] if given and not isinstance(given[0], bool) else -1)
     if not isinstance(dim, int):
         raise Stuck("runs along an unknown dimension")
@@ -124,7 +130,9 @@ def grid_sample(call: Call, input: Value, grid: Value, *args: object, **options:
 
 def cdist(call: Call, x1: Value, x2: Value, *args: object, **options: object) -> Result:
     """Measure how far vectors are from those of a constant, as a codebook is: channels of each position alone."""
-    return call.unknown() if isinstance(x2, Map) else products.matmul(call, x1, views.transpose(x2, -2, -1))
+    if isinstance(x2, Map):
+        return call.unknown()
+    return products.matmul(call, x1, views.transpose(x2, -2, -1))
 
 
 def attention(call: Call, query: Value, key: Value, value: Value, *args: object, **options: object) -> Result:
@@ -138,7 +146,10 @@ def attention(call: Call, query: Value, key: Value, value: Value, *args: object,
             raise Stuck("masks positions from each other")
         if (numbers := call.numbers_of(mask)) is None:
             return scores
-        hides = ~numbers if numbers.dtype == torch.bool else numbers <= MASKED
+        if numbers.dtype == torch.bool:
+            hides = ~numbers
+        else:
+            hides = numbers <= MASKED
         return calls.hide(scores, hides.numpy())
 
     seen = products.attention(call, query, value, [0 if heads else -2], cut)
@@ -215,10 +226,14 @@ def _indexed(call: Call, input: Value, items: Mapping[int, object]) -> Value:
     rows = {d: item for d, item in items.items() if isinstance(item, slice)}
     made = views.slice_(call, as_map(input), rows | {d: slice(i, i + 1) for d, i in ones.items()})
     for d in items.keys() - rows.keys() - ones.keys():
-        numbers = _picked(call, items[d]) if made.known[d].positions else None
+        numbers = None
+        if made.known[d].positions:
+            numbers = _picked(call, items[d])
         n = call.made.numel() * made.known[d].size // prod(made.shape)
         made = views.gather(call, made, d, numbers, (plain(n),), call)
-    return views.squeeze(call, made, ones) if ones else made
+    if ones:
+        return views.squeeze(call, made, ones)
+    return made
 
 
 def _picked(call: Call, item: object) -> list[int] | None:
@@ -233,7 +248,10 @@ def _picked(call: Call, item: object) -> list[int] | None:
 
 def _whole_index(index: object, ndim: int) -> list[object]:
     """Replace the ellipsis of an index, or what it leaves out, by slices of all."""
-    given = list(index) if isinstance(index, tuple) else [index]
+    if isinstance(index, tuple):
+        given = list(index)
+    else:
+        given = [index]
     count = sum(1 for item in given if item is not None and item is not ...)
     at = next((i for i, item in enumerate(given) if item is ...), len(given))
     return [*given[:at], *[slice(None)] * (ndim - count), *given[at + 1 :]]
@@ -247,7 +265,10 @@ def setitem(call: Call, input: Value, index: object, new: object) -> Result:
     whole = [isinstance(item, slice) and item.indices(n) == (0, n, 1) for item, n in zip(items, shape, strict=False)]
     if source and (not isinstance(input, Map) or (shape == source.shape and all(whole))):
         return _write(call, source, items, shape)
-    dims = input.known if isinstance(input, Map) else ()
+    if isinstance(input, Map):
+        dims = input.known
+    else:
+        dims = ()
     if len(dims) != len(items) or any(dim.positions and not every for dim, every in zip(dims, whole, strict=True)):
         raise Stuck("writes some rows or columns only")
     at = [call.trace.unsplit(x).at for x in call.maps]
@@ -283,7 +304,9 @@ def cat(call: Call, tensors: Sequence[Value], dim: int = 0, **options: object) -
     if len(along) > 1 and any(own.kind == "mixed" for own in along):
         return call.join_flattened(call.spatial)
     call.without_mixed()
-    return views.concat(call, call.given, dim % call.made.ndim) if call.spatial else call.without_positions()
+    if call.spatial:
+        return views.concat(call, call.given, dim % call.made.ndim)
+    return call.without_positions()
 
 
 def stack(call: Call, tensors: Sequence[Value], dim: int = 0) -> Result:

@@ -50,8 +50,13 @@ def load_module(source: nn.Module | str, reading: Reading = AS_IT_IS, size: Size
     "torchvision.models:resnet50.layer1".
     """
     module = resolve(source) if isinstance(source, str) else source
-    name = source.rsplit(":", 1)[-1] if isinstance(source, str) else type(source).__name__
-    where = source if isinstance(source, str) else name
+    if isinstance(source, str):
+        name = source.rsplit(":", 1)[-1]
+    else:
+        name = type(source).__name__
+    where = name
+    if isinstance(source, str):
+        where = source
     return network_of(module, name, where, reading, size)
 
 
@@ -119,7 +124,9 @@ def _exported_image(module: nn.Module) -> list[int]:
 def _declared_by_timm(module: nn.Module) -> Size:
     """Return the size that timm says the network was trained at; () if it does not say."""
     config = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None)
-    said = config.get("input_size") if isinstance(config, dict) else None
+    said = None
+    if isinstance(config, dict):
+        said = config.get("input_size")
     return tuple((said or ())[-2:])
 
 
@@ -209,7 +216,9 @@ def run_foreign(code: Callable[[], T], failed: Callable[[BaseException], PadvizE
 
 def line_of(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
+    if text:
+        return f"{type(error).__name__}: {text[:200]}"
+    return type(error).__name__
 
 
 def copy_module(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -> nn.Module:
@@ -229,7 +238,9 @@ def copy_module(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -
 
 def without_data(tensor: Tensor) -> Tensor:
     empty = hollow(tensor)
-    return nn.Parameter(empty, requires_grad=False) if isinstance(tensor, nn.Parameter) else empty
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(empty, requires_grad=False)
+    return empty
 
 
 def channels_of(module: nn.Module, axes: int) -> list[int]:
@@ -265,7 +276,9 @@ def _follow(
     kind = next((parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
     tracer.memory.learn(image, laid.input_image(channels))
-    into = image_input(module, reading) if reading.options else ""
+    into = ""
+    if reading.options:
+        into = image_input(module, reading)
     others: dict[str, Tensor | int | float] = {}
     for name, shape in reading.shapes.items():
         if name == into:

@@ -60,7 +60,9 @@ def as_list(numbers: object) -> list[int]:
         return [numbers]
     if not isinstance(numbers, Sequence):
         raise Stuck("is called with arguments that padviz does not support")
-    return [*numbers[0]] if len(numbers) == 1 and not isinstance(numbers[0], int) else [*numbers]
+    if len(numbers) == 1 and not isinstance(numbers[0], int):
+        return [*numbers[0]]
+    return [*numbers]
 
 
 def tensors_in(value: object) -> list[Tensor]:
@@ -84,7 +86,10 @@ def tensors_in(value: object) -> list[Tensor]:
 
 def named_tensors(output: object, name: str) -> dict[str, Tensor]:
     """Return the tensors in what a module returns, by the keys of a dict or by the `name`, and numbers."""
-    parts = {str(key): part for key, part in output.items()} if isinstance(output, Mapping) else {name: output}
+    if isinstance(output, Mapping):
+        parts = {str(key): part for key, part in output.items()}
+    else:
+        parts = {name: output}
     listed = {name: tensors_in(part) for name, part in parts.items()}
     return {
         f"{name}.{i}" if len(tensors) > 1 else name: tensor
@@ -108,7 +113,10 @@ class Refused(RuntimeError):
 def constants_of(root: nn.Module) -> Iterator[Tensor]:
     """Yield the tensors of a module that are no weights and no statistics."""
     for module in root.modules():
-        held = {} if isinstance(module, _NormBase) else {**vars(module), **module._buffers}
+        if isinstance(module, _NormBase):
+            held = {}
+        else:
+            held = {**vars(module), **module._buffers}
         yield from (one for one in held.values() if isinstance(one, Tensor) and not isinstance(one, nn.Parameter))
 
 
@@ -160,7 +168,9 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
             storage.unread |= unread
 
     def value(self, tensor: object) -> Map | None:
-        return self.values.get(tensor) if isinstance(tensor, Tensor) else None
+        if isinstance(tensor, Tensor):
+            return self.values.get(tensor)
+        return None
 
     def numbers(self, tensor: Tensor) -> Tensor | None:
         """Return the data of a constant; None for one that is made of weights."""
@@ -195,7 +205,10 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         with DisableTorchFunction():
-            read = [] if op_of(func) in CONSTANTS else [*map(self.of, tensors_in((args, kwargs)))]
+            if op_of(func) in CONSTANTS:
+                read = []
+            else:
+                read = [*map(self.of, tensors_in((args, kwargs)))]
             layers, unread = NONE.union(*(one.layers for one in read)), any(one.unread for one in read)
             for tensor in tensors_in(out):
                 self.add(tensor, layers, unread)

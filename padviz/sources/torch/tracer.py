@@ -429,7 +429,9 @@ def _unique(picked: Tensor, first: Tensor, args: Args, kwargs: Kwargs) -> Tensor
         made.append(_place(*first.shape))
     if kwargs.get("return_counts", len(args) > 3 and args[3]):
         made.append(_place())
-    return tuple(made) if len(made) > 1 else picked
+    if len(made) > 1:
+        return tuple(made)
+    return picked
 
 
 def _place(*shape: int) -> Tensor:

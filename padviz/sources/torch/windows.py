@@ -28,7 +28,9 @@ MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
 def each(value: N | Sequence[N], axes: int) -> tuple[N, ...]:
     """Return a number for each axis, from one for all of them or one for each."""
     numbers = (value,) if isinstance(value, int | float) else tuple(value)
-    return numbers * axes if len(numbers) == 1 else numbers
+    if len(numbers) == 1:
+        return numbers * axes
+    return numbers
 
 
 def windows_of(
@@ -38,7 +40,10 @@ def windows_of(
     """Return a window for each axis; with `schemes`, the padding is the rows before and after, on each axis."""
     pads: Sequence[tuple[int, int] | Same] = ["same"] * axes
     if padding != "same":
-        pads = padding if schemes else [(n, n) for n in each(0 if padding == "valid" else padding, axes)]
+        if schemes:
+            pads = padding
+        else:
+            pads = [(n, n) for n in each(0 if padding == "valid" else padding, axes)]
     modes = schemes or ["zero"] * axes
     figures = zip(each(kernel, axes), each(stride, axes), each(dilation, axes), pads, modes, strict=True)
     return [Window(*figure, ceil=ceil) for figure in figures]
@@ -61,7 +66,9 @@ def convolution(
         ends = zip(own, each(output_padding, axes), strict=True)
         ops = [Transposed(op.kernel, op.stride, op.dilation, cast("Pair", op.padding), more) for op, more in ends]
     path, module = call.modules.stack[-1]
-    own_pad = f"{path}.pad" if getattr(module, "padding_mode", "zeros") != "zeros" else ""
+    own_pad = ""
+    if getattr(module, "padding_mode", "zeros") != "zeros":
+        own_pad = f"{path}.pad"
     return windows.conv(call, as_map(input), ops, given, out, groups, weight, bias, own_pad)
 
 
@@ -140,7 +147,9 @@ def interpolate(
 def upsample(call: Call, input: Value, size: Ints | None, *rest: Any) -> Result:
     """Handle a resize of exported programs: its last argument has scales, the one before aligns corners."""
     mode = call.stem.removeprefix("upsample_").replace("_", "-")
-    scales = rest[-1] if rest and size is None else None
+    scales = None
+    if rest and size is None:
+        scales = rest[-1]
     return interpolate(call, input, size, scales, mode, align_corners=len(rest) > 1 and rest[0] is True)
 
 
@@ -192,7 +201,9 @@ def repeat_interleave(
     if not (role := value.known[dim].axis):
         raise Stuck("repeats dimensions that are not rows or columns")
     ops = {role: Resize(scale=Fraction(repeats))}
-    return call.trace.add_map(call.name(), "resize", value, ops) if repeats > 1 else value
+    if repeats > 1:
+        return call.trace.add_map(call.name(), "resize", value, ops)
+    return value
 
 
 def max_unpool(

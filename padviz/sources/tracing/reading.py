@@ -133,7 +133,9 @@ def as_reading(
     shape: Mapping[str, Shape] | None = None,
     input_: str | None = None,
 ) -> Reading:
-    ops = [neutral] if isinstance(neutral, str) else neutral
+    ops = neutral
+    if isinstance(neutral, str):
+        ops = [neutral]
     return Reading((*sorted(checked_neutral(ops)),), input_ or "", {**(shape or {})})
 
 

@@ -255,7 +255,10 @@ def _slide(stimulus: Stimulus, options: DetectOptions, canvas: Canvas, scorer: S
         return np.concatenate([places - around, places + np.array(stimulus.shape) + around], axis=1)
 
     tops, lefts = (tuple(range(0, n + 1, step)) for n in room)
-    contrast = FULL if options.contrast is None else options.contrast
+    if options.contrast is None:
+        contrast = FULL
+    else:
+        contrast = options.contrast
     draw = partial(canvas.draw, stimulus)
     return Sweep(draw, boxes, scorer, stimulus.name, stimulus.shape, tops, lefts, contrast)
 

@@ -38,7 +38,9 @@ class Scorable(NamedTuple):
 
     @property
     def kind(self) -> OutputKind:
-        return "classes" if self.size is None else "map"
+        if self.size is None:
+            return "classes"
+        return "map"
 
     def __str__(self) -> str:
         if self.size is None:
@@ -115,7 +117,10 @@ def scorer_of(
     if layer is not None and layer not in outputs:
         hint = nearest(layer, outputs) or f"it has {', '.join(outputs)}"
         raise OptionError(f"no output is called {layer!r}", option="layer", hint=hint)
-    tried = outputs if layer is None else {layer: outputs[layer]}
+    if layer is None:
+        tried = outputs
+    else:
+        tried = {layer: outputs[layer]}
     scorable = [*_scorable(tried, size)]
     if not scorable:
         shapes = []
@@ -212,7 +217,9 @@ def as_maps(values: NDArray[Any], size: Size) -> NDArray[Any]:
     """
     if values.ndim == 3:
         return values[:, None]
-    return values.transpose(0, 3, 1, 2) if _channels_last(values.shape, size) else values
+    if _channels_last(values.shape, size):
+        return values.transpose(0, 3, 1, 2)
+    return values
 
 
 def maps_inside(trained: Trained) -> tuple[Scorable, ...]:

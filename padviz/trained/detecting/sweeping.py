@@ -59,7 +59,9 @@ class Canvas:
         self.mean, self.std = normalisation(channels, mean, std)  # of red first
 
     def ordered(self, images: Images) -> Images:
-        return images[:, ::-1] if self.bgr else images
+        if self.bgr:
+            return images[:, ::-1]
+        return images
 
     def draw(self, stimulus: Stimulus, places: Places, contrasts: Floats) -> Images:
         """Draw a stimulus at places (top, left), each with its contrast: 1 leaves it as it is, 0 hides it."""
@@ -194,7 +196,10 @@ class Sweep:
 
     def _decided(self, scores: Floats) -> NDArray[np.bool_]:
         """Whether each score is on the side of .5 that is looked for."""
-        decided: NDArray[np.bool_] = scores < SEEN if self.below else scores >= SEEN
+        if self.below:
+            decided: NDArray[np.bool_] = scores < SEEN
+        else:
+            decided = scores >= SEEN
         return decided
 
     def _enough(self, runner: Runner, places: Places) -> Floats:

@@ -34,17 +34,25 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
     normed = {ref.layer for step in steps.values() if step.kind == "BatchNormalization" for ref in step.refs}
 
     def kernel(layer: Layer) -> Stored:
-        title = layer.origin.name if layer.origin else layer.name
+        if layer.origin:
+            title = layer.origin.name
+        else:
+            title = layer.name
         arrays = stored.get(title, [])
         norm = title.rpartition("/")[2] in normed
         depthwise = steps[title].kind == "DepthwiseConv2D"
         if steps[title].kind == "SeparableConv2D":  # one layer of Keras, and two convolutions
             depthwise = layer.name.endswith(".depthwise")
-            arrays = arrays[:1] if depthwise else arrays[1:]
+            if depthwise:
+                arrays = arrays[:1]
+            else:
+                arrays = arrays[1:]
             norm = norm and not depthwise
         if not arrays:
             raise Unread("the file names none of its weights: save it again")
-        groups = layer.channels.groups if layer.channels else 1
+        groups = 1
+        if layer.channels:
+            groups = layer.channels.groups
         return _in_order(arrays[0], depthwise), groups, norm, layer.name
 
     model = Unrun(str(path), "export it to .onnx for that")
@@ -101,7 +109,10 @@ def _layers(group: H5Group, h5py: Any, path: str, left: list[int], depth: int = 
     if depth > DEEPEST:
         raise ValueError("groups are nested too deeply")
     variables = _subgroup(group, "vars", h5py)
-    name = "" if variables is None else str(variables.attrs.get("name", ""))
+    if variables is None:
+        name = ""
+    else:
+        name = str(variables.attrs.get("name", ""))
     own = f"{path}{name}" if depth else ""
     if variables is not None and depth:
         yield own, [_numbers(variables[key], left) for key in sorted(variables, key=lambda key: (len(key), key))]
@@ -119,7 +130,9 @@ def _layers(group: H5Group, h5py: Any, path: str, left: list[int], depth: int = 
 def _subgroup(group: H5Group, name: str, h5py: Any) -> H5Group | None:
     """Open a group inside, unless it is a link to elsewhere."""
     link = group.get(name, getlink=True)
-    return group[name] if isinstance(link, h5py.HardLink) and isinstance(group[name], h5py.Group) else None
+    if isinstance(link, h5py.HardLink) and isinstance(group[name], h5py.Group):
+        return group[name]
+    return None
 
 
 def _numbers(dataset: Any, left: list[int]) -> Array:

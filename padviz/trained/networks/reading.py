@@ -39,7 +39,9 @@ def as_trained(
     """Read a network with its weights, unless that was done already."""
     if isinstance(network, Trained):
         return network
-    pixels = None if size is None else as_size(size)
+    pixels = None
+    if size is not None:
+        pixels = as_size(size)
     if isinstance(network, Network) and network.origin is not None:
         return read(network.origin, pixels or network.size, weights, network.reading)
     return read(network, pixels, weights)

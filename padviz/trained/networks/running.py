@@ -119,7 +119,9 @@ def outputs_of(runner: Runner, images: Images) -> Outputs:
     parts = []
     for part in (images[batch] for batch in batches(runner, len(images))):
         missing = (runner.batch or 0) - len(part)
-        filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing > 0 else part
+        filled = part
+        if missing > 0:
+            filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
         outputs = runner.outputs(filled)
         parts.append({name: values[: len(part)] if values.ndim else values for name, values in outputs.items()})
     if len(parts) == 1:

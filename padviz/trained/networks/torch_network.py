@@ -55,7 +55,9 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
     notes: list[str] = []
     if isinstance(source, str):
         where = source
-        call = None if from_file else partial(_with_weights, weights=weights, notes=notes)
+        call = None
+        if not from_file:
+            call = partial(_with_weights, weights=weights, notes=notes)
         module = load.resolve(source, call)
     else:
         if weights is not None and not from_file:
@@ -151,7 +153,10 @@ def state_of(path: Path) -> dict[str, Tensor]:
             # compressed members, or some that overlap
             what = "expands to more than its bytes, unlike any file of PyTorch"
             raise DescriptionError(what, where=str(path), hint=SAVE)
-    state = _from_safetensors(path) if path.suffix.lower() == ".safetensors" else _from_pickle(path)
+    if path.suffix.lower() == ".safetensors":
+        state = _from_safetensors(path)
+    else:
+        state = _from_pickle(path)
     seen = [state]
     while key := next((key for key in NESTED if isinstance(state.get(key), Mapping)), ""):
         state = state[key]
@@ -419,7 +424,9 @@ class TorchRunner:
             with ExitStack() as stack:
                 for mode in (torch.no_grad(), self.within(), *modes):
                     stack.enter_context(mode)
-                return functional_call(self.module, self.weights, read) if self.weights else self.module(read)
+                if self.weights:
+                    return functional_call(self.module, self.weights, read)
+                return self.module(read)
 
         def failed(error: BaseException) -> DescriptionError:
             what = f"its forward fails on {in_words(images.shape)}: {load.line_of(error)}"

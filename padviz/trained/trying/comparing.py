@@ -94,7 +94,9 @@ def kind_of(scores: Floats) -> Scores:
     """
     flat = scores.reshape(len(scores), -1)
     whole = flat.shape[1] == 1 or np.abs(flat.sum(1, dtype=np.float64) - 1).max() < SUM
-    return "probabilities" if flat.min() >= 0 and flat.max() <= 1 and whole else "logits"
+    if flat.min() >= 0 and flat.max() <= 1 and whole:
+        return "probabilities"
+    return "logits"
 
 
 def probabilities(scores: Floats, kind: Scores) -> Floats:
@@ -108,7 +110,10 @@ def probabilities(scores: Floats, kind: Scores) -> Floats:
     flat = scores.reshape(len(scores), -1).astype(np.float64)
     if flat.shape[1] == 1:
         # Of a probability, that of the other class is the rest; a logit is that against 0.
-        other = 1 - flat if kind == "probabilities" else np.zeros_like(flat)
+        if kind == "probabilities":
+            other = 1 - flat
+        else:
+            other = np.zeros_like(flat)
         flat = np.concatenate([other, flat], axis=1)
     if kind == "probabilities":
         return flat
@@ -140,7 +145,9 @@ def overlap(own: Shape, changed: Shape, frame: Frame, size: Size) -> tuple[Slice
     # Height and width are the last two dimensions, or come before channels.
     axes = [at for at in (len(own) - 2, len(own) - 3) if at >= 0 and _spatial(own[at : at + 2], size)]
     if not axes:
-        return (EVERY, EVERY) if own == changed else None
+        if own == changed:
+            return (EVERY, EVERY)
+        return None
     first = axes[0]
     if own[:first] + own[first + 2 :] != changed[:first] + changed[first + 2 :]:
         return None
@@ -167,4 +174,6 @@ def _units(units: int, pixels: int, moved: int) -> int | None:
     """Convert pixels to units of a map; None where that is no whole number."""
     if pixels % units and units % pixels:
         return None
-    return None if moved * units % pixels else moved * units // pixels
+    if moved * units % pixels:
+        return None
+    return moved * units // pixels

@@ -120,7 +120,9 @@ class Trial:
                 if row.kind == "padding" and row.padding == padding:
                     return row
             raise UnknownName(f"{padding} was not tried", where=self.network)
-        wanted = (size, size) if isinstance(size, int) else size
+        wanted = size
+        if isinstance(size, int):
+            wanted = (size, size)
         for row in self.rows:
             if row.kind == "size" and (row.size, row.how) == (wanted, how):
                 return row
@@ -181,7 +183,10 @@ class Variant:
         figures = {}
         for name in self.parts[0]:
             figures[name] = np.concatenate([part[name] for part in self.parts])
-        changed = figures["moved"] if scores is None else figures["scores"]
+        if scores is None:
+            changed = figures["moved"]
+        else:
+            changed = figures["scores"]
         lost = np.count_nonzero(~np.isfinite(changed.reshape(len(changed), -1)).all(1))
         if lost:
             self.note = f"returns NaN or infinite numbers for {lost} of {len(changed)} crops"
