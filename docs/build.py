@@ -15,7 +15,11 @@ HERE = Path(__file__).parent
 if __name__ == "__main__":
     to = Path(sys.argv[1]) if sys.argv[1:] else HERE / "_build"
     padviz.explore("resnet50").save(HERE / "resnet50.html", overwrite=True)
-    code = main(["-qWEb", "html", "--keep-going", "-d", str(to / "doctrees"), str(HERE), str(to / "html")])
+    code = main(
+        ["-qWEb", "html", "--keep-going", "-d", str(to / "doctrees"), str(HERE), str(to / "html")]
+    )
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # autodoc imports modules twice, and compiled ones may crash where Python takes both down
+    os._exit(
+        code
+    )  # autodoc imports modules twice, and compiled ones may crash where Python takes both down

@@ -25,7 +25,9 @@ myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 smartquotes = False  # which make one dash of the two before an option
-strip_signature_backslash = True  # which lets an argument as input_ keep its underscore in lists of parameters
+strip_signature_backslash = (
+    True  # which lets an argument as input_ keep its underscore in lists of parameters
+)
 html_theme = "furo"
 html_title = f"padviz {version}"
 html_extra_path = ["resnet50.html"]
@@ -44,11 +46,18 @@ EXPLAINED = {name: scheme.explained.replace("|", "\\|") for name, scheme in SCHE
 LISTS = {  # by the page: a sentence, and the lines of a list in its place
     "index": (
         "- Each command has a page in `reference/commands/`.",
-        [f"- [padviz {name}](reference/commands/{name}.md): {words}" for name, words in COMMANDS.items()],
+        [
+            f"- [padviz {name}](reference/commands/{name}.md): {words}"
+            for name, words in COMMANDS.items()
+        ],
     ),
     "reference/common": (
         "`padviz --help` lists the schemes.",
-        ["| scheme | padding |", "|---|---|", *(f"| `{name}` | {words} |" for name, words in EXPLAINED.items())],
+        [
+            "| scheme | padding |",
+            "|---|---|",
+            *(f"| `{name}` | {words} |" for name, words in EXPLAINED.items()),
+        ],
     ),
 }
 
@@ -64,7 +73,11 @@ class Public(SphinxDirective):
         lines = []
         for name, value in named:
             if isinstance(value, type) == wanted:
-                lines += [f".. auto{'class' if wanted else 'function'}:: padviz.{name}", "   :members:" * wanted, ""]
+                lines += [
+                    f".. auto{'class' if wanted else 'function'}:: padviz.{name}",
+                    "   :members:" * wanted,
+                    "",
+                ]
         return self.parse_text_to_nodes("\n".join(lines))
 
 
@@ -87,7 +100,13 @@ def undescribed(app: Sphinx, context: click.Context, lines: list[str]) -> None:
 
 
 def unannotated(
-    app: Sphinx, what: str, name: str, value: object, options: object, signature: str | None, returned: str | None
+    app: Sphinx,
+    what: str,
+    name: str,
+    value: object,
+    options: object,
+    signature: str | None,
+    returned: str | None,
 ) -> tuple[str | None, str | None]:
     """Show the type of a parameter without the option of a command."""
     return signature and re.sub(r"Annotated\[(.*?), [A-Z_]+\]", r"\1", signature), returned

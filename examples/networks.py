@@ -28,7 +28,9 @@ class Residual(nn.Module):
 
 
 def latent_decoder(width: int = 8) -> nn.Module:
-    """Build the decoder of Stable Diffusion's autoencoder, 16 times narrower and without attention: 8 px a latent."""
+    """Build the decoder of Stable Diffusion's autoencoder, 16 times narrower and without attention:
+    8 px a latent.
+    """
     n = 4 * width
     layers: list[nn.Module] = [nn.Conv2d(4, n, 3, padding=1), Residual(n, n), Residual(n, n)]
     for level, m in enumerate((4 * width, 4 * width, 2 * width, width)):
@@ -36,7 +38,9 @@ def latent_decoder(width: int = 8) -> nn.Module:
         if level < 3:
             layers += [nn.Upsample(scale_factor=2), nn.Conv2d(m, m, 3, padding=1)]
         n = m
-    return nn.Sequential(*layers, nn.GroupNorm(4, n), nn.SiLU(), nn.Conv2d(n, 3, 3, padding=1)).eval()
+    return nn.Sequential(
+        *layers, nn.GroupNorm(4, n), nn.SiLU(), nn.Conv2d(n, 3, 3, padding=1)
+    ).eval()
 
 
 class UNet(nn.Module):
@@ -61,7 +65,9 @@ class UNet(nn.Module):
 
 
 class Globe(nn.Module):
-    """A U-Net whose width is circular, and whose upsampled maps get a column of zeros where the skip is wider."""
+    """A U-Net whose width is circular, and whose upsampled maps get a column of zeros where the
+    skip is wider.
+    """
 
     def __init__(self, width: int = 8, levels: int = 3) -> None:
         super().__init__()
@@ -81,7 +87,9 @@ class Globe(nn.Module):
         x = skips.pop()
         for up in self.up:
             skip, x = skips.pop(), functional.interpolate(x, scale_factor=2.0)
-            x = functional.pad(x, (0, skip.shape[-1] - x.shape[-1], 0, skip.shape[-2] - x.shape[-2]))
+            x = functional.pad(
+                x, (0, skip.shape[-1] - x.shape[-1], 0, skip.shape[-2] - x.shape[-2])
+            )
             x = up(torch.cat([skip, x], 1))
         return self.last(x)  # type: ignore[no-any-return]
 
@@ -102,18 +110,24 @@ class Wide(nn.Module):
 
     def __init__(self, n: int) -> None:
         super().__init__()
-        self.inner = nn.Sequential(nn.ELU(), nn.Conv1d(n, n // 2, 3, padding=1), nn.ELU(), nn.Conv1d(n // 2, n, 1))
+        self.inner = nn.Sequential(
+            nn.ELU(), nn.Conv1d(n, n // 2, 3, padding=1), nn.ELU(), nn.Conv1d(n // 2, n, 1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.inner(x)  # type: ignore[no-any-return]
 
 
 def codec_decoder(width: int = 4) -> nn.Module:
-    """Build a codec's decoder: 320 samples of audio for each frame of 8 numbers, at 24 kHz 75 frames a second."""
+    """Build a codec's decoder: 320 samples of audio for each frame of 8 numbers, at 24 kHz 75
+    frames a second.
+    """
     n = 16 * width
     layers: list[nn.Module] = [nn.Conv1d(8, n, 7, padding=3)]
     for stride in (8, 5, 4, 2):
-        up = nn.ConvTranspose1d(n, n // 2, 2 * stride, stride, padding=(stride + 1) // 2, output_padding=stride % 2)
+        up = nn.ConvTranspose1d(
+            n, n // 2, 2 * stride, stride, padding=(stride + 1) // 2, output_padding=stride % 2
+        )
         layers += [nn.ELU(), up, Wide(n // 2)]
         n //= 2
     return nn.Sequential(*layers, nn.ELU(), nn.Conv1d(n, 1, 7, padding=3)).eval()

@@ -2,8 +2,8 @@
 
     python examples/two_processes.py
 
-Each process runs the module once. Layers send each other the rows of their halo, norms their sums, by torch.distributed
-(gloo here; on GPUs nccl). Only `fetch` and `collect` know of processes.
+Each process runs the module once. Layers send each other the rows of their halo, norms their sums,
+by torch.distributed (gloo here; on GPUs nccl). Only `fetch` and `collect` know of processes.
 """
 
 import tempfile
@@ -28,7 +28,9 @@ class Processes(Team):
         self.mine = [dist.get_rank()]
         self.sent = 0
 
-    def fetch(self, cut: SharedMap, wanted: Sequence[Sequence[tuple[int, int]]]) -> dict[int, list[Tensor]]:
+    def fetch(
+        self, cut: SharedMap, wanted: Sequence[Sequence[tuple[int, int]]]
+    ) -> dict[int, list[Tensor]]:
         """Send the rows that others want of this part, and receive those that this one wants."""
         (rank,), waiting = self.mine, []
         part, first = cut.parts[rank], cut.edges[rank][0]
@@ -46,7 +48,9 @@ class Processes(Team):
                             waiting.append(dist.isend(rows, k))
                             self.sent += rows.numel() * rows.element_size()
                     else:
-                        rows = part.new_empty([*part.shape[: cut.along], b - a, *part.shape[cut.along + 1 :]])
+                        rows = part.new_empty(
+                            [*part.shape[: cut.along], b - a, *part.shape[cut.along + 1 :]]
+                        )
                         waiting.append(dist.irecv(rows, owner))
                     pieces.append(rows)
                 if k == rank:
@@ -65,14 +69,27 @@ class Processes(Team):
 def network() -> nn.Module:
     """Return a small decoder with norms, the same in each process."""
     torch.manual_seed(0)
-    up = nn.Upsample(scale_factor=2), nn.Conv2d(16, 16, 3, padding=1), nn.GroupNorm(4, 16), nn.SiLU()
-    return nn.Sequential(nn.Conv2d(4, 16, 3, padding=1), *up, nn.ConvTranspose2d(16, 3, 4, 2, 1)).double().eval()
+    up = (
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(16, 16, 3, padding=1),
+        nn.GroupNorm(4, 16),
+        nn.SiLU(),
+    )
+    return (
+        nn.Sequential(nn.Conv2d(4, 16, 3, padding=1), *up, nn.ConvTranspose2d(16, 3, 4, 2, 1))
+        .double()
+        .eval()
+    )
 
 
 def decode(rank: int, meeting: str) -> None:
     """Run one process: of the latents it has its own rows, and makes its own rows of the image."""
-    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=PROCESSES)
-    latents = torch.rand(1, 4, 33, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    dist.init_process_group(
+        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=PROCESSES
+    )
+    latents = torch.rand(
+        1, 4, 33, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+    )
     lo, hi = owned(latents.shape[2], PROCESSES)[rank]
     team = Processes()
     made = run(network(), SharedMap.of({rank: latents[:, :, lo:hi]}, 2, latents.shape[2], team))
@@ -80,7 +97,10 @@ def decode(rank: int, meeting: str) -> None:
     with torch.no_grad():
         whole = network()(latents)
     apart = float((whole[:, :, first:end] - made.parts[rank]).abs().max())
-    print(f"process {rank}: rows {first} to {end - 1}, sent {team.sent} bytes, differs from the whole by {apart:.1e}")
+    print(
+        f"process {rank}: rows {first} to {end - 1}, sent {team.sent} bytes, differs "
+        f"from the whole by {apart:.1e}"
+    )
     assert apart < 1e-12
     dist.destroy_process_group()
 

@@ -26,7 +26,11 @@ from torch.nn import functional
 import padviz
 from examples.networks import Globe, codec_decoder, latent_decoder
 
-LATENTS, TILE, PER_LATENT = 64, 50, 8  # two tiles a side: each keeps 32 latents, and has 18 of context
+LATENTS, TILE, PER_LATENT = (
+    64,
+    50,
+    8,
+)  # two tiles a side: each keeps 32 latents, and has 18 of context
 FRAMES, CHUNK, RATE, PER_FRAME = 75, 15, 24_000, 320
 ROWS, TURN = 88, 8
 SEEDS = range(1, 6)  # of networks as PyTorch builds them
@@ -69,9 +73,13 @@ def main() -> None:
     pictures = parser.parse_args().pictures
     image, signal, globes = decoded(), played(), {width: turned(width) for width in (180, 184)}
     noise = [decoded_noise(seed) for seed in SEEDS]
-    print(f"norms per tile: {image.rms:.2f} sd rms, steps of {image.step:.2f} sd; shared: {image.shared:.1g} sd")
+    print(
+        f"norms per tile: {image.rms:.2f} sd rms, steps of {image.step:.2f} sd; shared: {image.shared:.1g} sd"
+    )
     print(f"as built, on noise: {min(noise):.3f} to {max(noise):.3f} sd rms")
-    print(f"chunks: {signal.worst:.1f} sd, {signal.before:.1f} ms before to {signal.after:.1f} ms after a boundary;")
+    print(
+        f"chunks: {signal.worst:.1f} sd, {signal.before:.1f} ms before to {signal.after:.1f} ms after a boundary;"
+    )
     print(f"a stream: {signal.stream:.1g} sd")
     turns = []
     for width, globe in globes.items():
@@ -92,7 +100,9 @@ def weighted(model: nn.Module, seed: int) -> nn.Module:
             nn.init.orthogonal_(each.weight)
         elif isinstance(each, nn.ConvTranspose1d):
             ramp = 1 - ((torch.arange(*each.kernel_size) + 0.5) / each.stride[0] - 1).abs()
-            each.weight.copy_(2**0.5 * nn.init.orthogonal_(each.weight[..., 0].clone())[..., None] * ramp)
+            each.weight.copy_(
+                2**0.5 * nn.init.orthogonal_(each.weight[..., 0].clone())[..., None] * ramp
+            )
         if isinstance(getattr(each, "bias", None), Tensor):
             nn.init.zeros_(each.bias)
     return model
@@ -108,12 +118,16 @@ def decoded() -> Decoded:
     model, ramp = weighted(latent_decoder(), 1), torch.linspace(-2, 2, LATENTS).double()
     down, right = random(5, 2, 4, 1, 1)
     drift = down * ramp[:, None] + right * ramp
-    spots = functional.interpolate(random(1, 1, 4, 6, 6), (LATENTS, LATENTS), mode="bicubic", align_corners=True)
+    spots = functional.interpolate(
+        random(1, 1, 4, 6, 6), (LATENTS, LATENTS), mode="bicubic", align_corners=True
+    )
     latents = drift + 0.5 * spots
     whole, per_tile = in_tiles(model, latents)
     error = (per_tile - whole) / whole.std()
     seam = LATENTS * PER_LATENT // 2
-    steps = torch.cat([error[..., seam, :] - error[..., seam - 1, :], error[..., seam] - error[..., seam - 1]])
+    steps = torch.cat(
+        [error[..., seam, :] - error[..., seam - 1, :], error[..., seam] - error[..., seam - 1]]
+    )
     shared = padviz.tiled(model, latents, padviz.tiles(model, LATENTS, TILE, norms="shared").plan)
     off_most = float(((shared - whole) / whole.std()).abs().max())
     maps = (each[0, 0].numpy() for each in (whole, per_tile, error))
@@ -142,7 +156,11 @@ def played() -> Played:
     """Decode frames of a codec: whole, as a stream, and in chunks that each begin and end with zero padding."""
     model = weighted(codec_decoder(), 4)
     frames = functional.interpolate(random(1, 1, 8, 38), FRAMES, mode="linear")
-    whole, chunks, stream = model(frames).flatten(), frames.split(CHUNK, -1), padviz.streamed(model, CHUNK)
+    whole, chunks, stream = (
+        model(frames).flatten(),
+        frames.split(CHUNK, -1),
+        padviz.streamed(model, CHUNK),
+    )
     joined = torch.cat([*map(stream, chunks), stream.flush()], -1).flatten()
     restarted = torch.cat([*map(model, chunks)], -1).flatten()
     error = (restarted - whole).abs() / whole.std()
@@ -162,7 +180,10 @@ def turned(width: int) -> Turned:
     longitude = torch.arange(width).double() * 2 * torch.pi / width
     latitude = torch.linspace(-3, 3, ROWS).double()[:, None]
     waves = enumerate(random(4, 20, 3))
-    globe = sum(a * torch.cos(k % 5 * longitude + 3 * b + c * latitude) for k, (a, b, c) in waves) / 4 + 0.5
+    globe = (
+        sum(a * torch.cos(k % 5 * longitude + 3 * b + c * latitude) for k, (a, b, c) in waves) / 4
+        + 0.5
+    )
     values, apart = under_turns(model, torch.as_tensor(globe)[None, None])
     return Turned(*(each.roll(width // 2, -1).numpy() for each in (values, apart)))
 
@@ -186,7 +207,9 @@ def draw_decoded(made: Decoded, noise: float) -> Figure:
     drawn = f"Drawn: latents that drift from edge to edge. On noise the error is at most {noise:.2f} sd."
     figure.supxlabel(drawn, fontsize=12)
     low, high = np.percentile(made.whole, [1, 99])
-    for axis, values, title in zip(axes, made[:2], ("whole, or shared norms", "norms per tile"), strict=False):
+    for axis, values, title in zip(
+        axes, made[:2], ("whole, or shared norms", "norms per tile"), strict=False
+    ):
         axis.imshow(values, vmin=low, vmax=high)
         axis.set_title(title, fontsize=14)
     errors = axes[2].imshow(made.error, vmin=-1, vmax=1, cmap="RdBu_r")
@@ -202,7 +225,9 @@ def draw_played(made: Played) -> Figure:
     ms, at = np.arange(len(made.whole)) / RATE * 1000, 2 * CHUNK * PER_FRAME / RATE * 1000
     axis.axvspan(at - made.before, at + made.after, color="0.93")
     shown = abs(ms - at) < 90
-    axis.plot(ms[shown], made.restarted[shown], color="tab:red", lw=2.5, label="chunks that restart")
+    axis.plot(
+        ms[shown], made.restarted[shown], color="tab:red", lw=2.5, label="chunks that restart"
+    )
     axis.plot(ms[shown], made.whole[shown], color="black", lw=2, label="whole, or streamed")
     axis.set(xlim=(at - 90, at + 90), yticks=[])
     axis.set_xlabel(f"ms; two chunks meet at {at:.0f}", fontsize=13)
@@ -213,9 +238,13 @@ def draw_played(made: Played) -> Figure:
 
 def draw_turned(globes: dict[int, Turned], noise: float) -> Figure:
     """Draw the globes; `noise` is the largest change of networks as they are built, on noise."""
-    figure, axes = plt.subplots(2, 2, figsize=(9.6, 4.9), layout="constrained", sharex=True, height_ratios=(2, 1))
+    figure, axes = plt.subplots(
+        2, 2, figsize=(9.6, 4.9), layout="constrained", sharex=True, height_ratios=(2, 1)
+    )
     drawn = "Drawn: weights doubled where they read the upsampled map. "
-    figure.supxlabel(f"{drawn}As built, on noise, the change is at most {noise:.2f} sd.", fontsize=12)
+    figure.supxlabel(
+        f"{drawn}As built, on noise, the change is at most {noise:.2f} sd.", fontsize=12
+    )
     most = max(globe.apart.max() for globe in globes.values())
     for (above, below), (width, globe) in zip(axes.T, globes.items(), strict=True):
         above.imshow(globe.values, extent=(-180, 180, -88, 88), aspect="auto")

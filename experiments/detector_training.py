@@ -118,7 +118,9 @@ def targets(box: Tensor, cells: int, stride: int) -> tuple[Tensor, Tensor, Tenso
     centre = (box[..., :2] + box[..., 2:] / 2) / stride
     cell = centre.long().clamp(0, cells - 1)
     apart = torch.arange(cells) - cell[..., None]  # (n, digits, 2, cells), columns first
-    heat = torch.exp(-((apart[:, :, 0, None] ** 2 + apart[:, :, 1, :, None] ** 2) * (stride / 4) ** 2)).amax(1)
+    heat = torch.exp(
+        -((apart[:, :, 0, None] ** 2 + apart[:, :, 1, :, None] ** 2) * (stride / 4) ** 2)
+    ).amax(1)
     image = torch.arange(len(box))[:, None].expand_as(cell[..., 0])
     where = torch.stack((image, cell[..., 1], cell[..., 0]), -1).flatten(0, 1)
     said = torch.cat((torch.log(box[..., 2:] / 10), (centre - cell) * (stride / 4)), -1)
@@ -141,7 +143,11 @@ def trained(task: Task, arm: Arm, seed: int, scenes: Pictures, steps: int = STEP
     net, size = network(task), scenes.pixels.shape[1]
     net = padviz.repad(net, arm.scheme, size=size) if arm.scheme else net
     net = net.to(memory_format=torch.channels_last)
-    rng, pixels, box = np.random.default_rng(seed), torch.from_numpy(scenes.pixels), torch.from_numpy(scenes.box)
+    rng, pixels, box = (
+        np.random.default_rng(seed),
+        torch.from_numpy(scenes.pixels),
+        torch.from_numpy(scenes.box),
+    )
     optimiser = torch.optim.AdamW(net.parameters(), RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, steps)
     for _ in range(steps):
@@ -184,7 +190,9 @@ def found_in(net: nn.Module, of: Pictures, stride: int) -> Scenes:
     wide, tall = (10 * side.clamp(-1, 1).exp() for side in (width, height))
     left, top = columns * stride + 4 * x - wide / 2, rows * stride + 4 * y - tall / 2
     box = torch.stack((left, top, wide, tall), -1).reshape(-1, 4).double().numpy()
-    detections = boxes(image.reshape(-1).numpy(), np.zeros(len(box)), box, values.reshape(-1).numpy())
+    detections = boxes(
+        image.reshape(-1).numpy(), np.zeros(len(box)), box, values.reshape(-1).numpy()
+    )
     (n, each, _), size = of.box.shape, of.pixels.shape[1]
     objects = boxes(np.repeat(np.arange(n), each), np.zeros(n * each), of.box.reshape(-1, 4))
     return Scenes(np.full((n, 2), size), ("digit",), objects, detections)

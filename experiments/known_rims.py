@@ -19,7 +19,9 @@ import padviz
 from padviz.sources.toml.load import zoo
 
 SIZE, LARGE = 224, 640
-LARGER = {"ssd300_vgg16": SIZE + 128}  # a network that is too deep for 224 px, by a period of its strides
+LARGER = {
+    "ssd300_vgg16": SIZE + 128
+}  # a network that is too deep for 224 px, by a period of its strides
 TORCHVISION = """mnasnet1_0 shufflenet_v2_x1_0 regnet_y_400mf regnet_y_16gf efficientnet_v2_s efficientnet_b3
     mobilenet_v3_small segmentation.fcn_resnet50"""
 TIMM = """resnetblur50 resnetaa50 res2net50_26w_4s hrnet_w18 dla34 xception41 inception_v4 inception_resnet_v2
@@ -39,7 +41,11 @@ def networks() -> Iterator[tuple[str, str, Any]]:
     for path in TORCHVISION.split():
         *room, name = path.split(".")
         make = getattr(getattr(models, room[0]) if room else models, name)
-        yield name, "torchvision", make(weights=None, **({"weights_backbone": None} if room else {}))
+        yield (
+            name,
+            "torchvision",
+            make(weights=None, **({"weights_backbone": None} if room else {})),
+        )
     for name in TIMM.split():
         yield name, "timm", timm.create_model(name, pretrained=False)
 
@@ -49,7 +55,11 @@ def rims_of(name: str, network: Any, size: int) -> dict[str, Any]:
     summary = padviz.usage(network, size).summary()
     assert summary.rim is not None, f"{name} has no interior"
     assert summary.share is not None
-    return {"height": summary.rim.height, "width": summary.rim.width, "starved": round(summary.share.starved, 4)}
+    return {
+        "height": summary.rim.height,
+        "width": summary.rim.width,
+        "starved": round(summary.share.starved, 4),
+    }
 
 
 def measured() -> list[dict[str, Any]]:
@@ -72,8 +82,12 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     for y, row in enumerate(rows):
         near, far = row["height"]
         axes.plot([near, far], [y, y], color="0.75", linewidth=2, zorder=1)
-        axes.scatter([near], [y], color="#2f62b5", s=18, zorder=3, label=None if y else "above and left")
-        axes.scatter([far], [y], color="#d97706", s=18, zorder=2, label=None if y else "below and right")
+        axes.scatter(
+            [near], [y], color="#2f62b5", s=18, zorder=3, label=None if y else "above and left"
+        )
+        axes.scatter(
+            [far], [y], color="#d97706", s=18, zorder=2, label=None if y else "below and right"
+        )
     for at in (len(rows) // 4, len(rows) // 2, 3 * len(rows) // 4):
         axes.axhline(at, color="0.6", linewidth=0.6, linestyle=":")
     axes.set_yticks(range(len(rows)), [row["name"] for row in rows], fontsize=7)
@@ -82,7 +96,9 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     axes.xaxis.set_major_locator(MultipleLocator(16))
     axes.tick_params(axis="x", labelsize=8, top=True, labeltop=True)
     axes.grid(axis="x", color="0.92")
-    axes.set_xlabel(f"rim in px: the outer lines that get less than half of an interior pixel's paths, at {SIZE} px")
+    axes.set_xlabel(
+        f"rim in px: the outer lines that get less than half of an interior pixel's paths, at {SIZE} px"
+    )
     axes.xaxis.label.set_size(8)
     axes.legend(loc="upper right", fontsize=8, frameon=False)
     for side in ("top", "right", "left"):

@@ -1,6 +1,7 @@
 """padviz: how much of an image's border a network neglects, and what can be changed.
 
-The public names, and the commands. Everything is loaded on first use: `import padviz` alone brings in no numpy.
+The public names, and the commands. Everything is loaded on first use: `import padviz` alone brings
+in no numpy.
 """
 
 from __future__ import annotations
@@ -52,12 +53,53 @@ if TYPE_CHECKING:
     from padviz.reports.counts import read_counts
 
 __all__ = [
-    "CountMap", "Explorer", "Layer", "Network", "PadvizError", "Plan", "Repadded", "Result", "Verified", "__version__",
-    "audit", "check", "compare", "convert", "costs", "coverage", "detect", "diff", "explore", "export",
-    "fields", "filters", "keeps", "kernel", "layers", "load", "networks", "read_counts", "repad", "responses", "rings",
-    "rules", "seams", "seen", "sharded", "shards", "sizes", "stream", "streamed", "taps", "tiled", "tiles", "trial",
-    "uneven", "usage", "verify_tiles",
-]  # fmt: skip
+    "CountMap",
+    "Explorer",
+    "Layer",
+    "Network",
+    "PadvizError",
+    "Plan",
+    "Repadded",
+    "Result",
+    "Verified",
+    "__version__",
+    "audit",
+    "check",
+    "compare",
+    "convert",
+    "costs",
+    "coverage",
+    "detect",
+    "diff",
+    "explore",
+    "export",
+    "fields",
+    "filters",
+    "keeps",
+    "kernel",
+    "layers",
+    "load",
+    "networks",
+    "read_counts",
+    "repad",
+    "responses",
+    "rings",
+    "rules",
+    "seams",
+    "seen",
+    "sharded",
+    "shards",
+    "sizes",
+    "stream",
+    "streamed",
+    "taps",
+    "tiled",
+    "tiles",
+    "trial",
+    "uneven",
+    "usage",
+    "verify_tiles",
+]
 
 GROUPS = {  # the commands by purpose, in the order of help, with what it says of each
     "Judge": {

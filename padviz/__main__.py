@@ -1,4 +1,6 @@
-"""`python -m padviz`, and the command: Ctrl-C and SIGTERM end it, and what it was writing is removed."""
+"""`python -m padviz`, and the command: Ctrl-C and SIGTERM end it, and what it was writing is
+removed.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from padviz.errors import Ended
 
 def main() -> None:
     handle_signals()
-    gc.set_threshold(100_000)  # few cycles arise in a command, and looking for them often takes a quarter of an audit
+    gc.set_threshold(
+        100_000
+    )  # few cycles arise in a command, and looking for them often takes a quarter of an audit
     try:
         from padviz.cli.group import cli
 

@@ -21,14 +21,15 @@ class PadvizError(Exception):
     where : str
         The file or layer it is about.
     hint : str
-        The next step; an option that it asks for stands in backticks, which the command line makes "--option". Python
-        says what is of `padviz.load` as a call of it.
+        The next step; an option that it asks for stands in backticks, which the command line makes
+        "--option". Python says what is of `padviz.load` as a call of it.
     option : str
         The option it is about, in place of `where`.
 
     Examples
     --------
-    >>> str(PadvizError("input is 3 rows, the window needs 7", where="conv1", hint="use a larger size"))
+    >>> str(PadvizError("input is 3 rows, the window needs 7", where="conv1",
+    ...     hint="use a larger size"))
     'conv1: input is 3 rows, the window needs 7; use a larger size'
     """
 
@@ -42,13 +43,18 @@ class PadvizError(Exception):
     def line(self, at: str) -> str:
         """Return the message with `at` in front, and options in backticks."""
         parts = (f"{at}: " if at else "", self.what, f"; {self.hint}" if self.hint else "")
-        return "".join(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…" for text in map(printable, parts))
+        return "".join(
+            text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+            for text in map(printable, parts)
+        )
 
 
 class Ended(BaseException):
-    """Ctrl-C or SIGTERM on the command line: no `except Exception` of other libraries takes it for an error.
+    """Ctrl-C or SIGTERM on the command line: no `except Exception` of other libraries takes it for
+    an error.
 
-    `received` is the last one. A library that is being imported may make an ImportError of it all the same.
+    `received` is the last one. A library that is being imported may make an ImportError of it all
+    the same.
     """
 
     received: ClassVar[Ended | None] = None
@@ -91,7 +97,8 @@ def nearest(name: str, names: Iterable[str], most: int = 3) -> str:
 
 
 def typed(value: object) -> str:
-    """Quote a value for a shell, in a line that is meant to be typed: names in files may hold commands.
+    """Quote a value for a shell, in a line that is meant to be typed: names in files may hold
+    commands.
 
     >>> typed("conv1"), typed("conv1; rm x")
     ('conv1', "'conv1; rm x'")
@@ -99,7 +106,9 @@ def typed(value: object) -> str:
     return shlex.quote(str(value))
 
 
-LOADING = re.compile(r"""`(neutral|shape)` ((?:'[^']*'|"'"|[^\s,;'"])+)""")  # a value as `typed` writes it
+LOADING = re.compile(
+    r"""`(neutral|shape)` ((?:'[^']*'|"'"|[^\s,;'"])+)"""
+)  # a value as `typed` writes it
 
 
 def in_python(line: str) -> str:
@@ -156,7 +165,8 @@ def shortly(value: object) -> str:
 
 
 def printable(text: object) -> str:
-    r"""Escape a text from elsewhere to one line, with what would steer a terminal or reorder letters.
+    r"""Escape a text from elsewhere to one line, with what would steer a terminal or reorder
+    letters.
 
     >>> print(printable("conv\x1b[31m\n\u202e1"))
     conv\x1b[31m\n\u202e1

@@ -1,4 +1,6 @@
-"""Figures with 95 % intervals over images: shares, means, figures of resampled images, and differences."""
+"""Figures with 95 % intervals over images: shares, means, figures of resampled images, and
+differences.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +13,23 @@ from numpy.typing import ArrayLike, NDArray
 Z = 1.959964  # standard deviations of a normal distribution that hold 95 %
 RESAMPLES = 300  # of the images
 IMAGES = 10  # below, a 95 % interval would cover the truth in only 82 to 85 % of cases
-LONE = 0.25  # pseudo-exceptions, all in one image: a share near 0 or 1 hardly shows the correlation of objects
-SKEWED, WIDER = 1.2, 0.5  # corrections, from simulations: few images show less skewness than long tails have
-CHANGED = 3  # pictures that differ from the others: with fewer, an interval of a rare change holds in 57 to 89 %
+# pseudo-exceptions, all in one image: a share near 0 or 1 hardly shows the correlation of objects
+LONE = 0.25
+SKEWED, WIDER = (
+    1.2,
+    0.5,
+)  # corrections, from simulations: few images show less skewness than long tails have
+# pictures that differ from the others: with fewer, an interval of a rare change holds in 57 to 89 %
+CHANGED = 3
 FEW = 20  # objects, below which a share or a precision has no interval
 LEAST_AGREEMENT, MOST_ALIKE = 0.05, 0.9999  # of two halves of the images, and of two maps
 Scale = Literal["share", "correlation"]
 
 
 class Estimate(NamedTuple):
-    """A figure and its 95 % interval; all None if nothing was counted, the ends None if too little was."""
+    """A figure and its 95 % interval; all None if nothing was counted, the ends None if too little
+    was.
+    """
 
     value: float | None
     low: float | None
@@ -28,7 +37,9 @@ class Estimate(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """A figure, and the effect of each image or resample on it, by which figures of the same images are correlated."""
+    """A figure, and the effect of each image or resample on it, by which figures of the same images
+    are correlated.
+    """
 
     figure: Estimate
     moves: NDArray[np.float64]
@@ -38,7 +49,8 @@ NOTHING = Estimate(None, None, None)
 
 
 def t_of(images: float) -> float:
-    """Approximate Student's t for 95 % and a number of images, to three digits from 10 on (Cornish and Fisher).
+    """Approximate Student's t for 95 % and a number of images, to three digits from 10 on (Cornish
+    and Fisher).
 
     >>> round(t_of(10), 2), round(t_of(31), 2)
     (2.26, 2.04)
@@ -50,8 +62,9 @@ def t_of(images: float) -> float:
 def share(hits: ArrayLike, counts: ArrayLike, least: int = FEW) -> Measured:
     """Return the share of hits, counted by image, with Wilson's interval.
 
-    Objects of one image may be correlated: the share varies `effect` times as much as with independent ones, so they
-    count as n / effect objects. If all are hits, or none, each image counts as one object.
+    Objects of one image may be correlated: the share varies `effect` times as much as with
+    independent ones, so they count as n / effect objects. If all are hits, or none, each image
+    counts as one object.
 
     >>> share(np.full(20, 1), np.full(20, 1)).figure.low.__round__(3)
     0.839
@@ -77,12 +90,15 @@ def share(hits: ArrayLike, counts: ArrayLike, least: int = FEW) -> Measured:
 
 
 def mean(values: NDArray[np.float64], images: NDArray[np.int64]) -> Measured:
-    """Return the mean of values of crops, with an interval over their images, if enough of these differ.
+    """Return the mean of values of crops, with an interval over their images, if enough of these
+    differ.
 
-    A change that is rare is missed by most sets of images: if fewer than three differ from the others, there is none.
+    A change that is rare is missed by most sets of images: if fewer than three differ from the
+    others, there is none.
 
-    Skewed values, such as divergences, correlate the mean with its standard error: t is corrected for that (Hall, 1992,
-    "On the removal of skewness by transformation"). Few images show only part of the skewness, so t is also wider.
+    Skewed values, such as divergences, correlate the mean with its standard error: t is corrected
+    for that (Hall, 1992, "On the removal of skewness by transformation"). Few images show only part
+    of the skewness, so t is also wider.
 
     >>> mean(np.tile([0.0, 1.0], 50), np.arange(100)).figure.low.__round__(2)
     0.4
@@ -102,14 +118,19 @@ def mean(values: NDArray[np.float64], images: NDArray[np.int64]) -> Measured:
     def corrected(t: float) -> float:
         return 3 / skew * (np.cbrt(1 + skew * (t - skew / 6)) - 1) if abs(skew) > 1e-6 else t
 
-    return Measured(Estimate(value, float(value - corrected(t) * error), float(value - corrected(-t) * error)), moves)
+    return Measured(
+        Estimate(value, float(value - corrected(t) * error), float(value - corrected(-t) * error)),
+        moves,
+    )
 
 
 def half_samples(images: int, seed: int = 0) -> NDArray[np.uint8]:
-    """Return weights of 0 and 1, (1 + resamples, images): a first row with all images, then random halves of them.
+    """Return weights of 0 and 1, (1 + resamples, images): a first row with all images, then random
+    halves of them.
 
-    The figure of a half minus that of all images varies as much, and is as biased, as the figure from one set of images
-    to another (delete-half jackknife: Shao and Wu, 1989). Unlike in a bootstrap, no image counts twice.
+    The figure of a half minus that of all images varies as much, and is as biased, as the figure
+    from one set of images to another (delete-half jackknife: Shao and Wu, 1989). Unlike in a
+    bootstrap, no image counts twice.
 
     >>> half_samples(9).sum(axis=1)[:3].tolist()
     [9, 4, 4]
@@ -129,10 +150,11 @@ SCALES: dict[Scale, tuple[Transform, Transform]] = {  # to a scale of even varia
 
 
 def interval_of_halves(values: NDArray[np.float64], images: int, scale: Scale) -> Measured:
-    """Return the first of some figures with an interval computed from the others, those of halves of the images.
+    """Return the first of some figures with an interval computed from the others, those of halves
+    of the images.
 
-    Halves deviate from the figure as it does from that of many images, so the interval is mirrored about the figure. It
-    always includes the figure.
+    Halves deviate from the figure as it does from that of many images, so the interval is mirrored
+    about the figure. It always includes the figure.
     """
     value, others = float(values[0]), values[1:][~np.isnan(values[1:])]
     moves = np.where(np.isnan(values[1:]), 0, values[1:] - value)
@@ -147,18 +169,26 @@ def interval_of_halves(values: NDArray[np.float64], images: int, scale: Scale) -
 
 
 def interval_of_map(
-    value: float, halves: NDArray[np.float64], images: int, agreement: float = 1, fisher: bool = False
+    value: float,
+    halves: NDArray[np.float64],
+    images: int,
+    agreement: float = 1,
+    fisher: bool = False,
 ) -> Estimate:
-    """Return a figure of a mean map with an interval, from the figures (2, resamples) of halves of the images.
+    """Return a figure of a mean map with an interval, from the figures (2, resamples) of halves of
+    the images.
 
-    With few images, noise lowers correlations. The correlation of the maps of two halves, their `agreement`, tells by
-    how much (Spearman, 1904): both ends of a correlation are corrected, and of other figures, as simulated, only the
-    upper end. The interval always includes the figure.
+    With few images, noise lowers correlations. The correlation of the maps of two halves, their
+    `agreement`, tells by how much (Spearman, 1904): both ends of a correlation are corrected, and
+    of other figures, as simulated, only the upper end. The interval always includes the figure.
     """
     if images < IMAGES:
         return Estimate(value, None, None)
     kept = max(agreement, LEAST_AGREEMENT) ** 0.5
-    middle, error = halves.mean() / kept, t_of(images) * (((halves[0] - halves[1]) / 2) ** 2).mean() ** 0.5 / kept
+    middle, error = (
+        halves.mean() / kept,
+        t_of(images) * (((halves[0] - halves[1]) / 2) ** 2).mean() ** 0.5 / kept,
+    )
     if not np.isfinite(error):
         return Estimate(value, None, None)
     low, high = middle if fisher else value, middle
@@ -173,7 +203,9 @@ def interval_of_map(
 
 
 def difference_of(one: Measured, other: Measured) -> Estimate:
-    """Return the difference of two figures, with an interval computed from theirs (MOVER: Zou and Donner, 2008)."""
+    """Return the difference of two figures, with an interval computed from theirs (MOVER: Zou and
+    Donner, 2008).
+    """
     (a, low, high), (b, least, most) = one.figure, other.figure
     if a is None or b is None:
         return NOTHING

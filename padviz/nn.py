@@ -1,8 +1,9 @@
 """PyTorch layers and functions that pad by any scheme, also those that PyTorch lacks.
 
-`padviz.load` follows the functions as it follows PyTorch's own, so that symmetric padding counts as symmetric and
-partial convolution as partial. Where sizes are integers the factors of partial convolution are constants, also in an
-exported file; where one is symbolic or traced, they are computed from it.
+`padviz.load` follows the functions as it follows PyTorch's own, so that symmetric padding counts as
+symmetric and partial convolution as partial. Where sizes are integers the factors of partial
+convolution are constants, also in an exported file; where one is symbolic or traced, they are
+computed from it.
 """
 
 from __future__ import annotations
@@ -30,25 +31,36 @@ Steps = int | Sequence[int]  # one for both axes, or one for each
 
 
 def padded(
-    input: Tensor, pads: Pads, schemes: Schemes, dims: tuple[int, int] = IMAGE, value: float | None = None
+    input: Tensor,
+    pads: Pads,
+    schemes: Schemes,
+    dims: tuple[int, int] = IMAGE,
+    value: float | None = None,
 ) -> Tensor:
-    """Pad rows and columns of an image of shape (..., height, width) by a scheme each, ("zero", "symmetric").
+    """Pad rows and columns of an image of shape (..., height, width) by a scheme each, ("zero",
+    "symmetric").
 
-    Negative `pads` crop. `dims` are the dimensions of height and width, and `value` is what "zero" pads with, 0 by
-    default. Too few rows for the padding are a `SizeError`.
+    Negative `pads` crop. `dims` are the dimensions of height and width, and `value` is what "zero"
+    pads with, 0 by default. Too few rows for the padding are a `SizeError`.
     """
     if has_torch_function((input,)):
         made: Tensor = handle_torch_function(padded, (input,), input, pads, schemes, dims, value)
         return made
     for scheme in dict.fromkeys(schemes):
         sides = zip(dims, pads, schemes, strict=True)
-        rows = {dim: own for dim, own, each in sides if each == scheme and (not known(*own) or own != (0, 0))}
+        rows = {
+            dim: own
+            for dim, own, each in sides
+            if each == scheme and (not known(*own) or own != (0, 0))
+        }
         if rows:
             input = _padded(input, rows, scheme, value)
     return input
 
 
-def _padded(input: Tensor, rows: Mapping[int, tuple[int, int]], scheme: str, value: float | None) -> Tensor:
+def _padded(
+    input: Tensor, rows: Mapping[int, tuple[int, int]], scheme: str, value: float | None
+) -> Tensor:
     """Pad some dimensions by one scheme, at once if PyTorch has it."""
     amounts = [n for dim in range(-1, min(rows) - 1, -1) for n in rows.get(dim, (0, 0))]
     if not SCHEMES[scheme].reads:
@@ -70,7 +82,9 @@ def _padded(input: Tensor, rows: Mapping[int, tuple[int, int]], scheme: str, val
     if mode and min(rows) in IMAGE and input.ndim in (3, 4):
         return functional.pad(input, (*amounts, 0, 0)[:4], mode=mode)
     for dim, (before, after) in rows.items():
-        input = _extended(input, dim, int(before), int(after), scheme)  # int() of a trace warns, as PyTorch does
+        input = _extended(
+            input, dim, int(before), int(after), scheme
+        )  # int() of a trace warns, as PyTorch does
     return input
 
 
@@ -112,13 +126,21 @@ def known(*numbers: object) -> bool:
 
 
 def padded_conv2d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Steps = 1, pads: Pads = NONE,
-    dilation: Steps = 1, groups: int = 1, schemes: Schemes = ("zero", "zero"),
-) -> Tensor:  # fmt: skip
-    """Convolve as `torch.nn.functional.conv2d`, padding each axis by a scheme, partial convolution among them.
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Steps = 1,
+    pads: Pads = NONE,
+    dilation: Steps = 1,
+    groups: int = 1,
+    schemes: Schemes = ("zero", "zero"),
+) -> Tensor:
+    """Convolve as `torch.nn.functional.conv2d`, padding each axis by a scheme, partial convolution
+    among them.
 
-    Partial convolution (Liu et al., "Partial Convolution based Padding", 2018) pads with zeros, and multiplies each
-    unit by taps / taps that hit real pixels, before the bias. Too few rows for the padding are a `SizeError`.
+    Partial convolution (Liu et al., "Partial Convolution based Padding", 2018) pads with zeros, and
+    multiplies each unit by taps / taps that hit real pixels, before the bias. Too few rows for the
+    padding are a `SizeError`.
     """
     if has_torch_function((input, weight, bias)):
         given = (input, weight, bias, stride, pads, dilation, groups, schemes)
@@ -128,10 +150,18 @@ def padded_conv2d(
 
 
 def convolved(
-    input: Tensor, weight: Tensor, bias: Tensor | None, stride: Steps, pads: Pads, dilation: Steps, groups: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Steps,
+    pads: Pads,
+    dilation: Steps,
+    groups: int,
     schemes: Schemes,
-) -> Tensor:  # fmt: skip
-    """Return what `padded_conv2d` returns, by functions that a subclass of tensors may handle one by one."""
+) -> Tensor:
+    """Return what `padded_conv2d` returns, by functions that a subclass of tensors may handle one
+    by one.
+    """
     image, rest = _padded_except_zeros(input, pads, schemes)
     if "partial" not in schemes:
         return functional.conv2d(image, weight, bias, stride, rest, dilation, groups)
@@ -149,8 +179,12 @@ def convolved(
     return sums + bias[:, None, None]
 
 
-def _padded_except_zeros(input: Tensor, pads: Pads, schemes: Schemes) -> tuple[Tensor, tuple[int, int]]:
-    """Pad all but equal zeros on both sides, which are returned as the padding argument of the convolution."""
+def _padded_except_zeros(
+    input: Tensor, pads: Pads, schemes: Schemes
+) -> tuple[Tensor, tuple[int, int]]:
+    """Pad all but equal zeros on both sides, which are returned as the padding argument of the
+    convolution.
+    """
     own = [_is_argument(rows, scheme) for rows, scheme in zip(pads, schemes, strict=True)]
     rest = [(0, 0) if alone else rows for rows, alone in zip(pads, own, strict=True)]
     if any(not known(*rows) or any(rows) for rows in rest):
@@ -162,21 +196,29 @@ def _padded_except_zeros(input: Tensor, pads: Pads, schemes: Schemes) -> tuple[T
 
 
 def _is_argument(rows: tuple[int, int], scheme: str) -> bool:
-    """Return whether a convolution can pad so itself; by branches, which a compiler with symbolic rows can guard."""
+    """Return whether a convolution can pad so itself; by branches, which a compiler with symbolic
+    rows can guard.
+    """
     if SCHEMES[scheme].reads or not known(*rows) or rows[0] != rows[1]:
         return False
     return not rows[0] < 0
 
 
 def _factors(sizes: Sequence[int], windows: Sequence[Window | None], like: Tensor) -> Tensor:
-    """Return the factors of partial convolution, shape (1, height, width), or 1 where an axis has no window."""
+    """Return the factors of partial convolution, shape (1, height, width), or 1 where an axis has
+    no window.
+    """
     pads = [n for op in windows if op for n in op.padding]
     if all(isinstance(n, int) for n in (*sizes, *pads)) and not torch.compiler.is_compiling():
         factors = [np.ones(1), np.ones(1)]
         for axis, op in enumerate(windows):
-            if op:  # numbers of a trace may be a subclass of int that remembers it, which no shared cache may hold
+            # numbers of a trace may be a subclass of int that remembers it, which no shared cache
+            # may hold
+            if op:
                 before, after = (int.__int__(rows) for rows in cast("tuple[int, int]", op.padding))
-                factors[axis] = partial_weights(replace(op, padding=(before, after)), int.__int__(sizes[axis]))
+                factors[axis] = partial_weights(
+                    replace(op, padding=(before, after)), int.__int__(sizes[axis])
+                )
         return torch.tensor(np.outer(*factors)[None], dtype=like.dtype, device=like.device)
     high, wide = (_traced_factors(op, n, like) for op, n in zip(windows, sizes, strict=True))
     return (high[:, None] * wide)[None].to(like.dtype)
@@ -194,7 +236,9 @@ def _traced_factors(op: Window | None, n: int, like: Tensor) -> Tensor:
 
 
 def pads_of(module: nn.Conv2d) -> Pads:
-    """Return the padding that a convolution declares, ((top, bottom), (left, right)), in any mode."""
+    """Return the padding that a convolution declares, ((top, bottom), (left, right)),
+    in any mode.
+    """
     return amounts(module.padding, module.kernel_size, module.dilation)
 
 
@@ -221,14 +265,17 @@ def _pair(value: Steps) -> tuple[int, int]:
 
 
 class PaddedConv2d(nn.Conv2d):
-    """A convolution that pads by any scheme, or by one for each axis; otherwise as `torch.nn.Conv2d`.
+    """A convolution that pads by any scheme, or by one for each axis; otherwise as
+    `torch.nn.Conv2d`.
 
-    Input of shape (N, C, H, W) or (C, H, W). Checkpoints of `nn.Conv2d` load into it, and the other way round.
+    Input of shape (N, C, H, W) or (C, H, W). Checkpoints of `nn.Conv2d` load into it, and the other
+    way round.
 
     Parameters
     ----------
     scheme : str
-        One that `padviz --help` lists, but for valid and full; or two, height/width: "zero/circular".
+        One that `padviz --help` lists, but for valid and full; or two, height/width:
+        "zero/circular".
 
     Examples
     --------
@@ -246,7 +293,16 @@ class PaddedConv2d(nn.Conv2d):
         self.schemes = height, width
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return padded_conv2d(input, weight, bias, self.stride, pads_of(self), self.dilation, self.groups, self.schemes)
+        return padded_conv2d(
+            input,
+            weight,
+            bias,
+            self.stride,
+            pads_of(self),
+            self.dilation,
+            self.groups,
+            self.schemes,
+        )
 
     def extra_repr(self) -> str:
         plain: str = super().extra_repr()  # type: ignore[no-untyped-call]
@@ -256,8 +312,8 @@ class PaddedConv2d(nn.Conv2d):
 class PartialConv2d(PaddedConv2d):
     """A partial convolution over the image's border; otherwise as `torch.nn.Conv2d`.
 
-    It pads with zeros, and multiplies each unit by taps / taps that hit real pixels, before the bias (Liu et al.,
-    "Partial Convolution based Padding", 2018).
+    It pads with zeros, and multiplies each unit by taps / taps that hit real pixels, before the
+    bias (Liu et al., "Partial Convolution based Padding", 2018).
 
     Examples
     --------
@@ -272,14 +328,17 @@ class PartialConv2d(PaddedConv2d):
 
 
 class SymmetricPad2d(nn.Module):
-    """Pads an image by its mirror image, the edge repeated: a b c becomes b a a b c c b with 2 columns on each side.
+    """Pads an image by its mirror image, the edge repeated: a b c becomes b a a b c c b with 2
+    columns on each side.
 
-    Input of shape (N, C, H, W) or (C, H, W); output of shape (..., H + top + bottom, W + left + right).
+    Input of shape (N, C, H, W) or (C, H, W); output of shape (..., H + top + bottom, W + left +
+    right).
 
     Parameters
     ----------
     padding : int or (left, right, top, bottom)
-        Rows and columns to add, in the order of `torch.nn.ReflectionPad2d`; at most as many as the image has.
+        Rows and columns to add, in the order of `torch.nn.ReflectionPad2d`; at most as many as the
+        image has.
 
     Examples
     --------

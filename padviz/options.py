@@ -1,6 +1,8 @@
-"""The options of all commands: `size: Annotated[Pixels, SIZE]` makes a parameter of a function an option, `--size`.
+"""The options of all commands: `size: Annotated[Pixels, SIZE]` makes a parameter of a function an
+option, `--size`.
 
-They stand in the order of help. This module holds data alone and imports nothing: `padviz/cli` makes commands of it.
+They stand in the order of help. This module holds data alone and imports nothing: `padviz/cli`
+makes commands of it.
 """
 
 from __future__ import annotations
@@ -97,14 +99,29 @@ class Input:
     """NAME=VALUE of a further input of a module."""
 
 
-Kind: TypeAlias = Flag | Choice | Whole | Real | Name | Layer | Size | Scheme | Unit | Numbers | Path | Folder | Input
+Kind: TypeAlias = (
+    Flag
+    | Choice
+    | Whole
+    | Real
+    | Name
+    | Layer
+    | Size
+    | Scheme
+    | Unit
+    | Numbers
+    | Path
+    | Folder
+    | Input
+)
 
 
 @dataclass(frozen=True)
 class Option:
     """An option as it is typed, without dashes; its line of help, and the kind of its value.
 
-    It takes one value or a list of `several`. With `each`, the command calls the function for each of them.
+    It takes one value or a list of `several`. With `each`, the command calls the function for each
+    of them.
     """
 
     name: str
@@ -118,9 +135,10 @@ class Option:
 class Argument:
     """What stands before the options; it is read as a network, one with its weights, or not at all.
 
-    `weights` says what they are for: to be looked at, or to be run, in which case the network takes one image alone.
-    If it is `optional`, the command has a use without it. Unless it is read `at_size`, the size is one that it may
-    refuse. With `several` it takes a list, and with `each` the command calls the function for each.
+    `weights` says what they are for: to be looked at, or to be run, in which case the network takes
+    one image alone. If it is `optional`, the command has a use without it. Unless it is read
+    `at_size`, the size is one that it may refuse. With `several` it takes a list, and with `each`
+    the command calls the function for each.
     """
 
     shown: str = "MODEL"
@@ -135,13 +153,14 @@ class Argument:
 class Command(NamedTuple):
     """How `padviz NAME` is made of `padviz.NAME`, whose annotated parameters are its options.
 
-    `formats` are those of its report. -o takes the `files` that the result's `save` writes beside texts. With `always`,
-    one is written without -o too, unless figures alone are asked for; `check_picture` gets the arguments, and raises
-    where there would be none. `look` are options of the picture, which `save` takes, and `more` options of the command
-    alone. `counting` is what its progress counts. `alone` is an option that asks about one network at one size.
+    `formats` are those of its report. -o takes the `files` that the result's `save` writes beside
+    texts. With `always`, one is written without -o too, unless figures alone are asked for;
+    `check_picture` gets the arguments, and raises where there would be none. `look` are options of
+    the picture, which `save` takes, and `more` options of the command alone. `counting` is what its
+    progress counts. `alone` is an option that asks about one network at one size.
 
-    `together` makes one report of what several results hold for it, and `failed` what stands there for a network that
-    does not take one of several sizes.
+    `together` makes one report of what several results hold for it, and `failed` what stands there
+    for a network that does not take one of several sizes.
     """
 
     function: Callable[..., object]
@@ -192,7 +211,9 @@ TILE = Option("tile", "Largest tile that fits into memory.", Size())
 OBJECT = Option("object", "Keep objects of up to N px whole in a tile.", Whole(0))
 FOR = Option("for", "Print the call for a library, e.g. monai.", Name("LIB"))
 LEVEL = Option("level", "Share of paths to keep, e.g. .999; inexact.", Real())
-NORMS = Option("norms", "Norms over all tiles, or per tile (inexact).", Choice(("shared", "per-tile")))
+NORMS = Option(
+    "norms", "Norms over all tiles, or per tile (inexact).", Choice(("shared", "per-tile"))
+)
 GT = Option("gt", "Objects: COCO instances or YOLO labels.", Name("FILE"))
 PRED = Option("pred", "Detections: COCO results or YOLO labels.", Name("FILE"))
 RINGS = Option("rings", "Rings, each half as deep as the next.", Whole(1, 12))
@@ -209,7 +230,9 @@ ALL_RULES = Option("all", "Run every rule.")
 WRAPS = Option("wraps", "Expect the output to wrap along an axis.", Name("AXIS"), several=True)
 CONTEXT = Option("context", "Expect exact tiles at this context.", Whole(0))
 CAUSAL = Option("causal", "Expect no unit to see ahead.")
-SAME_AS = Option("same-as", "Expect each unit to read the same as in OTHER.", Name("OTHER", "networks"))
+SAME_AS = Option(
+    "same-as", "Expect each unit to read the same as in OTHER.", Name("OTHER", "networks")
+)
 ANY_SIZE = Option("any-size", "Expect it to be readable at these sizes.", Size(), several=True)
 ACCEPTS = Option("accepts", "Expect it to take these sizes, e.g. 16*i.", Name("RULE"))
 UNSTRETCHED = Option("unstretched", "Expect outputs to lie in place.")
@@ -222,7 +245,9 @@ IMAGES = Option("images", "Photographs like training images, no labels.", Folder
 INPUTS = Option("inputs", "Inputs to run on.", Name("noise|blank|FOLDER"))
 N = Option("n", "Number of inputs.", Whole(1))
 TRAINED_AT = Option("trained-at", "Training image size.", Size())
-STIMULUS = Option("stimulus", "Stimulus to move over the background.", Name("text:WORD|FILE|sample"))
+STIMULUS = Option(
+    "stimulus", "Stimulus to move over the background.", Name("text:WORD|FILE|sample")
+)
 HEIGHT = Option("height", "Stimulus height; by default 1/8 of the image.", Whole(2, shown="PX"))
 CONTRAST = Option("contrast", "Contrast of the stimulus; 1 by default.", Real(share=True))
 STEP = Option("step", "Pixels between positions.", Whole(1, shown="PX"))
@@ -239,7 +264,9 @@ STD = Option("std", "Channel deviations of pixels.", Numbers())
 BGR = Option("bgr", "Feed channels as blue, green, red.")
 SEED = Option("seed", "Random seed.", Whole(0))
 JOBS = Option("jobs", "Worker processes; one per core by default.", Whole(1, 1024))
-SCALE = Option("scale", "Quantity to colour by; fair share by default.", Choice(("share", "counts")))
+SCALE = Option(
+    "scale", "Quantity to colour by; fair share by default.", Choice(("share", "counts"))
+)
 SCALES = replace(SCALE, kind=Choice(("share", "counts", "each")))
 CMAP = Option("cmap", "Matplotlib colour map.", Name("NAME", "colour maps"))
 DPI = Option("dpi", "Resolution of the saved picture.", Whole(20, 1200))

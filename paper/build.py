@@ -13,9 +13,25 @@ OUT = HERE / "_build" / "paper.pdf"
 if __name__ == "__main__":
     OUT.parent.mkdir(exist_ok=True)
     source = OUT.with_suffix(".typ")
-    options = ["--standalone", "--citeproc", f"--resource-path={HERE}", f"--bibliography={HERE / 'paper.bib'}"]
+    options = [
+        "--standalone",
+        "--citeproc",
+        f"--resource-path={HERE}",
+        f"--bibliography={HERE / 'paper.bib'}",
+    ]
     options += ["-M", "author=The padviz authors"]
-    options += ["-V", "papersize=a4", "-V", "fontsize=9pt", "-V", "margin.x=2cm", "-V", "margin.y=1.8cm"]
-    pypandoc.convert_file(str(HERE / "paper.md"), "typst", outputfile=str(source), extra_args=options)
+    options += [
+        "-V",
+        "papersize=a4",
+        "-V",
+        "fontsize=9pt",
+        "-V",
+        "margin.x=2cm",
+        "-V",
+        "margin.y=1.8cm",
+    ]
+    pypandoc.convert_file(
+        str(HERE / "paper.md"), "typst", outputfile=str(source), extra_args=options
+    )
     typst.compile(source, output=OUT)
     print(OUT)

@@ -25,7 +25,9 @@ NUMPY = ("NPY_DISABLE_CPU_FEATURES", "numpy: none of its kernels for newer proce
 
 def settings() -> dict[str, str]:
     """Return the environment that limits each library to its oldest kernels."""
-    return {name: value for name, (value, _) in SETTINGS.items()} | {NUMPY[0]: " ".join(_newer_kernels())}
+    return {name: value for name, (value, _) in SETTINGS.items()} | {
+        NUMPY[0]: " ".join(_newer_kernels())
+    }
 
 
 def _newer_kernels() -> list[str]:
@@ -59,7 +61,9 @@ def without_effect(limits: dict[str, str]) -> list[str]:
     """Run the probe under these settings, and return the names of those that change nothing."""
     environment = os.environ | limits | {"ONEDNN_VERBOSE": "1", "MKL_VERBOSE": "1"}
     code = "from tests.anywhere import probe; probe()"
-    child = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)
+    child = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True
+    )
     print(child.stderr, end="", file=sys.stderr)
     expected = {name: line for name, (_, line) in SETTINGS.items()} | {NUMPY[0]: NUMPY[1]}
     return [name for name, line in expected.items() if line not in child.stdout]
@@ -75,7 +79,9 @@ def main() -> int:
     options = ["-p", "randomly", f"--randomly-seed={seed}", *sys.argv[1:]]
     # Several processes have more threads than cores: a thread that waits must not keep a core busy.
     environment = os.environ | limits | {"OMP_WAIT_POLICY": "PASSIVE"}
-    return subprocess.run([sys.executable, "-m", "pytest", *options], env=environment, cwd=ROOT).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *options], env=environment, cwd=ROOT
+    ).returncode
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 BUDGET = ROOT / "tests" / "budget.toml"
-Counts = dict[str, dict[str, int]]  # of each room of "padviz" and "tests", and their sum; of each suffix of "text"
+Counts = dict[
+    str, dict[str, int]
+]  # of each room of "padviz" and "tests", and their sum; of each suffix of "text"
 HEAD = """# Tokens of Python code of each room, and their sum; "top" is those in no folder. "packed" counts what packs
 # several thoughts into one line, and functions of more than 15 branches; "text" words of files that are not Python.
 # `make check` fails above them, and `python -m tests.budget --lower` lowers them. To raise one, edit it in a commit
@@ -22,10 +24,21 @@ LAYOUT = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING,
     tokenize.ENDMARKER,
 }  # fmt: skip
-NAMES = re.compile(r"""[rbu]*["']([a-z_-]+(?: [a-z_-]+)+)["']""")  # a string of several names, such as "size cmap"
+NAMES = re.compile(
+    r"""[rbu]*["']([a-z_-]+(?: [a-z_-]+)+)["']"""
+)  # a string of several names, such as "size cmap"
 TEXT = ("html", "j2", "js", "toml")
 MANY = 15  # branches of a function
-BRANCHES = ast.If | ast.For | ast.While | ast.ExceptHandler | ast.IfExp | ast.match_case | ast.Assert | ast.Lambda
+BRANCHES = (
+    ast.If
+    | ast.For
+    | ast.While
+    | ast.ExceptHandler
+    | ast.IfExp
+    | ast.match_case
+    | ast.Assert
+    | ast.Lambda
+)
 TRUTH = ast.Compare | ast.BoolOp
 
 
@@ -43,7 +56,10 @@ def tokens(code: str) -> int:
         # Until Python 3.11 an f-string is one token. From then on it is several between a start and an end, which can
         # hold f-strings themselves: only the outermost start is counted.
         name = tokenize.tok_name[token.type]
-        starts, ends = name in ("FSTRING_START", "TSTRING_START"), name in ("FSTRING_END", "TSTRING_END")
+        starts, ends = (
+            name in ("FSTRING_START", "TSTRING_START"),
+            name in ("FSTRING_END", "TSTRING_END"),
+        )
         depth += starts - ends
         if token.type in LAYOUT or token.start[0] in quiet or ends or depth > starts:
             continue
@@ -62,7 +78,9 @@ def _quiet_lines(tree: ast.Module) -> set[int]:
             case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
                 if ast.get_docstring(node, clean=False) is not None:
                     quiet.append(node.body[0])
-    return {line for node in quiet for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+    return {
+        line for node in quiet for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
 
 
 def branches(function: ast.AST) -> int:
@@ -103,7 +121,9 @@ def counted(root: Path = ROOT) -> Counts:
     found["packed"] = packed(root)
     found["text"] = {}
     for suffix in TEXT:
-        found["text"][suffix] = sum(len(re.findall(r"\w+", text)) for _, text in files("padviz", suffix, root))
+        found["text"][suffix] = sum(
+            len(re.findall(r"\w+", text)) for _, text in files("padviz", suffix, root)
+        )
     return found
 
 
@@ -114,8 +134,14 @@ def packed(root: Path = ROOT) -> dict[str, int]:
         for node in ast.walk(ast.parse(code)):
             choices += isinstance(node, ast.IfExp)
             loops += isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp)
-            branchy += isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and branches(node) > MANY
-    return {"conditional_expressions": choices, "comprehensions": loops, "branchy_functions": branchy}
+            branchy += (
+                isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and branches(node) > MANY
+            )
+    return {
+        "conditional_expressions": choices,
+        "comprehensions": loops,
+        "branchy_functions": branchy,
+    }
 
 
 def compared(counts: Counts, budget: Counts) -> tuple[list[str], list[str]]:
@@ -134,7 +160,10 @@ def lowered(counts: Counts, budget: Counts, head: str = HEAD) -> str:
     text = head
     for part, rooms in counts.items():
         text += f"\n[{part}]\n"
-        text += "".join(f"{room} = {min(now, budget.get(part, {}).get(room, 0))}\n" for room, now in rooms.items())
+        text += "".join(
+            f"{room} = {min(now, budget.get(part, {}).get(room, 0))}\n"
+            for room, now in rooms.items()
+        )
     return text
 
 

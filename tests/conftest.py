@@ -9,14 +9,20 @@ from hypothesis import HealthCheck, settings
 
 from tests.sweeps import MANY
 
-settings.register_profile("few", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "few", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.register_profile("many", settings.get_profile("few"), max_examples=1000)
 settings.register_profile("ci", settings.get_profile("few"), derandomize=True, print_blob=True)
 settings.load_profile("many" if MANY else "ci" if os.environ.get("CI") else "few")
 
-os.environ.pop("COLUMNS", None)  # which parallel tests inherit from a terminal: results print as in a pipe
+os.environ.pop(
+    "COLUMNS", None
+)  # which parallel tests inherit from a terminal: results print as in a pipe
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in `nohup make test &`: children would ignore it too
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as in `nohup make test &`: children would ignore it too
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -19,7 +19,11 @@ FLOORS = (
     ("cli",),
     ("__main__",),
 )
-SOURCES = (("tracing", "formats"), ("toml", "onnx", "torch", "keras"), ("__init__",))  # floors inside of that room
+SOURCES = (
+    ("tracing", "formats"),
+    ("toml", "onnx", "torch", "keras"),
+    ("__init__",),
+)  # floors inside of that room
 HEAVY = {
     "PIL": ("figures", "files.pictures", "trained.detecting", "trained.images"),
     "click": ("cli",),
@@ -68,7 +72,11 @@ def modules(package: Path) -> dict[str, Path]:
 def imports(path: Path, package: Path) -> list[Import]:
     """The modules that a file imports, wherever in it; `from package import name` is the module where it is one."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and _name(node.test) == "TYPE_CHECKING"]
+    blocks = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and _name(node.test) == "TYPE_CHECKING"
+    ]
     typing = {node for block in blocks for statement in block.body for node in ast.walk(statement)}
     found = []
     for node in ast.walk(tree):
@@ -80,12 +88,22 @@ def imports(path: Path, package: Path) -> list[Import]:
             home = ".".join([*above, *filter(None, [node.module])])
             for alias in node.names:
                 inner = package.parent.joinpath(*home.split("."), alias.name)
-                names.append(f"{home}.{alias.name}" if inner.is_dir() or inner.with_suffix(".py").exists() else home)
-        elif isinstance(node, ast.Call) and node.args and _name(node.func) in ("import_module", "__import__"):
+                names.append(
+                    f"{home}.{alias.name}"
+                    if inner.is_dir() or inner.with_suffix(".py").exists()
+                    else home
+                )
+        elif (
+            isinstance(node, ast.Call)
+            and node.args
+            and _name(node.func) in ("import_module", "__import__")
+        ):
             named = node.args[0]
             first = named.values[0] if isinstance(named, ast.JoinedStr) else named
             names = (
-                [f"{first.value}*" if first is not named else first.value] if isinstance(first, ast.Constant) else []
+                [f"{first.value}*" if first is not named else first.value]
+                if isinstance(first, ast.Constant)
+                else []
             )
         found += [Import(name, node in typing) for name in names]
     return found
@@ -93,15 +111,27 @@ def imports(path: Path, package: Path) -> list[Import]:
 
 def _name(node: ast.expr) -> str:
     """A name, without what stands before its last dot."""
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    return (
+        node.attr
+        if isinstance(node, ast.Attribute)
+        else node.id
+        if isinstance(node, ast.Name)
+        else ""
+    )
 
 
 def may_import(name: str, other: str) -> bool:
     """Whether one module may import another: of its own room, or of a room on a lower floor."""
-    (room, inner, *_), (target, other_inner, *_) = ([*each.split("."), "__init__"] for each in (name, other))
+    (room, inner, *_), (target, other_inner, *_) = (
+        [*each.split("."), "__init__"] for each in (name, other)
+    )
     if room != target:
         return _floor(target, FLOORS) < _floor(room, FLOORS)
-    return room != "sources" or inner == other_inner or _floor(other_inner, SOURCES) < _floor(inner, SOURCES)
+    return (
+        room != "sources"
+        or inner == other_inner
+        or _floor(other_inner, SOURCES) < _floor(inner, SOURCES)
+    )
 
 
 def _floor(room: str, floors: tuple[tuple[str, ...], ...]) -> int:
@@ -122,7 +152,11 @@ def breaches(package: Path = PACKAGE) -> list[str]:
             if top == package.name and not may_import(name, within(each.of, package)):
                 found.append(f"{name} imports {each.of}")
             rooms = HEAVY.get(top, ())
-            if rooms and not each.typing and not any(name == room or name.startswith(f"{room}.") for room in rooms):
+            if (
+                rooms
+                and not each.typing
+                and not any(name == room or name.startswith(f"{room}.") for room in rooms)
+            ):
                 found.append(f"{name} imports {each.of}, which belongs to {' and '.join(rooms)}")
     return found
 
@@ -131,7 +165,11 @@ def circles(package: Path = PACKAGE) -> list[str]:
     """Modules that import each other, at once or by way of others."""
     names = modules(package)
     reached = {
-        name: {within(each.of, package) for each in imports(path, package) if each.of.split(".")[0] == package.name}
+        name: {
+            within(each.of, package)
+            for each in imports(path, package)
+            if each.of.split(".")[0] == package.name
+        }
         & names.keys() - {name}
         for name, path in names.items()
     }
@@ -146,7 +184,11 @@ def folder_circles(package: Path = PACKAGE) -> list[str]:
     for name, path in names.items():
         for each in imports(path, package):
             home = homes.get(within(each.of, package))
-            if home and home.split("/")[0] == homes[name].split("/")[0] != "." and home != homes[name]:
+            if (
+                home
+                and home.split("/")[0] == homes[name].split("/")[0] != "."
+                and home != homes[name]
+            ):
                 reached[homes[name]].add(home)
     return _in_circles(reached)
 

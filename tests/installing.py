@@ -23,7 +23,9 @@ PROBES = {  # what must work with one extra alone
 def run(*command: str | Path, cwd: Path) -> str:
     """Run where the repository is not; what goes wrong is shown and ends all."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=cwd, env=environment)
+    done = subprocess.run(
+        [*map(str, command)], capture_output=True, text=True, cwd=cwd, env=environment
+    )
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -50,6 +52,8 @@ if __name__ == "__main__":
     assert {*EXTRAS} - {""} == {*known}
     for built, extra in [*((wheels[-1], extra) for extra in EXTRAS), (sdists[-1], "")]:
         verdict = tried(built, extra)
-        print(f"{sys.version.split()[0]}  {built.name}  {extra or 'no extra'}: {verdict}", flush=True)
+        print(
+            f"{sys.version.split()[0]}  {built.name}  {extra or 'no extra'}: {verdict}", flush=True
+        )
         if verdict != "works":
             sys.exit(1)

@@ -9,7 +9,12 @@ Layer = dict[str, Any]
 
 
 def layer(
-    kind: str, name: str, *reads: Any, module: str = "keras.layers", registered: str | None = None, **config: Any
+    kind: str,
+    name: str,
+    *reads: Any,
+    module: str = "keras.layers",
+    registered: str | None = None,
+    **config: Any,
 ) -> Layer:
     """A layer, and what each of its calls reads: a name, or a list of them where it takes several tensors."""
     nodes = [{"args": [_tensors(read)], "kwargs": {}} for read in reads]
@@ -23,7 +28,10 @@ def _tensors(read: Any) -> Any:
     if isinstance(read, list):
         return [_tensors(one) for one in read]
     name, _, call = str(read).partition("#")
-    return {"class_name": "__keras_tensor__", "config": {"shape": [], "keras_history": [name, int(call or 0), 0]}}
+    return {
+        "class_name": "__keras_tensor__",
+        "config": {"shape": [], "keras_history": [name, int(call or 0), 0]},
+    }
 
 
 def image(*shape: int | None) -> Layer:

@@ -31,8 +31,12 @@ def broken(site: Path) -> list[str]:
             if to.scheme or to.netloc:
                 continue
             target = (path.parent / unquote(to.path)).resolve() if to.path else path.resolve()
-            places = next((each.places for at, each in pages.items() if at.resolve() == target), None)
-            if not target.is_file() or (to.fragment and places is not None and unquote(to.fragment) not in places):
+            places = next(
+                (each.places for at, each in pages.items() if at.resolve() == target), None
+            )
+            if not target.is_file() or (
+                to.fragment and places is not None and unquote(to.fragment) not in places
+            ):
                 found.append(f"{path.relative_to(site)}: {link}")
     return found
 

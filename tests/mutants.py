@@ -32,8 +32,17 @@ HOMES = {
     "network": ["tests/geometry"],
 }  # of rooms with few
 SWAPPED = {"<": "<=", ">": ">=", "==": "!=", "is": "is not", "in": "not in"}
-OTHER = {"height": "width", "top": "left", "bottom": "right", "rows": "cols", "row": "col", "before": "after"}
-OTHER, SWAPPED = ({**pairs, **{there: here for here, there in pairs.items()}} for pairs in (OTHER, SWAPPED))
+OTHER = {
+    "height": "width",
+    "top": "left",
+    "bottom": "right",
+    "rows": "cols",
+    "row": "col",
+    "before": "after",
+}
+OTHER, SWAPPED = (
+    {**pairs, **{there: here for here, there in pairs.items()}} for pairs in (OTHER, SWAPPED)
+)
 
 
 class Mutant(NamedTuple):
@@ -47,8 +56,13 @@ class Mutant(NamedTuple):
     def text(self) -> str:
         lines = self.path.read_bytes().splitlines(keepends=True)  # in which ast counts columns
         first, last = self.node.lineno - 1, (self.node.end_lineno or 0) - 1
-        before, after = lines[first][: self.node.col_offset], lines[last][self.node.end_col_offset :]
-        return b"".join([*lines[:first], before, self.now.encode(), after, *lines[last + 1 :]]).decode()
+        before, after = (
+            lines[first][: self.node.col_offset],
+            lines[last][self.node.end_col_offset :],
+        )
+        return b"".join(
+            [*lines[:first], before, self.now.encode(), after, *lines[last + 1 :]]
+        ).decode()
 
 
 def changes(node: ast.AST) -> Iterator[tuple[ast.expr, str]]:
@@ -73,7 +87,9 @@ def mutants(path: Path) -> list[Mutant]:
     nodes = [*ast.walk(ast.parse(path.read_text()))]
     kept = [getattr(node, name, None) for node in nodes for name in ("annotation", "returns")]
     kept += [node for node in nodes if isinstance(node, ast.JoinedStr)]
-    kept += [node.value for node in nodes if isinstance(node, ast.keyword) and node.arg == "strict"]  # asserts, no more
+    kept += [
+        node.value for node in nodes if isinstance(node, ast.keyword) and node.arg == "strict"
+    ]  # asserts, no more
     aside = {id(part) for each in kept if each for part in ast.walk(each)}
     return [
         Mutant(path, where, now)
@@ -95,7 +111,12 @@ def killer(mutant: Mutant, copy: Path) -> str:
         for tests in (own, LAWS):
             run = [sys.executable, "-m", "pytest", "-xqrfE", "-p", "no:benchmark", *tests]
             done = subprocess.run(
-                run, cwd=copy, env=environment, capture_output=True, check=False, preexec_fn=_within_limits
+                run,
+                cwd=copy,
+                env=environment,
+                capture_output=True,
+                check=False,
+                preexec_fn=_within_limits,
             )
             if done.returncode < 0:  # a mutant may go on for ever, or break a compiled library
                 return signal.Signals(-done.returncode).name
@@ -114,13 +135,20 @@ def _within_limits() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rooms", nargs="*", help="as cutting, or sources/onnx: all where none is named")
+    parser.add_argument(
+        "rooms", nargs="*", help="as cutting, or sources/onnx: all where none is named"
+    )
     parser.add_argument("-n", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     asked = parser.parse_args()
     folders = [ROOT / "padviz" / room for room in asked.rooms or ["."]]
-    found = [mutant for each in folders for path in sorted(each.rglob("*.py")) for mutant in mutants(path)]
+    found = [
+        mutant
+        for each in folders
+        for path in sorted(each.rglob("*.py"))
+        for mutant in mutants(path)
+    ]
     drawn = Random(asked.seed).sample(found, min(asked.n, len(found)))
     copies: SimpleQueue[Path] = SimpleQueue()
 
@@ -135,7 +163,10 @@ def main() -> None:
         for job in range(asked.jobs):
             copies.put(Path(folder, str(job), "padviz"))
             shutil.copytree(
-                ROOT, Path(folder, str(job), "padviz"), symlinks=True, ignore=shutil.ignore_patterns(*UNREAD)
+                ROOT,
+                Path(folder, str(job), "padviz"),
+                symlinks=True,
+                ignore=shutil.ignore_patterns(*UNREAD),
             )
         survivors = [*filter(None, pool.map(tried, drawn))]
     sys.exit("\n".join(survivors) or 0)

@@ -33,7 +33,11 @@ def padding_of(step: Step, axis: int, n: int) -> tuple[int, int]:
         kernel, dilation = axis_of(step["kernel"], axis), axis_of(step.get("dilation", 1), axis)
         stride = axis_of(step.get("stride", 1), axis)
         extent = dilation * (kernel - 1) + 1
-        total = extent - 1 if declared == "same" else max((ceil(n / stride) - 1) * stride + extent - n, 0)
+        total = (
+            extent - 1
+            if declared == "same"
+            else max((ceil(n / stride) - 1) * stride + extent - n, 0)
+        )
         half = total // 2
         return (total - half, half) if declared == "same_lower" else (half, total - half)
     return tuple(declared) if isinstance(declared, list) else (declared, declared)
@@ -57,7 +61,9 @@ COPIES: dict[str, Callable[[list[int], int], list[int]]] = {
 }  # what `count` rows in front of some rows copy, the nearest first; those behind see the rows from the other end
 
 
-def padded(array: NDArray[Any], axis: int, pads: tuple[int, int], mode: str, fill: Any = 0) -> NDArray[Any]:
+def padded(
+    array: NDArray[Any], axis: int, pads: tuple[int, int], mode: str, fill: Any = 0
+) -> NDArray[Any]:
     """An array padded along an axis; `fill` stands where padding reads nothing."""
     rows = padded_axis(array.shape[axis], *pads, mode)
     copied = np.moveaxis(np.take(array, [row or 0 for row in rows], axis), axis, 0)
@@ -65,11 +71,15 @@ def padded(array: NDArray[Any], axis: int, pads: tuple[int, int], mode: str, fil
     return np.moveaxis(copied, 0, axis)
 
 
-def window_reads(n: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int], mode: str, up: bool) -> Any:
+def window_reads(
+    n: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int], mode: str, up: bool
+) -> Any:
     """For each output, the list of rows that its taps read; None where a tap reads nothing."""
     axis = padded_axis(n, *pads, mode)
     extent = dilation * (kernel - 1) + 1
-    starts = list(range(0, len(axis) - extent + (stride if up else 1), stride))  # up: the last one may overhang the end
+    starts = list(
+        range(0, len(axis) - extent + (stride if up else 1), stride)
+    )  # up: the last one may overhang the end
     if up and starts and starts[-1] >= n + pads[0]:
         starts.pop()
     assert n >= 1 and starts, "too small"
@@ -77,7 +87,9 @@ def window_reads(n: int, kernel: int, stride: int, dilation: int, pads: tuple[in
     return [[axis[place] if place < len(axis) else None for place in each] for each in places]
 
 
-def reads(step: Step, axis: int, n: int, like: int | None = None) -> list[list[tuple[int | None, Fraction]]]:
+def reads(
+    step: Step, axis: int, n: int, like: int | None = None
+) -> list[list[tuple[int | None, Fraction]]]:
     """For each output of the step on one axis: (row read, weight of an average) for every tap."""
     kind = step["op"]
     if kind == "global" or kind == "adaptive":
@@ -91,12 +103,17 @@ def reads(step: Step, axis: int, n: int, like: int | None = None) -> list[list[t
     if kind == "crop":
         if like is not None:
             away, odd = abs(n - like), axis_of(step.get("odd", "end"), axis)
-            front = odd == "front" or odd == ("down" if like < n else "up")  # where an odd row is removed or added
+            front = odd == "front" or odd == (
+                "down" if like < n else "up"
+            )  # where an odd row is removed or added
             rows = (away + 1) // 2 if front else away // 2
             shift = rows if like < n else -rows
             return [[(j + shift if 0 <= j + shift < n else None, Fraction(1))] for j in range(like)]
         before, after = padding_of(step, axis, n)
-        return [[(i, Fraction(1))] for i in range(before, n - after, axis_of(step.get("stride", 1), axis))]
+        return [
+            [(i, Fraction(1))]
+            for i in range(before, n - after, axis_of(step.get("stride", 1), axis))
+        ]
     if kind == "mixing":
         return [[(i, Fraction(1)) for i in block] for block in blocks_of(step, axis, n)]
     kernel = 1 if kind == "pad" else axis_of(step.get("kernel", 1), axis)
@@ -124,7 +141,10 @@ def blocks_of(step: Step, axis: int, n: int) -> list[list[int]]:
 
 def transposed_reads(step: Step, axis: int, n: int) -> list[list[tuple[int | None, Fraction]]]:
     kernel, stride = axis_of(step["kernel"], axis), axis_of(step.get("stride", 1), axis)
-    dilation, extra = axis_of(step.get("dilation", 1), axis), axis_of(step.get("output_padding", 0), axis)
+    dilation, extra = (
+        axis_of(step.get("dilation", 1), axis),
+        axis_of(step.get("output_padding", 0), axis),
+    )
     before, after = padding_of(step, axis, n)
     m = (n - 1) * stride - before - after + dilation * (kernel - 1) + 1 + extra
     found: list[list[tuple[int | None, Fraction]]] = [[] for _ in range(m)]
@@ -136,7 +156,9 @@ def transposed_reads(step: Step, axis: int, n: int) -> list[list[tuple[int | Non
     return found
 
 
-def resize_reads(step: Step, axis: int, n: int, like: int | None) -> list[list[tuple[int | None, Fraction]]]:
+def resize_reads(
+    step: Step, axis: int, n: int, like: int | None
+) -> list[list[tuple[int | None, Fraction]]]:
     if "scale" in step:
         scale = scale_of(step, axis)
         m, ratio = floor(n * scale), 1 / scale
@@ -177,14 +199,21 @@ def resize_taps(step: Step, x: Fraction, n: int) -> list[tuple[int | None, Fract
         low, high = floor(x), ceil(x)
         middle = Fraction(low + high, 2)
         rule = step.get("rounding", "floor")
-        up = {"floor": False, "ceil": True, "round_prefer_floor": x > middle, "round_prefer_ceil": x >= middle}[rule]
+        up = {
+            "floor": False,
+            "ceil": True,
+            "round_prefer_floor": x > middle,
+            "round_prefer_ceil": x >= middle,
+        }[rule]
         return [(min(max(high if up else low, 0), n - 1), Fraction(1))]
     found: dict[int, Fraction] = defaultdict(Fraction)
     if mode == "linear":
         x = min(max(x, Fraction(0)), Fraction(n - 1))
     for row in range(floor(x) - 1, floor(x) + 3):
         away = abs(x - row)
-        found[min(max(row, 0), n - 1)] += max(1 - away, Fraction(0)) if mode == "linear" else cubic(away)
+        found[min(max(row, 0), n - 1)] += (
+            max(1 - away, Fraction(0)) if mode == "linear" else cubic(away)
+        )
     return [(row, weight) for row, weight in found.items() if weight]
 
 
@@ -222,7 +251,9 @@ def all_reads(steps: list[Step], size: Size) -> tuple[dict[str, Any], dict[str, 
     return found, sizes
 
 
-def usage(steps: list[Step], size: Size, targets: list[str], pooling: str = "count", units: Any = None) -> Any:
+def usage(
+    steps: list[Step], size: Size, targets: list[str], pooling: str = "count", units: Any = None
+) -> Any:
     """Paths from each pixel to all units of the targets (or to `units`, (row, column) pairs): ints or Fractions."""
     found, sizes = all_reads(steps, size)
     value: dict[str, dict[tuple[int, int], Any]] = defaultdict(lambda: defaultdict(int))
@@ -239,12 +270,16 @@ def usage(steps: list[Step], size: Size, targets: list[str], pooling: str = "cou
     return [[value["input"][y, x] for x in range(size[1])] for y in range(size[0])]
 
 
-def taps(step: Step, both: Any, unit: tuple[int, int], pooling: str) -> list[tuple[tuple[int, int], Any]]:
+def taps(
+    step: Step, both: Any, unit: tuple[int, int], pooling: str
+) -> list[tuple[tuple[int, int], Any]]:
     """The real positions that one unit reads, with their weights."""
     if both is None:
         return [(unit, 1)]
     pairs = [(row, col) for row in both[0][unit[0]] for col in both[1][unit[1]]]
-    real = [((row, col), p * q) for (row, p), (col, q) in pairs if row is not None and col is not None]
+    real = [
+        ((row, col), p * q) for (row, p), (col, q) in pairs if row is not None and col is not None
+    ]
     if pooling == "mean" and step["op"] in (*POOLS, "resize"):
         return real
     weight = Fraction(1)
@@ -259,7 +294,9 @@ def taps(step: Step, both: Any, unit: tuple[int, int], pooling: str) -> list[tup
 def every_path(steps: list[Step], size: Size, target: str) -> Counter[tuple[int, int]]:
     """Follow every single path, one at a time, and count where it ends: for very small networks."""
     found, sizes = all_reads(steps, size)
-    by_name = {step["name"]: (step, inputs) for step, inputs in zip(steps, sources(steps), strict=True)}
+    by_name = {
+        step["name"]: (step, inputs) for step, inputs in zip(steps, sources(steps), strict=True)
+    }
     ends: Counter[tuple[int, int]] = Counter()
 
     def follow(layer: str, unit: tuple[int, int]) -> None:
@@ -284,8 +321,13 @@ class Fields:
     """
 
     def __init__(self, steps: list[Step], axis: int, size: Size) -> None:
-        self.axis, self.sizes = axis, {name: each[axis] for name, each in all_reads(steps, size)[1].items()}
-        self.steps = {step["name"]: (step, inputs) for step, inputs in zip(steps, sources(steps), strict=True)}
+        self.axis, self.sizes = (
+            axis,
+            {name: each[axis] for name, each in all_reads(steps, size)[1].items()},
+        )
+        self.steps = {
+            step["name"]: (step, inputs) for step, inputs in zip(steps, sources(steps), strict=True)
+        }
         self.whole: set[str] = set()
         for name, (step, inputs) in self.steps.items():
             if step["op"] in ("global", "adaptive") or self.whole & {*inputs}:
@@ -299,7 +341,12 @@ class Fields:
             return {unit}
         if (name, unit) not in self.found:
             inputs = self.steps[name][1]
-            seen = {row for each in inputs for place in self.read(name, unit) for row in self.of(each, place)}
+            seen = {
+                row
+                for each in inputs
+                for place in self.read(name, unit)
+                for row in self.of(each, place)
+            }
             self.found[name, unit] = {min(seen), max(seen)}
         return self.found[name, unit]
 
@@ -308,9 +355,15 @@ class Fields:
         if name == "input":
             return False
         if (name, unit, after) not in self.known:
-            places = [(each, place) for each in self.steps[name][1] for place in self.read(name, unit, real=True)]
+            places = [
+                (each, place)
+                for each in self.steps[name][1]
+                for place in self.read(name, unit, real=True)
+            ]
             past = [place >= self.sizes[each] if after else place < 0 for each, place in places]
-            self.known[name, unit, after] = any(past) or any(self.touches(*each, after) for each in places)
+            self.known[name, unit, after] = any(past) or any(
+                self.touches(*each, after) for each in places
+            )
         return self.known[name, unit, after]
 
     def read(self, name: str, unit: int, real: bool = False) -> list[int]:
@@ -330,14 +383,18 @@ class Fields:
             size, apart = axis_of(step["size"], axis), axis_of(step.get("step", 1), axis)
             size, apart = size or n // apart, apart or n // size
             start = unit - (unit - axis_of(step.get("first", 0), axis)) // apart % size * apart
-            return [row for row in range(start, start + size * apart, apart) if 0 <= row < n or not real]
+            return [
+                row for row in range(start, start + size * apart, apart) if 0 <= row < n or not real
+            ]
         kernel = 1 if kind == "pad" else axis_of(step["kernel"], axis)
         stride = axis_of(step.get("stride", kernel if kind in POOLS else 1), axis)
         dilation, before = axis_of(step.get("dilation", 1), axis), padding_of(step, axis, n)[0]
         taps = [tap * dilation for tap in range(kernel)]
         if kind != "convtranspose":
             return [unit * stride - before + tap for tap in taps]
-        place = unit + before  # where no row is read, paths end, and the field is that of the row before
+        place = (
+            unit + before
+        )  # where no row is read, paths end, and the field is that of the row before
         found = [(place - tap) // stride for tap in taps if (place - tap) % stride == 0]
         return found if found or real else [place // stride]
 
@@ -347,7 +404,11 @@ def endless_resize(step: Step, axis: int, unit: int, n: int, m: int) -> list[int
     ratio = 1 / scale_of(step, axis) if "scale" in step else Fraction(n, m)
     x, mode = coordinate(step, unit, n, m, ratio), step.get("mode", "nearest")
     if mode == "nearest":
-        return [row + floor(x) - 50 for row, _ in resize_taps(step, x - floor(x) + 50, 101) if row is not None]
+        return [
+            row + floor(x) - 50
+            for row, _ in resize_taps(step, x - floor(x) + 50, 101)
+            if row is not None
+        ]
     more = 1 if mode == "cubic" else 0
     return [floor(x)] if x == floor(x) else [*range(floor(x) - more, floor(x) + 2 + more)]
 
@@ -358,7 +419,9 @@ def ledger_of_window(
 ) -> tuple[int, int, tuple[int, int], int, int, int]:
     """(input, output, consumed, remainder, skipped, overhang) of one window, by looking where each tap falls."""
     outputs = window_reads(n, kernel, stride, dilation, pads, "zero", up)
-    touched = {j * stride + tap * dilation - pads[0] for j in range(len(outputs)) for tap in range(kernel)}
+    touched = {
+        j * stride + tap * dilation - pads[0] for j in range(len(outputs)) for tap in range(kernel)
+    }
     consumed = len([p for p in touched if p < 0]), len([p for p in touched if n <= p < n + pads[1]])
     missed = [row for row in range(n) if row not in touched]
     last = max([p for p in touched if 0 <= p < n], default=-1)
@@ -372,13 +435,20 @@ OUTPUTS: dict[tuple[Any, ...], int] = {}
 
 def outputs_of(step: Step, axis: int, n: int, like: int | None) -> int:
     """How many rows a step makes of n; looked up where a step of another name was asked the same."""
-    key = str({each: value for each, value in step.items() if each not in ("name", "from", "like")}), axis, n, like
+    key = (
+        str({each: value for each, value in step.items() if each not in ("name", "from", "like")}),
+        axis,
+        n,
+        like,
+    )
     if key not in OUTPUTS:
         OUTPUTS[key] = len(reads(step, axis, n, like))
     return OUTPUTS[key]
 
 
-def ledger(steps: list[Step], axis: int, n: int) -> dict[str, tuple[int, int, tuple[int, int], int, int, int]]:
+def ledger(
+    steps: list[Step], axis: int, n: int
+) -> dict[str, tuple[int, int, tuple[int, int], int, int, int]]:
     """The ledger of every convolution and pool on one axis; raises AssertionError where the size does not work."""
     sizes = {"input": n}
     found = {}
@@ -402,7 +472,9 @@ def ledger(steps: list[Step], axis: int, n: int) -> dict[str, tuple[int, int, tu
 
 def is_even(rows: dict[str, tuple[int, int, tuple[int, int], int, int, int]]) -> bool:
     """Whether every window reads as much padding before as after, overhang included."""
-    return all(before == after + overhang for _, _, (before, after), _, _, overhang in rows.values())
+    return all(
+        before == after + overhang for _, _, (before, after), _, _, overhang in rows.values()
+    )
 
 
 def coverage(steps: list[Step], size: Size, target: str) -> list[list[int]]:
@@ -428,7 +500,9 @@ def interior(steps: list[Step], size: Size, targets: list[str], period: Size) ->
 
     None where the middle of that map does not repeat, since it is too small, or never would.
     """
-    large = tuple(n + each * -(-(36 - n) // each) + 4 * each for n, each in zip(size, period, strict=True))
+    large = tuple(
+        n + each * -(-(36 - n) // each) + 4 * each for n, each in zip(size, period, strict=True)
+    )
     counts = usage(steps, (large[0], large[1]), targets)
     row, col = (n // 2 // each * each for n, each in zip(large, period, strict=True))
 
@@ -436,13 +510,19 @@ def interior(steps: list[Step], size: Size, targets: list[str], period: Size) ->
         return [line[col : col + period[1]] for line in counts[row : row + period[0]]]
 
     found = block(row, col)
-    others = [block(row + down, col + across) for down in (-period[0], 0) for across in (-period[1], 0)]
+    others = [
+        block(row + down, col + across) for down in (-period[0], 0) for across in (-period[1], 0)
+    ]
     return found if all(other == found for other in others) else None
 
 
 def fair_share(counts: Any, pattern: Any) -> dict[str, Any]:
     height, width = len(pattern), len(pattern[0])
-    pairs = [(u, pattern[y % height][x % width]) for y, row in enumerate(counts) for x, u in enumerate(row)]
+    pairs = [
+        (u, pattern[y % height][x % width])
+        for y, row in enumerate(counts)
+        for x, u in enumerate(row)
+    ]
     shares = [Fraction(u) / Fraction(i) for u, i in pairs if i]
     inner = [i for row in pattern for i in row if i]
     return {

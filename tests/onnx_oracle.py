@@ -20,7 +20,17 @@ from torch import Tensor
 
 MERGES = ("Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean", "Pow")
 ADDS = ("Add", "Sum")
-LINEAR = ("BatchNormalization", "Cast", "Identity", "Dropout", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Split")
+LINEAR = (
+    "BatchNormalization",
+    "Cast",
+    "Identity",
+    "Dropout",
+    "Transpose",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Split",
+)
 
 
 def session_of(model: Any, optimised: bool = False) -> onnxruntime.InferenceSession:
@@ -71,7 +81,9 @@ def opened(model: onnx.ModelProto, ends: Sequence[str]) -> onnx.ModelProto:
     return copy
 
 
-def run(model: onnx.ModelProto, size: tuple[int, int], ends: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+def run(
+    model: onnx.ModelProto, size: tuple[int, int], ends: Sequence[str] | None = None
+) -> dict[str, NDArray[Any]]:
     """Every tensor on the way to `ends` (all outputs by default) when the file runs on an image of `size`."""
     copy = opened(model, ends or [output.name for output in model.graph.output])
     image = image_of(copy)
@@ -104,7 +116,9 @@ class Plane:
     scores: bool = False
 
 
-def paths(model: onnx.ModelProto, size: tuple[int, int], ends: Sequence[str], known: dict[str, Any]) -> Any:
+def paths(
+    model: onnx.ModelProto, size: tuple[int, int], ends: Sequence[str], known: dict[str, Any]
+) -> Any:
     """Paths from each pixel to the tensors `ends`, a float64 array; `known` is what `run` found."""
     image = image_of(model)
     pixels = torch.zeros(size, dtype=torch.float64, requires_grad=True)
@@ -114,7 +128,11 @@ def paths(model: onnx.ModelProto, size: tuple[int, int], ends: Sequence[str], kn
         if wanted & set(node.output):
             wanted |= set(node.input)
     for node in model.graph.node:
-        if not wanted & set(node.output) or not any(name in planes for name in node.input) or node.op_type == "Shape":
+        if (
+            not wanted & set(node.output)
+            or not any(name in planes for name in node.input)
+            or node.op_type == "Shape"
+        ):
             continue
         made = follow(node, planes, known)
         planes.update((name, made) for name in node.output)
@@ -132,7 +150,8 @@ def follow(node: onnx.NodeProto, planes: dict[str, Plane], known: dict[str, Any]
         kernel = attrs.get("kernel_shape") or known[node.input[1]].shape[2:]
         assert attrs.get("auto_pad", b"NOTSET") == b"NOTSET"
         numbers = (
-            attrs.get(key) or plain for key, plain in (("strides", [1, 1]), ("dilations", [1, 1]), ("pads", [0, 0]))
+            attrs.get(key) or plain
+            for key, plain in (("strides", [1, 1]), ("dilations", [1, 1]), ("pads", [0, 0]))
         )
         slide = upward if op == "ConvTranspose" else windowed
         return Plane(slide(x.plane, kernel, *numbers, shape[2:]), (2, 3), out, vector=x.vector)
@@ -145,7 +164,11 @@ def follow(node: onnx.NodeProto, planes: dict[str, Plane], known: dict[str, Any]
     if op == "Slice":
         return sliced(x, node, known)
     if op == "Concat" and attrs["axis"] % len(shape) in x.axes and not x.vector:
-        return Plane(torch.cat([each.plane for each in maps], x.axes.index(attrs["axis"] % len(shape))), x.axes, out)
+        return Plane(
+            torch.cat([each.plane for each in maps], x.axes.index(attrs["axis"] % len(shape))),
+            x.axes,
+            out,
+        )
     if op == "MatMul" and len(maps) == 2:
         if any(each.scores for each in maps):
             return Plane(torch.ones_like(x.plane) * maps[1].plane.sum(), x.axes, out)
@@ -182,7 +205,9 @@ def merged(op: str, maps: Sequence[Plane], out: str, same: bool) -> Plane:
 
 
 def is_global(node: onnx.NodeProto, attrs: dict[str, Any], x: Plane, known: dict[str, Any]) -> bool:
-    given = attrs.get("axes") or (known[node.input[1]].tolist() if len(node.input) > 1 else range(4))
+    given = attrs.get("axes") or (
+        known[node.input[1]].tolist() if len(node.input) > 1 else range(4)
+    )
     rank = known[node.input[0]].ndim
     return rank == 4 and {axis % rank for axis in given} >= {*x.axes}
 
@@ -201,7 +226,9 @@ def windowed(x: Tensor, kernel: Any, strides: Any, dilations: Any, pads: Any, ou
 
 def upward(x: Tensor, kernel: Any, strides: Any, dilations: Any, pads: Any, out: Any) -> Tensor:
     ones = torch.ones((1, 1, *kernel), dtype=x.dtype)
-    full = functional.conv_transpose2d(x[None, None], ones, stride=tuple(strides), dilation=tuple(dilations))[0, 0]
+    full = functional.conv_transpose2d(
+        x[None, None], ones, stride=tuple(strides), dilation=tuple(dilations)
+    )[0, 0]
     around: list[int] = []
     for i in (1, 0):
         total = full.shape[i] - out[i]
@@ -215,7 +242,9 @@ def resized(node: onnx.NodeProto, x: Plane, known: dict[str, Any]) -> Tensor:
     return torch.from_numpy(rows) @ x.plane @ torch.from_numpy(cols).T
 
 
-def resize_matrix(node: onnx.NodeProto, n: int, axis: int, known: dict[str, Any]) -> NDArray[np.float64]:
+def resize_matrix(
+    node: onnx.NodeProto, n: int, axis: int, known: dict[str, Any]
+) -> NDArray[np.float64]:
     copy = onnx.NodeProto()
     copy.CopyFrom(node)
     given: dict[str, NDArray[Any]] = {}
@@ -236,7 +265,9 @@ def resize_matrix(node: onnx.NodeProto, n: int, axis: int, known: dict[str, Any]
     graph = helper.make_graph([copy], "resize", inputs, output, stored)
     version = int(known["opset"])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)], ir_version=8)
-    found = session_of(model).run(None, {node.input[0]: np.eye(n, dtype=np.float32)[None, None]})[0][0, 0]
+    found = session_of(model).run(None, {node.input[0]: np.eye(n, dtype=np.float32)[None, None]})[
+        0
+    ][0, 0]
     return (np.abs(found) > 1e-6).astype(np.float64)
 
 
@@ -253,7 +284,9 @@ def sliced(x: Plane, node: onnx.NodeProto, known: dict[str, Any]) -> Plane:
     starts, ends, axes, steps = values[:4]
     rank = known[node.input[0]].ndim
     found = x
-    for axis, start, end, step in zip(axes or range(rank), starts, ends, steps or [1] * len(starts), strict=True):
+    for axis, start, end, step in zip(
+        axes or range(rank), starts, ends, steps or [1] * len(starts), strict=True
+    ):
         if axis % rank in x.axes:
             taken = [slice(None), slice(None)]
             taken[x.axes.index(axis % rank)] = slice(start, min(end, 1 << 30), step)

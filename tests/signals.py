@@ -59,7 +59,9 @@ def decoder() -> nn.Module:
     """Decode as codecs do: 8 samples of each frame, and no padding within the units."""
     layers: list[nn.Module] = [weight_norm(nn.Conv1d(8, 16, 7, padding=3))]
     for channels, stride in ((16, 4), (8, 2)):
-        up = nn.ConvTranspose1d(channels, channels // 2, 2 * stride, stride, padding=ceil(stride / 2))
+        up = nn.ConvTranspose1d(
+            channels, channels // 2, 2 * stride, stride, padding=ceil(stride / 2)
+        )
         layers += [nn.ELU(), weight_norm(up), Unit(channels // 2, 3, 0)]
     return nn.Sequential(*layers, nn.ELU(), weight_norm(nn.Conv1d(4, 1, 7, padding=3)), nn.Tanh())
 
@@ -69,7 +71,11 @@ class CausalDecoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.up, self.last = Causal(8, 8, 7), nn.ConvTranspose1d(8, 4, 8, 4), Causal(4, 1, 7)
+        self.first, self.up, self.last = (
+            Causal(8, 8, 7),
+            nn.ConvTranspose1d(8, 4, 8, 4),
+            Causal(4, 1, 7),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last(functional.elu(self.up(functional.elu(self.first(x)))[..., :-4]))  # type: ignore[no-any-return]
@@ -82,7 +88,11 @@ class Demucs(nn.Module):
         super().__init__()
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for n, m in ((1, 4), (4, 8)):
-            self.down.append(nn.Sequential(nn.Conv1d(n, m, 8, 4, 2), nn.ReLU(), nn.Conv1d(m, 2 * m, 1), nn.GLU(1)))
+            self.down.append(
+                nn.Sequential(
+                    nn.Conv1d(n, m, 8, 4, 2), nn.ReLU(), nn.Conv1d(m, 2 * m, 1), nn.GLU(1)
+                )
+            )
             gated = nn.Conv1d(m, 2 * m, 3, padding=1), nn.GLU(1)
             self.up.insert(0, nn.Sequential(*gated, nn.ConvTranspose1d(m, n, 8, 4, 2)))
         self.lstm = nn.LSTM(8, 8) if recurrent else None
@@ -119,7 +129,9 @@ class CausalVideo(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.convs = nn.ModuleList((nn.Conv3d(3, 4, 3), nn.Conv3d(4, 4, 3, (2, 2, 2)), nn.Conv3d(4, 2, 3)))
+        self.convs = nn.ModuleList(
+            (nn.Conv3d(3, 4, 3), nn.Conv3d(4, 4, 3, (2, 2, 2)), nn.Conv3d(4, 2, 3))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         for conv in self.convs:
@@ -127,7 +139,9 @@ class CausalVideo(nn.Module):
         return x
 
 
-SIGNALS: dict[str, tuple[Callable[[], nn.Module], int, tuple[int, int]]] = {  # what makes it, its channels, two sizes
+SIGNALS: dict[
+    str, tuple[Callable[[], nn.Module], int, tuple[int, int]]
+] = {  # what makes it, its channels, two sizes
     "TCN": (Tcn, 1, (40, 57)),
     "codec's encoder": (encoder, 1, (160, 208)),
     "codec's decoder": (decoder, 8, (30, 41)),

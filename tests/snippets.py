@@ -39,7 +39,10 @@ def shown(page: str) -> Iterator[Shown]:
     for command in re.findall(r"^    padviz (.*?)(?: +#.*)?$", page, re.MULTILINE):
         yield Shown(command, None)
     indented = re.findall(r"^    \$ .*\n(?:    .*\n|\n(?=    ))*", page, re.MULTILINE)
-    for block in (*(re.sub(r" \\\n +", " ", each) for each in fenced(page, "console")), *map(dedent, indented)):
+    for block in (
+        *(re.sub(r" \\\n +", " ", each) for each in fenced(page, "console")),
+        *map(dedent, indented),
+    ):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")
             if command.startswith("padviz "):
@@ -47,8 +50,14 @@ def shown(page: str) -> Iterator[Shown]:
 
 
 def agrees(printed: str, output: str) -> bool:
-    pattern = "".join("(?:.*\n)*" if line == "..." else f"{re.escape(line)}\n" for line in output.split("\n"))
-    return bool(re.fullmatch(pattern, "".join(f"{line.rstrip()}\n" for line in printed.strip("\n").split("\n"))))
+    pattern = "".join(
+        "(?:.*\n)*" if line == "..." else f"{re.escape(line)}\n" for line in output.split("\n")
+    )
+    return bool(
+        re.fullmatch(
+            pattern, "".join(f"{line.rstrip()}\n" for line in printed.strip("\n").split("\n"))
+        )
+    )
 
 
 def prepare(command: str) -> None:
@@ -73,9 +82,14 @@ def said(stderr: str) -> list[str]:
 def seeing_file(path: str) -> None:
     """Write a detector of what is dark: nothing is drawn of a network that does not react."""
     head = '<ir_version: 8, opset_import: ["" : 17]> net (float[n, 3, h, w] image) => (float[n, 1, h, w] y)'
-    model = parser.parse_model(f"{head} {{ c = Conv <pads = [1, 1, 1, 1]> (image, w, b) y = Sigmoid (c) }}")
+    model = parser.parse_model(
+        f"{head} {{ c = Conv <pads = [1, 1, 1, 1]> (image, w, b) y = Sigmoid (c) }}"
+    )
     for node in model.graph.node:
         node.name = node.output[0]
-    for name, value in (("w", np.full((1, 3, 3, 3), -0.2, np.float32)), ("b", np.full(1, -2, np.float32))):
+    for name, value in (
+        ("w", np.full((1, 3, 3, 3), -0.2, np.float32)),
+        ("b", np.full(1, -2, np.float32)),
+    ):
         model.graph.initializer.append(numpy_helper.from_array(value, name))
     onnx.save(model, path)

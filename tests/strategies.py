@@ -22,24 +22,47 @@ def pair(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 small = st.integers(1, 3)
 pads = st.one_of(
-    pair(st.integers(0, 2)), st.lists(st.lists(st.integers(0, 2), min_size=2, max_size=2), min_size=2, max_size=2)
+    pair(st.integers(0, 2)),
+    st.lists(st.lists(st.integers(0, 2), min_size=2, max_size=2), min_size=2, max_size=2),
 )
 rules = st.sampled_from(["same_upper", "same_lower"])
 
 
 @st.composite
-def steps(draw: Any, name: str, modes: list[str], scales: list[Any] | None = None) -> dict[str, Any]:
+def steps(
+    draw: Any, name: str, modes: list[str], scales: list[Any] | None = None
+) -> dict[str, Any]:
     """One step of any kind but a merge; resizes by `scales`, where these are given, and many of them."""
-    kinds = ["conv", "conv", "conv", "maxpool", "avgpool", "convtranspose", "pad", "crop", "resize", "adaptive", "gate"]
+    kinds = [
+        "conv",
+        "conv",
+        "conv",
+        "maxpool",
+        "avgpool",
+        "convtranspose",
+        "pad",
+        "crop",
+        "resize",
+        "adaptive",
+        "gate",
+    ]
     kinds += ["mixing"]
     kinds += ["resize"] * 8 if scales else []
     kind = draw(st.sampled_from(kinds))
     step: dict[str, Any] = {"op": kind, "name": name}
     if kind == "conv":
-        step |= {"kernel": draw(pair(st.integers(1, 4))), "stride": draw(pair(small)), "dilation": draw(pair(small))}
+        step |= {
+            "kernel": draw(pair(st.integers(1, 4))),
+            "stride": draw(pair(small)),
+            "dilation": draw(pair(small)),
+        }
         step |= {"padding": draw(st.one_of(pads, rules)), "mode": draw(st.sampled_from(modes))}
     elif kind in ("maxpool", "avgpool"):
-        step |= {"kernel": draw(pair(small)), "stride": draw(pair(small)), "ceil": draw(st.booleans())}
+        step |= {
+            "kernel": draw(pair(small)),
+            "stride": draw(pair(small)),
+            "ceil": draw(st.booleans()),
+        }
         step["padding"] = draw(pair(st.integers(0, 1)))
     elif kind == "convtranspose":
         step |= {
@@ -54,7 +77,10 @@ def steps(draw: Any, name: str, modes: list[str], scales: list[Any] | None = Non
     elif kind == "crop":
         step |= {"padding": draw(pads), "stride": draw(pair(small))}
     elif kind == "resize":
-        step |= {"mode": draw(st.sampled_from(["nearest", "linear", "cubic"])), "align_corners": draw(st.booleans())}
+        step |= {
+            "mode": draw(st.sampled_from(["nearest", "linear", "cubic"])),
+            "align_corners": draw(st.booleans()),
+        }
         step |= {"rounding": draw(st.sampled_from(ROUNDINGS))}
         step |= draw(st.sampled_from([{}, *({"grid": grid} for grid in GRIDS)]))
         step |= draw(
@@ -90,7 +116,11 @@ def networks(
             step = draw(steps(f"l{i}", modes or MODES, scales))
             step["from"] = draw(st.sampled_from(sorted(sizes)[-3:]))
             if step["op"] in ("resize", "crop") and draw(st.booleans()):
-                step = {key: value for key, value in step.items() if key not in ("size", "scale", "padding")}
+                step = {
+                    key: value
+                    for key, value in step.items()
+                    if key not in ("size", "scale", "padding")
+                }
                 step["like"] = draw(st.sampled_from(sorted(sizes)))
                 if step["op"] == "crop":
                     step = {**step, "odd": draw(pair(st.sampled_from(ODDS)))}

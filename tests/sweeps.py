@@ -12,7 +12,9 @@ DEEPER = "densenet201 resnet34 resnet101 resnet152 resnext50_32x4d vgg13 vgg16 w
 # And those that another family has windows like: one of a kind is left.
 ALIKE = f"{DEEPER} inception_v3 mobilenet_v1 mobilenet_v3_large squeezenet1_1 vgg11"
 REST = pytest.mark.sweep  # of single cases
-SLOW = pytest.mark.slow  # kills, signals, training, PyTorch's new exporter, and what takes long that others stand for
+SLOW = (
+    pytest.mark.slow
+)  # kills, signals, training, PyTorch's new exporter, and what takes long that others stand for
 
 MANY = os.environ.get("HYPOTHESIS_PROFILE") == "many"  # of `make soak`
 
@@ -49,5 +51,9 @@ def thirds(first: Iterable[Any], second: Iterable[Any]) -> list[Any]:
 
 def asked(test: Any) -> set[str]:
     """The names that a test is run with, by `make test` or by `make soak`."""
-    (given,) = (mark.args[1] for mark in test.pytestmark if mark.name == "parametrize" and mark.args[0] == "name")
+    (given,) = (
+        mark.args[1]
+        for mark in test.pytestmark
+        if mark.name == "parametrize" and mark.args[0] == "name"
+    )
     return {each if isinstance(each, str) else str(each.values[0]) for each in given}

@@ -14,7 +14,9 @@ GRIDS = [(path, scheme) for path in CASES for scheme in tomllib.loads(path.read_
 
 
 @pytest.mark.parametrize("engine", ["numpy", "numba"])
-@pytest.mark.parametrize(("path", "scheme"), GRIDS, ids=[f"{path.stem}-{scheme}" for path, scheme in GRIDS])
+@pytest.mark.parametrize(
+    ("path", "scheme"), GRIDS, ids=[f"{path.stem}-{scheme}" for path, scheme in GRIDS]
+)
 def test_usage_grid(path: Path, scheme: str, engine: str) -> None:
     case = tomllib.loads(path.read_text())
     network = parse({"layers": case["layers"]}, path.stem)

@@ -158,7 +158,9 @@ def test_the_walk_has_all_commands() -> None:
         assert (name == "check") == ("github" in option.type.choices)
 
 
-Known = dict[frozenset[str], set[Decimal]]  # numbers, by the keys that lead to them in JSON and the texts beside them
+Known = dict[
+    frozenset[str], set[Decimal]
+]  # numbers, by the keys that lead to them in JSON and the texts beside them
 
 
 def states(text: str, value: Decimal) -> bool:
@@ -181,10 +183,14 @@ def leaves(value: Any, words: frozenset[str] = frozenset()) -> Iterator[tuple[fr
     elif isinstance(value, list):
         yield words, len(value)
         beside = words | {text for text in value if isinstance(text, str)}
-        for each, side in zip(value, _sides(words) if len(value) == 2 else [()] * len(value), strict=True):
+        for each, side in zip(
+            value, _sides(words) if len(value) == 2 else [()] * len(value), strict=True
+        ):
             yield from leaves(each, beside | {*side} if isinstance(each, int | float) else beside)
     elif isinstance(value, str):
-        yield from ((words, float(number.rstrip(" %").replace(",", ""))) for number in NUMBER.findall(value))
+        yield from (
+            (words, float(number.rstrip(" %").replace(",", ""))) for number in NUMBER.findall(value)
+        )
     elif value is not None:
         yield words, value if isinstance(value, float) else int(value)
 
@@ -193,7 +199,9 @@ def _sides(words: frozenset[str]) -> Sequence[Sequence[str]]:
     """What two numbers are: those of both axes, or what is before and after on one."""
     if "height" in words:
         return (("top", "before"), ("bottom", "after"))
-    return (("left", "before"), ("right", "after")) if "width" in words else (("height",), ("width",))
+    return (
+        (("left", "before"), ("right", "after")) if "width" in words else (("height",), ("width",))
+    )
 
 
 def worked_out(facts: Any) -> Iterator[tuple[frozenset[str], Any]]:
@@ -205,7 +213,10 @@ def worked_out(facts: Any) -> Iterator[tuple[frozenset[str], Any]]:
             if layer.get("full"):
                 yield words, layer["min"] / layer["full"]
             if "grid" in layer:
-                yield from ((words, each) for each in (min(map(min, layer["grid"])), max(map(max, layer["grid"]))))
+                yield from (
+                    (words, each)
+                    for each in (min(map(min, layer["grid"])), max(map(max, layer["grid"])))
+                )
             if isinstance(energy := layer.get("energy"), dict):
                 yield words, sum(energy.values()) / 4
     for name, rings in (facts.get("classes") or {}).items() if "differences" in facts else ():
@@ -238,7 +249,9 @@ IN_POINTS = ("difference", "interval")  # of two shares
 WORKED_OUT = ("row", "column", "left", "top", "edit", "uneven", "D above 0")
 
 
-def unstated(facts: Known, columns: Sequence[str], row: Sequence[str], exact: bool) -> list[tuple[str, str]]:
+def unstated(
+    facts: Known, columns: Sequence[str], row: Sequence[str], exact: bool
+) -> list[tuple[str, str]]:
     """The numbers of a row that JSON does not have by the words of their columns, nearest to what the row is about."""
     there = frozenset().union(*facts)
     about, found = there & {cell for cell in row if not NUMBER.fullmatch(cell)}, []
@@ -271,9 +284,15 @@ def test_csv_states_what_json_does(report: Report, facts: Known) -> None:
 
 def tables_of(markdown: str) -> list[list[list[str]]]:
     """The cells of each table of a page, row by row, without what keeps markup apart."""
-    blocks = [[line for line in block.splitlines() if line.startswith("| ")] for block in markdown.split("\n\n")]
+    blocks = [
+        [line for line in block.splitlines() if line.startswith("| ")]
+        for block in markdown.split("\n\n")
+    ]
     return [
-        [[re.sub(r"\\(.)", r"\1", cell).strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+        [
+            [re.sub(r"\\(.)", r"\1", cell).strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            for line in lines
+        ]
         for lines in blocks
         if lines
     ]
@@ -332,7 +351,9 @@ def test_tables_fit_the_terminal_and_name_the_columns_that_do_not(
     for colour in ("NO_COLOR", "FORCE_COLOR"):
         with monkeypatch.context() as here:
             here.setenv(colour, "1")
-            for block in (block for part in report.screen for block in part if not isinstance(block, Verbatim)):
+            for block in (
+                block for part in report.screen for block in part if not isinstance(block, Verbatim)
+            ):
                 text = to_text(Report("layers", {}, [[block]]), "table", width)
                 assert "\x1b" not in text
                 assert max(map(len, text.splitlines()), default=0) <= width
@@ -356,17 +377,23 @@ def columns_of(table: Table, text: str, width: int) -> None:
             assert [each for each in texts if len(each) <= FOLDED and each not in text] == []
         elif texts:
             missing.append(heading)
-    said = f"Not shown in {width} columns: {', '.join(missing)}. A wider terminal or a pipe shows all."
+    said = (
+        f"Not shown in {width} columns: {', '.join(missing)}. A wider terminal or a pipe shows all."
+    )
     assert (said in " ".join(text.split("\n"))) == bool(missing)
 
 
 def test_a_file_has_all_columns_whatever_the_terminal(elsewhere: None) -> None:
-    result = CliRunner(**APART, env={"COLUMNS": "60"}).invoke(cli, ["layers", "resnet50", "-o", "x.txt"])
+    result = CliRunner(**APART, env={"COLUMNS": "60"}).invoke(
+        cli, ["layers", "resnet50", "-o", "x.txt"]
+    )
     assert result.exit_code == 0
     assert Path("x.txt").read_text() == run("layers", "resnet50").stdout
 
 
-@pytest.mark.parametrize(("width", "shown"), [(60, "output  field"), (80, "field  offset"), (200, "field  offset")])
+@pytest.mark.parametrize(
+    ("width", "shown"), [(60, "output  field"), (80, "field  offset"), (200, "field  offset")]
+)
 def test_a_real_terminal_shows_the_receptive_field(width: int, shown: str) -> None:
     screen = in_terminal(width, "layers", "resnet50", "--size", "224")
     assert screen.splitlines()[2].endswith(shown)
@@ -381,7 +408,9 @@ def in_terminal(width: int, *command: str) -> str:
     for name in ("COLUMNS", "NO_COLOR"):
         settings.pop(name, None)
     shown = b""
-    with subprocess.Popen([sys.executable, "-m", "padviz", *command], stdout=slave, env=settings) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "padviz", *command], stdout=slave, env=settings
+    ) as process:
         os.close(slave)
         with suppress(OSError):  # the end of a terminal is an error
             while chunk := os.read(master, 4096):
@@ -400,7 +429,9 @@ def test_texts_are_written_as_they_are_printed(command: str, elsewhere: None) ->
         assert Path(name).read_text() == run(*asked, "--format", format_).stdout
 
 
-def test_records_the_list_and_the_card_of_an_export_state_what_a_command_does(elsewhere: None) -> None:
+def test_records_the_list_and_the_card_of_an_export_state_what_a_command_does(
+    elsewhere: None,
+) -> None:
     asked = prepared("usage")[1:]
     facts = json.loads(run("usage", *asked, "--no-picture", "--format", "json").stdout)
     run("export", *asked, "-o", "out", "--format", "json", "--jobs", "1")
@@ -415,7 +446,12 @@ def test_records_the_list_and_the_card_of_an_export_state_what_a_command_does(el
 
 def test_a_name_is_no_markup_in_a_notebook() -> None:
     name = "<img src=x onerror=alert(1)>&\x1b[31m"
-    blocks = [Heading(name), Facts([(name, name)]), Table([Column(name)], [{name: name}], name), Lines([name])]
+    blocks = [
+        Heading(name),
+        Facts([(name, name)]),
+        Table([Column(name)], [{name: name}], name),
+        Lines([name]),
+    ]
     text = to_html(Report("layers", {}, [[*blocks, Verbatim(name)]]))
     assert "<img" not in text
     assert text.count("&lt;img") == 8
@@ -453,13 +489,21 @@ def test_what_python_and_notebooks_print_is_short(result: padviz.Result[Any]) ->
     assert html.count("<img") == (result._shown.draw is not None and result._shown.pictured)
 
 
-def test_a_picture_is_drawn_where_the_command_has_one(ran: Ran, result: padviz.Result[Any], tmp_path: Path) -> None:
+def test_a_picture_is_drawn_where_the_command_has_one(
+    ran: Ran, result: padviz.Result[Any], tmp_path: Path
+) -> None:
     command: Any = cli.get_command(None, ran.command.split()[0])  # type: ignore[arg-type]
-    output = next((option.help for option in command.params if option.opts[0] == "-o"), "") if command else ".png"
+    output = (
+        next((option.help for option in command.params if option.opts[0] == "-o"), "")
+        if command
+        else ".png"
+    )
     if ran.command in UNDRAWN or ".png" not in output:
         with pytest.raises(padviz.PadvizError, match="has no picture"):
             result.plot()
-        with pytest.raises(padviz.PadvizError, match=r"png is not written here; use \.txt \.json \.csv \.md"):
+        with pytest.raises(
+            padviz.PadvizError, match=r"png is not written here; use \.txt \.json \.csv \.md"
+        ):
             result.save(tmp_path / "x.png")
         return
     ax = Figure().subplots()

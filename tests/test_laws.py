@@ -32,19 +32,31 @@ EXACT = [mode for mode in MODES if mode != "partial"]
 
 def dense(made: AxisMap) -> NDArray[Any]:
     """An axis map as a matrix."""
-    matrix: NDArray[Any] = np.zeros((made.n_out, made.n_in), dtype=np.int64 if made.exact else np.float64)
+    matrix: NDArray[Any] = np.zeros(
+        (made.n_out, made.n_in), dtype=np.int64 if made.exact else np.float64
+    )
     for strip in made.strips:
         i = np.arange(strip.length)
-        np.add.at(matrix, (strip.dst + i * strip.dst_step, strip.src + i * strip.src_step), strip.weight)
+        np.add.at(
+            matrix, (strip.dst + i * strip.dst_step, strip.src + i * strip.src_step), strip.weight
+        )
     return matrix
 
 
 @st.composite
-def laid(draw: Any, paddings: Any = PADS | RULES, ceils: Sequence[bool] = (False, True)) -> tuple[Window, int]:
+def laid(
+    draw: Any, paddings: Any = PADS | RULES, ceils: Sequence[bool] = (False, True)
+) -> tuple[Window, int]:
     """A window whose counts are integers, and a number of rows that it fits on."""
-    sides = {"kernel": st.integers(1, 5), "stride": st.integers(1, 4), "dilation": st.integers(1, 3)}
+    sides = {
+        "kernel": st.integers(1, 5),
+        "stride": st.integers(1, 4),
+        "dilation": st.integers(1, 3),
+    }
     modes = st.sampled_from(EXACT)
-    window: Window = draw(st.builds(Window, **sides, padding=paddings, mode=modes, ceil=st.sampled_from(ceils)))
+    window: Window = draw(
+        st.builds(Window, **sides, padding=paddings, mode=modes, ceil=st.sampled_from(ceils))
+    )
     ruled = isinstance(window.padding, str)
     most = window.extent // 2 if ruled else max(window.padding)
     reached = 1 if ruled else window.extent - sum(window.padding)
@@ -80,11 +92,17 @@ def test_counts_are_the_paths_followed_one_by_one(network: Any) -> None:
 @given(network=networks(modes=["partial"]))
 def test_rational_counts_are_the_naive_fractions(engine: str, network: Any) -> None:
     steps, size = network
-    steps = [step for step in steps if step["op"] != "pad"] if not any("from" in step for step in steps) else steps
+    steps = (
+        [step for step in steps if step["op"] != "pad"]
+        if not any("from" in step for step in steps)
+        else steps
+    )
     net = parse({"layers": steps}, "random")
     found = padviz.usage(net, size, pooling="mean", engine=engine)
     expected = naive.usage(steps, size, list(net.targets), pooling="mean")
-    np.testing.assert_allclose(found.counts, np.array(expected, dtype=np.float64), rtol=1e-12, atol=0)
+    np.testing.assert_allclose(
+        found.counts, np.array(expected, dtype=np.float64), rtol=1e-12, atol=0
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -98,7 +116,9 @@ def test_units_add_up_to_the_whole_map(engine: str, data: Any, network: Any) -> 
     assert one.unit == [row, col]
     assert one.counts.tolist() == naive.usage(steps, size, list(net.targets), units=[(row, col)])
     boxes = [(slice(0, row), slice(None)), (slice(row, None), slice(None))]
-    whole = sum(padviz.usage(net, size, unit=box).counts for box in boxes if range(*box[0].indices(rows)))
+    whole = sum(
+        padviz.usage(net, size, unit=box).counts for box in boxes if range(*box[0].indices(rows))
+    )
     assert (whole == padviz.usage(net, size).counts).all()
 
 
@@ -143,7 +163,9 @@ def test_a_window_reads_what_the_naive_twin_pads(pair: tuple[Window, int]) -> No
 
 PERIODIC = st.one_of(
     st.builds(Window, st.integers(1, 5), st.integers(1, 4), st.integers(1, 3), PADS),
-    st.integers(1, 3).flatmap(lambda s: st.builds(Transposed, st.integers(s, 5), st.just(s), padding=PADS)),
+    st.integers(1, 3).flatmap(
+        lambda s: st.builds(Transposed, st.integers(s, 5), st.just(s), padding=PADS)
+    ),
     st.builds(
         Resize,
         scale=st.fractions(Fraction(1, 3), 3, max_denominator=4),
@@ -180,7 +202,14 @@ def test_a_resize_to_many_rows_is_laid_in_runs(size: int) -> None:
 )
 def test_folding_loses_nothing(layers: list[tuple[int, int]], mode: str, size: int) -> None:
     steps = [
-        {"op": "conv", "name": f"c{i}", "kernel": k, "padding": [[(k - 1) // 2, k // 2]] * 2, "mode": mode, "stride": s}
+        {
+            "op": "conv",
+            "name": f"c{i}",
+            "kernel": k,
+            "padding": [[(k - 1) // 2, k // 2]] * 2,
+            "mode": mode,
+            "stride": s,
+        }
         for i, (k, s) in enumerate(layers)
     ]
     try:
@@ -193,10 +222,14 @@ def test_folding_loses_nothing(layers: list[tuple[int, int]], mode: str, size: i
 
 
 @given(
-    kernels=st.lists(st.integers(1, 5), min_size=1, max_size=5), size=st.tuples(st.integers(5, 15), st.integers(5, 15))
+    kernels=st.lists(st.integers(1, 5), min_size=1, max_size=5),
+    size=st.tuples(st.integers(5, 15), st.integers(5, 15)),
 )
 def test_circular_padding_at_stride_one_is_flat(kernels: list[int], size: tuple[int, int]) -> None:
-    steps = [{"op": "conv", "name": f"c{i}", "kernel": k, "padding": "same"} for i, k in enumerate(kernels)]
+    steps = [
+        {"op": "conv", "name": f"c{i}", "kernel": k, "padding": "same"}
+        for i, k in enumerate(kernels)
+    ]
     found = padviz.usage(parse({"layers": steps}, "circular"), size, padding="circular")
     assert found.min == found.max == np.prod(kernels) ** 2
 
@@ -207,7 +240,10 @@ def test_circular_padding_at_stride_one_is_flat(kernels: list[int], size: tuple[
     n=st.integers(6, 15),
 )
 def test_even_padding_mirrors(kernels: list[int], mode: str, n: int) -> None:
-    steps = [{"op": "conv", "name": f"c{i}", "kernel": k, "padding": k // 2} for i, k in enumerate(kernels)]
+    steps = [
+        {"op": "conv", "name": f"c{i}", "kernel": k, "padding": k // 2}
+        for i, k in enumerate(kernels)
+    ]
     found = padviz.usage(parse({"layers": steps}, "even"), n, padding=mode)
     summary = found.summary()
     assert summary.asymmetry.height <= 1e-12
@@ -220,10 +256,14 @@ def test_even_padding_mirrors(kernels: list[int], mode: str, n: int) -> None:
 @examples(8)
 def test_deep_networks_stay_exact(engine: str, depth: int, kernel: int, mode: str) -> None:
     """Residual stacks far beyond 64 bits, in limbs, against Python ints."""
-    steps: list[dict[str, Any]] = [{"op": "conv", "name": "s", "kernel": 3, "stride": 2, "padding": 1, "mode": mode}]
+    steps: list[dict[str, Any]] = [
+        {"op": "conv", "name": "s", "kernel": 3, "stride": 2, "padding": 1, "mode": mode}
+    ]
     for i in range(depth):
         before = steps[-1]["name"]
-        steps.append({"op": "conv", "name": f"c{i}", "kernel": kernel, "padding": kernel // 2, "mode": mode})
+        steps.append(
+            {"op": "conv", "name": f"c{i}", "kernel": kernel, "padding": kernel // 2, "mode": mode}
+        )
         steps.append({"op": "add", "name": f"a{i}", "from": [before, f"c{i}"]})
     size = (9, 8)
     found = padviz.usage(parse({"layers": steps}, "deep"), size, engine=engine)
@@ -234,7 +274,9 @@ def test_deep_networks_stay_exact(engine: str, depth: int, kernel: int, mode: st
     summary = found.summary()
     assert summary.marginalised == sum(2 * count < max(flat) for count in flat) / len(flat)
     mirrored = [count for row in reversed(expected) for count in row]
-    assert summary.asymmetry.height == max(abs(a - b) for a, b in zip(flat, mirrored, strict=True)) / max(flat)
+    assert summary.asymmetry.height == max(
+        abs(a - b) for a, b in zip(flat, mirrored, strict=True)
+    ) / max(flat)
 
 
 def padded_by(step: dict[str, Any], *schemes: str) -> dict[str, Any]:
@@ -245,7 +287,9 @@ def padded_by(step: dict[str, Any], *schemes: str) -> dict[str, Any]:
     for axis, scheme in enumerate(schemes):
         rule = step.get("padding", 0)
         own = rule if isinstance(rule, str) else naive.axis_of(rule, axis)
-        extent = naive.axis_of(step.get("dilation", 1), axis) * (naive.axis_of(step["kernel"], axis) - 1)
+        extent = naive.axis_of(step.get("dilation", 1), axis) * (
+            naive.axis_of(step["kernel"], axis) - 1
+        )
         full = scheme == "full" and step["op"] == "conv"
         pads.append([0, 0] if scheme == "valid" else [extent, extent] if full else own)
         modes.append("zero" if scheme in ("valid", "full") else scheme)
@@ -261,7 +305,11 @@ def needed(steps: list[dict[str, Any]], targets: tuple[str, ...]) -> list[dict[s
     return [step for step in steps if step["name"] in wanted]
 
 
-@given(network=networks(modes=["zero"]), height=st.sampled_from([*SCHEMES]), width=st.sampled_from([*SCHEMES]))
+@given(
+    network=networks(modes=["zero"]),
+    height=st.sampled_from([*SCHEMES]),
+    width=st.sampled_from([*SCHEMES]),
+)
 def test_a_scheme_for_each_axis_is_the_naive_one(network: Any, height: str, width: str) -> None:
     steps, size = network
     assume(all(step["op"] != "pad" for step in steps))
@@ -276,17 +324,24 @@ def test_a_scheme_for_each_axis_is_the_naive_one(network: Any, height: str, widt
     found = padviz.usage(net, size, padding=f"{height}/{width}")
     assert found.padding == (height if height == width else f"{height}/{width}")
     if "partial" in (height, width):
-        np.testing.assert_allclose(found.counts, np.array(expected, dtype=np.float64), rtol=1e-12, atol=0)
+        np.testing.assert_allclose(
+            found.counts, np.array(expected, dtype=np.float64), rtol=1e-12, atol=0
+        )
     else:
         assert found.counts.tolist() == expected
 
 
 @given(a=st.sampled_from(EXACT), b=st.sampled_from(EXACT))
 @examples(10)
-def test_a_chain_has_rows_as_under_one_scheme_and_columns_as_under_the_other(a: str, b: str) -> None:
+def test_a_chain_has_rows_as_under_one_scheme_and_columns_as_under_the_other(
+    a: str, b: str
+) -> None:
     """A chain's map is an outer product: crossed schemes times each other are the pure ones times each other."""
     first, second, crossed, across = (
-        padviz.usage("vgg11", (64, 96), padding=each).counts.astype(object) for each in (a, b, f"{a}/{b}", f"{b}/{a}")
+        padviz.usage("vgg11", (64, 96), padding=each).counts.astype(object)
+        for each in (a, b, f"{a}/{b}", f"{b}/{a}")
     )
     assert (crossed * across == first * second).all()
-    assert (crossed[:, :1] * first[:1] == crossed[:1, :1] * first[:, :1] * first[:1] // first[:1, :1]).all()
+    assert (
+        crossed[:, :1] * first[:1] == crossed[:1, :1] * first[:, :1] * first[:1] // first[:1, :1]
+    ).all()

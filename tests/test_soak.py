@@ -17,7 +17,9 @@ SEED = os.environ.get("SEED", "1")
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
-@pytest.mark.parametrize("kind", [pytest.param(each, marks=REST if each == "programs" else ()) for each in FUZZED])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(each, marks=REST if each == "programs" else ()) for each in FUZZED]
+)
 def test_mutants_are_refused_by_one_line_or_counted(kind: str) -> None:
     found = fuzz.run(kind, SEED, 0, 25)
     assert found["failures"] == []
@@ -25,7 +27,8 @@ def test_mutants_are_refused_by_one_line_or_counted(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [pytest.param(each, marks=REST if i % 3 else ()) for i, each in enumerate(mutants.COMMANDS)]
+    "line",
+    [pytest.param(each, marks=REST if i % 3 else ()) for i, each in enumerate(mutants.COMMANDS)],
 )
 def test_lines_that_are_right_run(line: str) -> None:
     beside.lay_out(whole=True)
@@ -35,9 +38,14 @@ def test_lines_that_are_right_run(line: str) -> None:
 
 @pytest.mark.parametrize(
     ("breaks", "says"),
-    [("raise ValueError('no such thing')", "ValueError: no such thing"), ("while True: pass", "took more than 1 s")],
+    [
+        ("raise ValueError('no such thing')", "ValueError: no such thing"),
+        ("while True: pass", "took more than 1 s"),
+    ],
 )
-def test_the_judge_finds_what_it_looks_for(breaks: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_judge_finds_what_it_looks_for(
+    breaks: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     space = {"padviz": padviz}
     exec(f"def load(path):\n    {breaks}", space)
     monkeypatch.setattr("padviz.load", space["load"])

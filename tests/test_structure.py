@@ -35,7 +35,7 @@ def test_imports_run_down_only_and_heavy_ones_stay_in_their_room() -> None:
 
 
 OURS = {  # values that no file names: numbers, sizes, schemes, formats and rules of padviz
-    "own", "model.image", "least", "most", "side", "scheme", "format_", "min(ruled)",
+    "own", "model.image", "least", "least_px", "most", "side", "scheme", "format_", "min(ruled)",
     "_as_option(best[0])", "_as_option(best[1])",
 }  # fmt: skip
 COMMANDS = "|".join(name for group in padviz.GROUPS.values() for name in group)
@@ -98,9 +98,18 @@ RUNS_UP = [
 
 
 @pytest.mark.parametrize(("module", "line"), [*GOES_DOWN, *RUNS_UP])
-def test_an_import_that_runs_up_or_sideways_or_is_heavy_is_found(module: str, line: str, tmp_path: Path) -> None:
-    names = ("sources____init__", "sources__toml__build", "sources__torch__load", "sources__tracing__general")
-    rest = dict.fromkeys((*names, "counting__walks", "counting__usage", "figures__heatmap", "errors"), "")
+def test_an_import_that_runs_up_or_sideways_or_is_heavy_is_found(
+    module: str, line: str, tmp_path: Path
+) -> None:
+    names = (
+        "sources____init__",
+        "sources__toml__build",
+        "sources__torch__load",
+        "sources__tracing__general",
+    )
+    rest = dict.fromkeys(
+        (*names, "counting__walks", "counting__usage", "figures__heatmap", "errors"), ""
+    )
     assert len(breaches(house(tmp_path, **{**rest, module: line}))) == ((module, line) in RUNS_UP)
 
 
@@ -144,9 +153,13 @@ print(json.dumps([imported, helped, [*sys.modules]]))
 
 def test_importing_padviz_its_help_and_counting_load_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", STEPS], capture_output=True, text=True, check=True)
-    loaded = [{name.split(".")[0] for name in names} for names in json.loads(done.stdout.splitlines()[-1])]
+    loaded = [
+        {name.split(".")[0] for name in names} for names in json.loads(done.stdout.splitlines()[-1])
+    ]
     heavy = {"numba", "matplotlib", "torch", "onnx"}
-    for names, none_of in zip(loaded, ({"click"}, {"numpy", "rich", "msgspec"}, {"joblib", "jinja2"}), strict=True):
+    for names, none_of in zip(
+        loaded, ({"click"}, {"numpy", "rich", "msgspec"}, {"joblib", "jinja2"}), strict=True
+    ):
         assert not names & (heavy | none_of)
     assert not loaded[0] & {"numpy", "rich", "msgspec"}
 
@@ -155,9 +168,13 @@ NUMBA = "import padviz; print(padviz.usage('resnet18', 64, engine='numba').max)"
 
 
 @pytest.mark.parametrize("folder", ["cache", "/dev/null/none"])
-def test_compiled_kernels_are_kept_where_they_can_be_and_work_where_not(folder: str, tmp_path: Path) -> None:
+def test_compiled_kernels_are_kept_where_they_can_be_and_work_where_not(
+    folder: str, tmp_path: Path
+) -> None:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / folder)}
-    done = subprocess.run([sys.executable, "-c", NUMBA], capture_output=True, text=True, env=environment, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", NUMBA], capture_output=True, text=True, env=environment, check=True
+    )
     assert (done.stdout.strip(), done.stderr) == (str(padviz.usage("resnet18", 64).max), "")
     kept = {path.name.split(".")[1].split("-")[0] for path in tmp_path.rglob("*.nbi")}
     assert kept == ({"_across", "_down"} if folder == "cache" else set())
@@ -166,19 +183,28 @@ def test_compiled_kernels_are_kept_where_they_can_be_and_work_where_not(folder: 
 @pytest.mark.parametrize(
     ("command", "model"),
     [
-        *((command, "vgg11") for command in ("usage", "uneven", "sizes", "coverage", "layers", "convert")),
+        *(
+            (command, "vgg11")
+            for command in ("usage", "uneven", "sizes", "coverage", "layers", "convert")
+        ),
         ("sizes", "torchvision.models:alexnet"),
     ],
 )
 def test_a_command_loads_its_network_once(
     command: str, model: str, elsewhere: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = "sources.toml.load.read_network" if model == "vgg11" else "sources.torch.load.load_module"
+    name = (
+        "sources.toml.load.read_network" if model == "vgg11" else "sources.torch.load.load_module"
+    )
     module, function = name.rsplit(".", 1)
     home = importlib.import_module(f"padviz.{module}")
     whole, calls = getattr(home, function), []
-    monkeypatch.setattr(home, function, lambda *args, **options: calls.append(args) or whole(*args, **options))
-    result = run(command, model, *{"convert": ["-o", "x.toml"], "sizes": []}.get(command, ["--size", "64"]))
+    monkeypatch.setattr(
+        home, function, lambda *args, **options: calls.append(args) or whole(*args, **options)
+    )
+    result = run(
+        command, model, *{"convert": ["-o", "x.toml"], "sizes": []}.get(command, ["--size", "64"])
+    )
     assert (result.exit_code, result.stderr) == (0, "")
     assert len(calls) == 1
 
@@ -193,7 +219,9 @@ def test_what_make_test_leaves_out_is_what_make_soak_and_make_test_slow_run() ->
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="needs an x86-64 processor")
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="needs an x86-64 processor"
+)
 def test_settings_that_have_no_effect_are_named() -> None:
     limits = settings()
     assert without_effect(limits) == []
@@ -217,12 +245,16 @@ def test_modules_stay_readable() -> None:
 
 
 def test_counts_above_fail_and_counts_below_are_listed() -> None:
-    above, below = compared({"padviz": {"axis": 3, "cli": 1}}, {"padviz": {"axis": 2, "cli": 2, "gone": 4}})
+    above, below = compared(
+        {"padviz": {"axis": 3, "cli": 1}}, {"padviz": {"axis": 2, "cli": 2, "gone": 4}}
+    )
     assert above == ["padviz, axis: 3 of 2"]
     assert below == ["padviz, cli: 1 of 2", "padviz, gone: 0 of 4"]
 
 
-MEASURE = ROOT.parent / "shared" / "density.py"  # which the budget must agree with, where it is there
+MEASURE = (
+    ROOT.parent / "shared" / "density.py"
+)  # which the budget must agree with, where it is there
 COUNTED = {
     "import os\nfrom a import (\n    b,\n)\n": 0,
     '"""A module."""\nclass A:\n    "A class."\n    x: int  # a field\n': 6,
@@ -251,20 +283,28 @@ def test_tokens_and_branches_are_as_agreed(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_each_pattern_of_unclear_english_is_found_once() -> None:
     text = f"Say what is no image.\n\n    Say what is no code.\n\nA page has {'many ' * 28}words. It ends."
-    assert [pattern for _, pattern, _ in in_text("docs", text, opens=True)] == ["openings", "riddles", "long_sentences"]
+    assert [pattern for _, pattern, _ in in_text("docs", text, opens=True)] == [
+        "openings",
+        "riddles",
+        "long_sentences",
+    ]
     assert not [*in_text("docs", "Names of layers are kept.", opens=True)]
 
 
 WARN = "import warnings\nwarnings.warn('old', DeprecationWarning)"
 
 
-@pytest.mark.parametrize("module", ["padviz", "padviz.figures.maps.heatmap", "/padviz/engine/apply"])
+@pytest.mark.parametrize(
+    "module", ["padviz", "padviz.figures.maps.heatmap", "/padviz/engine/apply"]
+)
 def test_a_warning_that_padviz_raises_is_an_error(module: str) -> None:
     with pytest.raises(DeprecationWarning, match="old"):
         exec(WARN, {"__name__": module})
 
 
-@pytest.mark.parametrize("module", ["padvizier", "tests.padviz", "/padviz/.venv/lib/site-packages/torch/jit"])
+@pytest.mark.parametrize(
+    "module", ["padvizier", "tests.padviz", "/padviz/.venv/lib/site-packages/torch/jit"]
+)
 def test_a_warning_of_others_is_none(module: str) -> None:
     with warnings.catch_warnings(record=True) as seen:
         exec(WARN, {"__name__": module})
@@ -276,14 +316,18 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 
 
 def test_one_version_is_released() -> None:
-    newest = re.findall(r"^## (\S+) \((\S+)\)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
+    newest = re.findall(r"^## (\S+) \((\S+)\)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[
+        0
+    ]
     cited = (ROOT / "CITATION.cff").read_text()
     released = re.findall(r"^(?:version|date-released): \"?([\d.-]+)\"?$", cited, re.MULTILINE)
     assert [padviz.__version__, newest[1]] == [*newest] == released
     written = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert written["project"]["dynamic"] == ["version"]
     home = ROOT / written["tool"]["hatch"]["version"]["path"]
-    assert re.findall(r'^__version__ = "(.+)"$', home.read_text(), re.MULTILINE) == [padviz.__version__]
+    assert re.findall(r'^__version__ = "(.+)"$', home.read_text(), re.MULTILINE) == [
+        padviz.__version__
+    ]
     assert run("--version").stdout == f"padviz, version {padviz.__version__}\n"
 
 
@@ -303,12 +347,18 @@ def test_files_of_how_to_contribute_are_there() -> None:
 
 def test_the_paper_is_as_long_as_a_journal_asks_and_cites_its_bibliography() -> None:
     assert 700 <= len(PAPER.split()) <= 1050
-    entries = re.findall(r"^@\w+\{([^,]*),", (ROOT / "paper" / "paper.bib").read_text(), re.MULTILINE)
+    entries = re.findall(
+        r"^@\w+\{([^,]*),", (ROOT / "paper" / "paper.bib").read_text(), re.MULTILINE
+    )
     assert sorted({*re.findall(r"@([a-z]+\d{4}[a-z]+)", PAPER)}) == sorted(entries)
 
 
 def test_the_paper_counts_the_networks_that_the_site_lists() -> None:
-    (row,) = re.findall(r"^\| all \| (.*) \|$", (ROOT / "docs/evidence/tested-networks.md").read_text(), re.MULTILINE)
+    (row,) = re.findall(
+        r"^\| all \| (.*) \|$",
+        (ROOT / "docs/evidence/tested-networks.md").read_text(),
+        re.MULTILINE,
+    )
     every, counts, support, refused, open_, wrong = map(int, row.split(" | "))
     sentence = r"Of (\d+) networks of eight libraries (\d+) are [a-z ]*, (\d+) are refused by name, and (\d+) could"
     told = re.findall(sentence, " ".join(PAPER.split()))

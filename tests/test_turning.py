@@ -30,7 +30,16 @@ from padviz.sources.toml.write import to_toml
 from tests.cli.test_cli import run
 from tests.strategies import networks
 from tests.sweeps import REST, examples
-from tests.turning import CHOSEN, Steps, laid, settled, settled_audit, turned, turned_network, turned_text
+from tests.turning import (
+    CHOSEN,
+    Steps,
+    laid,
+    settled,
+    settled_audit,
+    turned,
+    turned_network,
+    turned_text,
+)
 
 COMMANDS = {
     "usage": "MODEL --size SIZE -o OUT.csv --overwrite",
@@ -49,7 +58,10 @@ DRAWN = {"compare": "MODEL --size SIZE --padding zero,circular/zero,reflect --no
 def agree(steps: Steps, size: tuple[int, int], command: str) -> None:
     """What a command says as JSON of a turned network is turned, and so are the counts that it writes."""
     network, asked = laid(steps, size), f"{command} {(COMMANDS | DRAWN)[command]} --format json"
-    lying, standing = said(network, size, asked), said(turned_network(network), size[::-1], turned_text(asked))
+    lying, standing = (
+        said(network, size, asked),
+        said(turned_network(network), size[::-1], turned_text(asked)),
+    )
     if lying[0].startswith("padviz: "):
         assert standing[0].startswith("padviz: ")
         return
@@ -64,7 +76,9 @@ def said(network: Network, size: tuple[int, int], command: str) -> tuple[str, li
         put = {"MODEL": str(model), "SIZE": f"{size[0]}x{size[1]}", "OUT.csv": str(out)}
         result = run(*(put.get(word, word) for word in command.split()))
         assert result.exit_code in (0, 2), result.output
-        return result.stdout or result.stderr, [*csv.reader(io.StringIO(out.read_text()))] if out.exists() else []
+        return result.stdout or result.stderr, [
+            *csv.reader(io.StringIO(out.read_text()))
+        ] if out.exists() else []
 
 
 def objects(text: str) -> Any:
@@ -75,7 +89,8 @@ def objects(text: str) -> Any:
             settled_audit(each)
     if "differences" in found:
         found["differences"] = {
-            f"{each['layer_a']}, {each['axis']}, {each['what']}": each for each in found["differences"]
+            f"{each['layer_a']}, {each['axis']}, {each['what']}": each
+            for each in found["differences"]
         }
     return found
 
@@ -103,8 +118,14 @@ def test_any_turned_network_turns_what_a_command_says(command: str, network: Any
 @pytest.mark.parametrize("scheme", [*SCHEMES, "zero/circular", "reflect/partial"])
 def test_one_layer_on_a_turned_image_is_turned(scheme: str) -> None:
     shape = 5, 1 + scheme.count("i"), 1 + scheme.count("r")
-    lying, standing = illustrate(*shape, (9, 10), scheme), illustrate(*shape, (10, 9), turned_text(scheme))
-    pairs = [(lying.uses, standing.uses), *((lying.taps(*at), standing.taps(*at[::-1])) for at in ((0, 3), (2, 1)))]
+    lying, standing = (
+        illustrate(*shape, (9, 10), scheme),
+        illustrate(*shape, (10, 9), turned_text(scheme)),
+    )
+    pairs = [
+        (lying.uses, standing.uses),
+        *((lying.taps(*at), standing.taps(*at[::-1])) for at in ((0, 3), (2, 1))),
+    ]
     for grid, other in pairs:
         assert [[*column] for column in zip(*grid, strict=True)] == [[*row] for row in other]
 
@@ -116,7 +137,10 @@ def drawn(figure: Any) -> list[Any]:
 
 def bars(figure: Any) -> list[list[tuple[float, ...]]]:
     """The bars, or boxes, of each part of a picture: where they start, how far they go."""
-    return [[(*each.get_xy(), each.get_width(), each.get_height()) for each in ax.patches] for ax in figure.axes]
+    return [
+        [(*each.get_xy(), each.get_width(), each.get_height()) for each in ax.patches]
+        for ax in figure.axes
+    ]
 
 
 @pytest.mark.parametrize("name", SOME)
@@ -138,7 +162,10 @@ def test_pictures_of_a_turned_network_are_turned(name: str) -> None:
     lying, standing = (bars(ledger_bars(padviz.uneven(net, at), "net")) for net, at in both)
     assert lying == standing[::-1]
     fields = [{name: fields_of_units(net, at, name) for name in net.targets} for net, at in both]
-    both_fields = (bars(field_boxes.fields(each, at, "net")) for each, (_, at) in zip(fields, both, strict=True))
+    both_fields = (
+        bars(field_boxes.fields(each, at, "net"))
+        for each, (_, at) in zip(fields, both, strict=True)
+    )
     for lying, standing in zip(*both_fields, strict=True):
         swapped = sorted((y, x, tall, wide) for x, y, wide, tall in lying)
         np.testing.assert_allclose(swapped, sorted(standing), atol=1e-9)
@@ -158,7 +185,9 @@ class Opened(Shelf):
 
 
 @pytest.mark.parametrize("name", SOME)
-def test_the_explorer_of_a_turned_network_is_turned(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_explorer_of_a_turned_network_is_turned(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("padviz.pages.payload.Shelf", Opened)
     steps, size = CHOSEN[name]
     found = []
@@ -166,7 +195,9 @@ def test_the_explorer_of_a_turned_network_is_turned(name: str, monkeypatch: pyte
         facts = payload([(at, net)], [None, "reflect", "partial"], 0)
         for audited in facts["audits"]:
             remedies = audited["remedies"]
-            audited["maps"] = {each["what"]: shown for each, shown in zip(remedies, audited["maps"], strict=True)}
+            audited["maps"] = {
+                each["what"]: shown for each, shown in zip(remedies, audited["maps"], strict=True)
+            }
             groups = [remedies[at]["needs"] for at in audited.pop("groups")]
             assert groups == [*dict.fromkeys(each["needs"] for each in remedies)]
             settled_audit(audited)

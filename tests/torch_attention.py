@@ -28,9 +28,15 @@ class Attending(Counting):
         name = getattr(func, "__name__", "").strip("_")
         if not any(t.requires_grad for t in tensors_in((args, kwargs))):
             return (
-                (args[0] > HIDDEN).double() if name == "softmax" and torch.is_tensor(args[0]) else func(*args, **kwargs)
+                (args[0] > HIDDEN).double()
+                if name == "softmax" and torch.is_tensor(args[0])
+                else func(*args, **kwargs)
             )
-        return func(*args, **kwargs) if name in OWN else super().__torch_function__(func, types, args, kwargs)
+        return (
+            func(*args, **kwargs)
+            if name in OWN
+            else super().__torch_function__(func, types, args, kwargs)
+        )
 
     def on_matmul(self, a: Tensor, b: Tensor) -> Tensor:
         if a.requires_grad and b.requires_grad:
@@ -42,7 +48,9 @@ class Attending(Counting):
         return (x.sum((3, 4), keepdim=True).expand(x.shape) if merged else x).flatten(start, end)
 
 
-def support(model: nn.Module, size: Size, unit: tuple[int, int], channels: int = 3) -> NDArray[np.bool_]:
+def support(
+    model: nn.Module, size: Size, unit: tuple[int, int], channels: int = 3
+) -> NDArray[np.bool_]:
     """Find the pixels that one unit of the map which a module returns depends on, by gradients."""
     torch.manual_seed(0)
     model = model.double().eval()

@@ -38,7 +38,19 @@ ALONE = {
 }  # fmt: skip  # each position alone, and those that act on what was pooled
 ADDED = {"add", "iadd", "radd"}
 PRODUCTS = {"mul", "imul", "rmul", "multiply"}
-SUMS = PRODUCTS | {"add", "iadd", "radd", "sub", "rsub", "isub", "div", "idiv", "rdiv", "truediv", "true_divide"}
+SUMS = PRODUCTS | {
+    "add",
+    "iadd",
+    "radd",
+    "sub",
+    "rsub",
+    "isub",
+    "div",
+    "idiv",
+    "rdiv",
+    "truediv",
+    "true_divide",
+}
 
 
 class Counting(TorchFunctionMode):
@@ -81,20 +93,28 @@ class Counting(TorchFunctionMode):
             return a  # a swish that is written out
         if added:
             return torch.add(a, b)  # a vector that is added is added everywhere
-        one, other = ((1,) * (max(a.ndim, b.ndim) - each.ndim) + tuple(each.shape) for each in (a, b))
+        one, other = (
+            (1,) * (max(a.ndim, b.ndim) - each.ndim) + tuple(each.shape) for each in (a, b)
+        )
         if sum(n == 1 != m for n, m in zip(one, other, strict=True)) > 1:
             return b
         if sum(m == 1 != n for n, m in zip(one, other, strict=True)) > 1:
             return a
         return torch.add(a, b)
 
-    def _without_positions(self, query: Tensor, key: Tensor, value: Tensor, *args: Any, **options: Any) -> Tensor:
+    def _without_positions(
+        self, query: Tensor, key: Tensor, value: Tensor, *args: Any, **options: Any
+    ) -> Tensor:
         """Attention, in heads only: what is behind it is not asked for."""
         return torch.zeros_like(query)
 
     def _wide(self, x: Tensor, constant: Any) -> Tensor:
         """A map and a constant that may have more channels."""
-        return x if not isinstance(constant, Tensor) else x.expand(torch.broadcast_shapes(x.shape, constant.shape))
+        return (
+            x
+            if not isinstance(constant, Tensor)
+            else x.expand(torch.broadcast_shapes(x.shape, constant.shape))
+        )
 
     def on_conv2d(
         self, x: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
@@ -109,7 +129,9 @@ class Counting(TorchFunctionMode):
         groups: int = 1, dilation: Any = 1,
     ) -> Tensor:  # fmt: skip
         ones = torch.ones((1, 1, *weight.shape[-2:]), dtype=x.dtype)
-        y = functional.conv_transpose2d(x[:, :1], ones, None, stride, padding, output_padding, 1, dilation)
+        y = functional.conv_transpose2d(
+            x[:, :1], ones, None, stride, padding, output_padding, 1, dilation
+        )
         return y.expand(-1, weight.shape[1] * groups, -1, -1)
 
     def on_linear(self, x: Tensor, weight: Tensor, bias: Any = None) -> Tensor:
@@ -129,7 +151,9 @@ class Counting(TorchFunctionMode):
         y = functional.avg_pool2d(x[:, :1], kernel_size, stride, padding, ceil_mode, True, 1)
         return y.expand(-1, x.shape[1], -1, -1)
 
-    def on_adaptive_avg_pool2d(self, x: Tensor, output_size: Any, return_indices: bool = False) -> Tensor:
+    def on_adaptive_avg_pool2d(
+        self, x: Tensor, output_size: Any, return_indices: bool = False
+    ) -> Tensor:
         self._pool(x)
         size = (output_size, output_size) if isinstance(output_size, int) else output_size
         n, m = (each or whole for each, whole in zip(size, x.shape[2:], strict=True))
@@ -155,12 +179,16 @@ class Counting(TorchFunctionMode):
     def on_expand_as(self, x: Tensor, other: Tensor) -> Tensor:
         return x  # a gate's vector; what reads it broadcasts it
 
-    def on_norm(self, x: Tensor, p: Any, dim: Any, keepdim: bool = False, dtype: Any = None) -> Tensor:
+    def on_norm(
+        self, x: Tensor, p: Any, dim: Any, keepdim: bool = False, dtype: Any = None
+    ) -> Tensor:
         return self.on_mean(x, dim, keepdim)
 
     def on_matmul(self, a: Tensor, b: Tensor) -> Tensor:
         """A vector of a sum over all positions; attention is not counted here."""
-        out = torch.zeros((*torch.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]))
+        out = torch.zeros(
+            (*torch.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+        )
         if 1 not in out.shape[-2:]:
             raise NotImplementedError("attention is not counted")
         both = out.shape[-1] == 1 and a.requires_grad and b.requires_grad
@@ -181,7 +209,9 @@ class Counting(TorchFunctionMode):
         axis = dim % tensors[0].ndim
         wide = list(tensors[0].shape)
         wide[axis] = sum(tensor.shape[axis] for tensor in tensors)
-        return sum(tensor.narrow(axis, 0, 1) for tensor in tensors if tensor.requires_grad).expand(wide)
+        return sum(tensor.narrow(axis, 0, 1) for tensor in tensors if tensor.requires_grad).expand(
+            wide
+        )
 
     def on_stack(self, tensors: list[Tensor], dim: int = 0) -> Tensor:
         return sum(tensors).unsqueeze(dim).expand(torch.stack([*tensors], dim).shape)
@@ -198,7 +228,10 @@ class Counting(TorchFunctionMode):
         assert not antialias
         y = functional.interpolate(x[:, :1], size, scale_factor, mode, align_corners)
         if mode == "bilinear":  # each row that is read counts once
-            y = _AsReads.apply(x[:, :1], lambda v: functional.interpolate(v, size, scale_factor, mode, align_corners))
+            y = _AsReads.apply(
+                x[:, :1],
+                lambda v: functional.interpolate(v, size, scale_factor, mode, align_corners),
+            )
         return y.expand(-1, x.shape[1], -1, -1)
 
     def on_view(self, x: Tensor, *shape: Any) -> Tensor:
@@ -206,7 +239,9 @@ class Counting(TorchFunctionMode):
         if x.ndim == 4 and out.ndim < 4:
             self._pool(x)
         blocks = out.ndim == 6 and out.shape[3] == out.shape[5] == x.shape[2] // out.shape[2]
-        return out.sum((3, 5), keepdim=True).expand(out.shape) if blocks else out  # the places become channels
+        return (
+            out.sum((3, 5), keepdim=True).expand(out.shape) if blocks else out
+        )  # the places become channels
 
     on_reshape = on_view
 
@@ -221,7 +256,9 @@ class _AsReads(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
         basis = torch.eye(x[0, 0].numel(), dtype=x.dtype).view(-1, 1, *x.shape[2:])
-        ctx.reads = (function(basis) > 1e-9).to(x.dtype)  # input position, 1, output rows and columns
+        ctx.reads = (function(basis) > 1e-9).to(
+            x.dtype
+        )  # input position, 1, output rows and columns
         ctx.shape = x.shape
         return torch.einsum("i,iohw->ohw", x.flatten(), ctx.reads)[None]
 
@@ -244,7 +281,9 @@ def tensors_in(value: Any) -> list[Tensor]:
         return [value]
     if isinstance(value, dict):
         value = list(value.values())
-    return [t for each in value for t in tensors_in(each)] if isinstance(value, tuple | list) else []
+    return (
+        [t for each in value for t in tensors_in(each)] if isinstance(value, tuple | list) else []
+    )
 
 
 def count(
@@ -263,7 +302,11 @@ def count(
         return hook
 
     windows = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
-    hooks = [m.register_forward_hook(note(name)) for name, m in model.named_modules() if isinstance(m, windows)]
+    hooks = [
+        m.register_forward_hook(note(name))
+        for name, m in model.named_modules()
+        if isinstance(m, windows)
+    ]
     for parameter in model.parameters():
         parameter.requires_grad = False
     image = torch.zeros((1, channels, *size), dtype=torch.float64, requires_grad=True)
@@ -281,8 +324,12 @@ def count(
     return image.grad[0].sum(0).numpy(), sizes
 
 
-def sum_pool(x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False) -> Tensor:
-    return functional.avg_pool2d(x, kernel_size, stride, padding, ceil_mode, True, divisor_override=1)
+def sum_pool(
+    x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False
+) -> Tensor:
+    return functional.avg_pool2d(
+        x, kernel_size, stride, padding, ceil_mode, True, divisor_override=1
+    )
 
 
 def conv(kernel: Any = 3, **options: Any) -> nn.Conv2d:
@@ -297,7 +344,9 @@ def to_onnx(module: nn.Module, path: Path, image: Tensor, **options: Any) -> Pat
     logging.disable(logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(module.eval(), (image,), path, **{"dynamo": False, "verbose": False, **options})
+        torch.onnx.export(
+            module.eval(), (image,), path, **{"dynamo": False, "verbose": False, **options}
+        )
     logging.disable(logging.NOTSET)
     return path
 
@@ -313,9 +362,13 @@ def counted(module: nn.Module, size: tuple[int, int]) -> NDArray[np.float64]:
 @cache
 def torchvisions(name: str) -> nn.Module:
     """Torchvision's model, without its weights: of a detector or a segmenter the backbone, as the zoo has it."""
-    options: dict[str, Any] = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    options: dict[str, Any] = (
+        {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    )
     options |= {"weights_backbone": None} if name in ("ssd300_vgg16", "deeplabv3_resnet50") else {}
-    with torch.device("cpu" if name.startswith("regnet") else "meta"):  # RegNets calculate their widths
+    with torch.device(
+        "cpu" if name.startswith("regnet") else "meta"
+    ):  # RegNets calculate their widths
         model: nn.Module = models.get_model(name, weights=None, **options).eval().to("meta")
     model.forward = getattr(model, "backbone", model).forward  # type: ignore[method-assign]
     return model

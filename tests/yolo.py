@@ -39,10 +39,15 @@ class Detect(nn.Module):
 
     @staticmethod
     def branch(width: int, made: int) -> nn.Sequential:
-        return nn.Sequential(conv(width, width, 3), conv(width, width, 3), nn.Conv2d(width, made, 1))
+        return nn.Sequential(
+            conv(width, width, 3), conv(width, width, 3), nn.Conv2d(width, made, 1)
+        )
 
     def forward(self, maps: list[Tensor]) -> Any:
-        maps = [torch.cat((box(x), kind(x)), 1) for x, box, kind in zip(maps, self.cv2, self.cv3, strict=True)]
+        maps = [
+            torch.cat((box(x), kind(x)), 1)
+            for x, box, kind in zip(maps, self.cv2, self.cv3, strict=True)
+        ]
         flat = torch.cat([x.view(x.shape[0], 4 * BINS + CLASSES, -1) for x in maps], 2)
         anchors, strides = self.grid(maps)
         box, kind = flat.split((4 * BINS, CLASSES), 1)
@@ -81,7 +86,9 @@ class YoloV8(nn.Module):
         return (boxes, maps) if self.raw else boxes
 
 
-def exported(folder: Path, exporter: str = "old", size: tuple[int, int] = (64, 96), opened: bool = True) -> Path:
+def exported(
+    folder: Path, exporter: str = "old", size: tuple[int, int] = (64, 96), opened: bool = True
+) -> Path:
     """The file that one of PyTorch's exporters writes of it."""
     path = folder / f"yolo-{exporter}.onnx"
     options: dict[str, Any] = {"dynamo": True, "external_data": False}

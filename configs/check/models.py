@@ -11,7 +11,9 @@ def ocean() -> nn.Module:
 
 def speech() -> nn.Module:
     """No output may wait for what is said next."""
-    return nn.Sequential(nn.ConstantPad1d((4, 0), 0.0), nn.Conv1d(1, 8, 5), nn.ReLU(), nn.Conv1d(8, 1, 1))
+    return nn.Sequential(
+        nn.ConstantPad1d((4, 0), 0.0), nn.Conv1d(1, 8, 5), nn.ReLU(), nn.Conv1d(8, 1, 1)
+    )
 
 
 def slides() -> nn.Module:

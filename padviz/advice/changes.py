@@ -1,4 +1,6 @@
-"""The changes that are tried: other sizes and padding schemes, both together, even pads, pooled strides, a crop."""
+"""The changes that are tried: other sizes and padding schemes, both together, even pads, pooled
+strides, a crop.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,10 @@ NEEDS: tuple[Needs, ...] = get_args(Needs)
 class Change:
     """A changed network, at a size and under a scheme, and the edits that make the same change.
 
-    It works with today's weights if every window reads the same as before, `needs` fine-tuning if windows read
-    differently or the sampling grid moves, and retraining if the graph differs. `parts` are the rows of the table of
-    evidence that it consists of, None for what nobody has tried.
+    It works with today's weights if every window reads the same as before, `needs` fine-tuning if
+    windows read differently or the sampling grid moves, and retraining if the graph differs.
+    `parts` are the rows of the table of evidence that it consists of, None for what nobody has
+    tried.
     """
 
     kind: Literal["size", "larger", "padding", "both", "pads", "pool", "crop"]
@@ -55,25 +58,33 @@ def balanced_sizes(today: Case) -> Iterator[Change]:
 
 def _near(today: Case) -> list[tuple[Suggestion, Case]]:
     least = (1 - SHRINK) * today.size[0], (1 - SHRINK) * today.size[1]
-    return [each for each in today.near if all(n >= m for n, m in zip(each[1].size, least, strict=True))]
+    return [
+        each for each in today.near if all(n >= m for n, m in zip(each[1].size, least, strict=True))
+    ]
 
 
 def larger_image(today: Case) -> Iterator[Change]:
-    """Enlarge the image by whole phases, on the axes that are not circular: rims are as wide, but a smaller part."""
+    """Enlarge the image by whole phases, on the axes that are not circular: rims are as wide, but a
+    smaller part.
+    """
     if not today.network.pads:
         return
     around = circular_axes(today.network)
     periods = {axis: growth(today.network, axis) for axis, meets in enumerate(around) if not meets}
     if not periods or None in periods.values():
         return
-    steps = [grows[0] * -(-LARGER // grows[0]) if (grows := periods.get(axis)) else 0 for axis in (0, 1)]
+    steps = [
+        grows[0] * -(-LARGER // grows[0]) if (grows := periods.get(axis)) else 0 for axis in (0, 1)
+    ]
     size = today.size[0] + steps[0], today.size[1] + steps[1]
     if max(size) > LARGEST:
         return
     with suppress(SizeError, DescriptionError):  # it takes no larger image
         larger = Case(today.network.at(size), size)
         before, after = (sizes_of_each(case.network, case.size) for case in (today, larger))
-        if any(one[1:] != other[1:] for one, other in zip(before, after, strict=True)):  # it does not resize its images
+        if any(
+            one[1:] != other[1:] for one, other in zip(before, after, strict=True)
+        ):  # it does not resize its images
             yield _sized("larger", today, larger)
 
 
@@ -92,13 +103,21 @@ def _sized(kind: Literal["size", "larger"], today: Case, near: Case) -> Change:
 
 
 def keeps_phase(network: Network, size: Size, near: Size) -> bool:
-    """Whether every stride has the same phase at both sizes, so that windows read the same and the grid stays."""
-    moved = [(growth(network, axis), m - n) for axis, (n, m) in enumerate(zip(size, near, strict=True)) if m != n]
+    """Whether every stride has the same phase at both sizes, so that windows read the same and the
+    grid stays.
+    """
+    moved = [
+        (growth(network, axis), m - n)
+        for axis, (n, m) in enumerate(zip(size, near, strict=True))
+        if m != n
+    ]
     return all(grows is not None and by % grows[0] == 0 for grows, by in moved)
 
 
 def _resized(network: Network, size: Size, near: Size) -> tuple[str, ...]:
-    """Return the edits that change the size of images, and of a file that fixes its input's size."""
+    """Return the edits that change the size of images, and of a file that fixes its
+    input's size.
+    """
     height, width = near
     crop = f"CenterCrop({height if height == width else near})"
     resize = f"Resize(({height}, {width}))"
@@ -116,7 +135,15 @@ def schemes(today: Case) -> Iterator[Change]:
         untried = () if zeros else (None,)  # all evidence is from networks trained with zeros
         for scheme in _applicable(today, TRIED):
             edit = _edits(scheme, today.network.source)
-            yield Change("padding", f"{scheme} padding", edit, "fine-tune", today, scheme, _parts(scheme) + untried)
+            yield Change(
+                "padding",
+                f"{scheme} padding",
+                edit,
+                "fine-tune",
+                today,
+                scheme,
+                _parts(scheme) + untried,
+            )
 
 
 def _parts(scheme: str) -> tuple[str | None, ...]:
@@ -130,13 +157,21 @@ def balanced_size_with_schemes(today: Case) -> Iterator[Change]:
     """Combine the nearest balanced size that is not costly with each scheme, if uneven."""
     if not today.network.pads or not today.uneven:
         return
-    near = [case for suggestion, case in _near(today) if (suggestion.macs_ratio or suggestion.work) <= COSTLY]
-    for case in sorted(near, key=lambda case: sum(abs(n - m) for n, m in zip(case.size, today.size, strict=True)))[:1]:
+    near = [
+        case
+        for suggestion, case in _near(today)
+        if (suggestion.macs_ratio or suggestion.work) <= COSTLY
+    ]
+    for case in sorted(
+        near, key=lambda case: sum(abs(n - m) for n, m in zip(case.size, today.size, strict=True))
+    )[:1]:
         resized = _sized("size", today, case)
         for scheme in _applicable(today, [mode for mode in OTHER if mode not in WRAPPING]):
             what = f"{case.size[0]}x{case.size[1]} + {scheme}"
             edit = *resized.edit[:1], *_edits(scheme, today.network.source)[:1]
-            yield Change("both", what, edit, "fine-tune", case, scheme, resized.parts + _parts(scheme))
+            yield Change(
+                "both", what, edit, "fine-tune", case, scheme, resized.parts + _parts(scheme)
+            )
 
 
 def _applicable(today: Case, schemes: Sequence[str]) -> list[str]:
@@ -152,14 +187,18 @@ def _applicable(today: Case, schemes: Sequence[str]) -> list[str]:
 
 
 def wraps(padding: str | None) -> bool:
-    """Whether a scheme makes opposite sides of the image neighbours, which is right for few images."""
+    """Whether a scheme makes opposite sides of the image neighbours, which is right for
+    few images.
+    """
     return padding is not None and any(SCHEMES[mode].wraps for mode in schemes_of(padding))
 
 
 def _edits(scheme: str, source: str) -> tuple[str, ...]:
     """Return the edits that pad by a scheme: of a module, of a file, or in new code."""
     is_file = source.lower().endswith(".onnx")
-    command = f"padviz repad {typed(_file(source))} --padding {scheme} -o {scheme.replace('/', '-')}.onnx"
+    command = (
+        f"padviz repad {typed(_file(source))} --padding {scheme} -o {scheme.replace('/', '-')}.onnx"
+    )
     module = f'padviz.repad(module, "{scheme}")'
     if is_file:
         edit = (command, module)
@@ -180,7 +219,10 @@ def even_pads(today: Case) -> Iterator[Change]:
     evened = with_even_pads(today)
     if evened is not None:
         command = f"padviz repad {typed(_file(today.network.source))} --even -o even.onnx"
-        edit = command, *(f"{name}: padding=({high}, {wide})" for name, (high, wide) in evened.pads.items())
+        edit = (
+            command,
+            *(f"{name}: padding=({high}, {wide})" for name, (high, wide) in evened.pads.items()),
+        )
         yield Change("pads", "even pads", edit, "fine-tune", evened.case, parts=(None,))
 
 
@@ -192,7 +234,9 @@ def pooled_strides(today: Case) -> Iterator[Change]:
         changed = with_strides_pooled(today.network, names)
     if changed is not None:
         new = [layer.name for layer in changed.layers if layer.name not in today.network.index]
-        edit = tuple(f"{name.removesuffix('.pool')}: stride=1, then nn.AvgPool2d(2)" for name in new)
+        edit = tuple(
+            f"{name.removesuffix('.pool')}: stride=1, then nn.AvgPool2d(2)" for name in new
+        )
         what = f"pool {counted(len(new), 'stride')}"
         yield Change("pool", what, edit, "retrain", Case(changed, today.size), parts=(POOLED,))
 
@@ -215,7 +259,9 @@ def cropped_outputs(today: Case) -> Iterator[Change]:
         rows, cols = (Window(1, padding=(-before, -after)) for before, after in near)
         layers.append(Layer(f"{name}.cropped", "crop", (network.index[name],), (rows, cols)))
         edits.append(f"{name}: y[..., {top or ''}:{-bottom or ''}, {left or ''}:{-right or ''}]")
-    cut = network.at_own_size(layers=tuple(layers), targets=tuple(f"{name}.cropped" for name in sides))
+    cut = network.at_own_size(
+        layers=tuple(layers), targets=tuple(f"{name}.cropped" for name in sides)
+    )
     yield Change("crop", "cropped output", tuple(edits), "today's weights", Case(cut, today.size))
 
 

@@ -1,8 +1,9 @@
 """The measured effect of each change on accuracy, in points, and the rims of known networks.
 
-The network is the small one of `make experiment`, trained with zeros at 32 px, against zeros treated alike; the
-detector is that of `make experiment-detector`, trained from scratch under each padding, in points of AP .5 against
-zeros. Both pad 3 x 3 windows by one pixel, where replicate is symmetric padding. docs/evidence/limits.md shows all.
+The network is the small one of `make experiment`, trained with zeros at 32 px, against zeros
+treated alike; the detector is that of `make experiment-detector`, trained from scratch under each
+padding, in points of AP .5 against zeros. Both pad 3 x 3 windows by one pixel, where replicate is
+symmetric padding. docs/evidence/limits.md shows all.
 """
 
 from __future__ import annotations
@@ -20,14 +21,18 @@ from padviz.counting.shares.summary import Rim
 MORE, LESS, FOUR, POOLED = "one pixel more", "one pixel less", "four pixels more", "pooled strides"
 APART = 4  # pixels that opposite rims differ by in a network that is called lopsided,
 PART = 0.25  # and the part of the wider one
-Points = tuple[float, float] | None  # a mean, and its 95 % interval to either side; nan where there is none
+Points = (
+    tuple[float, float] | None
+)  # a mean, and its 95 % interval to either side; nan where there is none
 
 
 class Evidence(NamedTuple):
-    """The effect of a change as it is, with new batch-norm statistics, after 1 and 3 epochs, retrained; in detectors.
+    """The effect of a change as it is, with new batch-norm statistics, after 1 and 3 epochs,
+    retrained; in detectors.
 
-    `detector` has the strides 4, 16 and 32, as far as they were trained; `unseen` has 4 and 16, with objects near the
-    rim in the test but not in training. Their intervals are those of the difference to zeros.
+    `detector` has the strides 4, 16 and 32, as far as they were trained; `unseen` has 4 and 16,
+    with objects near the rim in the test but not in training. Their intervals are those of the
+    difference to zeros.
     """
 
     as_is: Points = None
@@ -40,7 +45,9 @@ class Evidence(NamedTuple):
     source: str = "experiment, detector"
 
     def by_experiment(self, needs: str) -> list[Points]:
-        """Return the figures with the training that a change needs: the small network's, then the detectors'."""
+        """Return the figures with the training that a change needs: the small network's, then the
+        detectors'.
+        """
         if needs == "today's weights":
             return [self.as_is]
         return [self.epoch if needs == "fine-tune" else self.anew, *self.detector]
@@ -57,11 +64,15 @@ def told_apart(one: Evidence, other: Evidence, needs: str) -> bool:
 
 
 def _better(one: Points, other: Points) -> bool:
-    """Whether the 95 % interval of the difference is above 0; a mean without an interval is never better."""
+    """Whether the 95 % interval of the difference is above 0; a mean without an interval is never
+    better.
+    """
     return one is not None and other is not None and one[0] - other[0] > hypot(one[1], other[1])
 
 
-_SYMMETRIC = Evidence((-8.0, 0.6), (-5.1, 1.1), (-2.7, 0.4), (-1.8, 1.6), None, ((-6.5, 2.7),), ((15.9, 3.6),))
+_SYMMETRIC = Evidence(
+    (-8.0, 0.6), (-5.1, 1.1), (-2.7, 0.4), (-1.8, 1.6), None, ((-6.5, 2.7),), ((15.9, 3.6),)
+)
 EVIDENCE = {
     LESS: Evidence((-4.7, 1.9), (-2.3, nan), (-0.3, nan), source="experiment"),
     "partial": Evidence(
@@ -69,8 +80,18 @@ EVIDENCE = {
         ((-2.0, 2.7), (-1.1, 5.1)),
         ((0.7, 2.6), (0.7, 0.9)),
     ),
-    MORE: Evidence((-30.3, 31.3), (-19.2, 14.2), (-3.1, 0.9), (-1.5, 2.2), (-1.5, nan), ((0.4, 3.6),), ((2.3, 6.8),)),
-    "circular": Evidence((-4.5, 4.4), (-1.1, 0.4), (0.4, 0.9), (1.3, 1.3), (4.9, nan), ((-3.9, 0.6),), ((21.0, 3.0),)),
+    MORE: Evidence(
+        (-30.3, 31.3),
+        (-19.2, 14.2),
+        (-3.1, 0.9),
+        (-1.5, 2.2),
+        (-1.5, nan),
+        ((0.4, 3.6),),
+        ((2.3, 6.8),),
+    ),
+    "circular": Evidence(
+        (-4.5, 4.4), (-1.1, 0.4), (0.4, 0.9), (1.3, 1.3), (4.9, nan), ((-3.9, 0.6),), ((21.0, 3.0),)
+    ),
     "symmetric": _SYMMETRIC,
     "replicate": _SYMMETRIC,
     "reflect": Evidence(
@@ -112,8 +133,9 @@ def rank(parts: Sequence[str | None], needs: str) -> tuple[bool, float]:
 class Standing(msgspec.Struct, frozen=True):
     """The rims of a network among those of known ones.
 
-    `mean` is the mean of the four sides in pixels, `narrower` the share of `of` known networks with a smaller mean, and
-    `lopsided` whether opposite sides differ by more than 4 px and by more than a quarter of the wider one.
+    `mean` is the mean of the four sides in pixels, `narrower` the share of `of` known networks with
+    a smaller mean, and `lopsided` whether opposite sides differ by more than 4 px and by more than
+    a quarter of the wider one.
 
     >>> standing(Rim([14, 34], [14, 34]))
     Standing(mean=24.0, narrower=0.21739130434782608, of=69, lopsided=True, width='narrow')
@@ -137,7 +159,9 @@ def standing(rim: Rim) -> Standing:
     else:
         word = "typical"
     narrower = sum(other < mean for other in known) / len(known)
-    lopsided = any(abs(near - far) > max(APART, PART * max(near, far)) for near, far in (rim.height, rim.width))
+    lopsided = any(
+        abs(near - far) > max(APART, PART * max(near, far)) for near, far in (rim.height, rim.width)
+    )
     return Standing(mean, narrower, len(known), lopsided, word)
 
 
@@ -149,6 +173,10 @@ def quartiles() -> tuple[float, float]:
 
 @lru_cache(1)
 def _means() -> list[float]:
-    """Return the mean depths of the rims of known networks, in order; `make reference` measures them."""
-    known = msgspec.json.decode(Path(__file__).with_name("known_rims.json").read_bytes())["networks"]
+    """Return the mean depths of the rims of known networks, in order; `make reference` measures
+    them.
+    """
+    known = msgspec.json.decode(Path(__file__).with_name("known_rims.json").read_bytes())[
+        "networks"
+    ]
     return sorted(sum(rim.depths) / 4 for rim in msgspec.convert(known, list[Rim]))

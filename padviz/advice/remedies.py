@@ -21,17 +21,21 @@ from padviz.network.network import Size
 from padviz.network.rewrites import circular_axes
 from padviz.phrases import counted
 
-FOVEATED = 2 / 3  # share of starved pixels above which a network is foveated: half of 69 known ones at 224
+FOVEATED = (
+    2 / 3
+)  # share of starved pixels above which a network is foveated: half of 69 known ones at 224
 GAIN = 0.005  # share of the pixels that a remedy must make fair at least
 HARSH = 4  # fair share above which a pixel is overused even if all others are starved
-LESS = 0.1  # share of the unfair pixels that a larger image must make fair, or any change if every pixel is starved
+# share of the unfair pixels that a larger image must make fair, or any change if every pixel is
+# starved
+LESS = 0.1
 
 
 class Outcome(msgspec.Struct, frozen=True):
     """A network at a size, under a scheme: its uneven windows, and the fair shares of its pixels.
 
-    `macs` are None where channels are not known. `jumps` counts the layers whose units jump in phase where an axis
-    wraps.
+    `macs` are None where channels are not known. `jumps` counts the layers whose units jump in
+    phase where an axis wraps.
     """
 
     size: list[int]
@@ -68,8 +72,8 @@ class Outcome(msgspec.Struct, frozen=True):
 class MapOutcome(Outcome, frozen=True):
     """An outcome with further figures of its map: see `padviz.counting.shares.summary.Summary`.
 
-    `ring` is the share of the paths of the pixels within `ring_px`, one period, of the border, over their share of the
-    pixels.
+    `ring` is the share of the paths of the pixels within `ring_px`, one period, of the border, over
+    their share of the pixels.
     """
 
     asymmetry: PerAxis
@@ -82,10 +86,11 @@ class MapOutcome(Outcome, frozen=True):
 class Remedy(msgspec.Struct, frozen=True):
     """A change that helps, its outcome, its edits, and the training that it needs.
 
-    `as_is` and `trained` are its measured effects on accuracy elsewhere, in points: without training, and the worst
-    with the training that it needs; None where nobody measured that. A remedy with a `price` ranks behind all others.
-    It costs more than 1.2 times the multiply-adds, or leaves a foveated image nearly as starved. Or its layers still
-    jump in phase where an axis wraps, or it only has fewer stride remainders.
+    `as_is` and `trained` are its measured effects on accuracy elsewhere, in points: without
+    training, and the worst with the training that it needs; None where nobody measured that. A
+    remedy with a `price` ranks behind all others. It costs more than 1.2 times the multiply-adds,
+    or leaves a foveated image nearly as starved. Or its layers still jump in phase where an axis
+    wraps, or it only has fewer stride remainders.
 
     Examples
     --------
@@ -109,7 +114,9 @@ class Remedy(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Attempt:
-    """A change that was tried, its outcome or error, and the remedy if it helps; `counts` is its map, if kept."""
+    """A change that was tried, its outcome or error, and the remedy if it helps; `counts` is its
+    map, if kept.
+    """
 
     change: Change
     after: Outcome | PadvizError
@@ -118,7 +125,9 @@ class Attempt:
 
 
 def map_outcome(today: Case, counts: CountMap) -> MapOutcome:
-    """Return all figures of a network's map; its ring is one period of the strides wide, or 32 px without a period."""
+    """Return all figures of a network's map; its ring is one period of the strides wide, or 32 px
+    without a period.
+    """
     summary = counts.summary()
     if counts.share_reason:
         ring: Size = (32, 32)
@@ -150,13 +159,19 @@ def outcome(case: Case, counts: CountMap) -> Outcome:
     )
 
 
-def attempts(today: Case, before: Outcome, heads: str, most: int = 0, rounded: bool = False) -> list[Attempt]:
-    """Try all changes of a network with a known outcome: the best remedies first, `most` of them with maps."""
+def attempts(
+    today: Case, before: Outcome, heads: str, most: int = 0, rounded: bool = False
+) -> list[Attempt]:
+    """Try all changes of a network with a known outcome: the best remedies first, `most` of them
+    with maps.
+    """
     ranked: list[tuple[tuple[float, ...], Attempt]] = []
     for change in changes(today):
         attempt = _attempt(change, before, heads, rounded)
         insort_right(ranked, (_rank(attempt, before), attempt), key=itemgetter(0))
-        ranked[most:] = [(rank, replace(each, counts=None)) for rank, each in ranked[most:]]  # maps may be large
+        ranked[most:] = [
+            (rank, replace(each, counts=None)) for rank, each in ranked[most:]
+        ]  # maps may be large
     return [attempt for _, attempt in ranked]
 
 
@@ -181,31 +196,42 @@ def _attempt(change: Change, before: Outcome, heads: str, rounded: bool) -> Atte
         points = (known.as_is and known.as_is[0], known.after(change.needs))
     else:
         points = (None, None)
-    remedy = Remedy(*what, after, change.padding, ratio, _price(change, before, after, ratio), *points)
+    remedy = Remedy(
+        *what, after, change.padding, ratio, _price(change, before, after, ratio), *points
+    )
     return Attempt(change, after, remedy, counts)
 
 
 def not_told_apart(tried: Sequence[Attempt]) -> list[str]:
     """Return the remedies that the measurements do not separate from the first one."""
-    free = [(each.remedy, each.change.parts) for each in tried if each.remedy and not each.remedy.price]
+    free = [
+        (each.remedy, each.change.parts) for each in tried if each.remedy and not each.remedy.price
+    ]
     if not free:
         return []
     (lead, parts), *others = free
     known, alike = evidence.evidence_on(parts), []
     for other, its_parts in others:
         its = evidence.evidence_on(its_parts)
-        if known and its and other.needs == lead.needs and not evidence.told_apart(known, its, lead.needs):
+        if (
+            known
+            and its
+            and other.needs == lead.needs
+            and not evidence.told_apart(known, its, lead.needs)
+        ):
             alike.append(other.what)
     return alike
 
 
 def helps(kind: str, before: Outcome, after: Outcome) -> bool:
-    """Whether a change leaves fewer convolutions uneven, fewer remainders or jumps (a size), or fewer unfair pixels.
+    """Whether a change leaves fewer convolutions uneven, fewer remainders or jumps (a size), or
+    fewer unfair pixels.
 
-    A change that leaves more pixels starved or overused never helps. Schemes help by fair shares alone, also combined
-    with a size. A larger image always has fewer pixels near its border, so it must spare a tenth of the unfair ones,
-    and there must be some. A change that leaves some windows uneven must not leave more remainders. If every pixel is
-    starved, a change must free a tenth of them.
+    A change that leaves more pixels starved or overused never helps. Schemes help by fair shares
+    alone, also combined with a size. A larger image always has fewer pixels near its border, so it
+    must spare a tenth of the unfair ones, and there must be some. A change that leaves some windows
+    uneven must not leave more remainders. If every pixel is starved, a change must free a tenth of
+    them.
     """
     if after.unfair > before.unfair:
         return False
@@ -226,7 +252,12 @@ def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None)
     if change.case.size != (before.size[0], before.size[1]) and (ratio or 0) > COSTLY:
         return f"costs {ratio:.2f}x the multiply-adds"
     # Even windows are no cure where most of the image is starved.
-    if before.share and before.share.starved > FOVEATED and after.share and after.unfair > before.unfair * (1 - LESS):
+    if (
+        before.share
+        and before.share.starved > FOVEATED
+        and after.share
+        and after.unfair > before.unfair * (1 - LESS)
+    ):
         return f"leaves {percent(after.share.starved)} starved"
     if before.jumps and after.jumps:
         verb = "jump"
@@ -241,10 +272,11 @@ def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None)
 
 
 def _rank(attempt: Attempt, before: Outcome) -> tuple[float, ...]:
-    """Return the sort key of an attempt: remedies first, those without a price, by needs, evidence, and then geometry.
+    """Return the sort key of an attempt: remedies first, those without a price, by needs, evidence,
+    and then geometry.
 
-    Geometry ranks by the number of uneven windows, jumps, remainders, pixels above four times their fair share, the
-    distance of the size, and unfair pixels.
+    Geometry ranks by the number of uneven windows, jumps, remainders, pixels above four times their
+    fair share, the distance of the size, and unfair pixels.
     """
     remedy = attempt.remedy
     if remedy is None:
@@ -252,6 +284,17 @@ def _rank(attempt: Attempt, before: Outcome) -> tuple[float, ...]:
     after = remedy.outcome
     away = sum(abs(n - m) for n, m in zip(after.size, before.size, strict=True))
     harsh = not before.low and after.share is not None and after.share.most > HARSH
-    needed = remedy.price is not None, NEEDS.index(remedy.needs), *evidence.rank(attempt.change.parts, remedy.needs)
-    left = after.uneven_convolutions, after.jumps, after.remainders > 0, harsh, away, round(after.unfair, 2)
+    needed = (
+        remedy.price is not None,
+        NEEDS.index(remedy.needs),
+        *evidence.rank(attempt.change.parts, remedy.needs),
+    )
+    left = (
+        after.uneven_convolutions,
+        after.jumps,
+        after.remainders > 0,
+        harsh,
+        away,
+        round(after.unfair, 2),
+    )
     return False, *needed, *left, remedy.macs_ratio or 1.0

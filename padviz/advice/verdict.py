@@ -8,8 +8,24 @@ from dataclasses import dataclass
 import msgspec
 
 from padviz.advice.evidence import Standing, standing
-from padviz.advice.remedies import Attempt, MapOutcome, Remedy, attempts, map_outcome, not_told_apart
-from padviz.advice.wording import accuracy, advice, best, border, is_fine, padding, symmetry, verdict
+from padviz.advice.remedies import (
+    Attempt,
+    MapOutcome,
+    Remedy,
+    attempts,
+    map_outcome,
+    not_told_apart,
+)
+from padviz.advice.wording import (
+    accuracy,
+    advice,
+    best,
+    border,
+    is_fine,
+    padding,
+    symmetry,
+    verdict,
+)
 from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import percent
@@ -18,7 +34,13 @@ from padviz.engine.limbs import HOLDS
 from padviz.errors import PadvizError, SizeError
 from padviz.geometry.balance.case import Case, limits
 from padviz.geometry.reaching.near_padding import NearPadding
-from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, grid_moves, receptive_fields
+from padviz.geometry.receptive_fields import (
+    AxisField,
+    ReceptiveField,
+    grid_in_words,
+    grid_moves,
+    receptive_fields,
+)
 from padviz.network.network import Network, Size, notes_on
 from padviz.network.rewrites import check_image, circular_axes
 from padviz.network.targets import head_weighting, output_layers, target_names, upto
@@ -29,7 +51,8 @@ DRAWN = 3  # remedies in a picture
 class BorderReach(msgspec.Struct, frozen=True):
     """How far the border reaches in: the receptive `field` of the target that sees most, `layer`.
 
-    The field is None where no number is exact, for the reason in `why`; `exceeds` tells if it is larger than the image.
+    The field is None where no number is exact, for the reason in `why`; `exceeds` tells if it is
+    larger than the image.
     """
 
     layer: str
@@ -42,14 +65,16 @@ class BorderReach(msgspec.Struct, frozen=True):
 class Audit:
     """The verdict in a few words, sentences and figures behind it, and the remedies, best first.
 
-    `border` has the depth of the rims, compared with known networks; `symmetry` the convolutions that read their
-    padding unevenly, and the sampling-grid offset; `padding` the units that depend on padding; `advice` the first thing
-    to do; `accuracy` what that means for a trained network, and the command that measures it. `alike` names remedies
-    that the measurements do not separate from the first. `best` is "nothing to
-    do", a remedy without training, "nothing without training" if some `remedies` need it, or "nothing helps".
+    `border` has the depth of the rims, compared with known networks; `symmetry` the convolutions
+    that read their padding unevenly, and the sampling-grid offset; `padding` the units that depend
+    on padding; `advice` the first thing to do; `accuracy` what that means for a trained network,
+    and the command that measures it. `alike` names remedies that the measurements do not separate
+    from the first. `best` is "nothing to do", a remedy without training, "nothing without training"
+    if some `remedies` need it, or "nothing helps".
 
-    `offset` is the grid offset of the target on both axes, in input pixels; None where `grid` gives a reason.
-    `offset_by` has the share of each layer on the longest path to the target, the largest first.
+    `offset` is the grid offset of the target on both axes, in input pixels; None where `grid` gives
+    a reason. `offset_by` has the share of each layer on the longest path to the target, the largest
+    first.
 
     Examples
     --------
@@ -176,7 +201,9 @@ def _grid_of(
 
 
 def _offset_by(network: Network, size: Size, target: str) -> dict[str, Offsets]:
-    """Return the grid offset that each layer on the longest path to the target adds, the largest first."""
+    """Return the grid offset that each layer on the longest path to the target adds, the largest
+    first.
+    """
     depths: list[int] = []
     for layer in network.layers:
         depths.append(1 + max((depths[j] for j in layer.inputs), default=0))
@@ -194,7 +221,11 @@ def _crop(tried: Attempt) -> str:
     if isinstance(tried.after, PadvizError):
         return f"Cropping to the units that read no padding is not counted: {tried.after.what}."
     share = tried.after.share
-    does = f"starves {percent(share.starved)} of the pixels" if share else "treats the border no fairer"
+    does = (
+        f"starves {percent(share.starved)} of the pixels"
+        if share
+        else "treats the border no fairer"
+    )
     return f"Cropping to the units that read no padding {does} ({'; '.join(tried.change.edit)})."
 
 
@@ -210,7 +241,9 @@ def _farthest(today: Case) -> tuple[BorderReach, ReceptiveField | None, NearPadd
     except SizeError as error:
         why = error.what
     none = BorderReach(network.targets[-1], None, why, exceeds=False), None, None
-    return max(reaches, key=lambda reach: (reach[0].field is None, reach[0].field or []), default=none)
+    return max(
+        reaches, key=lambda reach: (reach[0].field is None, reach[0].field or []), default=none
+    )
 
 
 def _reach(network: Network, field: ReceptiveField, near: NearPadding, size: Size) -> BorderReach:
@@ -223,7 +256,12 @@ def _reach(network: Network, field: ReceptiveField, near: NearPadding, size: Siz
             extent = "all"
         else:
             extent = f"all along the {' and '.join(along)}"
-        return BorderReach(field.layer, None, f"{layer} ({why}) makes every position depend on {extent}", exceeds=True)
+        return BorderReach(
+            field.layer,
+            None,
+            f"{layer} ({why}) makes every position depend on {extent}",
+            exceeds=True,
+        )
     if any(along.whole for along in fields):
         return BorderReach(field.layer, None, "it sees the whole image", exceeds=True)
     sizes = [along.size for along in fields]

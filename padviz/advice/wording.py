@@ -1,4 +1,6 @@
-"""The words of an audit: the verdict, and sentences on border, symmetry, padding, advice and accuracy."""
+"""The words of an audit: the verdict, and sentences on border, symmetry, padding, advice and
+accuracy.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,12 @@ def verdict(figures: MapOutcome, standing: Standing | None, reads_padding: bool)
     return " and ".join(words) or "no rim"
 
 
-def border(figures: MapOutcome, standing: Standing | None, compared: bool, reads_padding: bool) -> str:
-    """Return the depth of the rims, the share of unfair pixels, and how many networks have narrower rims."""
+def border(
+    figures: MapOutcome, standing: Standing | None, compared: bool, reads_padding: bool
+) -> str:
+    """Return the depth of the rims, the share of unfair pixels, and how many networks have narrower
+    rims.
+    """
     share, rim, more = figures.share, figures.rim, figures.overused_rim
     if share is None or rim is None or more is None:
         return f"Fair shares are not defined: {figures.share_reason}."
@@ -62,15 +68,20 @@ def border(figures: MapOutcome, standing: Standing | None, compared: bool, reads
     return f"{'; '.join(parts)}."
 
 
-def _rim_in_words(figures: MapOutcome, share: FairShare, rim: Rim, standing: Standing | None) -> str:
+def _rim_in_words(
+    figures: MapOutcome, share: FairShare, rim: Rim, standing: Standing | None
+) -> str:
     """Return how deep the starved rim is, and how many pixels of this image are starved."""
     if not any(rim.depths):
         starved = percent(share.starved)
-        return f"No rim gets less than half {INTERIOR} (starved); {starved} of this image's pixels do"
+        return (
+            f"No rim gets less than half {INTERIOR} (starved); {starved} of this image's pixels do"
+        )
     shape = "Lopsided" if standing and standing.lopsided else "Symmetric"
     if figures.low:
         return (
-            f"{shape} rim: on a large image {rim.words} would get less than half {INTERIOR} (starved); "
+            f"{shape} rim: on a large image {rim.words} would get less than half "
+            f"{INTERIOR} (starved); "
             "in this one every pixel does (foveated)"
         )
     starved = f"{percent(share.starved)} of this image"
@@ -115,7 +126,9 @@ def advice(
     remedies: Sequence[Remedy],
     alike: Sequence[str],
 ) -> str:
-    """Return what to do with today's weights, what to do with training, its measured effect, and what is as good."""
+    """Return what to do with today's weights, what to do with training, its measured effect, and
+    what is as good.
+    """
     if fine and reads_padding:
         return "Nothing to do: even, centred, and the rim is narrow."
     if fine:
@@ -183,7 +196,9 @@ def best(fine: bool, remedies: Sequence[Remedy]) -> str:
 
 
 def accuracy(network: Network, reads_padding: bool) -> str:
-    """Return the meaning of starved pixels for a trained network, and the command that measures it."""
+    """Return the meaning of starved pixels for a trained network, and the command that
+    measures it.
+    """
     source = "model.onnx"
     if network.source.lower().endswith(FILES):
         source = network.source
@@ -193,13 +208,18 @@ def accuracy(network: Network, reads_padding: bool) -> str:
     if not reads_padding:
         return f"No padding is read; what else the rim costs is measured by {command}."
     return (
-        "Fewer paths need not cost accuracy: in three trained networks the reaction at the rim was .63 to .98 of that "
+        "Fewer paths need not cost accuracy: in three trained networks the reaction at "
+        "the rim was .63 to .98 of that "
         f"inside; path counts there are .19 to .46. Measure yours: {command}."
     )
 
 
-def symmetry(case: Case, field: ReceptiveField | None, whole: str | None, reads_padding: bool) -> str:
-    """Return which convolutions read their padding unevenly, which axes wrap, and the sampling-grid offset."""
+def symmetry(
+    case: Case, field: ReceptiveField | None, whole: str | None, reads_padding: bool
+) -> str:
+    """Return which convolutions read their padding unevenly, which axes wrap, and the sampling-grid
+    offset.
+    """
     uneven, around = [row.layer for row in case.uneven], circular_axes(case.network)
     if uneven:
         many = f"{len(uneven)} convolutions read their"
@@ -224,7 +244,10 @@ def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
     if field is None:
         return f"no sampling grid: {whole}"
     if field.parts_at:
-        return f"the sampling grid is not defined: branches have different centres, first at {field.parts_at}"
+        return (
+            "the sampling grid is not defined: branches have different centres, "
+            f"first at {field.parts_at}"
+        )
     axes = zip(field.offsets, (("above", "below"), ("left of", "right of")), strict=True)
     off = [(abs(rounded_offset(n)), words[n > 0]) for n, words in axes if n and rounded_offset(n)]
     if not off:
@@ -239,12 +262,17 @@ def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
 
 
 def padding(
-    case: Case, near: NearPadding | None, field: list[int] | None, whole: str | None,
+    case: Case,
+    near: NearPadding | None,
+    field: list[int] | None,
+    whole: str | None,
     around: tuple[BeforeAfter, ...] | None,
-) -> str:  # fmt: skip
+) -> str:
     """Return which units of the target depend on padding, and the context of tiles."""
     if near is None:
-        return f"Which units depend on padding is not counted: {whole or 'the target is the image'}."
+        return (
+            f"Which units depend on padding is not counted: {whole or 'the target is the image'}."
+        )
     if near.everywhere:
         return f"Every unit depends on padding: {whole}."
     (top, bottom), (left, right) = sides = near.axes["height"], near.axes["width"]

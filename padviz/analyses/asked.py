@@ -46,11 +46,16 @@ def schemes(padding: str | Sequence[str] | None) -> list[str]:
 
 @contextmanager
 def asked(
-    network: Source, size: Pixels = None, padding: str | None = None, same: bool = False, layer: Layers = None
+    network: Source,
+    size: Pixels = None,
+    padding: str | None = None,
+    same: bool = False,
+    layer: Layers = None,
 ) -> Iterator[tuple[Network, Size]]:
     """Load a network, cut to some layers, and the size asked for: its own where none is.
 
-    An analysis runs within. If the network refuses the size, an error there names the nearest sizes that it takes.
+    An analysis runs within. If the network refuses the size, an error there names the nearest sizes
+    that it takes.
 
     >>> with asked("vgg11", 64, "reflect", layer="features.3") as (network, size):
     ...     print(network.title)
@@ -82,9 +87,15 @@ def as_usual(network: Source) -> Network:
 
 @contextmanager
 def asked_up_to(
-    layer: Layers, network: Source, size: Pixels = None, padding: str | None = None, same: bool = False
+    layer: Layers,
+    network: Source,
+    size: Pixels = None,
+    padding: str | None = None,
+    same: bool = False,
 ) -> Iterator[tuple[Network, Size]]:
-    """Load a network up to the layers whose outputs are asked for, by default its last maps, and the size."""
+    """Load a network up to the layers whose outputs are asked for, by default its last maps, and
+    the size.
+    """
     from padviz.network.targets import output_layers, upto
 
     with asked(network, size, padding, same) as (whole, pixels):
@@ -94,7 +105,9 @@ def asked_up_to(
 def runners_of(
     trained: Trained, padding: str | Sequence[str] | None
 ) -> tuple[list[tuple[str | None, Runner]], tuple[str, ...]]:
-    """Return what runs the network as it is and under each padding, and notes on layers that keep theirs."""
+    """Return what runs the network as it is and under each padding, and notes on layers that keep
+    theirs.
+    """
     from padviz.trained.networks.reading import runner_of
 
     runners: list[tuple[str | None, Runner]] = [(None, runner_of(trained))]
@@ -107,7 +120,9 @@ def runners_of(
 
 
 def repadded(trained: Trained, scheme: str) -> tuple[Runner, list[str]]:
-    """Return what runs the network with another padding, an edited graph or a module with other calls, and notes."""
+    """Return what runs the network with another padding, an edited graph or a module with other
+    calls, and notes.
+    """
     from padviz.repadding.plan import plan
     from padviz.trained.networks.reading import runner_of
 

@@ -19,7 +19,17 @@ from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError, SizeError
 from padviz.network.network import Network, Size, in_words
 from padviz.network.rewrites import cut_and_pad, with_same
-from padviz.options import EACH_MODEL, EACH_SIZE, HEADS, IMAGES, LAYERS, PADDING, SAME, WEIGHTS, Command
+from padviz.options import (
+    EACH_MODEL,
+    EACH_SIZE,
+    HEADS,
+    IMAGES,
+    LAYERS,
+    PADDING,
+    SAME,
+    WEIGHTS,
+    Command,
+)
 from padviz.phrases import counted, some_names
 from padviz.progress import Progress
 from padviz.reports.report import Block, Column, Facts, Heading, Lines, Report, Table
@@ -32,7 +42,9 @@ if TYPE_CHECKING:
 
 
 class AuditResult(Result[Remedy], Audit):
-    """An audit: `.verdict`, the sentences and figures behind it, and `.remedies`, which are its rows."""
+    """An audit: `.verdict`, the sentences and figures behind it, and `.remedies`, which are its
+    rows.
+    """
 
 
 def audit(
@@ -47,25 +59,29 @@ def audit(
     weights: Annotated[str | Path | None, WEIGHTS] = None,
     on_progress: Progress | None = None,
 ) -> AuditResult:
-    """Judge how a network treats the border of an image at a size, and find what could be changed, best first.
+    """Judge how a network treats the border of an image at a size, and find what could be changed,
+    best first.
 
-    It tries the nearest balanced sizes, a larger image, and padding schemes on both axes or on one, also combined. It
-    tries pads that make uneven windows even, strides of uneven convolutions moved into pools, and a cropped output.
+    It tries the nearest balanced sizes, a larger image, and padding schemes on both axes or on one,
+    also combined. It tries pads that make uneven windows even, strides of uneven convolutions moved
+    into pools, and a cropped output.
 
     Parameters
     ----------
     network, size, layer, padding, same, heads
         As for `usage`.
     images : str or Path, optional
-        A folder of photographs: the sizes and schemes among the remedies are tried on the network as it is.
+        A folder of photographs: the sizes and schemes among the remedies are tried on the network
+        as it is.
     weights, on_progress
         As for `trial`, with `images`.
 
     Returns
     -------
     AuditResult
-        With `.verdict`, the sentences `.border`, `.symmetry`, `.padding`, `.advice` and `.accuracy`, and `.remedies`,
-        first those that work with today's weights: what each is, its edits, what it needs, and its outcome.
+        With `.verdict`, the sentences `.border`, `.symmetry`, `.padding`, `.advice` and
+        `.accuracy`, and `.remedies`, first those that work with today's weights: what each is, its
+        edits, what it needs, and its outcome.
 
     Raises
     ------
@@ -87,37 +103,68 @@ def audit(
     ('nothing without training', 'partial padding', 'padviz.repad(module, "partial")', -19.1, -2.0)
     """
     if weights and not images:
-        raise OptionError("goes with `images`", option="weights", hint="add it, or leave out the weights")
+        raise OptionError(
+            "goes with `images`", option="weights", hint="add it, or leave out the weights"
+        )
     with asked(network, size, padding, same) as (wanted, _):
         judged = examine(wanted, size, layer, heads).audit
         if images:
             tried, notes = _tried(network, weights, judged, images, on_progress)
         else:
             tried, notes = (None, ())
-        draw, report = partial(_drawn, wanted, size, layer, heads), partial(report_of, [judged], tried)
-        return AuditResult.made_of(judged, judged.remedies, report, draw, pictured=True, notes=notes, part=judged)
+        draw, report = (
+            partial(_drawn, wanted, size, layer, heads),
+            partial(report_of, [judged], tried),
+        )
+        return AuditResult.made_of(
+            judged, judged.remedies, report, draw, pictured=True, notes=notes, part=judged
+        )
 
 
 def _drawn(
-    network: Network, size: Any, layer: str | Sequence[str] | None, heads: str | None, cmap: str | None = None
+    network: Network,
+    size: Any,
+    layer: str | Sequence[str] | None,
+    heads: str | None,
+    cmap: str | None = None,
 ) -> Figure:
     from padviz.figures.maps import panels
 
-    return panels.compared(examine(network, size, layer, heads, DRAWN).maps, "remedy", "share", cmap)
+    return panels.compared(
+        examine(network, size, layer, heads, DRAWN).maps, "remedy", "share", cmap
+    )
 
 
 def _tried(
-    network: Any, weights: str | Path | None, audit: Audit, images: str | Path, on_progress: Progress | None
+    network: Any,
+    weights: str | Path | None,
+    audit: Audit,
+    images: str | Path,
+    on_progress: Progress | None,
 ) -> tuple[Trial, tuple[str, ...]]:
     from padviz.analyses.trial import trial
     from padviz.trained.images import TooSmall
 
-    sizes = [(r.outcome.size[0], r.outcome.size[1]) for r in audit.remedies if r.kind in ("size", "larger")]
+    sizes = [
+        (r.outcome.size[0], r.outcome.size[1])
+        for r in audit.remedies
+        if r.kind in ("size", "larger")
+    ]
     schemes = [r.padding for r in audit.remedies if r.kind == "padding" and r.padding]
     if not sizes and not schemes:
-        raise OptionError("no remedy is a size or a padding scheme", option="images", hint="leave it out")
+        raise OptionError(
+            "no remedy is a size or a padding scheme", option="images", hint="leave it out"
+        )
     at = (audit.size[0], audit.size[1])
-    run = partial(trial, network, images, padding=schemes, trained_at=at, weights=weights, on_progress=on_progress)
+    run = partial(
+        trial,
+        network,
+        images,
+        padding=schemes,
+        trained_at=at,
+        weights=weights,
+        on_progress=on_progress,
+    )
     try:
         tried = run(size=sizes)
         return tried, tried.notes
@@ -129,7 +176,8 @@ def _tried(
         return tried, (f"{error.what}: larger sizes are not tried", *tried.notes)
 
 
-NEAR = 32  # pixels that height and width gain together: larger sizes are left out where pictures are too small
+# pixels that height and width gain together: larger sizes are left out where pictures are too small
+NEAR = 32
 SHOWN = {"padding": 2}  # remedies of a kind on a screen, which has one of each other
 NAMED = 4  # layers of a line
 SENTENCES = ("border", "symmetry", "padding", "advice", "accuracy")
@@ -143,7 +191,8 @@ BLANK = " Blank: no fair shares; `padviz audit` of that network alone says why."
 LEGEND = {
     "uneven": "convolutions",
     "rim": "px above or left, below or right",
-    "measured": "points of small networks, as is and at worst after training (yours: --images FOLDER)",
+    "measured": "points of small networks, as is and at worst after training (yours: "
+    "--images FOLDER)",
 }
 
 
@@ -171,20 +220,37 @@ OVERUSED = OVERUSED._replace(spare=2)
 UNEVEN = Column("uneven", of=lambda row: row.outcome and row.outcome.uneven_convolutions)
 JUDGED = (UNEVEN, STARVED, OVERUSED, RIM)
 MACS = Column(
-    "macs", show="{:.2f}x", spare=1, of=lambda row: row.outcome and (row.remedy.macs_ratio if row.remedy else 1.0)
+    "macs",
+    show="{:.2f}x",
+    spare=1,
+    of=lambda row: row.outcome and (row.remedy.macs_ratio if row.remedy else 1.0),
 )
 REMEDY = (Column("remedy", of=lambda row: row.what), *JUDGED, MACS)
 NEEDS = Column("needs", of=lambda row: row.remedy and row.remedy.needs)
 SEVERAL = (
     Column("network", of=lambda row: row.of.network),
     Column("size", of=lambda row: pixels(row.of.size)),
-    Column("verdict", of=lambda row: row.of.error if isinstance(row.of, Failed) else row.of.verdict, spare=1),
+    Column(
+        "verdict",
+        of=lambda row: row.of.error if isinstance(row.of, Failed) else row.of.verdict,
+        spare=1,
+    ),
     *JUDGED[:2],
     OVERUSED,
     RIM._replace(spare=3),  # of which the verdict speaks
-    Column("best", "first remedy", of=lambda row: None if isinstance(row.of, Failed) else _best(row.of), spare=1),
+    Column(
+        "best",
+        "first remedy",
+        of=lambda row: None if isinstance(row.of, Failed) else _best(row.of),
+        spare=1,
+    ),
 )
-SHEET = (*SEVERAL[:3], *REMEDY, NEEDS, Column("edit", of=lambda row: row.remedy and "; ".join(row.remedy.edit)))
+SHEET = (
+    *SEVERAL[:3],
+    *REMEDY,
+    NEEDS,
+    Column("edit", of=lambda row: row.remedy and "; ".join(row.remedy.edit)),
+)
 
 
 def _best(audit: Audit) -> str:
@@ -216,7 +282,9 @@ def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None) -> R
     screen: list[Block] = [Table(SEVERAL, today, SEVERALLY + BLANK * blank)]
     if len(audits) == 1 and isinstance(first, Audit):
         screen = _screen(first, tried)
-    return Report("audit", facts, [screen], Table(SHEET, [row for own in rows for row in own]), paper)
+    return Report(
+        "audit", facts, [screen], Table(SHEET, [row for own in rows for row in own]), paper
+    )
 
 
 def _paper(title: str, audit: Audit, rows: Sequence[Row], tried: Trial | None) -> list[Block]:
@@ -226,11 +294,18 @@ def _paper(title: str, audit: Audit, rows: Sequence[Row], tried: Trial | None) -
         return ""
 
     table = Table((*REMEDY, _measured_column(tried), NEEDS, Column("edit", of=edit_of)), rows)
-    return [Heading(title), Facts(("", getattr(audit, key)) for key in SENTENCES), table, Lines(audit.cannot)]
+    return [
+        Heading(title),
+        Facts(("", getattr(audit, key)) for key in SENTENCES),
+        table,
+        Lines(audit.cannot),
+    ]
 
 
 def _screen(audit: Audit, tried: Trial | None) -> list[Block]:
-    """Return what fits a screen: the sentences, their figures, the first remedies by need, and how each is made."""
+    """Return what fits a screen: the sentences, their figures, the first remedies by need, and how
+    each is made.
+    """
     title = f"{audit.title}, {in_words(audit.size)}, to {some_names(audit.target, NAMED)}"
     if macs := audit.outcome.macs:
         power = min((len(str(macs)) - 1) // 3, len(UNITS) - 1)
@@ -249,7 +324,9 @@ def _screen(audit: Audit, tried: Trial | None) -> list[Block]:
         table = Table((*REMEDY, _measured_column(tried)), rows)
         edited = _edited(audit.outcome, listed)
         if len(listed) < len(audit.remedies):
-            edited.append(f"And {len(audit.remedies) - len(listed)} further remedies: --format json")
+            edited.append(
+                f"And {len(audit.remedies) - len(listed)} further remedies: --format json"
+            )
         blocks += [replace(table, legend=_legend(table, tried)), Lines(edited, indent=2)]
     return [*blocks, Lines(audit.cannot)]
 
@@ -297,11 +374,16 @@ def _measured_column(tried: Trial | None) -> Column:
             name, nothing = ("top-1 kept", "100.0 %")
         else:
             name, nothing = ("changed", "0.0 %")
-    return Column(name, of=lambda row: row.outcome and (_measured(row.remedy, tried) if row.remedy else nothing))
+    return Column(
+        name,
+        of=lambda row: row.outcome and (_measured(row.remedy, tried) if row.remedy else nothing),
+    )
 
 
 def _edited(before: MapOutcome, listed: list[Remedy]) -> list[str]:
-    """Return a numbered line on how each remedy is made; that of a second padding scheme is as the first's."""
+    """Return a numbered line on how each remedy is made; that of a second padding scheme is as the
+    first's.
+    """
     lines, schemes = [], [i for i, remedy in enumerate(listed, 1) if remedy.kind == "padding"]
     for i, remedy in enumerate(listed, 1):
         if i in schemes[1:]:
@@ -342,10 +424,17 @@ def _besides(before: MapOutcome, remedy: Remedy) -> list[str]:
 def _figures(audit: Audit) -> Iterator[tuple[str, object]]:
     if share := audit.outcome.share:
         ends = share.corners.top_left, share.corners.bottom_right
-        at = "" if None in ends else f"; top left {_share(ends[0] or 0)}, bottom right {_share(ends[1] or 0)}"
+        at = (
+            ""
+            if None in ends
+            else f"; top left {_share(ends[0] or 0)}, bottom right {_share(ends[1] or 0)}"
+        )
         yield "fair shares", f"{_share(share.least)} to {_share(share.most)} (1 is fair){at}"
     if audit.offset_by:
-        yield "grid moved", some_names([f"{name} {by_axis(by)} px" for name, by in audit.offset_by.items()], NAMED)
+        yield (
+            "grid moved",
+            some_names([f"{name} {by_axis(by)} px" for name, by in audit.offset_by.items()], NAMED),
+        )
     if audit.uneven_pools:
         yield "uneven pools", some_names(audit.uneven_pools, MEND)
     if audit.remainders:
@@ -368,7 +457,12 @@ def _measured(remedy: Remedy, tried: Trial | None) -> str:
             same = row.padding == remedy.padding
         else:
             same = row.size == size and row.how == "crop"
-        if same and remedy.kind != "both" and row.main and row.kind == ("padding" if remedy.padding else "size"):
+        if (
+            same
+            and remedy.kind != "both"
+            and row.main
+            and row.kind == ("padding" if remedy.padding else "size")
+        ):
             return percent(row.main.value or 0)
     return "not tried"
 
@@ -383,7 +477,12 @@ def _share(value: float) -> str:
 
 
 def _failed(
-    error: SizeError, network: Network, size: Size, padding: str | None = None, same: bool = False, **others: object
+    error: SizeError,
+    network: Network,
+    size: Size,
+    padding: str | None = None,
+    same: bool = False,
+    **others: object,
 ) -> Failed:
     as_it_runs = cut_and_pad(with_same(network) if same else network, (), padding)
     return Failed(network.name, as_it_runs.title, size, f"cannot run: {error.where}: {error.what}")
@@ -393,22 +492,25 @@ COMMAND = Command(
     audit,
     """Report how MODEL treats the border of an image, and list changes that may help.
 
-    Paths are counted from each pixel to the last feature map, or to --layer. A pixel is starved below half the paths of
-    an interior pixel, which is far from every border, and overused above 3/2.
+    Paths are counted from each pixel to the last feature map, or to --layer. A pixel is starved
+    below half the paths of an interior pixel, which is far from every border, and overused above
+    3/2.
 
-    The rim is the starved band along a side. It is lopsided if opposite sides differ by more than 4 px and by more than
-    a quarter of the wider one. By the mean of its four sides, it is narrow up to 24 px and wide from 60 px: the outer
-    quartiles of 69 known networks.
+    The rim is the starved band along a side. It is lopsided if opposite sides differ by more than 4
+    px and by more than a quarter of the wider one. By the mean of its four sides, it is narrow up
+    to 24 px and wide from 60 px: the outer quartiles of 69 known networks.
 
-    Changes that work with today's weights come first, then fine-tuning, then retraining. Within each group, changes
-    with the smallest measured loss come first, untested ones last. Geometry decides ties: fewer uneven windows, no rows
-    that no window reads, fewer starved or overused pixels. Costly changes come after all groups: above 1.2x
-    multiply-adds, a mostly starved image left so, only fewer unread rows, or phase jumps where an axis wraps.
+    Changes that work with today's weights come first, then fine-tuning, then retraining. Within
+    each group, changes with the smallest measured loss come first, untested ones last. Geometry
+    decides ties: fewer uneven windows, no rows that no window reads, fewer starved or overused
+    pixels. Costly changes come after all groups: above 1.2x multiply-adds, a mostly starved image
+    left so, only fewer unread rows, or phase jumps where an axis wraps.
 
-    For a network with several output heads, --heads share gives each equal weight; --heads sum adds their counts.
+    For a network with several output heads, --heads share gives each equal weight; --heads sum adds
+    their counts.
 
-    --images measures sizes and padding schemes on your trained network, as padviz trial does. Several models or sizes
-    make a table.
+    --images measures sizes and padding schemes on your trained network, as padviz trial does.
+    Several models or sizes make a table.
 
     \b
     Example:

@@ -43,13 +43,26 @@ from padviz.options import (
 )
 from padviz.phrases import some_names
 from padviz.reports.documents import plain
-from padviz.reports.report import FINDINGS, Block, Column, Finding, Heading, Level, Lines, Report, Table, columns
+from padviz.reports.report import (
+    FINDINGS,
+    Block,
+    Column,
+    Finding,
+    Heading,
+    Level,
+    Lines,
+    Report,
+    Table,
+    columns,
+)
 
 TAKEN = 64, 1024  # the smallest and the largest size that `accepts` is about
 
 
 def expected(**asked_for: Any) -> dict[str, Any]:
-    """Return the keywords of `check` that are given, with sizes listed. Raises OptionError for another type."""
+    """Return the keywords of `check` that are given, with sizes listed. Raises OptionError for
+    another type.
+    """
     given = {}
     for name, value in asked_for.items():
         if value is None or value == ():
@@ -151,9 +164,11 @@ def check(
     context : int, optional
         Context of a tile, in pixels on each side, with which stitched tiles equal the whole image.
     causal : bool or str
-        Whether no unit sees ahead along the first axis (the length, or a volume's depth), or along the one named.
+        Whether no unit sees ahead along the first axis (the length, or a volume's depth), or along
+        the one named.
     same_as : str, Path, torch.nn.Module or Network, optional
-        A network whose units read the same at this size: the original of a port. Values are not compared.
+        A network whose units read the same at this size: the original of a port. Values are not
+        compared.
     even : bool
         Whether every convolution reads its padding evenly; pools may not.
     any_size : str, (lowest, highest) or list of sizes, optional
@@ -161,7 +176,8 @@ def check(
     accepts : str, optional
         The rule of sizes that it must take on each axis, from 64 to 1024 px: "16*i".
     unstretched : bool
-        Whether an output that returns to the image's size lies in place, and the image is read to its end.
+        Whether an output that returns to the image's size lies in place, and the image is read to
+        its end.
     rim : int, optional
         The largest starved rim on any side, in pixels.
     all_ : bool
@@ -170,8 +186,9 @@ def check(
     Returns
     -------
     CheckResult
-        False unless all that was asked was found true; rows with `expectation`, `state` ("holds", "fails" or
-        "not judged"), `layer`, `axis`, `wanted`, `found` and `change`. What cannot be read is not judged.
+        False unless all that was asked was found true; rows with `expectation`, `state` ("holds",
+        "fails" or "not judged"), `layer`, `axis`, `wanted`, `found` and `change`. What cannot be
+        read is not judged.
 
     Raises
     ------
@@ -204,7 +221,9 @@ def check(
     return checked(title, lambda: model, wanted, None if size is None else as_size(size))
 
 
-def checked(title: str, load: Callable[[], Source], wanted: Mapping[str, Any], size: Size | None) -> CheckResult:
+def checked(
+    title: str, load: Callable[[], Source], wanted: Mapping[str, Any], size: Size | None
+) -> CheckResult:
     """Check a network that is yet to be loaded; one that cannot be is not judged."""
     try:
         with asked(load(), size) as (network, pixels):
@@ -222,7 +241,11 @@ def checked(title: str, load: Callable[[], Source], wanted: Mapping[str, Any], s
         if rules_alone and rule.fails:
             rows += _judged(name, rule.found, case)
         elif "all_" in wanted and not rule.fails:
-            rows += [replace(row, state="note") for row in _judged(name, rule.found, case) if row.state == "fails"]
+            rows += [
+                replace(row, state="note")
+                for row in _judged(name, rule.found, case)
+                if row.state == "fails"
+            ]
     return _result(Checked(title, pixels, tuple(rows)))
 
 
@@ -242,7 +265,9 @@ def _unread(name: str, error: PadvizError, network: Network | None = None) -> Ju
         what = error.what
     else:
         what = f"{error.where}: {error.what}"
-    return Judged(name, "not judged", layer, "", "can be read", what, error.hint.replace("`", ""), 0)
+    return Judged(
+        name, "not judged", layer, "", "can be read", what, error.hint.replace("`", ""), 0
+    )
 
 
 def _wraps(case: Case, wanted: Sequence[str]) -> Iterator[Judged]:
@@ -263,14 +288,28 @@ def _context(case: Case, wanted: int) -> Iterator[Judged]:
         for axis, context in zip(case.network.axes, head, strict=True):
             least, layer, change = max(context.before, context.after), context.layer, ""
             if context.barrier:
-                yield failed(context.barrier.layer, axis, f"{wanted} px", f"no tiles are exact: {context.barrier.why}")
+                yield failed(
+                    context.barrier.layer,
+                    axis,
+                    f"{wanted} px",
+                    f"no tiles are exact: {context.barrier.why}",
+                )
                 continue
             if context.alignment > 1:
                 change = f"tiles start on multiples of {context.alignment}"
             if least > wanted:
                 change = f"read {least} px{f'; {change}' if change else ''}"
             state: State = "fails" if least > wanted else "holds"
-            yield Judged("", state, layer, axis, f"{wanted} px", f"{least} px", change, max(0, least - wanted))
+            yield Judged(
+                "",
+                state,
+                layer,
+                axis,
+                f"{wanted} px",
+                f"{least} px",
+                change,
+                max(0, least - wanted),
+            )
 
 
 def _causal(case: Case, wanted: bool | str) -> Iterator[Judged]:
@@ -302,7 +341,13 @@ def _same_as(case: Case, wanted: Source) -> Iterator[Judged]:
     with asked(wanted, case.size) as (other, _):
         comparison = compared(case.network, other, case.size)
     for row in comparison.differences:
-        yield failed(row.a or row.b or "", row.axis, f"{row.what} {row.in_b}", f"{row.what} {row.in_a}", row.change)
+        yield failed(
+            row.a or row.b or "",
+            row.axis,
+            f"{row.what} {row.in_b}",
+            f"{row.what} {row.in_a}",
+            row.change,
+        )
     if comparison.differences:
         for ours, theirs in comparison.moved:
             yield failed(ours.layer, "", f"grid offset {theirs.words}", f"grid offset {ours.words}")
@@ -327,7 +372,11 @@ def _any_size(case: Case, wanted: list[Size]) -> Iterator[Judged]:
         where = some_names((in_words(other) for other, _ in alike), 1)
         found = f"not {where}: {error.what}"
         near = near_sizes(reopened, size)
-        change = f"pad the image to {in_words(near.above)}" if near.above else "derive sizes from the input"
+        change = (
+            f"pad the image to {in_words(near.above)}"
+            if near.above
+            else "derive sizes from the input"
+        )
         if exported_for_another(case.network, size):
             change = f"export it again with open axes; {change}"
         yield failed(layer, "", asked_for, found, change, len(alike))
@@ -336,18 +385,29 @@ def _any_size(case: Case, wanted: list[Size]) -> Iterator[Judged]:
         layer = layer_of(error, case.network)
         where = some_names((in_words(other) for other, _ in unread), 1)
         found = f"not known at {where}: {error.what}"
-        yield Judged("", "not judged", layer, "", asked_for, found, "try the module there", len(unread))
+        yield Judged(
+            "", "not judged", layer, "", asked_for, found, "try the module there", len(unread)
+        )
 
 
 def _accepts(case: Case, wanted: str) -> Iterator[Judged]:
     asked_for = sizes_under(wanted, *TAKEN) or []
     for axis, name in enumerate(case.network.axes):
-        accepted = axis_sizes(case.network, (axis,), *TAKEN, range(TAKEN[0], TAKEN[1] + 1), lambda: None).accepted
+        accepted = axis_sizes(
+            case.network, (axis,), *TAKEN, range(TAKEN[0], TAKEN[1] + 1), lambda: None
+        ).accepted
         taken, unknown = {*accepted.sizes}, {*accepted.unknown}
         refused = [n for n in asked_for if n not in taken | unknown]
         if refused:
             found = f"refuses {some_names(map(str, refused), 1)}"
-            yield failed("", name, wanted, f"{found}; accepts {accepted.rule}", "see padviz sizes", len(refused))
+            yield failed(
+                "",
+                name,
+                wanted,
+                f"{found}; accepts {accepted.rule}",
+                "see padviz sizes",
+                len(refused),
+            )
         elif unknown & {*asked_for}:
             found = f"{len(unknown & {*asked_for})} of {len(asked_for)} sizes are not known"
             yield Judged("", "not judged", "", name, wanted, found, "see padviz sizes")
@@ -359,15 +419,22 @@ def _rim(case: Case, wanted: int) -> Iterator[Judged]:
         if max(ends) > wanted:
             state = "fails"
         found, change = f"{ends[0]}, {ends[1]} px", "see padviz audit" * (state == "fails")
-        yield Judged("", state, "", axis, f"at most {wanted} px", found, change, max(0, max(ends) - wanted))
+        yield Judged(
+            "", state, "", axis, f"at most {wanted} px", found, change, max(0, max(ends) - wanted)
+        )
 
 
 EXPECTATIONS: dict[str, Callable[..., Iterator[Judged]]] = {
-    "wraps": _wraps, "context": _context, "causal": _causal, "same_as": _same_as,
+    "wraps": _wraps,
+    "context": _context,
+    "causal": _causal,
+    "same_as": _same_as,
     "even": lambda case, wanted: rules.uneven_rows(case),
-    "any_size": _any_size, "accepts": _accepts, "rim": _rim,
+    "any_size": _any_size,
+    "accepts": _accepts,
+    "rim": _rim,
     "unstretched": lambda case, wanted: rules.stretched_outputs(case),
-}  # fmt: skip
+}
 NAMED = 3  # layers that one finding names
 # In a narrow terminal, what was found and what to change stay longest.
 ROWS = (
@@ -387,7 +454,9 @@ def _result(found: Checked) -> CheckResult:
 
 
 def report_of(parts: Sequence[Checked]) -> Report:
-    """Report what was found of several networks; it fails with 1, and what was not judged with 3."""
+    """Report what was found of several networks; it fails with 1, and what was not
+    judged with 3.
+    """
     screen, sheet, findings, failed = [], [], [], set()
     for part in parts:
         open_ = [row for row in part.rows if row.state != "holds"]
@@ -478,18 +547,21 @@ def _merged(rows: Sequence[Judged]) -> list[Judged]:
         axes.setdefault(replace(row, axis="", figure=0), []).append(row.axis)
     layers: dict[Judged, list[str]] = {}
     for row, on in axes.items():
-        layers.setdefault(replace(row, layer="", axis=" and ".join(filter(None, on))), []).append(row.layer)
+        layers.setdefault(replace(row, layer="", axis=" and ".join(filter(None, on))), []).append(
+            row.layer
+        )
     return [replace(row, layer=some_names(at) if any(at) else "") for row, at in layers.items()]
 
 
 COMMAND = Command(
     check,
-    """Check what must hold of MODEL: the expectations that are named, or five rules. Findings exit with 1.
+    """Check what must hold of MODEL: the expectations that are named, or five rules. Findings exit
+with 1.
 
     Without MODEL, the models, sizes and expectations are those of [tool.padviz] in pyproject.toml.
 
-    What cannot be read is not judged, and exits with 3. A baseline lists findings that are known: only new, worse and
-    gone ones fail.
+    What cannot be read is not judged, and exits with 3. A baseline lists findings that are known:
+    only new, worse and gone ones fail.
 
     \b
     Example:

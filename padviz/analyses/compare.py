@@ -67,17 +67,32 @@ def compare(
     >>> [label for label, _ in pair], pair.to_rows()[1]["starved"] < pair.to_rows()[0]["starved"]
     (['zero', 'reflect'], True)
     """
-    given = {"model": _several(network), "size": _several(size), "padding": _several(padding), "layer": _several(layer)}
+    given = {
+        "model": _several(network),
+        "size": _several(size),
+        "padding": _several(padding),
+        "layer": _several(layer),
+    }
     lists = [name for name, values in given.items() if len(values) > 1]
     if len(lists) != 1:
-        what = f"{len(lists)} lists are given ({', '.join(lists)})" if lists else "nothing has two values that differ"
+        what = (
+            f"{len(lists)} lists are given ({', '.join(lists)})"
+            if lists
+            else "nothing has two values that differ"
+        )
         raise OptionError(
-            what, where="compare", hint="give a list to `padding`, `size` or `layer`, or name several networks"
+            what,
+            where="compare",
+            hint="give a list to `padding`, `size` or `layer`, or name several networks",
         )
     varies = lists[0]
-    pairs = [(_read(net, pixels, same), pixels) for net in given["model"] for pixels in given["size"]]
+    pairs = [
+        (_read(net, pixels, same), pixels) for net in given["model"] for pixels in given["size"]
+    ]
     labels = [_label(value) for value in given[varies]]
-    return compared(varies, labels, pairs, given["padding"], given["layer"], heads, scale, on_progress)
+    return compared(
+        varies, labels, pairs, given["padding"], given["layer"], heads, scale, on_progress
+    )
 
 
 def compared(
@@ -90,7 +105,9 @@ def compared(
     scale: str | None = None,
     on_progress: Progress | None = None,
 ) -> Result[Item]:
-    """Compare networks that are read, each at its size; an error stands for one that cannot be read."""
+    """Compare networks that are read, each at its size; an error stands for one that cannot be
+    read.
+    """
     from padviz.figures.maps import panels
 
     choices = []
@@ -106,8 +123,12 @@ def compared(
     items = tuple(zip(labels, outcomes, strict=True))
     draw = partial(panels.compared, items, varies, scale)
     maps = [outcome for outcome in outcomes if isinstance(outcome, CountMap)]
-    notes = dict.fromkeys(f"{counts.network.name}: {note}" for counts in maps for note in notes_on(counts.network))
-    return Result.made_of(None, items, partial(report_of, items, varies), draw, pictured=True, notes=(*notes,))
+    notes = dict.fromkeys(
+        f"{counts.network.name}: {note}" for counts in maps for note in notes_on(counts.network)
+    )
+    return Result.made_of(
+        None, items, partial(report_of, items, varies), draw, pictured=True, notes=(*notes,)
+    )
 
 
 def _several(values: Any) -> list[Any]:
@@ -174,15 +195,19 @@ def _check_picture(asked: Mapping[str, object]) -> None:
     """Reject more maps than a picture shows."""
     from padviz.figures.maps.panels import check_number
 
-    check_number(max(len(_several(asked.get(name))) for name in ("network", "size", "padding", "layer")))
+    check_number(
+        max(len(_several(asked.get(name))) for name in ("network", "size", "padding", "layer"))
+    )
 
 
 COMMAND = Command(
     compare,
-    """Draw usage maps side by side: of several MODELs, or of several --padding, --size or --layer of one.
+    """Draw usage maps side by side: of several MODELs, or of several --padding, --size or --layer
+of one.
 
-    Colours show the fair share of each pixel: its paths relative to an interior pixel, far from every border. Below
-    1/2 it is starved, above 3/2 overused. A network that cannot run gets an empty panel with the reason.
+    Colours show the fair share of each pixel: its paths relative to an interior pixel, far from
+    every border. Below 1/2 it is starved, above 3/2 overused. A network that cannot run gets an
+    empty panel with the reason.
 
     \b
     Example:

@@ -30,22 +30,36 @@ class StripResult(Result[CountMap]):
     def save(self, path: str | Path, **options: Any) -> None:
         """Write the report or the picture; counts are of one layer."""
         if Path(path).suffix.lower() in (".npy", ".npz"):
-            raise OptionError("holds the counts of one layer", where=str(path), hint="name one `layer`")
+            raise OptionError(
+                "holds the counts of one layer", where=str(path), hint="name one `layer`"
+            )
         super().save(path, **options)
 
 
 @overload
 def coverage(
-    network: Source, size: Pixels = None, padding: str | None = None, layer: str | None = None,
-    pooling: str = "count", *, same: bool = False, engine: str = "auto",
-) -> CoverageResult: ...  # fmt: skip
+    network: Source,
+    size: Pixels = None,
+    padding: str | None = None,
+    layer: str | None = None,
+    pooling: str = "count",
+    *,
+    same: bool = False,
+    engine: str = "auto",
+) -> CoverageResult: ...
 
 
 @overload
 def coverage(
-    network: Source, size: Pixels = None, padding: str | None = None, layer: Sequence[str] = (),
-    pooling: str = "count", *, same: bool = False, engine: str = "auto",
-) -> CoverageResult | StripResult: ...  # fmt: skip
+    network: Source,
+    size: Pixels = None,
+    padding: str | None = None,
+    layer: Sequence[str] = (),
+    pooling: str = "count",
+    *,
+    same: bool = False,
+    engine: str = "auto",
+) -> CoverageResult | StripResult: ...
 
 
 def coverage(
@@ -70,7 +84,8 @@ def coverage(
     Returns
     -------
     CoverageResult, a `CountMap`; or StripResult, of several where several layers are named
-        With `.counts` of the layer's shape, `.full`, what a unit far from padding has, and `.share`.
+        With `.counts` of the layer's shape, `.full`, what a unit far from padding has, and
+        `.share`.
 
     Raises
     ------
@@ -91,18 +106,33 @@ def coverage(
     from padviz.figures.maps import heatmap, panels
 
     with asked(network, size, same=same) as (wanted, pixels):
-        maps = coverages(wanted, pixels, padding, target_names(names(layer) or None, wanted), pooling, engine=engine)
+        maps = coverages(
+            wanted,
+            pixels,
+            padding,
+            target_names(names(layer) or None, wanted),
+            pooling,
+            engine=engine,
+        )
         report = partial(report_of, maps)
         if len(maps) > 1:
-            return StripResult.made_of(None, maps, report, partial(panels.strip, maps), pictured=True)
-        draw, axes, png = (partial(how, maps[0]) for how in (heatmap.heatmap, heatmap.plot, heatmap.png))
+            return StripResult.made_of(
+                None, maps, report, partial(panels.strip, maps), pictured=True
+            )
+        draw, axes, png = (
+            partial(how, maps[0]) for how in (heatmap.heatmap, heatmap.plot, heatmap.png)
+        )
         return CoverageResult.made_of(maps[0], maps, report, draw, axes, pictured=True, png=png)
 
 
 SCREEN = (
     Column("layer"),
     Column("units", of=lambda row: in_words([row[axis] for axis in ENDS if axis in row])),
-    Column("full", "paths", lambda n: rounded(int(n)) if n >= MANY else f"{n:,.4g}" if n % 1 else f"{int(n):,}"),
+    Column(
+        "full",
+        "paths",
+        lambda n: rounded(int(n)) if n >= MANY else f"{n:,.4g}" if n % 1 else f"{int(n):,}",
+    ),
     Column("least", of=lambda row: row["min"] / (row["full"] or 1)),
     Column("share_mean", "mean"),
     Column("share_centre", "centre"),
@@ -113,25 +143,46 @@ SCREEN = (
 def report_of(maps: Sequence[CountMap]) -> Report:
     rows, first = [*map(_row, maps)], maps[0]
     size = first.size[-len(first.network.axes) :]
-    heading = Heading(f"{first.network.title}, {in_words(size)}: share of each unit's paths that starts at real pixels")
-    facts = {"network": first.network.name, "size": [*size], "padding": first.padding, "pooling": first.pooling}
+    heading = Heading(
+        f"{first.network.title}, {in_words(size)}: share of each unit's paths that "
+        "starts at real pixels"
+    )
+    facts = {
+        "network": first.network.name,
+        "size": [*size],
+        "padding": first.padding,
+        "pooling": first.pooling,
+    }
     sheet = Table([*map(Column, rows[0])], rows)
     return Report("coverage", {**facts, "layers": rows}, [[heading, Table(SCREEN, rows)]], sheet)
 
 
 def _row(counts: CountMap) -> dict[str, object]:
     (height, width), full, axes = counts.shape, counts.full or 1, counts.network.axes
-    figures = {"full": full, "max": counts.max, "min": counts.min, "share_mean": counts.total / full / (height * width)}
-    figures |= {"share_centre": counts.at(height // 2, width // 2) / full, "share_corner": counts.at(0, 0) / full}
-    return {"layer": counts.target.layer, **dict(zip(axes, counts.shape[-len(axes) :], strict=True)), **figures}
+    figures = {
+        "full": full,
+        "max": counts.max,
+        "min": counts.min,
+        "share_mean": counts.total / full / (height * width),
+    }
+    figures |= {
+        "share_centre": counts.at(height // 2, width // 2) / full,
+        "share_corner": counts.at(0, 0) / full,
+    }
+    return {
+        "layer": counts.target.layer,
+        **dict(zip(axes, counts.shape[-len(axes) :], strict=True)),
+        **figures,
+    }
 
 
 COMMAND = Command(
     coverage,
-    """Count the paths that reach each unit of a layer of MODEL from pixels of the image, exactly, and draw their share.
+    """Count the paths that reach each unit of a layer of MODEL from pixels of the image, exactly,
+and draw their share.
 
-    Where padding reads nothing, units near the border miss paths: the lines that padding draws into feature maps.
-    With several layers, the picture is a strip through the network.
+    Where padding reads nothing, units near the border miss paths: the lines that padding draws into
+    feature maps. With several layers, the picture is a strip through the network.
 
     \b
     Example:

@@ -73,18 +73,21 @@ def detect(
     resume: Annotated[bool, RESUME] = False,
     on_progress: Progress | None = None,
 ) -> DetectResult:
-    """Move a stimulus over a neutral background, and score how well a trained network sees it at each position.
+    """Move a stimulus over a neutral background, and score how well a trained network sees it at
+    each position.
 
-    A detector's score is the peak of its map within half the stimulus's height of it; a classifier's is p / (p + q),
-    with the probability p of the class and q of the best other one. From .5 on, something is seen. The background
-    alone is scored, too: where no score is more than .01 from that, nothing reacts, and that is an error.
+    A detector's score is the peak of its map within half the stimulus's height of it; a
+    classifier's is p / (p + q), with the probability p of the class and q of the best other one.
+    From .5 on, something is seen. The background alone is scored, too: where no score is more than
+    .01 from that, nothing reacts, and that is an error.
 
     Parameters
     ----------
     network, size, padding, weights, mean, std
         As for `responses`; the background is the mean.
     stimulus : str, optional
-        "text:WORD", "sample", which is a pattern of rings, or the path of a picture; "sample" by default.
+        "text:WORD", "sample", which is a pattern of rings, or the path of a picture; "sample" by
+        default.
     height : int, optional
         Of the stimulus, in pixels; by default an eighth of the image's shorter side.
     contrast : float, optional
@@ -92,12 +95,13 @@ def detect(
     step : int, optional
         Pixels between positions; by default the least, from 8 on, with at most 400 positions.
     layer : str, optional
-        The output to score, or a tensor or module inside. It must be named if several outputs are maps or class scores.
+        The output to score, or a tensor or module inside. It must be named if several outputs are
+        maps or class scores.
     class_ : int, optional
         The class, or the map's channel. It must be named if there are several.
     threshold : bool
-        Map the least contrast that is seen at each position, with a score of .5. Where the background alone is seen,
-        it is the least that is not.
+        Map the least contrast that is seen at each position, with a score of .5. Where the
+        background alone is seen, it is the least that is not.
     image : str or Path, optional
         Picture to shift under the frame instead of a stimulus.
     shift : int, optional
@@ -135,20 +139,35 @@ def detect(
     """
     from padviz.figures.trained import position_maps
 
-    options = DetectOptions(stimulus, height, contrast, step, layer, class_, threshold, image, shift, mean, std, bgr)
+    options = DetectOptions(
+        stimulus, height, contrast, step, layer, class_, threshold, image, shift, mean, std, bgr
+    )
     trained = as_trained(network, size, weights)
     options.check(trained.size)
     resuming = ResumeOptions(unfinished, resume)
     scores = score_positions(trained, *runners_of(trained, padding), options, resuming, on_progress)
     report, draw = partial(report_of, scores), partial(position_maps.detected, scores)
-    return DetectResult.made_of(scores, scores.maps, report, draw, pictured=True, notes=scores.notes)
+    return DetectResult.made_of(
+        scores, scores.maps, report, draw, pictured=True, notes=scores.notes
+    )
 
 
 KEYS = {  # of a map, in JSON: by its attributes
-    "padding": "padding", "threshold": "threshold", "below": "below", "min": "least", "max": "most",
-    "median": "median", "sd": "sd", "without": "without", "nan": "lost", "blind": "blind", "edges": "edges",
-    "phase": "phase", "consistency": "consistency", "saturated": "saturated",
-}  # fmt: skip
+    "padding": "padding",
+    "threshold": "threshold",
+    "below": "below",
+    "min": "least",
+    "max": "most",
+    "median": "median",
+    "sd": "sd",
+    "without": "without",
+    "nan": "lost",
+    "blind": "blind",
+    "edges": "edges",
+    "phase": "phase",
+    "consistency": "consistency",
+    "saturated": "saturated",
+}
 
 
 def report_of(scores: Detectability) -> Report:
@@ -161,7 +180,9 @@ def report_of(scores: Detectability) -> Report:
         figures = {key: plain(getattr(score_map, name)) for key, name in KEYS.items()}
         maps.append({**figures, "values": values.tolist()})
         padding = named(score_map.padding)
-        for (top, left), value in zip(product(scores.tops, scores.lefts), values.ravel(), strict=True):
+        for (top, left), value in zip(
+            product(scores.tops, scores.lefts), values.ravel(), strict=True
+        ):
             sheet.append({"padding": padding, "top": top, "left": left, "value": value})
     heading = "contrast" if first.threshold else "score"
     value = Column(heading, of=itemgetter("value"))
@@ -207,7 +228,10 @@ def _figures(scores: Detectability) -> Table:
         Column("lost", "NaN", _share),
         Column("sd", "sd"),
         Column("blind", "blind spots", of=_blind),
-        *(Column(side, f"{side} minus inside", of=attrgetter(f"edges.{side}")) for side in Sides._fields),
+        *(
+            Column(side, f"{side} minus inside", of=attrgetter(f"edges.{side}"))
+            for side in Sides._fields
+        ),
         Column("explained", f"explained by position mod {every}", of=attrgetter("phase.explained")),
         Column("chance", "explained by chance", of=attrgetter("phase.chance")),
         Column("consistency", "neighbours with the same decision"),
@@ -240,13 +264,15 @@ COMMAND = Command(
     """Map where MODEL, a trained network, sees something, and where it is blind.
     --padding trained,symmetric compares the padding as trained with another.
 
-    By default, a stimulus moves over a plain background. A detector scores by the peak of its map near the stimulus, a
-    classifier by p / (p + q): its class against the best other one. From .5 on, the stimulus is seen; below half the
-    median is a blind spot. If most scores are near 0 or 1, use --threshold: it maps the lowest contrast at which the
-    stimulus is seen. The output must be class scores or a map of scores; for others, choose an inner map with --layer.
-    If there are several outputs or classes, choose with --layer and --class.
+    By default, a stimulus moves over a plain background. A detector scores by the peak of its map
+    near the stimulus, a classifier by p / (p + q): its class against the best other one. From .5
+    on, the stimulus is seen; below half the median is a blind spot. If most scores are near 0 or 1,
+    use --threshold: it maps the lowest contrast at which the stimulus is seen. The output must be
+    class scores or a map of scores; for others, choose an inner map with --layer. If there are
+    several outputs or classes, choose with --layer and --class.
 
-    With --image, a photograph is shifted right and down under the frame instead, and scored in the same way.
+    With --image, a photograph is shifted right and down under the frame instead, and scored in the
+    same way.
 
     To hide places of photographs instead, and measure how much the output changes, use padviz seen.
 

@@ -22,22 +22,25 @@ def diff(
     padding: Annotated[str | None, PADDING] = None,
     same: Annotated[bool, SAME] = False,
 ) -> Result[Difference]:
-    """Compare what the units of two networks read at one size; `padding` and `same` change the second alone.
+    """Compare what the units of two networks read at one size; `padding` and `same` change the
+    second alone.
 
     Parameters
     ----------
     network, size
         As for `uneven`.
     other : str, Path, torch.nn.Module or Network, optional
-        The second network; by default the first one under those: what moves when its weights are ported.
+        The second network; by default the first one under those: what moves when its weights are
+        ported.
     padding, same
         As for `uneven`, of the second network.
 
     Returns
     -------
     Result
-        The facts that differ, layer by layer; empty only if every unit reads the same rows, with the same taps, of the
-        same layers. `change` says how to make the first network like the second.
+        The facts that differ, layer by layer; empty only if every unit reads the same rows, with
+        the same taps, of the same layers. `change` says how to make the first network like the
+        second.
 
     Raises
     ------
@@ -46,7 +49,8 @@ def diff(
 
     Notes
     -----
-    Values are not compared: weights, channels, activations, and norms and 1x1 convolutions without padding.
+    Values are not compared: weights, channels, activations, and norms and 1x1 convolutions without
+    padding.
 
     Examples
     --------
@@ -56,9 +60,14 @@ def diff(
     if other is None and not (same or padding):
         raise OptionError("is missing", option="other", hint="name one, or add `same` or `padding`")
     changed = network if other is None else other
-    with asked(network, size) as (first, pixels), asked(changed, pixels, padding, same) as (second, _):
+    with (
+        asked(network, size) as (first, pixels),
+        asked(changed, pixels, padding, same) as (second, _),
+    ):
         comparison = compared(first, second, pixels)
-    return Result.made_of(None, comparison.differences, partial(report_of, first, second, pixels, same, comparison))
+    return Result.made_of(
+        None, comparison.differences, partial(report_of, first, second, pixels, same, comparison)
+    )
 
 
 DIFFERENCES = (
@@ -72,10 +81,17 @@ DIFFERENCES = (
 NOT_COMPARED = "Not compared: weights, channels, activations, norms' values, and other sizes."
 
 
-def report_of(first: Network, second: Network, size: Size, same: bool, comparison: Comparison) -> Report:
+def report_of(
+    first: Network, second: Network, size: Size, same: bool, comparison: Comparison
+) -> Report:
     table = Table(DIFFERENCES, comparison.differences)
     offsets = dict(zip("ab", map(plain, comparison.offsets), strict=True))
-    facts = {"networks": [first.name, second.name], "same": same, "size": [*size], "differences": table.records}
+    facts = {
+        "networks": [first.name, second.name],
+        "same": same,
+        "size": [*size],
+        "differences": table.records,
+    }
     facts |= {"later": comparison.later, "grid_offsets": offsets}
     names = f"{first.title} and {second.title}{' under SAME' if same else ''}, {in_words(size)}"
     heading = Heading(names if comparison.differences else f"{names}: every unit reads the same")
@@ -85,7 +101,11 @@ def report_of(first: Network, second: Network, size: Size, same: bool, compariso
 def _about(comparison: Comparison) -> list[str]:
     lines = []
     if comparison.later:
-        layers = "1 later layer differs" if comparison.later == 1 else f"{comparison.later} later layers differ"
+        layers = (
+            "1 later layer differs"
+            if comparison.later == 1
+            else f"{comparison.later} later layers differ"
+        )
         lines.append(f"{layers} in size alone, as a result.")
     mine, others = comparison.offsets
     if comparison.differences:
@@ -106,9 +126,11 @@ def _in_words(offsets: tuple[Offset, ...]) -> str:
 
 COMMAND = Command(
     diff,
-    """Compare what the units of MODEL_A and MODEL_B read at one size; --same and --padding change MODEL_B only.
+    """Compare what the units of MODEL_A and MODEL_B read at one size; --same and --padding change
+MODEL_B only.
 
-    Without MODEL_B, MODEL_A is compared with itself under --same or --padding, as when its weights are ported.
+    Without MODEL_B, MODEL_A is compared with itself under --same or --padding, as when its weights
+    are ported.
 
     \b
     Example:

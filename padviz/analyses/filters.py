@@ -32,14 +32,17 @@ def filters(
     *,
     weights: Annotated[str | Path | None, WEIGHTS] = None,
 ) -> FiltersResult:
-    """Average the filters of every convolution of a trained network, and measure how they are skewed.
+    """Average the filters of every convolution of a trained network, and measure how they are
+    skewed.
 
     Parameters
     ----------
     network : str, Path, torch.nn.Module or Trained
-        The path of an ONNX file, a module with its weights, the name of what makes one, or what was read of it.
+        The path of an ONNX file, a module with its weights, the name of what makes one, or what was
+        read of it.
     size : int or (height, width), optional
-        Input size in pixels, which grid offsets and padding depend on; the network's own by default.
+        Input size in pixels, which grid offsets and padding depend on; the network's own by
+        default.
     layer : str or sequence of str
         Only these layers.
     weights : str or Path, optional
@@ -48,7 +51,8 @@ def filters(
     Returns
     -------
     FiltersResult
-        With a `MeanFilter` for each convolution of several taps in `.rows`; arrays of shape (kernel height, width).
+        With a `MeanFilter` for each convolution of several taps in `.rows`; arrays of shape (kernel
+        height, width).
 
     Raises
     ------
@@ -57,8 +61,10 @@ def filters(
 
     Notes
     -----
-    D, the skew, is the same whether a batch normalisation is folded into the weights or not: each channel is measured
-    by itself. In networks trained to test it, its sign went with the sampling-grid offset, larger weights away from the
+    D, the skew, is the same whether a batch normalisation is folded into the weights or not: each
+    channel is measured
+    by itself. In networks trained to test it, its sign went with the sampling-grid offset, larger
+    weights away from the
     centre; in one pretrained network, "always positive" explains more.
     Source: Alsallakh et al., ICLR 2021: mean filters; the measure D is ours.
 
@@ -81,15 +87,19 @@ def filters(
         what = f"nothing can be measured: {first.layer}: its {first.why}"
         if others:
             what += f", and {len(others)} more like it"
-        raise DescriptionError(what, where=trained.where, hint="use the weights of a network that was trained")
+        raise DescriptionError(
+            what, where=trained.where, hint="use the weights of a network that was trained"
+        )
     report, draw = partial(report_of, mean_filters), partial(drawing.filters, mean_filters)
     return FiltersResult.made_of(mean_filters, mean_filters.rows, report, draw, notes=trained.notes)
 
 
 STRIDED = "* stride above 1."
 LEGEND = (
-    "height, width: D, the skew; above 0, the bottom or right half has larger weights. p: by sign flips. "
-    "a: antisymmetric part of the mean filter. offset: of the sampling grid from the image's centre, in input pixels. "
+    "height, width: D, the skew; above 0, the bottom or right half has larger weights. "
+    "p: by sign flips. "
+    "a: antisymmetric part of the mean filter. offset: of the sampling grid from the "
+    "image's centre, in input pixels. "
     "used: padding read before and after."
 )
 ONE_SIDE = "no test: all offsets have the same sign"
@@ -122,12 +132,19 @@ def _skew(axis: str) -> tuple[Column, Column]:
     def figure(key: str) -> Any:
         return lambda row: getattr(getattr(row, axis), key, None)
 
-    return Column(f"skew_{axis}", axis, "{:+z.3f}", figure("skew")), Column(f"p_{axis}", "p", "{:.3f}", figure("p"))
+    return Column(f"skew_{axis}", axis, "{:+z.3f}", figure("skew")), Column(
+        f"p_{axis}", "p", "{:.3f}", figure("p")
+    )
 
 
 SCREEN = (
     Column("layer", of=lambda row: f"{row.layer}{'*' * row.strided}"),
-    Column("shape", "k/s", of=lambda row: "/".join(once(map(str, n), "x") for n in (row.kernel, row.strides)), spare=2),
+    Column(
+        "shape",
+        "k/s",
+        of=lambda row: "/".join(once(map(str, n), "x") for n in (row.kernel, row.strides)),
+        spare=2,
+    ),
     Column("channels", "out", spare=3),
     *_skew("height"),
     *_skew("width"),
@@ -144,7 +161,8 @@ GROUPS = (
     Column("positive", "D above 0", of=lambda group: f"{group.positive} of {group.axes}"),
 )
 SHEET = columns(
-    "layer kind kernel_height kernel_width channels dead norm uses axis stride skew z p asymmetry asymmetry_p offset "
+    "layer kind kernel_height kernel_width channels dead norm uses axis stride skew z "
+    "p asymmetry asymmetry_p offset "
     "consumed_before consumed_after"
 )
 
@@ -155,17 +173,32 @@ def report_of(mean_filters: MeanFilters) -> Report:
     notes = Lines([*strided, LEGEND, *_notes(mean_filters)])
     heading = Heading(f"{mean_filters.title}, {in_words(mean_filters.size)}: mean filters")
     groups, summary = Table(GROUPS, mean_filters.groups), Lines(_summary(mean_filters))
-    table = Table(SCREEN, rows, marked=lambda row: any(len({*(axis.consumed or ())}) > 1 for axis in row.axes))
+    table = Table(
+        SCREEN, rows, marked=lambda row: any(len({*(axis.consumed or ())}) > 1 for axis in row.axes)
+    )
     screen = [heading, table, notes, groups, summary]
     sheet = []
     for row in rows:
         head = picked(row, "layer kind channels dead norm uses")
         head |= {"kernel_height": row.kernel[0], "kernel_width": row.kernel[1]}
-        sheet += [{**head, "axis": name, **flat(axis)} for name in ("height", "width") if (axis := getattr(row, name))]
-    keys = "layer kind kernel stride channels dead norm uses why strided height width mean magnitude exposure"
+        sheet += [
+            {**head, "axis": name, **flat(axis)}
+            for name in ("height", "width")
+            if (axis := getattr(row, name))
+        ]
+    keys = (
+        "layer kind kernel stride channels dead norm uses why strided height width "
+        "mean magnitude exposure"
+    )
     facts = {**picked(mean_filters, "network size"), "layers": [picked(row, keys) for row in rows]}
-    facts |= {"unread": mean_filters.unread, "groups": mean_filters.groups, "off_centre": len(mean_filters.off_centre)}
-    return Report("filters", {**facts, "went_with": mean_filters.went_with}, [screen], Table(SHEET, sheet))
+    facts |= {
+        "unread": mean_filters.unread,
+        "groups": mean_filters.groups,
+        "off_centre": len(mean_filters.off_centre),
+    }
+    return Report(
+        "filters", {**facts, "went_with": mean_filters.went_with}, [screen], Table(SHEET, sheet)
+    )
 
 
 def _summary(mean_filters: MeanFilters) -> list[str]:
@@ -177,12 +210,16 @@ def _summary(mean_filters: MeanFilters) -> list[str]:
             sentences.append(f"{name}: D {mean:+z.3f}, above 0 on {positive} of {len(axes)} axes.")
     if mean_filters.off_centre:
         right = mean_filters.went_with
-        sentences.append(f"Off-centre grids: {ONE_SIDE if right is None else _went_with(mean_filters, right)}.")
+        sentences.append(
+            f"Off-centre grids: {ONE_SIDE if right is None else _went_with(mean_filters, right)}."
+        )
     return sentences
 
 
 def _went_with(mean_filters: MeanFilters, right: int) -> str:
-    """Set how often D went with the offset beside how often it has one sign, and ask the axes where offsets turn."""
+    """Set how often D went with the offset beside how often it has one sign, and ask the axes where
+    offsets turn.
+    """
     axes = mean_filters.off_centre
     positive, negative = (sum(sign * axis.skew > 0 for axis in axes) for sign in (1, -1))
     sign, same = max(("positive", positive), ("negative", negative), key=itemgetter(1))
@@ -193,8 +230,10 @@ def _went_with(mean_filters: MeanFilters, right: int) -> str:
     turned = min((before, [axis for axis in axes if axis not in before]), key=len)
     wrong = sum(axis.skew * (axis.offset or 0) >= 0 for axis in turned)
     return (
-        f"D's sign agreed with the offset (larger weights away from it) on {right} of {len(axes)} axes; it is {sign} "
-        f"on {same} of them, so 'always {sign}' explains {more}; where the offset changes sign, it is wrong on "
+        f"D's sign agreed with the offset (larger weights away from it) on {right} of "
+        f"{len(axes)} axes; it is {sign} "
+        f"on {same} of them, so 'always {sign}' explains {more}; where the offset "
+        "changes sign, it is wrong on "
         f"{wrong} of {len(turned)}"
     )
 
@@ -237,15 +276,17 @@ def _notes(mean_filters: MeanFilters) -> list[str]:
 
 COMMAND = Command(
     filters,
-    """Average the filters of every convolution of MODEL, a trained network, and measure how they are skewed.
+    """Average the filters of every convolution of MODEL, a trained network, and measure how they
+are skewed.
 
-    MODEL is an ONNX or .keras file, or a PyTorch module as package.module:NAME, trained or with --weights. The skew of
-    a filter is the absolute weights of its second half minus those of its first, over the sum of all. D is the mean
-    skew of the output channels.
+    MODEL is an ONNX or .keras file, or a PyTorch module as package.module:NAME, trained or with
+    --weights. The skew of a filter is the absolute weights of its second half minus those of its
+    first, over the sum of all. D is the mean skew of the output channels.
 
-    In networks trained for the test, the sign of D depended on the sampling-grid offset, the centre of the feature map
-    relative to the image's centre. In one pretrained network the sign was as predicted on 28 of 34 axes. But D was
-    positive on all 34, so "always positive" fits better; where the offset had the other sign, it was wrong on 6 of 6.
+    In networks trained for the test, the sign of D depended on the sampling-grid offset, the centre
+    of the feature map relative to the image's centre. In one pretrained network the sign was as
+    predicted on 28 of 34 axes. But D was positive on all 34, so "always positive" fits better;
+    where the offset had the other sign, it was wrong on 6 of 6.
 
     \b
     Example:

@@ -23,7 +23,8 @@ def keeps(
     padding: Annotated[str | None, PADDING] = None,
     same: Annotated[bool, SAME] = False,
 ) -> Result[Kept]:
-    """List what a tile of a size keeps of an image: exactly, and with most of the paths of each unit.
+    """List what a tile of a size keeps of an image: exactly, and with most of the paths of each
+    unit.
 
     Parameters
     ----------
@@ -37,8 +38,8 @@ def keeps(
     Returns
     -------
     Result
-        By layer, axis and share of the paths (1 is exact): the units that a tile inside an image keeps, the pixels that
-        they stand for, and those that it reads `before` and `after` them.
+        By layer, axis and share of the paths (1 is exact): the units that a tile inside an image
+        keeps, the pixels that they stand for, and those that it reads `before` and `after` them.
 
     Raises
     ------
@@ -63,22 +64,31 @@ def report_of(network: Network, image: Size, tile: Size, rows: Sequence[Kept]) -
             sides.setdefault(row.level, []).append(f"{row.pixels:g}")
     exact = f"{in_words(sides.pop(1))} {network.px} exactly"
     exact = f"nothing exactly: {barrier.layer} ({barrier.why})" if barrier else exact
-    shares = " and ".join(f"{in_words(pixels)} with {100 * level:g} %" for level, pixels in sides.items())
+    shares = " and ".join(
+        f"{in_words(pixels)} with {100 * level:g} %" for level, pixels in sides.items()
+    )
     less = f"; {shares} of the paths of each unit, not exact" if shares else ""
     said = f"Inside an image, a tile of {in_words(tile)} keeps {exact}{less}."
     share = Column("level", "paths", lambda level: f"{100 * level:g} %")
     shown = Table((*columns("layer axis"), share, *columns("units pixels before after")), rows)
     about = f"before, after: {network.px} that it reads on either side of those that it keeps."
-    facts = {"network": network.name, "size": image, "tile": tile, "barrier": barrier and [*barrier], "keeps": rows}
+    facts = {
+        "network": network.name,
+        "size": image,
+        "tile": tile,
+        "barrier": barrier and [*barrier],
+        "keeps": rows,
+    }
     return Report("keeps", facts, [[Heading(network.title), Lines([said]), shown, Lines([about])]])
 
 
 COMMAND = Command(
     keeps,
-    """List what a tile of MODEL keeps of an image: exactly, and with 99.9 % and 99 % of the paths of each unit.
+    """List what a tile of MODEL keeps of an image: exactly, and with 99.9 % and 99 % of the paths
+of each unit.
 
-    An output unit is kept exactly if it sees the same pixels and padding as in the whole image. Shares below 100 % keep
-    more of a tile, and are not exact.
+    An output unit is kept exactly if it sees the same pixels and padding as in the whole image.
+    Shares below 100 % keep more of a tile, and are not exact.
 
     \b
     Example:

@@ -27,7 +27,8 @@ def kernel(
     padding: Annotated[str | Sequence[str], PADDINGS] = "zero",
     pixel: Annotated[tuple[int, int] | None, PIXEL] = None,
 ) -> Result[Illustration]:
-    """Show a window on a small image: what the padding copies, as letters, and how often each pixel is used.
+    """Show a window on a small image: what the padding copies, as letters, and how often each pixel
+    is used.
 
     Parameters
     ----------
@@ -59,7 +60,11 @@ def kernel(
 
     pixels = on_axes(as_size(size), AXES[2])
     if max(pixels) > MOST:
-        raise OptionError(f"{tables.pixels(pixels)} does not fit on a screen", option="size", hint=f"use up to {MOST}")
+        raise OptionError(
+            f"{tables.pixels(pixels)} does not fit on a screen",
+            option="size",
+            hint=f"use up to {MOST}",
+        )
     schemes = dict.fromkeys(canonical(scheme) or "zero" for scheme in names(padding) or ("zero",))
     layers = tuple(illustrate(kernel, stride, dilation, pixels, scheme) for scheme in schemes)
     if pixel is not None:
@@ -77,19 +82,36 @@ def report_of(illustrations: Sequence[Illustration], pixel: tuple[int, int] | No
         grids: dict[str, Sequence[Sequence[object]]] = {"padded": layer.padded, "uses": layer.uses}
         if pixel:
             grids["taps"] = layer.taps(*pixel)
-        facts = {"padding": layer.scheme, **picked(window, "kernel stride dilation"), "size": [*layer.size]}
-        exact = {key: [[n if isinstance(n, int) else str(n) for n in row] for row in of] for key, of in grids.items()}
+        facts = {
+            "padding": layer.scheme,
+            **picked(window, "kernel stride dilation"),
+            "size": [*layer.size],
+        }
+        exact = {
+            key: [[n if isinstance(n, int) else str(n) for n in row] for row in of]
+            for key, of in grids.items()
+        }
         layers.append({**facts, "pixel": pixel, **exact})
         for name, rows in exact.items():
             for i, row in enumerate(rows):
                 cells += [[layer.scheme, name, i, j, value] for j, value in enumerate(row)]
         side = f"{window.kernel} x {window.kernel}"
         about = f"{side} kernel, stride {window.stride}, dilation {window.dilation}"
-        screen += [Heading(f"{padding_in_words(layer.scheme)}: {about}"), Verbatim(_side_by_side(grids, pixel))]
-    return Report("kernel", {"layers": layers}, [screen], grid(["padding", "grid", "row", "column", "value"], cells))
+        screen += [
+            Heading(f"{padding_in_words(layer.scheme)}: {about}"),
+            Verbatim(_side_by_side(grids, pixel)),
+        ]
+    return Report(
+        "kernel",
+        {"layers": layers},
+        [screen],
+        grid(["padding", "grid", "row", "column", "value"], cells),
+    )
 
 
-def _side_by_side(grids: Mapping[str, Sequence[Sequence[object]]], pixel: tuple[int, int] | None) -> str:
+def _side_by_side(
+    grids: Mapping[str, Sequence[Sequence[object]]], pixel: tuple[int, int] | None
+) -> str:
     names = ["padded image", "uses of each pixel"]
     if pixel:
         names.append(f"reads of pixel {pixel[0]},{pixel[1]} by each tap")
@@ -106,7 +128,8 @@ def _side_by_side(grids: Mapping[str, Sequence[Sequence[object]]], pixel: tuple[
 
 COMMAND = Command(
     kernel,
-    """Show a window on a small image: what the padding copies, as letters, and how often each pixel is used.
+    """Show a window on a small image: what the padding copies, as letters, and how often each
+pixel is used.
 
     The image has 7 x 7 pixels, and up to 16 x 16 with --size; the padding is zero by default.
 

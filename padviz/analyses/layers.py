@@ -12,7 +12,12 @@ from padviz.analyses.result import Result
 from padviz.errors import SizeError
 from padviz.geometry.costs import COUNTED, Costs, LayerCost
 from padviz.geometry.costs import costs as counted_costs
-from padviz.geometry.receptive_fields import AxisField, ReceptiveField, around_units, receptive_fields
+from padviz.geometry.receptive_fields import (
+    AxisField,
+    ReceptiveField,
+    around_units,
+    receptive_fields,
+)
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size, in_words
 from padviz.network.sizes import layer_rows, sizes_of_each
@@ -33,7 +38,8 @@ def layers(
     same: Annotated[bool, SAME] = False,
     layer: Annotated[Layers, LAYERS] = None,
 ) -> Result[Layer]:
-    """List every layer: kernel, stride, dilation, padding, sizes, multiply-adds, receptive field and grid offset.
+    """List every layer: kernel, stride, dilation, padding, sizes, multiply-adds, receptive field
+    and grid offset.
 
     Parameters
     ----------
@@ -58,14 +64,20 @@ def layers(
     from padviz.figures.windows import field_boxes
 
     with asked(network, size, padding, same, layer) as (wanted, pixels):
-        sizes_of_each(wanted, pixels)  # raises here what would else be raised where the result is printed
+        sizes_of_each(
+            wanted, pixels
+        )  # raises here what would else be raised where the result is printed
         rows = wanted.layers[1:]
         draw = partial(field_boxes.fields_of, wanted, pixels)
         return Result.made_of(None, rows, partial(report_of, wanted, pixels), draw)
 
 
 def costs(
-    network: Source, size: Pixels = None, padding: str | None = None, same: bool = False, layer: Layers = None
+    network: Source,
+    size: Pixels = None,
+    padding: str | None = None,
+    same: bool = False,
+    layer: Layers = None,
 ) -> CostsResult:
     """Count the multiply-adds of every convolution at a size.
 
@@ -77,7 +89,8 @@ def costs(
     Returns
     -------
     CostsResult
-        With `.macs`, the sum, and `.layers`; `.unknown` names the first layer whose channels are not known.
+        With `.macs`, the sum, and `.layers`; `.unknown` names the first layer whose channels are
+        not known.
 
     Raises
     ------
@@ -86,7 +99,8 @@ def costs(
 
     Notes
     -----
-    Convolutions only, without linear layers, attention, gates and heads: half of what torch's FlopCounterMode counts.
+    Convolutions only, without linear layers, attention, gates and heads: half of what torch's
+    FlopCounterMode counts.
 
     Examples
     --------
@@ -97,11 +111,17 @@ def costs(
     """
     with asked(network, size, padding, same, layer) as (wanted, pixels):
         counted = counted_costs(wanted, pixels)
-        return CostsResult.made_of(counted, counted.layers, partial(costs_report, wanted, pixels, counted))
+        return CostsResult.made_of(
+            counted, counted.layers, partial(costs_report, wanted, pixels, counted)
+        )
 
 
 def fields(
-    network: Source, size: Pixels = None, padding: str | None = None, same: bool = False, layer: Layers = None
+    network: Source,
+    size: Pixels = None,
+    padding: str | None = None,
+    same: bool = False,
+    layer: Layers = None,
 ) -> Result[ReceptiveField]:
     """Compute the receptive field of every layer.
 
@@ -124,8 +144,10 @@ def fields(
 
     Notes
     -----
-    `padviz layers` prints them. A size is the union over all branches: the extent of `usage` from a single inner unit.
-    Source: Araujo et al., "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.
+    `padviz layers` prints them. A size is the union over all branches: the extent of `usage` from a
+    single inner unit.
+    Source: Araujo et al., "Computing Receptive Fields of Convolutional Neural Networks", Distill
+    2019.
 
     Examples
     --------
@@ -137,7 +159,9 @@ def fields(
 
     with asked(network, size, padding, same, layer) as (wanted, pixels):
         only = {wanted.find(name).name for name in names(layer)}
-        rows = tuple(row for row in receptive_fields(wanted, pixels) if not only or row.layer in only)
+        rows = tuple(
+            row for row in receptive_fields(wanted, pixels) if not only or row.layer in only
+        )
         draw = partial(field_boxes.fields_of, wanted, pixels)
         return Result.made_of(None, rows, partial(report_of, wanted, pixels, only), draw)
 
@@ -146,8 +170,13 @@ Row = dict[str, Any]
 
 
 def _on_axes(row: Row, key: str) -> str | None:
-    """Write a figure of each axis as h x w, or once where they are alike; padding as before+after."""
-    texts = ("+".join(map(str, value)) if isinstance(value, list) else str(value) for value in row[key] or ())
+    """Write a figure of each axis as h x w, or once where they are alike; padding as
+    before+after.
+    """
+    texts = (
+        "+".join(map(str, value)) if isinstance(value, list) else str(value)
+        for value in row[key] or ()
+    )
     return once(texts) or None
 
 
@@ -156,7 +185,9 @@ def _pair(key: str, heading: str = "") -> Column:
 
 
 def _shape(row: Row) -> str | None:
-    return row["kernel"] and "/".join(str(_on_axes(row, key)) for key in ("kernel", "stride", "dilation"))
+    return row["kernel"] and "/".join(
+        str(_on_axes(row, key)) for key in ("kernel", "stride", "dilation")
+    )
 
 
 def _field(key: str, heading: str = "") -> Column:
@@ -179,7 +210,11 @@ def _field(key: str, heading: str = "") -> Column:
 
 
 HEAD, MACS = columns("layer kind"), Column("macs", show=lambda macs: macs or None)
-GEOMETRY = (*HEAD, *map(_pair, ("kernel", "stride", "dilation", "padding", "input", "output")), MACS)
+GEOMETRY = (
+    *HEAD,
+    *map(_pair, ("kernel", "stride", "dilation", "padding", "input", "output")),
+    MACS,
+)
 PARTS = Column("parts_at", "branches part at", spare=4)
 SHEET = (*GEOMETRY, *map(_field, ("size", "stride", "padding", "centre", "offset")), PARTS)
 LISTED = (
@@ -193,7 +228,10 @@ LISTED = (
     _field("offset", "offset")._replace(spare=1),
     PARTS,
 )
-LOOK_AHEAD = "before, after: samples that a unit sees around those that it stands for; after is its look-ahead."
+LOOK_AHEAD = (
+    "before, after: samples that a unit sees around those that it stands for; "
+    "after is its look-ahead."
+)
 
 
 def report_of(network: Network, size: Size, only: Collection[str] = ()) -> Report:
@@ -208,7 +246,9 @@ def report_of(network: Network, size: Size, only: Collection[str] = ()) -> Repor
         around = [None] * len(fields)
     listed, facts = [], []
     keys = [column.key for column in GEOMETRY]
-    for row, cost, field, ends in zip(layer_rows(network, size), counted.layers, fields, around, strict=True):
+    for row, cost, field, ends in zip(
+        layer_rows(network, size), counted.layers, fields, around, strict=True
+    ):
         if only and row[0] not in only:
             continue
         figures: Row = dict(zip(keys, (*row, cost.macs), strict=True))
@@ -217,17 +257,26 @@ def report_of(network: Network, size: Size, only: Collection[str] = ()) -> Repor
             sides: Row = {"before": before, "after": after}
         else:
             sides = {}
-        listed.append({**figures, **sides, "receptive": field, "parts_at": field and field.parts_at})
+        listed.append(
+            {**figures, **sides, "receptive": field, "parts_at": field and field.parts_at}
+        )
         axes = field and {axis: {**plain(own), **sides} for axis, own in field.axes.items()}
         facts.append({**figures, "field": axes, "parts_at": field and field.parts_at})
     more = columns("before after") if signal else ()
     about = Lines([f"{_total(counted)}.", *[LOOK_AHEAD] * signal])
     screen = [Heading(f"{network.title}, {in_words(size)}"), Table((*LISTED, *more), listed), about]
-    return Report("layers", _facts(network, size, counted, facts), [screen], Table((*SHEET, *more), listed))
+    return Report(
+        "layers", _facts(network, size, counted, facts), [screen], Table((*SHEET, *more), listed)
+    )
 
 
 def _facts(network: Network, size: Size, counted: Costs, layers: object) -> Row:
-    about = {"network": network.name, "size": [*size], "macs": counted.macs, "macs_unknown": counted.unknown}
+    about = {
+        "network": network.name,
+        "size": [*size],
+        "macs": counted.macs,
+        "macs_unknown": counted.unknown,
+    }
     return {**about, "layers": layers}
 
 
@@ -246,14 +295,16 @@ def costs_report(network: Network, size: Size, counted: Costs) -> Report:
 
 COMMAND = Command(
     layers,
-    """List the layers of MODEL: kernel, stride, dilation, padding, sizes, multiply-adds, receptive field, grid offset.
+    """List the layers of MODEL: kernel, stride, dilation, padding, sizes, multiply-adds, receptive
+field, grid offset.
 
-    Multiply-adds are those of convolutions; their sum stands below. Where a description does not say how many
-    channels a convolution makes, they are not known.
+    Multiply-adds are those of convolutions; their sum stands below. Where a description does not
+    say how many channels a convolution makes, they are not known.
 
-    A receptive field is the union over branches. The grid offset is the mean centre of a layer's units minus the
-    image's; it is empty where branches are centred differently, and the layer where they meet is named. CSV and JSON
-    also have effective stride and padding, and the centre. -o FILE.png draws the fields of the centre and corner units.
+    A receptive field is the union over branches. The grid offset is the mean centre of a layer's
+    units minus the image's; it is empty where branches are centred differently, and the layer where
+    they meet is named. CSV and JSON also have effective stride and padding, and the centre. -o
+    FILE.png draws the fields of the centre and corner units.
 
     \b
     Example:

@@ -32,7 +32,8 @@ class Description(str):
         Raises
         ------
         OptionError
-            For a path that cannot be written, or a file that exists, unless it is to `overwrite` that.
+            For a path that cannot be written, or a file that exists, unless it is to `overwrite`
+            that.
         """
         from padviz.files.atomic import atomic_path, check_new
 
@@ -57,7 +58,9 @@ class Loaded(Network):
     """
 
     def at(self, size: int | Sequence[int] | None) -> Network:
-        """Return the network at a size; where it refuses that, the error names the nearest that it takes."""
+        """Return the network at a size; where it refuses that, the error names the nearest that it
+        takes.
+        """
         with near_sizes_named(lambda: as_usual(self), None if size is None else as_size(size)):
             network = super().at(size)
         if network is self:
@@ -72,7 +75,9 @@ class Loaded(Network):
 
 def _loaded(network: Network, origin: object, reading: Reading | None) -> Loaded:
     """Return a network that knows what it was read from, and how."""
-    loaded = Loaded(**{field.name: getattr(network, field.name) for field in fields(network) if field.init})
+    loaded = Loaded(
+        **{field.name: getattr(network, field.name) for field in fields(network) if field.init}
+    )
     object.__setattr__(loaded, "origin", origin)
     object.__setattr__(loaded, "reading", reading)
     return loaded
@@ -94,26 +99,31 @@ def load(
     shape: Annotated[Mapping[str, Shape] | None, SHAPE] = None,
     input_: Annotated[str | None, INPUT] = None,
 ) -> Network:
-    """Load a network: a name of the zoo, a TOML, ONNX, .keras or .pt2 file, a module, or a network as it is.
+    """Load a network: a name of the zoo, a TOML, ONNX, .keras or .pt2 file, a module, or a network
+    as it is.
 
     Parameters
     ----------
     source : str, Path, torch.nn.Module, keras.Model or Network
         A module may be named, as in "torchvision.models:resnet50".
     size : int or (height, width), optional
-        Input size in pixels at which it is read; the declared one by default. `.at(size)` reads it at another size.
+        Input size in pixels at which it is read; the declared one by default. `.at(size)` reads it
+        at another size.
     neutral : str or iterable of str
         Unknown operations to treat as elementwise; they must not move positions.
     shape : mapping, optional
-        Other inputs, as ``{"timestep": 1, "image2": (1, 3, "H", "W")}``: a number, or the shape of a tensor. That of a
-        module's image says its channels, as ``{"x": (1, 80, "L")}`` of a signal.
+        Other inputs, as ``{"timestep": 1, "image2": (1, 3, "H", "W")}``: a number, or the shape of
+        a tensor. That of a module's image says its channels, as ``{"x": (1, 80, "L")}`` of a
+        signal.
     input_ : str, optional
-        Name of the image input; by default the first that `shape` leaves, of a file the first of four dimensions.
+        Name of the image input; by default the first that `shape` leaves, of a file the first of
+        four dimensions.
 
     Returns
     -------
     Network
-        For all other functions; those of trained networks and `repad` read its weights. A notebook shows its layers.
+        For all other functions; those of trained networks and `repad` read its weights. A notebook
+        shows its layers.
 
     Raises
     ------

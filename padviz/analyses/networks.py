@@ -37,8 +37,15 @@ def networks() -> Result[Network]:
 
 
 def report_of(nets: Sequence[Network]) -> Report:
-    size = Column("size", of=lambda net: "x".join(map(str, net.size)), show=lambda size: pixels(size.split("x")))
-    layers, source = Column("layers", of=lambda net: len(net.layers) - 1, spare=1), Column("source", show=_origin)
+    size = Column(
+        "size",
+        of=lambda net: "x".join(map(str, net.size)),
+        show=lambda size: pixels(size.split("x")),
+    )
+    layers, source = (
+        Column("layers", of=lambda net: len(net.layers) - 1, spare=1),
+        Column("source", show=_origin),
+    )
     zoo = Table((*columns("name title"), size, layers, source), nets)
     return Report("networks", {"networks": zoo.records}, [[zoo]])
 
@@ -56,7 +63,8 @@ def _origin(source: str) -> str:
 
 COMMAND = Command(
     networks,
-    """List the built-in networks: names to use as MODEL, their input sizes, and where each comes from.
+    """List the built-in networks: names to use as MODEL, their input sizes, and where each comes
+from.
 
     \b
     Example:

@@ -12,7 +12,8 @@ ONNX, KERAS = ".onnx", ".keras"  # files; all else is PyTorch's
 
 
 def lines_to_paste(network: Network, near: NearSizes) -> list[str]:
-    """Write the lines in the network's own framework; where padding cannot help, they resize the image.
+    """Write the lines in the network's own framework; where padding cannot help, they resize the
+    image.
 
     ONNX files and Keras models take numpy arrays; Keras has the channels last.
     """
@@ -47,7 +48,9 @@ def _resized(kind: str, size: Size) -> str:
 
 
 def _padded(kind: str, size: Size, above: Size) -> str:
-    """Write the padding at the far ends: a mirror image, or where that is too short, copies of the last row."""
+    """Write the padding at the far ends: a mirror image, or where that is too short, copies of the
+    last row.
+    """
     more = [after - before for before, after in zip(size, above, strict=True)]
     mirrored = all(pad < n for pad, n in zip(more, size, strict=True))
     if kind not in (ONNX, KERAS):
@@ -64,7 +67,9 @@ def _padded(kind: str, size: Size, above: Size) -> str:
 
 
 def _part(network: Network, kind: str, layer: str) -> str:
-    """Return what picks an output: the tensor of a file; the subscript of what a Keras model or a module returns."""
+    """Return what picks an output: the tensor of a file; the subscript of what a Keras model or a
+    module returns.
+    """
     if kind == KERAS:
         return f"[{layer!r}]"
     aliases = [alias for alias, name in network.aliases.items() if name == layer]
@@ -79,7 +84,8 @@ def _part(network: Network, kind: str, layer: str) -> str:
 
 
 def _subscript(alias: str) -> str:
-    """Return what picks an output from all that a module returns, by the name that the output has there.
+    """Return what picks an output from all that a module returns, by the name that the output has
+    there.
 
     >>> _subscript("output"), _subscript("output.1"), _subscript("deep.0")
     ('', '[1]', "['deep'][0]")
@@ -101,7 +107,9 @@ def _called(kind: str, parts: Sequence[str]) -> tuple[str, list[str]]:
             left = ", ".join(names)
         return f"{left} = session.run({[*parts]}, {{session.get_inputs()[0].name: x}})", names
     if kind == KERAS:
-        call = "dict(zip(model.output_names, keras.tree.flatten(model(x))))" if several else "model(x)"
+        call = (
+            "dict(zip(model.output_names, keras.tree.flatten(model(x))))" if several else "model(x)"
+        )
         return f"y = {call}", [f"y{part}" for part in parts] if several else ["y"]
     if several:
         return "y = model(x)", [f"y{part}" for part in parts]

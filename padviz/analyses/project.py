@@ -1,4 +1,6 @@
-"""What `padviz check` reads beside models: the expectations in pyproject.toml, and the baseline file."""
+"""What `padviz check` reads beside models: the expectations in pyproject.toml, and the baseline
+file.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +35,15 @@ class Entry(NamedTuple):
 
 
 def entries() -> tuple[list[Entry], str | None]:
-    """Read [tool.padviz] in this folder: the models with their expectations, and the name of the baseline.
+    """Read [tool.padviz] in this folder: the models with their expectations, and the name of the
+    baseline.
 
     Raises OptionError for a file, a key or a value that cannot be used.
     """
     if not os.path.lexists(FILE):
-        raise OptionError("is missing", where="MODEL", hint=f"name one, or write {FILE} with [tool.padviz]")
+        raise OptionError(
+            "is missing", where="MODEL", hint=f"name one, or write {FILE} with [tool.padviz]"
+        )
     try:
         tools = read_toml(FILE, "a project's settings").get("tool")
     except DescriptionError as error:
@@ -52,10 +57,14 @@ def entries() -> tuple[list[Entry], str | None]:
     _check_keys(table, ["baseline", "check"], TABLE)
     baseline, checks = table.get("baseline"), table["check"]
     if not isinstance(baseline, str | None):
-        raise OptionError(f"{shortly(baseline)} is not the name of a file", where=f"{TABLE}, baseline")
+        raise OptionError(
+            f"{shortly(baseline)} is not the name of a file", where=f"{TABLE}, baseline"
+        )
     if not isinstance(checks, list) or not all(isinstance(each, dict) for each in checks):
         raise OptionError("is not a list of tables", where=f"{TABLE}, check", hint=f"write {hint}")
-    return [_entry(each, f"{TABLE}, check {number}") for number, each in enumerate(checks, 1)], baseline
+    return [
+        _entry(each, f"{TABLE}, check {number}") for number, each in enumerate(checks, 1)
+    ], baseline
 
 
 def _entry(table: dict[str, Any], where: str) -> Entry:
@@ -63,7 +72,9 @@ def _entry(table: dict[str, Any], where: str) -> Entry:
     wanted = {name: value for name, value in table.items() if name in EXPECTATIONS}
     model, size = table.get("model"), table.get("size")
     if not isinstance(model, str):
-        raise OptionError("model is missing" if model is None else "model must be a name", where=where)
+        raise OptionError(
+            "model is missing" if model is None else "model must be a name", where=where
+        )
     for name in ("same_as", "any_size"):
         if not isinstance(wanted.get(name, ""), str):
             raise OptionError(f"{shortly(wanted[name])}: must be a text", where=f"{where}, {name}")
@@ -132,13 +143,27 @@ def _unjudged(parts: Sequence[Checked]) -> set[str]:
 
 
 def _gone(key: Identity) -> Judged:
-    return Judged(key[4], "fails", key[3], key[2], "in the baseline", "no longer found", "--prune-baseline removes it")
+    return Judged(
+        key[4],
+        "fails",
+        key[3],
+        key[2],
+        "in the baseline",
+        "no longer found",
+        "--prune-baseline removes it",
+    )
 
 
 def pruned(parts: Sequence[Checked], known: Baseline) -> Baseline:
-    """Return a baseline without what is gone, and with the figures that have improved; nothing is added."""
+    """Return a baseline without what is gone, and with the figures that have improved; nothing is
+    added.
+    """
     now, open_ = findings_of(parts), _unjudged(parts)
-    return {key: min(figure, now.get(key, figure)) for key, figure in known.items() if key in now or key[0] in open_}
+    return {
+        key: min(figure, now.get(key, figure))
+        for key, figure in known.items()
+        if key in now or key[0] in open_
+    }
 
 
 def read_baseline(path: Path) -> Baseline:
@@ -157,6 +182,9 @@ def read_baseline(path: Path) -> Baseline:
 
 
 def write_baseline(path: Path, found: Baseline) -> None:
-    entries = [{**dict(zip(KEYS, key, strict=True)), "figure": figure} for key, figure in sorted(found.items())]
+    entries = [
+        {**dict(zip(KEYS, key, strict=True)), "figure": figure}
+        for key, figure in sorted(found.items())
+    ]
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")

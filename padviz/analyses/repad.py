@@ -314,12 +314,14 @@ COMMAND = Command(
     repad,
     """Write MODEL, an ONNX file, with another padding. Weights and names do not change.
 
-    --padding changes the padding of convolutions and nothing else. --even makes every uneven convolution read equal
-    padding on opposite sides, by changing its pads. If that cannot make all of them even, each gets stride 1 and a
-    2 x 2 average pool of stride 2 behind it instead. Pools keep their padding, and the report names the uneven ones.
+    --padding changes the padding of convolutions and nothing else. --even makes every uneven
+    convolution read equal padding on opposite sides, by changing its pads. If that cannot make all
+    of them even, each gets stride 1 and a 2 x 2 average pool of stride 2 behind it instead. Pools
+    keep their padding, and the report names the uneven ones.
 
-    The report lists layers that could not be changed, with reasons. Before it writes, padviz counts the paths from each
-    pixel in the changed network. With --padding, they must equal those of `padviz usage MODEL --padding SCHEME`.
+    The report lists layers that could not be changed, with reasons. Before it writes, padviz counts
+    the paths from each pixel in the changed network. With --padding, they must equal those of
+    `padviz usage MODEL --padding SCHEME`.
 
     \b
     Example:

@@ -11,7 +11,20 @@ from padviz.analyses.asked import Pixels, TrainedSource, names, runners_of
 from padviz.analyses.result import Result
 from padviz.network.network import in_words
 from padviz.network.padding_modes import RUNNING_ON
-from padviz.options import INPUTS, LAYERS, MEAN, NO_SHUFFLED, PADDINGS, RUN_MODEL, SEED, SIZE, STD, WEIGHTS, Command, N
+from padviz.options import (
+    INPUTS,
+    LAYERS,
+    MEAN,
+    NO_SHUFFLED,
+    PADDINGS,
+    RUN_MODEL,
+    SEED,
+    SIZE,
+    STD,
+    WEIGHTS,
+    Command,
+    N,
+)
 from padviz.phrases import counted
 from padviz.progress import Progress
 from padviz.reports.documents import flat, picked
@@ -41,15 +54,16 @@ def responses(
     shuffled: Annotated[bool, NO_SHUFFLED] = True,
     on_progress: Progress | None = None,
 ) -> ResponsesResult:
-    """Run a trained network, and measure how the responses of every convolution differ at the border.
+    """Run a trained network, and measure how the responses of every convolution differ at the
+    border.
 
     Parameters
     ----------
     network, size, weights
         As for `filters`.
     padding : str or sequence of str, optional
-        Schemes to measure besides the network's own padding; by default those that keep the sizes of maps and the
-        reach of windows.
+        Schemes to measure besides the network's own padding; by default those that keep the sizes
+        of maps and the reach of windows.
     inputs : "noise", "blank", or the path of a folder of pictures
         Noise has random pixels, from 0 to 1; a blank is the mean pixel everywhere.
     n : int
@@ -61,15 +75,16 @@ def responses(
     mean, std : sequence of float, optional
         Normalisation of pixels from 0 to 1, as in training; ImageNet's by default.
     shuffled : bool
-        Also measure the network with the weights of each convolution shuffled: the effect of geometry alone.
+        Also measure the network with the weights of each convolution shuffled: the effect of
+        geometry alone.
     on_progress : callable, optional
         Called with the number of inputs that were run, and of all.
 
     Returns
     -------
     ResponsesResult
-        With `.verdict`, a sentence, `.rows`, for each padding and convolution, and `.plot()`; the padding of rows with
-        shuffled weights is "shuffled".
+        With `.verdict`, a sentence, `.rows`, for each padding and convolution, and `.plot()`; the
+        padding of rows with shuffled weights is "shuffled".
 
     Raises
     ------
@@ -78,8 +93,10 @@ def responses(
 
     Notes
     -----
-    E of a side is sqrt(max(0, mean over channels of D1 D2)) / S: D1 and D2 are the outermost line minus the interior,
-    as means over two disjoint halves of the inputs, and S is the root mean square of the interior. One input, unless
+    E of a side is sqrt(max(0, mean over channels of D1 D2)) / S: D1 and D2 are the outermost line
+    minus the interior,
+    as means over two disjoint halves of the inputs, and S is the root mean square of the interior.
+    One input, unless
     it is a blank, has no E.
     Source: Alsallakh et al., ICLR 2021: its line artifacts in feature maps.
 
@@ -98,19 +115,32 @@ def responses(
     measured = respond(trained, *runners_of(trained, padding), images, shuffled, on_progress)
     if layer:
         measured = measured.only(names(layer))
-    shown = partial(report_of, measured), partial(drawing.panels, measured), partial(drawing.plot, measured)
+    shown = (
+        partial(report_of, measured),
+        partial(drawing.panels, measured),
+        partial(drawing.plot, measured),
+    )
     return ResponsesResult.made_of(measured, measured.rows, *shown, notes=measured.notes)
 
 
 def report_of(responses: BorderResponses) -> Report:
     inputs = counted(responses.count, "input")
-    title = Heading(f"{responses.title}, {in_words(responses.size)}, {inputs} ({responses.inputs}): E at the border")
-    means = [{"padding": padding, "energy": responses.mean(padding)} for padding in responses.paddings]
+    title = Heading(
+        f"{responses.title}, {in_words(responses.size)}, {inputs} ({responses.inputs}): "
+        "E at the border"
+    )
+    means = [
+        {"padding": padding, "energy": responses.mean(padding)} for padding in responses.paddings
+    ]
     layers = []
     for row in responses.rows:
         own = picked(row, "layer padding channels shape energy t aware")
         layers.append({**own, "scale": None if row.note else row.scale, "note": row.note or None})
-    facts = {**picked(responses, "network size inputs"), "n": responses.count, "verdict": responses.verdict}
+    facts = {
+        **picked(responses, "network size inputs"),
+        "n": responses.count,
+        "verdict": responses.verdict,
+    }
     facts |= {"means": means, "layers": layers, "notes": responses.notes}
     sheet = [*map(flat, layers)]
     screen = [Lines([responses.verdict]), title, _table(responses), Lines([READING])]
@@ -121,10 +151,17 @@ def _table(responses: BorderResponses) -> Table:
     """Return E, or what is wrong with a layer, by layer and padding, and the mean over layers."""
     rows: dict[str, dict[str, object]] = {}
     for row in responses.rows:
-        about = {"layer": row.layer, "map": in_words((row.channels, *row.shape)), "aware": row.aware}
+        about = {
+            "layer": row.layer,
+            "map": in_words((row.channels, *row.shape)),
+            "aware": row.aware,
+        }
         energy = row.note or ("-" if row.energy.mean is None else row.energy.mean)
         rows[row.layer] = {**about, **rows.get(row.layer, {}), named(row.padding): energy}
-    mean = {"layer": "mean", **{named(padding): responses.mean(padding) for padding in responses.paddings}}
+    mean = {
+        "layer": "mean",
+        **{named(padding): responses.mean(padding) for padding in responses.paddings},
+    }
     headings = (
         Column("layer"),
         Column("map", spare=1),
@@ -138,16 +175,17 @@ COMMAND = Command(
     responses,
     """Run MODEL, a trained network, and compare its feature maps at the border with their interior.
 
-    E, the border energy, is the rms step from the interior to the outermost line, over the rms of the interior. At .5,
-    the step is half of that. Compare E only within one network, with the same normalisation and kind
-    of input. Below .02 it is noise at 16 inputs.
+    E, the border energy, is the rms step from the interior to the outermost line, over the rms of
+    the interior. At .5, the step is half of that. Compare E only within one network, with the same
+    normalisation and kind of input. Below .02 it is noise at 16 inputs.
 
-    E is measured as trained, with each scheme of --padding, and with the weights shuffled within each layer, which
-    shows what geometry does alone. Circular padding leaves convolutions no border, so it shows the noise; padded pools
-    keep theirs. Aware is the share of channels with a border line of their own.
+    E is measured as trained, with each scheme of --padding, and with the weights shuffled within
+    each layer, which shows what geometry does alone. Circular padding leaves convolutions no
+    border, so it shows the noise; padded pools keep theirs. Aware is the share of channels with a
+    border line of their own.
 
-    Wrong --mean and --std may double E. A warning names usual values that fit if the first batch norm was trained on
-    other inputs; without a batch norm, it says if a convolution hardly reacts.
+    Wrong --mean and --std may double E. A warning names usual values that fit if the first batch
+    norm was trained on other inputs; without a batch norm, it says if a convolution hardly reacts.
 
     \b
     Example:

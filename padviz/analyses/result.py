@@ -26,10 +26,11 @@ TEXTS = {suffix: format_ for format_, suffix in SUFFIXES.items() if format_ != "
 
 
 class Shown(NamedTuple, Generic[Row]):
-    """How a result is shown: rows, report, and what draws its picture, in a notebook too if it is `pictured`.
+    """How a result is shown: rows, report, and what draws its picture, in a notebook too if it is
+    `pictured`.
 
-    `notes` is what must be known of it, and `part` what a report of several results is made of. `png`, if there is
-    one, returns the bytes of a PNG file of the picture in less time.
+    `notes` is what must be known of it, and `part` what a report of several results is made of.
+    `png`, if there is one, returns the bytes of a PNG file of the picture in less time.
     """
 
     rows: Sequence[Row]
@@ -45,8 +46,8 @@ class Shown(NamedTuple, Generic[Row]):
 class Result(Generic[Row]):
     """A result and its rows; printed, saved, drawn, and shown in a notebook as the command does.
 
-    Those of most functions have figures as attributes, in a class of their own. A result counts, indexes and iterates
-    over its rows, which are frozen.
+    Those of most functions have figures as attributes, in a class of their own. A result counts,
+    indexes and iterates over its rows, which are frozen.
 
     Examples
     --------
@@ -62,7 +63,12 @@ class Result(Generic[Row]):
 
     @classmethod
     def made_of(
-        cls, found: object, rows: Sequence[Row], report: Callable[[], Report], *drawn: Any, **more: Any
+        cls,
+        found: object,
+        rows: Sequence[Row],
+        report: Callable[[], Report],
+        *drawn: Any,
+        **more: Any,
     ) -> Self:
         """Return the result with all fields of what was `found`; the rest is of `Shown`."""
         return _result(cls, _fields_of(found), Shown(rows, report, *drawn, **more))
@@ -88,7 +94,9 @@ class Result(Generic[Row]):
         try:
             pandas = import_module("pandas")
         except ImportError:
-            raise DescriptionError("needs pandas", where="to_pandas", hint="pip install pandas") from None
+            raise DescriptionError(
+                "needs pandas", where="to_pandas", hint="pip install pandas"
+            ) from None
         return pandas.DataFrame(self.to_rows())
 
     def save(
@@ -101,15 +109,18 @@ class Result(Generic[Row]):
         theme: str | None = None,
         **options: Any,
     ) -> None:
-        """Write the report (.txt .json .csv .md), a picture (.png .svg .pdf), or the exact counts of a map.
+        """Write the report (.txt .json .csv .md), a picture (.png .svg .pdf), or the exact counts
+        of a map.
 
-        Counts are .npy .npz .csv, as with the command's -o. `dpi`, or `width` in pixels, says how large a picture is,
-        and the `theme` is "light" or "dark"; other `options` are those of `plot`.
+        Counts are .npy .npz .csv, as with the command's -o. `dpi`, or `width` in pixels, says how
+        large a picture is, and the `theme` is "light" or "dark"; other `options` are those of
+        `plot`.
 
         Raises
         ------
         OptionError
-            For another suffix, a path that cannot be written, or a file that exists, unless it is to `overwrite` that.
+            For another suffix, a path that cannot be written, or a file that exists, unless it is
+            to `overwrite` that.
         """
         from padviz.files.atomic import atomic_path, check_new
 
@@ -143,11 +154,13 @@ class Result(Generic[Row]):
             raise OptionError(what, where=str(path), hint=f"use {' '.join(known)}")
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
-        """Draw the command's picture, or one part of it into `ax`; `options` are those of the command, as `cmap`.
+        """Draw the command's picture, or one part of it into `ax`; `options` are those of the
+        command, as `cmap`.
 
         A new figure has the `dpi`, the `width` and the `theme` that are named, as with `save`.
 
-        In a notebook, and where pyplot is in use, a new figure is pyplot's, which `plt.show()` shows.
+        In a notebook, and where pyplot is in use, a new figure is pyplot's, which `plt.show()`
+        shows.
 
         Raises
         ------
@@ -158,7 +171,11 @@ class Result(Generic[Row]):
 
         look = {name: options.pop(name, None) for name in ("dpi", "width", "theme")}
         if self._shown.draw is None:
-            raise OptionError("has no picture", where=self._report.name, hint="print it, or save it as .txt or .json")
+            raise OptionError(
+                "has no picture",
+                where=self._report.name,
+                hint="print it, or save it as .txt or .json",
+            )
         if ax is not None and self._shown.axes is None:
             return paste(self._shown.draw(**options), ax)
         with drawing_options(**look, interactive=True):
@@ -209,7 +226,9 @@ class Result(Generic[Row]):
 
 
 def opening(text: str, name: str) -> str:
-    """Return the first lines of a text that Python prints, blank ones left out, and how to print all."""
+    """Return the first lines of a text that Python prints, blank ones left out, and how to print
+    all.
+    """
     lines = [line for line in text.split("\n") if line.strip()]
     more = [f"... {len(lines) - LINES + 1} more lines: print({name})"]
     return "\n".join([*lines[: LINES - 1], *more] if len(lines) > LINES else lines)

@@ -1,4 +1,6 @@
-"""How well a detector does by the distance to the border: reads what a person names, and calls a room."""
+"""How well a detector does by the distance to the border: reads what a person names, and calls a
+room.
+"""
 
 from __future__ import annotations
 
@@ -41,10 +43,17 @@ HEADLINE = 2  # figures of the first table and the sentence: recall and AP, accu
 PLACE = "from the border"
 LEGEND = "Recall at IoU .5; AP: mean over IoU .5 to .95."
 INTERVALS = f"Intervals are 95 %, over images; none below {FEW} objects or {IMAGES} images."
-DISTANCE = "From the border: distance of an object's centre, or of a pixel, from the nearest border."
+DISTANCE = (
+    "From the border: distance of an object's centre, or of a pixel, from the nearest border."
+)
 JOINED = f"Percent of half the shorter side. Rings of fewer than {FEW} objects are merged."
-CAUSE = "Position may not be the cause: objects near the border are cut and smaller, and scenes differ."
-SIZES = f"By area: small is below {SMALL:,} px² (32 x 32), large above {LARGE:,} px² (96 x 96), medium between."
+CAUSE = (
+    "Position may not be the cause: objects near the border are cut and smaller, and scenes differ."
+)
+SIZES = (
+    f"By area: small is below {SMALL:,} px² (32 x 32), large above {LARGE:,} px² "
+    "(96 x 96), medium between."
+)
 LEAST_SHARE = 0.1  # of what is fair, below which no place has borders of its own
 
 if TYPE_CHECKING:
@@ -52,7 +61,9 @@ if TYPE_CHECKING:
 
 
 class RingsResult(Result[Ring], Rings):
-    """Results in rings, from the outermost inwards: `.rings`, each with its `count` and `figures`."""
+    """Results in rings, from the outermost inwards: `.rings`, each with its `count` and
+    `figures`.
+    """
 
 
 def rings(
@@ -116,7 +127,8 @@ def rings(
     >>> import json, tempfile, pathlib
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> box = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 8, 8]}
-    >>> there = {"images": [{"id": 1, "width": 64, "height": 48}], "categories": [{"id": 1}], "annotations": [box]}
+    >>> there = {"images": [{"id": 1, "width": 64, "height": 48}], "categories": [{"id": 1}],
+    ...     "annotations": [box]}
     >>> _ = (folder / "gt.json").write_text(json.dumps(there))
     >>> _ = (folder / "pred.json").write_text(json.dumps([{**box, "score": 0.9}]))
     >>> scored = rings(folder / "gt.json", folder / "pred.json", rings=1)
@@ -157,7 +169,9 @@ def report_of(scored: Rings) -> Report:
     if scored.of == "share":
         legend.append(JOINED)
     main: list[Block] = [Heading(about(scored)), Lines(sentences)]
-    between_rings = [[row.figure, *compared(row)] for row in scored.differences if row.other == INNERMOST]
+    between_rings = [
+        [row.figure, *compared(row)] for row in scored.differences if row.other == INNERMOST
+    ]
     if between_rings:
         headings = ["figure", "outermost", "innermost", "difference", "interval"]
         main.append(grid(headings, between_rings))
@@ -176,12 +190,17 @@ def report_of(scored: Rings) -> Report:
     parts = [main, sides]
     if scored.detections is not None:
         legend.append(LEGEND)
-        uncut = [[where(ring, scored.of), *map(counted, ring.uncut.values())] for ring in scored.rings]
+        uncut = [
+            [where(ring, scored.of), *map(counted, ring.uncut.values())] for ring in scored.rings
+        ]
         headings = [PLACE, *scored.rings[0].uncut]
         parts.append([Heading("Recall of uncut objects"), grid(headings, uncut, SIZES)])
     if scored.network is not None:
         name, size, _ = scored.network
-        legend.append(f"Fair shares are those of {name} where objects are, with images scaled to {in_words(size)}.")
+        legend.append(
+            f"Fair shares are those of {name} where objects are, with images scaled to "
+            f"{in_words(size)}."
+        )
     if scored.classes:
         parts.append([Heading("Classes"), _by_class(scored)])
     return Report("rings", plain(scored), parts, sheet_of(scored))
@@ -206,7 +225,9 @@ def _by_ring(scored: Rings) -> Table:
 
 
 def _by_class(scored: Rings) -> Table:
-    """Return the outermost and the innermost ring of each class; those between are in CSV and JSON."""
+    """Return the outermost and the innermost ring of each class; those between are in
+    CSV and JSON.
+    """
     ends = {"outermost": 0, "innermost": -1}
     headings = ["class", "objects"]
     headings += [f"{name}, {end}" for name in ("recall", "AP") for end in ends]
@@ -220,7 +241,9 @@ def _by_class(scored: Rings) -> Table:
 
 
 def sheet_of(scored: Rings) -> Table:
-    """Return rings, differences, sides, classes and places as rows of one table; `part` says which of them a row is."""
+    """Return rings, differences, sides, classes and places as rows of one table; `part` says which
+    of them a row is.
+    """
     rows = [{"part": "ring", **_cells(ring)} for ring in scored.rings]
     rows += [{"part": "difference", **flat(row)} for row in scored.differences]
     rows += [{"part": "side", "side": name, **flat(part)} for name, part in scored.sides.items()]
@@ -229,7 +252,9 @@ def sheet_of(scored: Rings) -> Table:
     for y, counts in enumerate(scored.places.count):
         for x, count in enumerate(counts):
             value = scored.places.figure[y][x]
-            rows.append({"part": "place", "row": y, "column": x, "count": count, "figure_value": value})
+            rows.append(
+                {"part": "place", "row": y, "column": x, "count": count, "figure_value": value}
+            )
     keys = dict.fromkeys(key for row in rows for key in row)
     return Table([*map(Column, keys)], rows)
 
@@ -327,7 +352,8 @@ def percents(figure: Estimate) -> str | None:
 def compared(row: Difference) -> list[str | None]:
     """Write both figures in percent, and their difference and its interval in points.
 
-    >>> compared(Difference("recall", "left border", "right border", 0.25, 0.375, Estimate(-0.125, -0.2, -0.05)))
+    >>> compared(Difference("recall", "left border", "right border", 0.25, 0.375, Estimate(-0.125,
+    ...     -0.2, -0.05)))
     ['25.0 %', '37.5 %', '-12.5 points', '-20.0 to -5.0']
     """
     values = [value if value is None else percent(value) for value in (row.first, row.second)]
@@ -338,7 +364,9 @@ def compared(row: Difference) -> list[str | None]:
 
 
 def finding(scored: Rings) -> str:
-    """Return a sentence on the first sides that differ measurably, and on the outermost and the innermost ring."""
+    """Return a sentence on the first sides that differ measurably, and on the outermost and the
+    innermost ring.
+    """
     shown = [*scored.rings[0].figures][:HEADLINE]
     clauses, alike, unknown = [], [], []
     for row in scored.differences:
@@ -364,7 +392,10 @@ def finding(scored: Rings) -> str:
         verb = "do"
         if len(alike) == 1:
             verb = "does"
-        words = f"{' and '.join(alike)} {verb} not differ measurably between the outermost and the innermost ring"
+        words = (
+            f"{' and '.join(alike)} {verb} not differ measurably between the "
+            "outermost and the innermost ring"
+        )
         clauses.append(words)
     for row in scored.differences:
         if row.other != INNERMOST and excludes_zero(row.difference):
@@ -377,7 +408,8 @@ def finding(scored: Rings) -> str:
 def _differs(row: Difference, where: str) -> str:
     """Write which of two figures is lower.
 
-    >>> _differs(Difference("AP", "left border", "right border", 0.25, 0.375, Estimate(-0.1, -0.2, -0.05)), "near the")
+    >>> _differs(Difference("AP", "left border", "right border", 0.25, 0.375, Estimate(-0.1, -0.2,
+    ...     -0.05)), "near the")
     'AP is lower near the left border (25.0 %) than near the right border (37.5 %)'
     """
     word = "higher"
@@ -400,12 +432,12 @@ COMMAND = Command(
                 the object's middle at x, y; and CSV: image, label
     segmenter   two folders of label maps
 
-    A ring holds the objects whose centres lie at that distance from the nearest border, as a share of half the shorter
-    side, or in pixels. Objects of other rings are ignored, so a perfect detector scores 100 in each. 95 % intervals are
-    over images.
+    A ring holds the objects whose centres lie at that distance from the nearest border, as a share
+    of half the shorter side, or in pixels. Objects of other rings are ignored, so a perfect
+    detector scores 100 in each. 95 % intervals are over images.
 
-    With MODEL, the report adds its fair shares (paths relative to an interior pixel) where objects are, with images
-    scaled to --size.
+    With MODEL, the report adds its fair shares (paths relative to an interior pixel) where objects
+    are, with images scaled to --size.
 
     \b
     Example:

@@ -1,4 +1,6 @@
-"""Rules that `padviz check` runs where nothing is asked: each with its line, its page and what finds it."""
+"""Rules that `padviz check` runs where nothing is asked: each with its line, its page and what
+finds it.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +38,12 @@ State = Literal["holds", "fails", "not judged", "known", "note"]
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One expectation or rule at one layer and axis: its state, what was wanted and found, and what to change.
+    """One expectation or rule at one layer and axis: its state, what was wanted and found, and what
+    to change.
 
-    What could not be read is "not judged". A "known" finding is in the baseline; a "note" never fails. `figure` says
-    how far it is from what is wanted: a finding of the baseline fails again where it grows.
+    What could not be read is "not judged". A "known" finding is in the baseline; a "note" never
+    fails. `figure` says how far it is from what is wanted: a finding of the baseline fails again
+    where it grows.
     """
 
     expectation: str
@@ -52,7 +56,9 @@ class Judged:
     figure: float = 1
 
 
-def failed(layer: str, axis: str, wanted: str, found: str, change: str = "", figure: float = 1) -> Judged:
+def failed(
+    layer: str, axis: str, wanted: str, found: str, change: str = "", figure: float = 1
+) -> Judged:
     return Judged("", "fails", layer, axis, wanted, found, change, figure)
 
 
@@ -73,7 +79,9 @@ class Case:
 
 
 def borders(case: Case, axis: int) -> Iterator[Judged]:
-    """Yield the layers that keep an axis from wrapping: they pad it otherwise than circularly, or jump in phase."""
+    """Yield the layers that keep an axis from wrapping: they pad it otherwise than circularly, or
+    jump in phase.
+    """
     network, name, n = case.kept, case.network.axes[axis], case.size[axis]
     try:
         step = alignment_on(network, axis, n).step
@@ -83,12 +91,19 @@ def borders(case: Case, axis: int) -> Iterator[Judged]:
     for layer, reads, mode in _padded(case, axis):
         if not SCHEMES[mode].wraps:
             what = f"reads {reads[0]}+{reads[1]} rows of {mode} padding"
-            causes.append(failed(layer, name, "no border", what, f"pad the {name} circularly", sum(reads)))
+            causes.append(
+                failed(layer, name, "no border", what, f"pad the {name} circularly", sum(reads))
+            )
     whole = _multiples(name, n, step)
     for each, on, row in _rows(ledger(network, case.size, (True,) * len(case.size)).jumps):
         if on == name and row.jumps:
-            what, change = f"{row.output} units from {row.input} rows", whole or f"pad the {name} circularly"
-            causes.append(failed(each.layer, name, f"{row.input} rows / stride {row.stride}", what, change))
+            what, change = (
+                f"{row.output} units from {row.input} rows",
+                whole or f"pad the {name} circularly",
+            )
+            causes.append(
+                failed(each.layer, name, f"{row.input} rows / stride {row.stride}", what, change)
+            )
     if broken is None and (step < n or not causes):
         return  # at a whole turn all maps repeat: then layers without a border must say so
     if broken and broken.layer not in {cause.layer for cause in causes}:
@@ -119,10 +134,11 @@ def _padded(case: Case, axis: int) -> Iterator[tuple[str, tuple[int, int], str]]
 
 
 class Sight(NamedTuple):
-    """The furthest that a layer's units see beyond the stride they stand for, and how far the last may stay behind.
+    """The furthest that a layer's units see beyond the stride they stand for, and how far the last
+    may stay behind.
 
-    Both are 0 or more rows of the image: `ahead` is 0 for a causal layer, and `behind` where the end of each stride is
-    seen at once.
+    Both are 0 or more rows of the image: `ahead` is 0 for a causal layer, and `behind` where the
+    end of each stride is seen at once.
     """
 
     ahead: int
@@ -130,7 +146,9 @@ class Sight(NamedTuple):
 
 
 def sights(network: Network, axis: int, n: int) -> list[Sight]:
-    """Return how far each layer sees on an axis: the rows its units read in this image, with what padding copies."""
+    """Return how far each layer sees on an axis: the rows its units read in this image, with what
+    padding copies.
+    """
     alignment, maps = alignment_on(network, axis, n), resolve(network, axis, n).maps
     last: list[NDArray[Any]] = [np.arange(n)]
     for layer, axis_map in zip(network.layers[1:], maps[1:], strict=True):
@@ -138,7 +156,10 @@ def sights(network: Network, axis: int, n: int) -> list[Sight]:
         if axis_map is not None:
             read = np.full(axis_map.n_out, -1)
             for dst, dst_step, src, src_step, length, _ in axis_map.strips:
-                units, rows = (start + np.arange(length) * step for start, step in ((dst, dst_step), (src, src_step)))
+                units, rows = (
+                    start + np.arange(length) * step
+                    for start, step in ((dst, dst_step), (src, src_step))
+                )
                 np.maximum.at(read, units, seen[rows])
             seen = read
         last.append(np.full_like(seen, seen.max()) if layer.whole(axis) else seen)
@@ -153,10 +174,16 @@ def sights(network: Network, axis: int, n: int) -> list[Sight]:
 
 
 def uneven_rows(case: Case, but_causal: bool = False) -> Iterator[Judged]:
-    """Yield uneven convolutions; those that pad all their taps in front may be left out, as they are meant."""
+    """Yield uneven convolutions; those that pad all their taps in front may be left out, as they
+    are meant.
+    """
     uneven = [each for each in _rows(case.ledger.uneven_convolutions) if each[2].uneven]
     if but_causal:
-        uneven = [each for each in uneven if each[2].declared != (each[2].dilation * (each[2].kernel - 1), 0)]
+        uneven = [
+            each
+            for each in uneven
+            if each[2].declared != (each[2].dilation * (each[2].kernel - 1), 0)
+        ]
     if uneven:
         near = [pixels(found.size) for found in nearest_balanced(case.network, case.size) if found]
     else:
@@ -173,7 +200,9 @@ def _rows(layers: tuple[LayerPadding, ...]) -> Iterator[tuple[LayerPadding, str,
 
 
 def _remainders(case: Case) -> Iterator[Judged]:
-    """Yield rows that no window reads, unless another layer reads them, or the stride steps over them anyhow."""
+    """Yield rows that no window reads, unless another layer reads them, or the stride steps over
+    them anyhow.
+    """
     network, sizes_on = case.network, sizes_of_each(case.network, case.size)
     read_on = cache(lambda axis: _read_rows(network, axis, case.size[axis]))
     for each, name, row in _rows(case.ledger.remainders):
@@ -185,7 +214,8 @@ def _remainders(case: Case) -> Iterator[Judged]:
         unread = n
         if read.any():
             unread = int(np.argmax(read[::-1]))
-        # Rows that lie between any two windows, and rows that a crop removes, are left out on purpose.
+        # Rows that lie between any two windows, and rows that a crop removes, are left out on
+        # purpose.
         between = max(0, row.stride - row.dilation * (row.kernel - 1) - 1)
         unread = min(unread, row.remainder) - between
         if unread > 0:
@@ -193,7 +223,9 @@ def _remainders(case: Case) -> Iterator[Judged]:
             change = "pad it, or resize its input"
             if row.kernel == row.stride:
                 change = f"give it {whole} rows"
-            yield failed(each.layer, name, "all rows read", f"{unread} of {n} unread", change, unread)
+            yield failed(
+                each.layer, name, "all rows read", f"{unread} of {n} unread", change, unread
+            )
 
 
 def _passes(layer: Layer, axis: int) -> bool:
@@ -204,7 +236,9 @@ def _passes(layer: Layer, axis: int) -> bool:
 
 
 def _read_rows(network: Network, axis: int, n: int) -> list[NDArray[np.bool_]]:
-    """Flag the rows of each layer that another layer reads; what only copies them reads those that are read of it."""
+    """Flag the rows of each layer that another layer reads; what only copies them reads those that
+    are read of it.
+    """
     sizes, maps = resolve(network, axis, n)
     inputs = {j for layer in network.layers for j in layer.inputs}
     read = [np.full(size, i not in inputs) for i, size in enumerate(sizes)]
@@ -234,7 +268,8 @@ def _fixed(case: Case) -> Iterator[Judged]:
     larger = [tuple(n + adding[0] for n in case.size), tuple(2 * n for n in case.size)]
     larger.append(tuple(n + adding[1] for n in case.size))
     errors = []
-    # What a file declares of its input goes with another export; sizes that its graph computed do not.
+    # What a file declares of its input goes with another export; sizes that its graph computed do
+    # not.
     reopened = replace(case.network, declared=())
     for size in dict.fromkeys(larger):
         error = at_size(reopened, size)[0].refusal
@@ -264,14 +299,20 @@ def _broken_wraps(case: Case) -> Iterator[Judged]:
 
 def _unequal_skips(case: Case) -> Iterator[Judged]:
     layers = case.network.layers
-    mended = dict.fromkeys(_mender(layers, j) for layer in layers if layer.kind in MERGES for j in layer.inputs)
+    mended = dict.fromkeys(
+        _mender(layers, j) for layer in layers if layer.kind in MERGES for j in layer.inputs
+    )
     sizes_on = sizes_of_each(case.network, case.size)
     sights_on = cache(lambda axis: sights(case.network, axis, case.size[axis]))
     for i in filter(None, mended):
         for axis, name in enumerate(case.network.axes):
             op, sizes = layers[i].ops[axis], sizes_on[axis]
             n, m = sizes[layers[i].inputs[0]], sizes[i]
-            if isinstance(op, Window) and op.kernel == op.stride == 1 and isinstance(op.padding, tuple):
+            if (
+                isinstance(op, Window)
+                and op.kernel == op.stride == 1
+                and isinstance(op.padding, tuple)
+            ):
                 before, after = op.padding
             elif isinstance(op, Fit):
                 before = fit_shift(n, m, op.odd)
@@ -282,13 +323,22 @@ def _unequal_skips(case: Case) -> Iterator[Judged]:
                 continue
             if sights_on(axis)[i].ahead:  # a causal one is meant
                 what, size = f"{before:+} before, {after:+} after", case.size[axis]
-                change = _multiples(name, size, alignment_on(case.kept, axis, size).step) or "move both sides alike"
-                yield failed(layers[i].name, name, "maps of one size", what, change, abs(before - after))
+                change = (
+                    _multiples(name, size, alignment_on(case.kept, axis, size).step)
+                    or "move both sides alike"
+                )
+                yield failed(
+                    layers[i].name, name, "maps of one size", what, change, abs(before - after)
+                )
 
 
 def _mender(layers: Sequence[Layer], j: int) -> int:
-    """Return the last layer that moves rows on the way to a merge; elementwise and 1x1 layers let them pass."""
-    while len(layers[j].inputs) == 1 and all(op is None or _is_pointwise(op) for op in layers[j].ops):
+    """Return the last layer that moves rows on the way to a merge; elementwise and 1x1 layers let
+    them pass.
+    """
+    while len(layers[j].inputs) == 1 and all(
+        op is None or _is_pointwise(op) for op in layers[j].ops
+    ):
         j = layers[j].inputs[0]
     if layers[j].kind in ("pad", "crop"):
         return j
@@ -300,7 +350,9 @@ def _is_pointwise(op: Op) -> bool:
 
 
 def _undoes(layers: Sequence[Layer], i: int, axis: int, rows: tuple[int, int]) -> bool:
-    """Return whether a layer takes away the rows that a pad before it added, as around attention in windows."""
+    """Return whether a layer takes away the rows that a pad before it added, as around attention in
+    windows.
+    """
     while len(layers[i].inputs) == 1:
         i = layers[i].inputs[0]
         op = layers[i].ops[axis]
@@ -314,15 +366,24 @@ def stretched_outputs(case: Case) -> Iterator[Judged]:
     for name, side in zip(case.network.axes, at_size(case.network, case.size), strict=True):
         if side.stretch:
             found = f"{side.stretch:+.3g} px at the far end"
-            yield failed("", name, "outputs in place", found, "padviz sizes names sizes", abs(side.stretch))
+            yield failed(
+                "", name, "outputs in place", found, "padviz sizes names sizes", abs(side.stretch)
+            )
         elif side.unread:
             yield failed(
-                "", name, "all rows read", f"the last {side.unread} unread", "padviz sizes names sizes", side.unread
+                "",
+                name,
+                "all rows read",
+                f"the last {side.unread} unread",
+                "padviz sizes names sizes",
+                side.unread,
             )
 
 
 def rims_of(case: Case) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yield the starved rim on each axis: pixels before and after. Raises SizeError where there is none."""
+    """Yield the starved rim on each axis: pixels before and after. Raises SizeError where there is
+    none.
+    """
     counts = usage(case.network, case.size)
     if counts.rims is None:
         raise SizeError(counts.share_reason or "it has no rim")
@@ -353,14 +414,22 @@ def _ripples(case: Case) -> Iterator[Judged]:
         for axis, op in zip(case.network.axes, layer.ops, strict=True):
             if isinstance(op, Transposed) and op.kernel % op.stride:
                 what = f"kernel {op.kernel}, stride {op.stride}"
-                yield failed(layer.name, axis, "a multiple of the stride", what, "use a kernel that is a multiple")
+                yield failed(
+                    layer.name,
+                    axis,
+                    "a multiple of the stride",
+                    what,
+                    "use a kernel that is a multiple",
+                )
 
 
 def _overhangs(case: Case) -> Iterator[Judged]:
     for layer, axis, row in _rows(case.ledger.layers):
         if row.overhang:
             what = f"reads {row.overhang} rows beyond"
-            yield failed(layer.layer, axis, "within the padding", what, "leave ceil_mode out", row.overhang)
+            yield failed(
+                layer.layer, axis, "within the padding", what, "leave ceil_mode out", row.overhang
+            )
 
 
 class Rule(NamedTuple):
@@ -375,67 +444,84 @@ class Rule(NamedTuple):
 RULES = {
     "uneven-convolution": Rule(
         "A convolution reads more padding on one side than on the other.",
-        """A strided window stops before the last padded rows, so the grid of its units lies off the image's centre.
-In a controlled experiment, filters became skewed to the opposite side. Pools have no weights to skew.
+        """A strided window stops before the last padded rows, so the grid of its units lies off
+the image's centre. In a controlled experiment, filters became skewed to the opposite side. Pools
+have no weights to skew.
 
-Change: an input size at which all are even (`padviz sizes MODEL`), or other pads (`padviz repad --even`).
-Causal convolutions, which pad in front only, do not count. Is it meant, as under SAME padding? Write a baseline.""",
+Change: an input size at which all are even (`padviz sizes MODEL`), or other pads (`padviz repad
+--even`). Causal convolutions, which pad in front only, do not count. Is it meant, as under SAME
+padding? Write a baseline.""",
         partial(uneven_rows, but_causal=True),
     ),
     "stride-remainder": Rule(
         "The last rows or columns of a map are read by nothing.",
-        """A window of kernel 2 and stride 2 leaves the last of 45 rows unread. What is there has no effect.
-Rows between the windows of a larger stride do not count, nor those that another layer reads.
+        """A window of kernel 2 and stride 2 leaves the last of 45 rows unread. What is there has
+no effect. Rows between the windows of a larger stride do not count, nor those that another layer
+reads.
 
 Change: an input size that is a multiple of the strides, padding at the far end, or ceil_mode.""",
         _remainders,
     ),
     "fixed-size": Rule(
         "The network runs at none of the larger input sizes that were tried.",
-        """A number from the size of the training images is written into the network: a reshape, a position table or a
-linear layer on the flattened map. padviz tries up to three larger sizes: one at least 64 px larger and one a stride
-larger, both with the same phase of all strides, and twice the size. It names what fails at the first.
+        """A number from the size of the training images is written into the network: a reshape, a
+position table or a linear layer on the flattened map. padviz tries up to three larger sizes: one at
+least 64 px larger and one a stride larger, both with the same phase of all strides, and twice the
+size. It names what fails at the first.
 
-Change: take sizes from the input, resize tables of positions, or pool to a fixed size before a linear layer.""",
+Change: take sizes from the input, resize tables of positions, or pool to a fixed size before a
+linear layer.""",
         _fixed,
     ),
     "broken-wrap": Rule(
         "Some layers pad an axis circularly, and others keep a border on it.",
-        """On a circular axis the output should shift with the image, as on a globe. One layer that pads with zeros, or
-whose units jump in phase since its map is not a multiple of its stride, makes a seam.
+        """On a circular axis the output should shift with the image, as on a globe. One layer that
+pads with zeros, or whose units jump in phase since its map is not a multiple of its stride, makes a
+seam.
 
-Change: pad circularly everywhere, and use a size that is a multiple of all strides. Ask for it with --wraps.""",
+Change: pad circularly everywhere, and use a size that is a multiple of all strides. Ask for it with
+--wraps.""",
         _broken_wraps,
     ),
     "unequal-skip": Rule(
         "A pad or crop makes a skip connection fit, on one side only.",
-        """After a pool of an odd map, the upsampled map is a row short, and a pad or crop at one end makes it fit. Both
-branches then differ by a row in where they look.
+        """After a pool of an odd map, the upsampled map is a row short, and a pad or crop at one
+end makes it fit. Both branches then differ by a row in where they look.
 
-Change: an input size that is a multiple of all strides, or resize to the size of the skip connection.""",
+Change: an input size that is a multiple of all strides, or resize to the size of the skip
+connection.""",
         _unequal_skips,
     ),
     "stretched-output": Rule(
         "An output that is brought back to the image's size is longer or shorter than the image.",
-        "At 910 px and stride 8, 114 units stand for 912 px: resized to 910, the mask is 2 px off at the far end.",
+        "At 910 px and stride 8, 114 units stand for 912 px: resized to 910, the mask "
+        "is 2 px off at the far end.",
         stretched_outputs,
         False,
     ),
     "starved-rim": Rule(
-        "A band along a side has less than half the paths of an interior pixel.", "Bound it with --rim N.", _rims, False
+        "A band along a side has less than half the paths of an interior pixel.",
+        "Bound it with --rim N.",
+        _rims,
+        False,
     ),
     "off-centre-grid": Rule(
-        "The units of the last map lie off the image's centre.", "`padviz uneven` says where.", _off_centre, False
+        "The units of the last map lie off the image's centre.",
+        "`padviz uneven` says where.",
+        _off_centre,
+        False,
     ),
     "transposed-ripple": Rule(
         "A transposed convolution covers its units unequally often.",
-        "Where the kernel is not a multiple of the stride, units have unequal numbers of taps: a checkerboard.",
+        "Where the kernel is not a multiple of the stride, units have unequal numbers "
+        "of taps: a checkerboard.",
         _ripples,
         False,
     ),
     "window-overhang": Rule(
         "A window reads beyond its padding, as ceil rounding lets it.",
-        "The last window of a pool with ceil_mode has fewer real rows, and frameworks differ in what it makes of them.",
+        "The last window of a pool with ceil_mode has fewer real rows, and frameworks "
+        "differ in what it makes of them.",
         _overhangs,
         False,
     ),
@@ -478,7 +564,9 @@ def rules(rule: Annotated[str | None, RULE] = None) -> Result[Explained]:
         hint = nearest(rule, RULES, 1) or f"use {', '.join(RULES)}"
         raise UnknownName(f"no rule is called {rule!r}", hint=hint)
     names = RULES if rule is None else [rule]
-    rows = tuple(Explained(name, RULES[name].words, RULES[name].page, RULES[name].fails) for name in names)
+    rows = tuple(
+        Explained(name, RULES[name].words, RULES[name].page, RULES[name].fails) for name in names
+    )
     return Result.made_of(None, rows, partial(_rules_report, rows, rule is None))
 
 
@@ -486,16 +574,21 @@ def _rules_report(rows: Sequence[Explained], listed: bool) -> Report:
     facts = {"rules": [row._asdict() for row in rows]}
     sheet = Table(columns("name words fails"), rows)
     if listed:
-        about = Lines(["A finding fails a check where fails is yes. padviz rules RULE explains one."])
+        about = Lines(
+            ["A finding fails a check where fails is yes. padviz rules RULE explains one."]
+        )
         return Report("rules", facts, [[Table(columns("name words fails"), rows), about]], sheet)
     (row,) = rows
     never = "" if row.fails else "\n\nIt never fails."
-    return Report("rules", facts, [[Verbatim(f"{row.name}: {row.words}\n\n{row.page}{never}")]], sheet)
+    return Report(
+        "rules", facts, [[Verbatim(f"{row.name}: {row.words}\n\n{row.page}{never}")]], sheet
+    )
 
 
 COMMAND = Command(
     rules,
-    """List the rules of padviz check, or explain RULE: what it finds, why it matters, and what to change.
+    """List the rules of padviz check, or explain RULE: what it finds, why it matters, and what to
+change.
 
     \b
     Example:

@@ -1,4 +1,6 @@
-"""Where the output of a tiler differs from that for the whole image: at seams, in single tiles, or everywhere."""
+"""Where the output of a tiler differs from that for the whole image: at seams, in single tiles, or
+everywhere.
+"""
 
 from __future__ import annotations
 
@@ -58,17 +60,26 @@ EVEN = 1 / 3  # median of squared errors over their mean: below, they are near t
 PART = 0.75  # of the pixels differ, at most, if others are called equal
 VERDICTS = {
     "none": "No seams: whole and tiled are equal{rounding}.",
-    "sizes": "Sizes differ: tiled is {tiled}, whole is {whole}. Look for a stride, a crop or swapped axes.",
-    "border": "Only the outermost {depth} px differ, in {area}. Compare the padding, and how sizes are rounded.",
-    "part": "{share} of the pixels differ, all in {area}. Look at what only these went through: device, batch, seed.",
-    "constant": "{tile} constant, {fit.offset:.3g}. Look for tiles that were never run or never written.",
-    "gain": "{tile} {fit.gain:.3g} times whole, plus {fit.offset:.3g}. Share one range, and norms' statistics.",
+    "sizes": "Sizes differ: tiled is {tiled}, whole is {whole}. Look for a stride, a "
+    "crop or swapped axes.",
+    "border": "Only the outermost {depth} px differ, in {area}. Compare the padding, and "
+    "how sizes are rounded.",
+    "part": "{share} of the pixels differ, all in {area}. Look at what only these went "
+    "through: device, batch, seed.",
+    "constant": "{tile} constant, {fit.offset:.3g}. Look for tiles that were never run or "
+    "never written.",
+    "gain": "{tile} {fit.gain:.3g} times whole, plus {fit.offset:.3g}. Share one "
+    "range, and norms' statistics.",
     "shift": "{tile} shifted by {moved}. Check where tiles start and are cropped.",
     "swapped": "{tile} {swapped}. Check the order of tiles, axes and channels (RGB, BGR).",
-    "context": "Seams {placed}. Tiles need more context, or other starts: padviz tiles MODEL computes both.",
-    "tiles": "Seams {placed}. Errors hardly fade away from them, so context does not help: look at norms, or starts.",
-    "blocks": "Seams {placed}. Lossy compression such as JPEG makes such small blocks: save both as .npy or .png.",
-    "everywhere": "No seam stands out, but {share} of the pixels differ. Look at weights, inputs, norms or blending.",
+    "context": "Seams {placed}. Tiles need more context, or other starts: padviz tiles "
+    "MODEL computes both.",
+    "tiles": "Seams {placed}. Errors hardly fade away from them, so context does not "
+    "help: look at norms, or starts.",
+    "blocks": "Seams {placed}. Lossy compression such as JPEG makes such small blocks: "
+    "save both as .npy or .png.",
+    "everywhere": "No seam stands out, but {share} of the pixels differ. Look at weights, "
+    "inputs, norms or blending.",
 }
 
 
@@ -122,7 +133,9 @@ class Comparison:
             depth=self.depth,
             fit=fit,
             tile=tile,
-            moved=" and ".join(f"{n} px along the {name}" for n, name in zip(fit.shift, names, strict=True) if n),
+            moved=" and ".join(
+                f"{n} px along the {name}" for n, name in zip(fit.shift, names, strict=True) if n
+            ),
             swapped=swapped,
             placed="; ".join(f"along the {seam.axis}: {_where(seam)}" for seam in self.seams),
         )
@@ -154,7 +167,8 @@ def seams(
     plan: Plan | None = None,
     image: Any = None,
 ) -> SeamsResult:
-    """Compare a stitched output with that for the whole image: are there seams, where, and of which kind?
+    """Compare a stitched output with that for the whole image: are there seams, where, and of which
+    kind?
 
     Parameters
     ----------
@@ -228,7 +242,9 @@ def _read(source: Any, name: str) -> tuple[Output, float]:
     if not np.isfinite(most):
         raise OptionError("has NaN or infinities", where=name, hint="set them to 0 in both")
     if most > LARGEST:
-        raise OptionError(f"has values above {LARGEST:g}", where=name, hint="divide both by the same number")
+        raise OptionError(
+            f"has values above {LARGEST:g}", where=name, hint="divide both by the same number"
+        )
     values = np.atleast_2d(values)
     values = values.reshape(-1, *values.shape[-2:])
     if precision in ROUNDING:
@@ -245,8 +261,12 @@ def _load(path: Path) -> Any:
         content.seek(0)
         try:
             if not packed:
-                return np.load(path, mmap_mode="r", allow_pickle=False)  # so that a false shape takes no memory
-            with np.load(content, allow_pickle=False) as file:  # given a path, numpy leaves a damaged archive open
+                return np.load(
+                    path, mmap_mode="r", allow_pickle=False
+                )  # so that a false shape takes no memory
+            with np.load(
+                content, allow_pickle=False
+            ) as file:  # given a path, numpy leaves a damaged archive open
                 (array,) = file.values()
                 return array
         except (
@@ -259,45 +279,64 @@ def _load(path: Path) -> Any:
             raise DescriptionError(f"is not {KIND}", where=str(path), hint=HINT) from None
 
 
-def _compared(whole: Output, tiled: Output, known: Sequence[Any], rounding: float) -> tuple[Comparison, Values]:
+def _compared(
+    whole: Output, tiled: Output, known: Sequence[Any], rounding: float
+) -> tuple[Comparison, Values]:
     """Compare two outputs, and return the error's rms over channels, too.
 
     `known` has of each axis the period of its seams, a list of them, or None.
     """
     spread = float(whole.max()) - float(whole.min())
     if whole.shape != tiled.shape:
-        sizes = Comparison("sizes", whole.shape, tiled.shape, spread, float(whole.std(dtype=np.float64)))
+        sizes = Comparison(
+            "sizes", whole.shape, tiled.shape, spread, float(whole.std(dtype=np.float64))
+        )
         return sizes, np.zeros(whole.shape[1:])
     errors = measure(whole, tiled, rounding)
     rms, largest = errors.rms, errors.largest
     share = errors.differs.mean()
-    comparison = Comparison("none", whole.shape, tiled.shape, spread, errors.sd, rms, largest, share=share)
+    comparison = Comparison(
+        "none", whole.shape, tiled.shape, spread, errors.sd, rms, largest, share=share
+    )
     if rms and spread:
         comparison = replace(comparison, psnr=20 * log10(spread / rms))
     if largest > rounding:
         seams: list[Seams] = []
         for axis, of_axis in enumerate(known):
             seams += find_seams(whole, tiled, axis, of_axis, rounding)
-        comparison = _explained(replace(comparison, seams=tuple(seams)), whole, tiled, errors, rounding)
+        comparison = _explained(
+            replace(comparison, seams=tuple(seams)), whole, tiled, errors, rounding
+        )
     return comparison, errors.map
 
 
-def _explained(comparison: Comparison, whole: Output, tiled: Output, errors: Errors, rounding: float) -> Comparison:
-    """Return why outputs differ: a model of all that does, models of tiles, or where the error is."""
+def _explained(
+    comparison: Comparison, whole: Output, tiled: Output, errors: Errors, rounding: float
+) -> Comparison:
+    """Return why outputs differ: a model of all that does, models of tiles, or where
+    the error is.
+    """
     fit = explain(whole, tiled, errors.box, (), rounding)
     if fit.kind:
         return replace(comparison, kind=fit.kind, seams=(), tiles=(fit,), compared=1)
     evenness = 1.0
     if comparison.seams:
-        rows, columns = (pairwise((0, *at, n)) for at, n in zip(comparison.lines, whole.shape[1:], strict=True))
+        rows, columns = (
+            pairwise((0, *at, n)) for at, n in zip(comparison.lines, whole.shape[1:], strict=True)
+        )
         areas = [*product(rows, columns)]
         kind, fits, evenness = explain_tiles(whole, tiled, areas, errors.map, rounding)
         comparison = replace(comparison, compared=len(fits))
         if kind:
-            return replace(comparison, kind=kind, tiles=tuple([fit for fit in fits if fit.kind == kind]))
+            return replace(
+                comparison, kind=kind, tiles=tuple([fit for fit in fits if fit.kind == kind])
+            )
     comparison = _placed(comparison, errors, evenness)
     # float64 of what was computed in float32
-    if comparison.kind == "everywhere" and comparison.largest <= ROUNDING["float32"] * np.abs(whole[:, :1]).max():
+    if (
+        comparison.kind == "everywhere"
+        and comparison.largest <= ROUNDING["float32"] * np.abs(whole[:, :1]).max()
+    ):
         return replace(comparison, kind="none")
     return comparison
 
@@ -343,7 +382,9 @@ def report_of(comparison: Comparison) -> Report:
     lines = [comparison.verdict]
     if comparison.kind != "sizes":
         lines.append(_figures(comparison))
-    screen: list[list[Block]] = [[Heading(f"Tiled against whole, {in_words(comparison.size)}"), Lines(lines)]]
+    screen: list[list[Block]] = [
+        [Heading(f"Tiled against whole, {in_words(comparison.size)}"), Lines(lines)]
+    ]
     steps = Column("ratio", show="{:.1f}x"), Column("step", show="{:.3g}")
     at = Column("at", show=lambda at: ", ".join(map(str, at)))
     legend = "ratio: the error's mean step at the seams, over that elsewhere; step: the largest."
@@ -357,17 +398,21 @@ def _draw(comparison: Comparison, errors: Values, cmap: str | None = None) -> Fi
     from padviz.figures.windows.seams import seams
 
     if comparison.kind == "sizes":
-        raise OptionError("sizes differ, so there is nothing to draw", where="-o", hint="leave it out")
+        raise OptionError(
+            "sizes differ, so there is nothing to draw", where="-o", hint="leave it out"
+        )
     title, _, advice = comparison.verdict.partition(". ")
     return seams(errors, comparison.lines, title, [advice, _figures(comparison)], cmap)
 
 
 COMMAND = Command(
     seams,
-    """Compare TILED, the stitched output of a tiler, with WHOLE, that for the whole image: are there seams?
+    """Compare TILED, the stitched output of a tiler, with WHOLE, that for the whole image: are
+there seams?
 
-    Both are .npy, .npz or .png files, of height and width; pictures, and arrays of three or more axes of which the last
-    has 1, 3 or 4 entries, have channels last. At seams, the error steps further than around them.
+    Both are .npy, .npz or .png files, of height and width; pictures, and arrays of three or more
+    axes of which the last has 1, 3 or 4 entries, have channels last. At seams, the error steps
+    further than around them.
 
     \b
     Example:

@@ -1,4 +1,6 @@
-"""What a trained network sees: how much its output changes if a patch hides a place of photographs."""
+"""What a trained network sees: how much its output changes if a patch hides a place of
+photographs.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,21 @@ from padviz.analyses.result import Result
 from padviz.analyses.trial import about
 from padviz.files.unfinished import ResumeOptions
 from padviz.network.network import Size
-from padviz.options import GRID, IMAGES, MEAN, NOISE, PATCH, RESUME, RUN_MODEL, SEED, SIZE, STD, WEIGHTS, Command, N
+from padviz.options import (
+    GRID,
+    IMAGES,
+    MEAN,
+    NOISE,
+    PATCH,
+    RESUME,
+    RUN_MODEL,
+    SEED,
+    SIZE,
+    STD,
+    WEIGHTS,
+    Command,
+    N,
+)
 from padviz.progress import Progress
 from padviz.reports.documents import picked
 from padviz.reports.report import Heading, Lines, Report, grid
@@ -44,10 +60,11 @@ def seen(
     resume: Annotated[bool, RESUME] = False,
     on_progress: Progress | None = None,
 ) -> SeenResult:
-    """Measure how much the output of a trained network changes if a patch covers each place of a grid.
+    """Measure how much the output of a trained network changes if a patch covers each place of a
+    grid.
 
-    The map is compared with usage at the same places by rank correlation, and, as the baseline, with the distance to
-    the border.
+    The map is compared with usage at the same places by rank correlation, and, as the baseline,
+    with the distance to the border.
 
     Parameters
     ----------
@@ -78,13 +95,16 @@ def seen(
 
     Notes
     -----
-    Intervals are of 95 %, by random halves of the pictures; below 10 there are none. Those of correlations are
-    corrected for the noise that few pictures have. The output is that of the first classes, or the first map.
+    Intervals are of 95 %, by random halves of the pictures; below 10 there are none. Those of
+    correlations are
+    corrected for the noise that few pictures have. The output is that of the first classes, or the
+    first map.
 
     Examples
     --------
     >>> import padviz, torch
-    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.Conv2d(8, 1, 3, padding=1))
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.Conv2d(8, 1, 3,
+    ...     padding=1))
     >>> padviz.seen(net, noise=True, patch=4, grid=5, n=2, size=16).values.shape
     (5, 5)
     """
@@ -95,7 +115,9 @@ def seen(
     resuming = ResumeOptions(unfinished, resume)
     found = see(trained, patch, grid, inputs, resuming, on_progress)
     draw = partial(position_maps.seen, found)
-    return SeenResult.made_of(found, (found,), partial(report_of, found), draw, pictured=True, notes=found.notes)
+    return SeenResult.made_of(
+        found, (found,), partial(report_of, found), draw, pictured=True, notes=found.notes
+    )
 
 
 def report_of(seen_map: Seen) -> Report:
@@ -109,23 +131,34 @@ def report_of(seen_map: Seen) -> Report:
     what = f"a patch of {seen_map.patch} px at {len(seen_map.tops)} x {len(seen_map.lefts)} places"
     heading = Heading(about(seen_map, f"{what}; {seen_map.count} crops"))
     grids = (each.ravel().tolist() for each in (seen_map.values, seen_map.usage, seen_map.distance))
-    places = [(*place, *cells) for place, *cells in zip(product(seen_map.tops, seen_map.lefts), *grids, strict=True)]
+    places = [
+        (*place, *cells)
+        for place, *cells in zip(product(seen_map.tops, seen_map.lefts), *grids, strict=True)
+    ]
     keys = "network size images count pictures output patch tops lefts by_usage by_distance gain"
     edge = {"edge": {"seen": seen_map.edge, "usage": seen_map.edge_usage}}
-    facts = {"answer": sentence, **picked(seen_map, keys), **edge, **picked(seen_map, "values usage distance notes")}
+    facts = {
+        "answer": sentence,
+        **picked(seen_map, keys),
+        **edge,
+        **picked(seen_map, "values usage distance notes"),
+    }
     screen = [Lines([sentence]), heading, grid(["", "seen", "usage"], rows)]
-    return Report("seen", facts, [screen], grid(["top", "left", "seen", "usage", "distance"], places))
+    return Report(
+        "seen", facts, [screen], grid(["top", "left", "seen", "usage", "distance"], places)
+    )
 
 
 COMMAND = Command(
     seen,
     """Measure what MODEL, a trained network, sees at each place of photographs, by hiding it.
 
-    A patch hides one place after another. What the network sees at a place is measured by how much the output changes
-    when it is hidden (root mean square).
+    A patch hides one place after another. What the network sees at a place is measured by how much
+    the output changes when it is hidden (root mean square).
 
-    Two rank correlations (Spearman) of this change are compared: with usage, the number of paths from the pixels under
-    the patch, and with the distance to the border. 95 % intervals over images need at least 10.
+    Two rank correlations (Spearman) of this change are compared: with usage, the number of paths
+    from the pixels under the patch, and with the distance to the border. 95 % intervals over images
+    need at least 10.
 
     \b
     Example:

@@ -32,7 +32,8 @@ def shards(
     padding: Annotated[str | None, PADDING] = None,
     same: Annotated[bool, SAME] = False,
 ) -> ShardsResult:
-    """Cut a network into shards that run at the same time, and compute the rows that they exchange at each layer.
+    """Cut a network into shards that run at the same time, and compute the rows that they exchange
+    at each layer.
 
     Of a map of m rows, shard k owns those from `k * m // shards` to `(k + 1) * m // shards`.
 
@@ -50,9 +51,10 @@ def shards(
     Returns
     -------
     ShardsResult
-        `.layers` has the `.parts` of each layer: for each shard the rows that it `owns`, the `window` of the input that
-        it runs over, what it `fetches` of it and from which owner, and `trims`. Rows are the first and the last + 1.
-        `.bytes` counts what is fetched, in float32, and `.overlap_bytes` what overlapping inputs would fetch.
+        `.layers` has the `.parts` of each layer: for each shard the rows that it `owns`, the
+        `window` of the input that it runs over, what it `fetches` of it and from which owner, and
+        `trims`. Rows are the first and the last + 1. `.bytes` counts what is fetched, in float32,
+        and `.overlap_bytes` what overlapping inputs would fetch.
 
     Raises
     ------
@@ -82,24 +84,41 @@ def report_of(network: Network, found: Shards) -> Report:
     need = sum(layer.why > "" for layer in layers)
     sent = f"{found.exchanges} exchanges, {_in_words(found.bytes)} in all"
     said = [
-        f"{shards} along the {found.axis}: at any layer, {most}; {sent}; layers that need all shards: {need}.",
+        f"{shards} along the {found.axis}: at any layer, {most}; {sent}; layers that "
+        f"need all shards: {need}.",
         f"Overlapping inputs would send {_in_words(found.overlap_bytes)} once, and compute "
         f"{1 + found.overlap / rows:.2f} times the pixels.",
     ]
     if found.multiple or found.skewed:
-        sizes = f"never skewed at multiples of {found.multiple}" if found.multiple else "skewed at any size"
+        sizes = (
+            f"never skewed at multiples of {found.multiple}"
+            if found.multiple
+            else "skewed at any size"
+        )
         said.append(f"Boundaries are {sizes}{found.skewed and f': {found.skewed} moves them'}.")
     if empty := [layer.layer for layer in layers if layer.rows < found.shards]:
         said.append(f"Some shards own nothing of maps of fewer rows: {some_names(empty)}.")
     about = [
-        "before, after: the most input rows that a shard fetches from shards before and behind it. bytes: of all",
-        "shards, as float32. sums: for norms count, mean and squared deviations of each group. Layers that read only",
-        "their own rows are left out; --format json has all, with the rows that each shard owns, fetches and trims.",
+        "before, after: the most input rows that a shard fetches from shards before "
+        "and behind it. bytes: of all",
+        "shards, as float32. sums: for norms count, mean and squared deviations of "
+        "each group. Layers that read only",
+        "their own rows are left out; --format json has all, with the rows that each "
+        "shard owns, fetches and trims.",
     ]
-    shown = (*columns("layer rows"), *halves("halo", "before", "after"), *columns("bytes exchange why"))
+    shown = (
+        *columns("layer rows"),
+        *halves("halo", "before", "after"),
+        *columns("bytes exchange why"),
+    )
     listed = Table(shown, [layer for layer in layers if layer.fetched or layer.why])
     facts = {"network": network.name, **plain(found)}
-    return Report("shards", facts, [[Heading(network.title), Lines(said), listed, Lines(about)]], Table(shown, layers))
+    return Report(
+        "shards",
+        facts,
+        [[Heading(network.title), Lines(said), listed, Lines(about)]],
+        Table(shown, layers),
+    )
 
 
 def _in_words(size: int | None) -> str:
@@ -110,11 +129,12 @@ def _in_words(size: int | None) -> str:
 
 COMMAND = Command(
     shards,
-    """Cut MODEL into shards that run at the same time on parts of an image, and list what they exchange at each layer.
+    """Cut MODEL into shards that run at the same time on parts of an image, and list what they
+exchange at each layer.
 
-    Each shard owns as many rows of a map as every other. A layer that reads further fetches rows from its neighbours,
-    so that nothing is computed twice and the joined output is that of the whole image. padviz.sharded runs a PyTorch
-    module in this way.
+    Each shard owns as many rows of a map as every other. A layer that reads further fetches rows
+    from its neighbours, so that nothing is computed twice and the joined output is that of the
+    whole image. padviz.sharded runs a PyTorch module in this way.
 
     \b
     Example:

@@ -33,7 +33,17 @@ from padviz.network.sizes import AlongAxes
 from padviz.options import IMAGES, LAYERS, PADDING, SAME, SIZED_MODEL, SIZES, Command
 from padviz.progress import Progress
 from padviz.reports.documents import picked, plain
-from padviz.reports.report import Block, Column, Facts, Heading, Lines, Report, Table, Verbatim, columns
+from padviz.reports.report import (
+    Block,
+    Column,
+    Facts,
+    Heading,
+    Lines,
+    Report,
+    Table,
+    Verbatim,
+    columns,
+)
 from padviz.reports.tables import pixels
 from padviz.scoring.reading.yolo import sizes_of_pictures
 
@@ -42,7 +52,12 @@ if TYPE_CHECKING:
 
 USUAL = 64, 1024  # sides whose rules are computed
 DEFAULT = "64:1024"
-PROPERTIES = ("accepted", "unstretched", "balanced", "no_remainder")  # of a size: fields of `AxisSizes`
+PROPERTIES = (
+    "accepted",
+    "unstretched",
+    "balanced",
+    "no_remainder",
+)  # of a size: fields of `AxisSizes`
 MOST_SERVED = 5  # padded sizes that are listed for a folder
 KEYS = "axis property rule count least runs checked expected unknown sizes"
 SHOWN = (
@@ -54,18 +69,21 @@ SHOWN = (
     Column("checked", spare=1),
 )
 LEGEND = (
-    "accepted: the network runs; unstretched: an output brought back to the image's size lies in place, and the image "
-    "is read to its end; balanced: every window reads as much padding before as after; no_remainder: balanced, and no "
+    "accepted: the network runs; unstretched: an output brought back to the image's "
+    "size lies in place, and the image "
+    "is read to its end; balanced: every window reads as much padding before as after; "
+    "no_remainder: balanced, and no "
     "window leaves a row unread. Checked sizes were read; the others follow from the rule."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class SizesOfImages:
-    """How many pictures of a folder a network takes: runs on, stretches, and reads unevenly; and what they need.
+    """How many pictures of a folder a network takes: runs on, stretches, and reads unevenly; and
+    what they need.
 
-    `padding` has the pixels to add to each axis, at most. `served` lists padded sizes with the number of pictures that
-    each serves, the most frequent first.
+    `padding` has the pixels to add to each axis, at most. `served` lists padded sizes with the
+    number of pictures that each serves, the most frequent first.
     """
 
     count: int
@@ -80,9 +98,9 @@ class SizesOfImages:
 class Sizes(AlongAxes[AxisSizes]):
     """Rules of the sizes that a network takes, on each axis, with the others at `own` size.
 
-    `asked` sides were asked about, from the first of `range` to the last. `axes` has one entry, "both", where the
-    network takes squares only. `depend` is whether what one axis takes depends on the other. `near` is about one size
-    that was asked for, `images` about the pictures of a folder.
+    `asked` sides were asked about, from the first of `range` to the last. `axes` has one entry,
+    "both", where the network takes squares only. `depend` is whether what one axis takes depends on
+    the other. `near` is about one size that was asked for, `images` about the pictures of a folder.
     """
 
     network: str
@@ -109,14 +127,16 @@ def sizes(
     images: Annotated[str | Path | None, IMAGES] = None,
     on_progress: Progress | None = None,
 ) -> SizesResult:
-    """Compute which input sizes a network accepts, stretches or reads evenly, and what to pad at one that it does not.
+    """Compute which input sizes a network accepts, stretches or reads evenly, and what to pad at
+    one that it does not.
 
     Parameters
     ----------
     network, padding, same, layer
         As for `uneven`.
     size : int, (height, width), str, or iterable of int
-        One size in pixels, or the sides to check: "64:1024", both ends included, or a list or range of them.
+        One size in pixels, or the sides to check: "64:1024", both ends included, or a list or range
+        of them.
     images : str or Path, optional
         A folder of pictures, whose sizes are checked.
     on_progress : callable, optional
@@ -125,7 +145,8 @@ def sizes(
     Returns
     -------
     SizesResult
-        Rules of accepted, unstretched and balanced sizes on each axis; `near` has the sizes nearest to one.
+        Rules of accepted, unstretched and balanced sizes on each axis; `near` has the sizes nearest
+        to one.
 
     Raises
     ------
@@ -134,7 +155,8 @@ def sizes(
 
     Notes
     -----
-    A module or a file is read at all sizes of one period of its strides, and at some others up to the largest. The
+    A module or a file is read at all sizes of one period of its strides, and at some others up to
+    the largest. The
     other sizes follow from the rule.
 
     Examples
@@ -146,7 +168,9 @@ def sizes(
     False
     """
     one, sides = _asked_sizes(size)
-    wanted = _read_at_any(partial(asked, network, padding=padding, same=same, layer=layer), one, sides)
+    wanted = _read_at_any(
+        partial(asked, network, padding=padding, same=same, layer=layer), one, sides
+    )
     if images is None:
         pictures = []
     else:
@@ -168,9 +192,15 @@ def sizes(
             on_progress(done, max(done, total))
 
     along = _along_axes(wanted, sides, read)
-    if pixels is None and not any(found.accepted.sizes or found.accepted.unknown for found in along.values()):
+    if pixels is None and not any(
+        found.accepted.sizes or found.accepted.unknown for found in along.values()
+    ):
         what = f"takes no size from {sides[0]} to {sides[-1]}"
-        raise SizeError(what, where=wanted.name, hint=f"it takes {in_words(wanted.size)}: try a range around that")
+        raise SizeError(
+            what,
+            where=wanted.name,
+            hint=f"it takes {in_words(wanted.size)}: try a range around that",
+        )
     depend = "both" in along or axes_depend(wanted, along)
     near = None
     if pixels is not None:
@@ -181,7 +211,9 @@ def sizes(
     ends = sides[0], sides[-1]
     found = Sizes(wanted.name, wanted.size, ends, len(sides), along, depend, near, of_images)
     draw = partial(_draw, wanted, found)
-    return SizesResult.made_of(found, [*along.values()], partial(report_of, wanted, found), draw, pictured=True)
+    return SizesResult.made_of(
+        found, [*along.values()], partial(report_of, wanted, found), draw, pictured=True
+    )
 
 
 def _draw(network: Network, found: Sizes) -> Figure:
@@ -189,7 +221,9 @@ def _draw(network: Network, found: Sizes) -> Figure:
 
     along = {}
     for axes, sizes in _alike(found):
-        along[axes] = {name.replace("_", " "): runs_of(getattr(sizes, name).sizes) for name in PROPERTIES}
+        along[axes] = {
+            name.replace("_", " "): runs_of(getattr(sizes, name).sizes) for name in PROPERTIES
+        }
     balanced = {sizes.balanced.rule or "no simple rule" for _, sizes in _alike(found)}
     title = f"{network.title} takes {_accepts(found)}; balanced: {' or '.join(sorted(balanced))}"
     return strips(along, found.range, title, [LEGEND.split(". ")[0].replace("_", " ")])
@@ -201,14 +235,18 @@ def _alike(found: Sizes) -> list[tuple[str, AxisSizes]]:
     for axis, sizes in found.axes.items():
         names.setdefault(repr(replace(sizes, axis="", refusal=None)), []).append(axis)
     return [
-        ("height = width" if axes == ["both"] else " and ".join(axes), found.axes[axes[0]]) for axes in names.values()
+        ("height = width" if axes == ["both"] else " and ".join(axes), found.axes[axes[0]])
+        for axes in names.values()
     ]
 
 
 def _read_at_any(
-    asked_at: Callable[..., AbstractContextManager[tuple[Network, Size]]], one: Size | None, sides: Sequence[int]
+    asked_at: Callable[..., AbstractContextManager[tuple[Network, Size]]],
+    one: Size | None,
+    sides: Sequence[int],
 ) -> Network:
-    """Read a network at its usual size; where it refuses that, at the size asked about, or at one of the first sides.
+    """Read a network at its usual size; where it refuses that, at the size asked about, or at one
+    of the first sides.
 
     Raises the error of the usual size, if it is refused at all of them.
     """
@@ -222,7 +260,9 @@ def _read_at_any(
         raise
 
 
-def _asked_sizes(size: str | int | tuple[int, ...] | Iterable[int | Size]) -> tuple[Size | None, list[int]]:
+def _asked_sizes(
+    size: str | int | tuple[int, ...] | Iterable[int | Size],
+) -> tuple[Size | None, list[int]]:
     """Return the one size that is asked for, or else the sides, sorted."""
     listed: list[int | Size] = []
     if isinstance(size, str):
@@ -244,16 +284,24 @@ def _asked_sizes(size: str | int | tuple[int, ...] | Iterable[int | Size]) -> tu
             raise OptionError(f"{each} is not a side", option="size", hint=hint)
         sides.append(side)
     if not sides or not 1 <= min(sides) <= max(sides) <= LARGEST:
-        raise OptionError(f"{size!r} are no sides", option="size", hint='use "64:1024", or a list of pixels')
+        raise OptionError(
+            f"{size!r} are no sides", option="size", hint='use "64:1024", or a list of pixels'
+        )
     return None, sorted({*sides})
 
 
-def _along_axes(network: Network, sides: Sequence[int], read: Callable[[], None]) -> dict[str, AxisSizes]:
+def _along_axes(
+    network: Network, sides: Sequence[int], read: Callable[[], None]
+) -> dict[str, AxisSizes]:
     """Return the sizes of each axis by itself; of squares, where the network takes no others."""
     lo, hi, among = sides[0], sides[-1], {*sides}
     every = range(len(network.axes))
-    along = {network.axes[axis]: axis_sizes(network, (axis,), lo, hi, among, read) for axis in every}
-    if len(every) > 1 and all({*found.accepted.sizes} <= {*network.size} for found in along.values()):
+    along = {
+        network.axes[axis]: axis_sizes(network, (axis,), lo, hi, among, read) for axis in every
+    }
+    if len(every) > 1 and all(
+        {*found.accepted.sizes} <= {*network.size} for found in along.values()
+    ):
         squares = axis_sizes(network, every, lo, hi, among, read)
         if {*squares.accepted.sizes} - {*network.size}:
             return {"both": squares}
@@ -270,12 +318,16 @@ def _of_images(network: Network, pictures: Sequence[Size]) -> SizesOfImages:
         accepted += count * all(side.accepted for side in there)
         stretched += count * any(side.accepted and not side.unstretched for side in there)
         uneven += count * any(side.accepted and not side.even for side in there)
-        padded = size if all(side.unstretched for side in there) else near_sizes(network, size).above
+        padded = (
+            size if all(side.unstretched for side in there) else near_sizes(network, size).above
+        )
         if padded:
             served[padded] += count
             needs.append(tuple(b - a for a, b in zip(size, padded, strict=True)))
     padding = tuple(max(along_axis) for along_axis in zip(*needs, strict=True))
-    return SizesOfImages(len(pictures), accepted, stretched, uneven, padding, tuple(served.most_common(MOST_SERVED)))
+    return SizesOfImages(
+        len(pictures), accepted, stretched, uneven, padding, tuple(served.most_common(MOST_SERVED))
+    )
 
 
 def runs_of(sizes: Sequence[int]) -> list[tuple[int, int]]:
@@ -295,7 +347,10 @@ def in_runs(sizes: Sequence[int]) -> str:
     >>> in_runs([5, 6, 7, 9]), in_runs([65, 97, 129, 161, 193])
     ('5-7 9', '65 97 ... 193')
     """
-    words = [f"{first}-{first + count - 1}" if count > 1 else str(first) for first, count in runs_of(sizes)]
+    words = [
+        f"{first}-{first + count - 1}" if count > 1 else str(first)
+        for first, count in runs_of(sizes)
+    ]
     return " ".join(words if len(words) <= 3 else [*words[:2], "...", words[-1]])
 
 
@@ -325,7 +380,12 @@ def report_of(network: Network, found: Sizes) -> Report:
             others = ""
         else:
             others = f", the other at {pixels(found.own)} px"
-        shown = [row | {"axis": axes} for axes, sizes in _alike(found) for row in rows if row["axis"] == sizes.axis]
+        shown = [
+            row | {"axis": axes}
+            for axes, sizes in _alike(found)
+            for row in rows
+            if row["axis"] == sizes.axis
+        ]
         lo, hi = found.range
         if found.asked == hi - lo + 1:
             between = f"sizes {lo} to {hi}"
@@ -346,7 +406,13 @@ def _rows(axis: str, sizes: AxisSizes) -> Iterator[dict[str, object]]:
         least = None
         if rule.sizes:
             least = rule.sizes[0]
-        row = {"axis": axis, "property": name, "rule": rule.rule, "count": len(rule.sizes), "least": least}
+        row = {
+            "axis": axis,
+            "property": name,
+            "rule": rule.rule,
+            "count": len(rule.sizes),
+            "least": least,
+        }
         row |= {"runs": in_runs(rule.sizes), "checked": rule.checked, "expected": rule.expected}
         yield row | {"unknown": [*rule.unknown], "sizes": [*rule.sizes]}
 
@@ -358,10 +424,15 @@ def _notes(network: Network, found: Sizes) -> Iterator[str]:
         yield "What one axis takes depends on the other: check one size with --size HxW."
     odd = odd_window(network, found.own)
     if odd and not any(sizes.balanced.sizes for sizes in axes):
-        yield f"No size is balanced: {odd} reads an odd number of padded rows at each, which cannot be split."
+        yield (
+            f"No size is balanced: {odd} reads an odd number of padded rows at each, "
+            "which cannot be split."
+        )
     if any(network.declared):
         own = in_words(n or "any" for n in network.declared)
-        yield f"The file declares an input of {own}: export it again with open axes for other sizes."
+        yield (
+            f"The file declares an input of {own}: export it again with open axes for other sizes."
+        )
     for axis, sizes in found.axes.items():
         yield from _unknown(axis, sizes)
     refused = [sizes.refusal for sizes in axes if sizes.refusal]
@@ -370,7 +441,9 @@ def _notes(network: Network, found: Sizes) -> Iterator[str]:
 
 
 def _unknown(axis: str, sizes: AxisSizes) -> Iterator[str]:
-    """Yield the sizes of an axis that may be accepted or not, and the accepted ones that may be balanced or not."""
+    """Yield the sizes of an axis that may be accepted or not, and the accepted ones that may be
+    balanced or not.
+    """
     accepted = sizes.accepted.unknown
     if accepted:
         why = "padviz cannot read the network there, or found no rule"
@@ -378,7 +451,10 @@ def _unknown(axis: str, sizes: AxisSizes) -> Iterator[str]:
     balanced = {*sizes.balanced.unknown} - {*accepted}
     if balanced:
         hint = f"ask about at most {MOST_READ}"
-        yield f"Not known whether balanced along the {axis}: {len(balanced)} sizes that follow no rule; {hint}."
+        yield (
+            f"Not known whether balanced along the {axis}: {len(balanced)} sizes that "
+            f"follow no rule; {hint}."
+        )
 
 
 def _about_one(network: Network, found: Sizes, near: NearSizes) -> Iterator[Block]:
@@ -395,9 +471,19 @@ def _about_one(network: Network, found: Sizes, near: NearSizes) -> Iterator[Bloc
     if refused is not None:
         facts.append(("refused by", f"{_layer_of(network, refused)}: {refused.what}"))
     else:
-        facts.append(("outputs", " and ".join(_in_place(axis, side) for axis, side in _named(found, near.axes))))
+        facts.append(
+            (
+                "outputs",
+                " and ".join(_in_place(axis, side) for axis, side in _named(found, near.axes)),
+            )
+        )
         uneven = [axis for axis, side in _named(found, near.axes) if not side.even]
-        facts.append(("balanced", f"no: padding is read unevenly along {' and '.join(uneven)}" if uneven else "yes"))
+        facts.append(
+            (
+                "balanced",
+                f"no: padding is read unevenly along {' and '.join(uneven)}" if uneven else "yes",
+            )
+        )
     facts.append(("accepts", _accepts(found)))
     exported = exported_for_another(network, near.size)
     if exported is not None:
@@ -415,7 +501,11 @@ def _moved(network: Network, size: Size, near: Size | None) -> str:
     if near is None:
         return "no size near"
     moves = zip(network.axes, size, near, strict=True)
-    px = [f"{abs(after - before)} px at the {ENDS[axis][1]}" for axis, before, after in moves if before != after]
+    px = [
+        f"{abs(after - before)} px at the {ENDS[axis][1]}"
+        for axis, before, after in moves
+        if before != after
+    ]
     return f"{in_words(near)}: {', '.join(px)}"
 
 
@@ -475,7 +565,12 @@ def _about_images(images: SizesOfImages) -> Iterator[Block]:
             ("accepted", f"{images.accepted} of {images.count}"),
             ("stretched", images.stretched),
             ("uneven", images.uneven),
-            ("padding", f"at most {in_words(images.padding)} px" if images.padding else "no size near any of them"),
+            (
+                "padding",
+                f"at most {in_words(images.padding)} px"
+                if images.padding
+                else "no size near any of them",
+            ),
         ]
     )
     yield Table(
@@ -489,9 +584,11 @@ def _about_images(images: SizesOfImages) -> Iterator[Block]:
 
 COMMAND = Command(
     sizes,
-    """Compute which input sizes MODEL takes, and what to pad at a size that it refuses or stretches.
+    """Compute which input sizes MODEL takes, and what to pad at a size that it refuses or
+stretches.
 
-    --size 350x525 asks about one size; 64:1024 (the default) for the rules of a range; --images FOLDER about pictures.
+    --size 350x525 asks about one size; 64:1024 (the default) for the rules of a range; --images
+    FOLDER about pictures.
 
     \b
     Example:

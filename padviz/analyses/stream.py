@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 
 class StreamResult(Result[StreamedLayer], Stream):
-    """A stream through a network, printed and saved as the command does; its rows are the layers."""
+    """A stream through a network, printed and saved as the command does; its rows are
+    the layers.
+    """
 
 
 def stream(
@@ -54,8 +56,8 @@ def stream(
     Returns
     -------
     StreamResult
-        `.layers` has of each layer the samples that it `keeps` of each input, those that it `makes` of a chunk, and by
-        how much they `lag`; `.lag` is that of the output, in input samples.
+        `.layers` has of each layer the samples that it `keeps` of each input, those that it `makes`
+        of a chunk, and by how much they `lag`; `.lag` is that of the output, in input samples.
 
     Raises
     ------
@@ -76,8 +78,14 @@ def stream(
 
 def report_of(network: Network, found: Stream) -> Report:
     keep = f"layers keep {found.kept:,} samples in all between chunks"
-    said = [f"Chunks of {found.chunk:,} input samples: {keep}; the output lags by {found.lag:,} input samples."]
-    said += [f"Each chunk makes {once(map(str, head.makes), ' to ')} samples of {head.layer}." for head in found.heads]
+    said = [
+        f"Chunks of {found.chunk:,} input samples: {keep}; the output lags by "
+        f"{found.lag:,} input samples."
+    ]
+    said += [
+        f"Each chunk makes {once(map(str, head.makes), ' to ')} samples of {head.layer}."
+        for head in found.heads
+    ]
     shown = [
         Column("layer"),
         Column("keeps", of=lambda layer: " ".join(map(str, layer.keeps))),
@@ -86,12 +94,18 @@ def report_of(network: Network, found: Stream) -> Report:
         Column("lag"),
     ]
     about = [
-        "keeps: the most samples to keep of each input. makes: samples of a chunk, once the stream is under way.",
-        "drop: what to cut off what an upsampling layer makes of kept and new samples. lag: the most input samples",
+        "keeps: the most samples to keep of each input. makes: samples of a chunk, "
+        "once the stream is under way.",
+        "drop: what to cut off what an upsampling layer makes of kept and new samples. "
+        "lag: the most input samples",
         "behind those that its last sample stands for.",
     ]
     facts = {"network": network.name, **plain(found)}
-    return Report("stream", facts, [[Heading(network.title), Lines(said), Table(shown, found.layers), Lines(about)]])
+    return Report(
+        "stream",
+        facts,
+        [[Heading(network.title), Lines(said), Table(shown, found.layers), Lines(about)]],
+    )
 
 
 def halves(field: str, *keys: str) -> list[Column]:
@@ -101,19 +115,24 @@ def halves(field: str, *keys: str) -> list[Column]:
         pair = getattr(row, field)
         return pair and pair[at]  # type: ignore[no-any-return]
 
-    return [Column(key, key.replace("_", " "), of=partial(half, at=at)) for at, key in enumerate(keys)]
+    return [
+        Column(key, key.replace("_", " "), of=partial(half, at=at)) for at, key in enumerate(keys)
+    ]
 
 
 def streamed(model: TrainedSource, chunk: int, *, weights: str | Path | None = None) -> Streamed:
-    """Return a module with state, which takes a signal in chunks and returns what is certain of its output.
+    """Return a module with state, which takes a signal in chunks and returns what is certain of its
+    output.
 
-    Results carry no gradient. It is checked first: noise in chunks of that length makes what the whole noise makes.
+    Results carry no gradient. It is checked first: noise in chunks of that length makes what the
+    whole noise makes.
 
     Parameters
     ----------
     model, weights
-        As for `filters`; a PyTorch module whose input has one axis. ``padviz.load(module, shape={"x": (1, 5, "L")})``
-        is one whose signal has five channels, where its first layer is no convolution that says so.
+        As for `filters`; a PyTorch module whose input has one axis. ``padviz.load(module,
+        shape={"x": (1, 5, "L")})`` is one whose signal has five channels, where its first layer is
+        no convolution that says so.
     chunk : int
         Samples of each chunk; others work as well.
 
@@ -154,10 +173,11 @@ def streamed(model: TrainedSource, chunk: int, *, weights: str | Path | None = N
 
 COMMAND = Command(
     stream,
-    """List what each layer of MODEL keeps between chunks of a signal, so that it reads nothing again.
+    """List what each layer of MODEL keeps between chunks of a signal, so that it reads nothing
+again.
 
-    MODEL has one axis, such as an audio decoder. The output lags behind the input by the samples that layers look
-    ahead. padviz.streamed runs a PyTorch module in this way.
+    MODEL has one axis, such as an audio decoder. The output lags behind the input by the samples
+    that layers look ahead. padviz.streamed runs a PyTorch module in this way.
 
     \b
     Example:

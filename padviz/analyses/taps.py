@@ -63,14 +63,22 @@ def taps(
 
     with asked(network, size, padding, same, layer) as (wanted, pixels):
         only = {wanted.find(name).name for name in names(layer)}
-        rows = tuple(row for row in tap_exposure(wanted, pixels) if (row.layer in only if only else row.grid.size > 1))
+        rows = tuple(
+            row
+            for row in tap_exposure(wanted, pixels)
+            if (row.layer in only if only else row.grid.size > 1)
+        )
         if not rows:
             what = f"{', '.join(only)} has no taps" if only else "has no window with several taps"
             raise OptionError(
-                what, where=wanted.name, hint="convolutions and pools have; padviz layers MODEL lists them"
+                what,
+                where=wanted.name,
+                hint="convolutions and pools have; padviz layers MODEL lists them",
             )
         title = f"{wanted.title}, {' × '.join(map(str, pixels))}"
-        return Result.made_of(None, rows, partial(report_of, rows, wanted, pixels), partial(panels.taps, rows, title))
+        return Result.made_of(
+            None, rows, partial(report_of, rows, wanted, pixels), partial(panels.taps, rows, title)
+        )
 
 
 TAPS = (
@@ -83,14 +91,20 @@ TAPS = (
 
 def report_of(rows: Sequence[TapExposure], network: Network, size: Size) -> Report:
     keys = "layer kind convolution uneven units grid imbalance"
-    facts = {"network": network.name, "size": [*size], "layers": [picked(row, keys) for row in rows]}
+    facts = {
+        "network": network.name,
+        "size": [*size],
+        "layers": [picked(row, keys) for row in rows],
+    }
     pools = POOL
     if all(row.convolution for row in rows):
         pools = ""
     shown = (Column("layer"), Column("kind", of=kind_of), *TAPS, Column("imbalance", of=_imbalance))
     table = Table(shown, rows, pools, marked=lambda row: row.uneven)
     heading = Heading(f"{network.title}, {in_words(size)}: units whose tap reads a real pixel")
-    across = [Column("_".join(ENDS[axis]), of=partial(_across, axis)) for axis in reversed(network.axes)]
+    across = [
+        Column("_".join(ENDS[axis]), of=partial(_across, axis)) for axis in reversed(network.axes)
+    ]
     sheet = (*columns("layer kind"), *TAPS, *across, *columns("uneven convolution"))
     return Report("taps", facts, [[heading, table]], Table(sheet, rows))
 
@@ -110,10 +124,12 @@ def _imbalance(row: TapExposure) -> str:
 
 COMMAND = Command(
     taps,
-    """Count, for each kernel position (tap) of MODEL, the output positions at which it reads the image, not padding.
+    """Count, for each kernel position (tap) of MODEL, the output positions at which it reads the
+image, not padding.
 
-    Imbalance (height x width) is the bottom (right) half of the kernel minus the top (left) half, in percent of their
-    sum. It is not 0 where a window reads more padding on one side than on the other: see padviz uneven.
+    Imbalance (height x width) is the bottom (right) half of the kernel minus the top (left) half,
+    in percent of their sum. It is not 0 where a window reads more padding on one side than on the
+    other: see padviz uneven.
 
     \b
     Example:

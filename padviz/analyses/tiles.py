@@ -26,7 +26,19 @@ from padviz.cutting.running import try_by_layer
 from padviz.errors import OptionError
 from padviz.geometry.reaching.near_padding import Barrier
 from padviz.network.network import Network, Size, in_words
-from padviz.options import FOR, LAYERS, LEVEL, MODEL, NORMS, OBJECT, PADDING, SAME, SIZE, TILE, Command
+from padviz.options import (
+    FOR,
+    LAYERS,
+    LEVEL,
+    MODEL,
+    NORMS,
+    OBJECT,
+    PADDING,
+    SAME,
+    SIZE,
+    TILE,
+    Command,
+)
 from padviz.phrases import some_names
 from padviz.reports.documents import picked
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, Verbatim, columns
@@ -42,8 +54,9 @@ if TYPE_CHECKING:
 class Tiling:
     """The context of tiles: `contexts` has one for each head on each axis; shared norms need none.
 
-    `plan` has the tiles of an image, for `padviz.tiled`. Without one, `sizes` lists tile sizes with their costs.
-    `recipe` is the call for a library. `ignored` are layers that count as if each position were by itself, and why.
+    `plan` has the tiles of an image, for `padviz.tiled`. Without one, `sizes` lists tile sizes with
+    their costs. `recipe` is the call for a library. `ignored` are layers that count as if each
+    position were by itself, and why.
     """
 
     network: Network
@@ -56,21 +69,24 @@ class Tiling:
 
 
 class TilesResult(Result["Context | tuple[str, str]"], Tiling):
-    """The context of tiles, and their `.plan`, printed, drawn and saved as the command does, or for other libraries.
+    """The context of tiles, and their `.plan`, printed, drawn and saved as the command does, or for
+    other libraries.
 
     Its rows are the contexts, or with shared norms the layers that share sums.
     """
 
     def for_(self, library: str) -> dict[str, object]:
-        """Return the keyword arguments for a library, with the weights of a tile's pixels where it takes any.
+        """Return the keyword arguments for a library, with the weights of a tile's pixels where it
+        takes any.
 
-        For monai and toolbelt the arguments fit images of the plan's size only, for torchio those as long modulo the
-        alignment. For monai the image and the model's output must be float32.
+        For monai and toolbelt the arguments fit images of the plan's size only, for torchio those
+        as long modulo the alignment. For monai the image and the model's output must be float32.
 
         Raises
         ------
         OptionError
-            For a library that is not known, and for one that is not exact, with the reason; without a plan.
+            For a library that is not known, and for one that is not exact, with the reason; without
+            a plan.
 
         Examples
         --------
@@ -95,7 +111,8 @@ def tiles(
     norms: Annotated[str | None, NORMS] = None,
     level: Annotated[float | None, LEVEL] = None,
 ) -> TilesResult:
-    """Compute the context that tiles need, and plan the fewest tiles of an image that keep every unit exact.
+    """Compute the context that tiles need, and plan the fewest tiles of an image that keep every
+    unit exact.
 
     Parameters
     ----------
@@ -112,24 +129,27 @@ def tiles(
     for_ : str, optional
         A library whose call is printed: "monai".
     norms : str, optional
-        "shared" pools the statistics of norms and gates over all tiles, for `tiled`: layers then run one after another.
-        The plan of a module is tried on an image without data; if it cannot be, `.plan.untried` says why.
-        "per-tile" plans as if norms, gates and attention saw each position alone, which is inexact.
+        "shared" pools the statistics of norms and gates over all tiles, for `tiled`: layers then
+        run one after another. The plan of a module is tried on an image without data; if it cannot
+        be, `.plan.untried` says why. "per-tile" plans as if norms, gates and attention saw each
+        position alone, which is inexact.
     level : float, optional
-        The share of a unit's paths that its tile must hold, as .999: with less context than is exact.
+        The share of a unit's paths that its tile must hold, as .999: with less context than is
+        exact.
 
     Returns
     -------
     TilesResult
-        `.contexts` of each head on each axis. With a `size` and a `tile`, `.plan` is a `padviz.Plan` to iterate over,
-        `out[(..., *tile.keep)] = model(image[(..., *tile.read])[(..., *tile.take)]`, or for `tiled`; `.for_("monai")`
-        has the keyword arguments for a library. With shared norms it is a plan for `tiled` alone.
+        `.contexts` of each head on each axis. With a `size` and a `tile`, `.plan` is a
+        `padviz.Plan` to iterate over, `out[(..., *tile.keep)] = model(image[(...,
+        *tile.read])[(..., *tile.take)]`, or for `tiled`; `.for_("monai")` has the keyword arguments
+        for a library. With shared norms it is a plan for `tiled` alone.
 
     Raises
     ------
     PadvizError
-        If a plan is asked for: where nothing is exact or a module cannot be run in tiles, naming the layer; where tiles
-        are too small, with the least that are not.
+        If a plan is asked for: where nothing is exact or a module cannot be run in tiles, naming
+        the layer; where tiles are too small, with the least that are not.
 
     Examples
     --------
@@ -145,14 +165,24 @@ def tiles(
         tiling = Tiling(kept, image, ())
         if norms == "shared":
             # Layers that run one after another need no context.
-            tiling = replace(tiling, plan=_shared(kept, image, tile, "" if padding or same else network))
+            tiling = replace(
+                tiling, plan=_shared(kept, image, tile, "" if padding or same else network)
+            )
         elif tile:
             per_tile = norms == "per-tile"
-            planned = plan_tiles(kept, image, kept.pixels(tile), object_, ignore_norms=per_tile, level=level)
+            planned = plan_tiles(
+                kept, image, kept.pixels(tile), object_, ignore_norms=per_tile, level=level
+            )
             recipe = None
             if for_:
                 recipe = handover(planned, for_)
-            tiling = replace(tiling, contexts=planned.contexts, plan=planned, recipe=recipe, ignored=planned.ignored)
+            tiling = replace(
+                tiling,
+                contexts=planned.contexts,
+                plan=planned,
+                recipe=recipe,
+                ignored=planned.ignored,
+            )
         else:
             tiling = _listed(tiling, norms == "per-tile", size is not None)
     rows: list[Context | tuple[str, str]] = [*chain.from_iterable(tiling.contexts)]
@@ -167,7 +197,9 @@ def tiles(
 def check_norms(norms: str | None) -> None:
     """Reject an unknown way to treat norms."""
     if norms not in (None, "shared", "per-tile"):
-        raise OptionError(f"{norms!r} is not known", option="norms", hint='use "shared" or "per-tile"')
+        raise OptionError(
+            f"{norms!r} is not known", option="norms", hint='use "shared" or "per-tile"'
+        )
 
 
 PLANNED = "add `size` and `tile`, e.g. `size` 2048 `tile` 512"
@@ -185,11 +217,15 @@ def _check_shared(size: Pixels, tile: Pixels, others: object) -> None:
     """Reject shared norms without an image and a tile, or with what does not go with them."""
     if others or size is None or tile is None:
         hint = "leave other options out, or use per-tile" if others else "add `size` and `tile`"
-        raise OptionError("shared plans exact tiles by `size` and `tile` alone", option="norms", hint=hint)
+        raise OptionError(
+            "shared plans exact tiles by `size` and `tile` alone", option="norms", hint=hint
+        )
 
 
 def _listed(tiling: Tiling, per_tile: bool, one_image: bool) -> Tiling:
-    """Return the contexts, and tile sizes where some tile is exact: of one image, those that are no larger."""
+    """Return the contexts, and tile sizes where some tile is exact: of one image, those that are no
+    larger.
+    """
     contexts = contexts_of(tiling.network, tiling.image, per_tile)
     if per_tile:
         ignored = ignored_of(tiling.network)
@@ -199,7 +235,11 @@ def _listed(tiling: Tiling, per_tile: bool, one_image: bool) -> Tiling:
         return replace(tiling, contexts=contexts, ignored=ignored)
     sizes = tile_sizes(tiling.network, tiling.image, per_tile)
     if one_image:
-        sizes = [row for row in sizes if all(n <= most for n, most in zip(row.tile, tiling.image, strict=True))]
+        sizes = [
+            row
+            for row in sizes
+            if all(n <= most for n, most in zip(row.tile, tiling.image, strict=True))
+        ]
     return replace(tiling, contexts=contexts, sizes=tuple(sizes), ignored=ignored)
 
 
@@ -208,7 +248,9 @@ def _shared(network: Network, image: Size, tile: Pixels, source: Source) -> Laye
     plan = plan_by_layer(network, image, network.pixels(tile))
     module = _module_of(source)
     if module is None:
-        return replace(plan, untried="not tried, since padviz.tiled runs PyTorch modules alone, as they are")
+        return replace(
+            plan, untried="not tried, since padviz.tiled runs PyTorch modules alone, as they are"
+        )
     return try_by_layer(module, plan)
 
 
@@ -234,12 +276,18 @@ def _draw(plan: Plan) -> Figure:
     return tiles.tiles(plan, words_of(plan))
 
 
-SIZES = (Column("tile", show=in_words), Column("keeps", show=in_words), Column("cost", "times the pixels", "{:,.2f}"))
+SIZES = (
+    Column("tile", show=in_words),
+    Column("keeps", show=in_words),
+    Column("cost", "times the pixels", "{:,.2f}"),
+)
 AROUND = columns("layer axis before after alignment")
 
 
 def report_of(tiling: Tiling, one_image: bool) -> Report:
-    """Report what there is: the contexts, or layers that share sums, and a plan, sizes or the call for a library."""
+    """Report what there is: the contexts, or layers that share sums, and a plan, sizes or the call
+    for a library.
+    """
     network, plan = tiling.network, tiling.plan
     heads: dict[str, dict[str, object]] = {}
     rows = []
@@ -272,7 +320,11 @@ def report_of(tiling: Tiling, one_image: bool) -> Report:
             samples = "input samples"
         about = f"before, after: {samples} read beyond what a tile keeps."
         table = Table((*AROUND, Column("stride", show="{:g}")), rows)
-        first += [Lines([*said, *_ignoring(tiling.ignored), *_ways_out(barrier)]), table, Lines([about])]
+        first += [
+            Lines([*said, *_ignoring(tiling.ignored), *_ways_out(barrier)]),
+            table,
+            Lines([about]),
+        ]
     screen = [first]
     if tiling.sizes is not None:
         screen.append([Heading(_listing(tiling, one_image)), Table(SIZES, tiling.sizes)])
@@ -302,7 +354,8 @@ def _in_layers(plan: LayerPlan) -> list[str]:
     exact = f"Exact, with shared norms: {n} of them" if n else "Exact: no norm needs sharing"
     return [
         f"{exact}; {cover}.",
-        "padviz.tiled runs each layer on one tile after another, which reads what it needs of its neighbours.",
+        "padviz.tiled runs each layer on one tile after another, which reads what it "
+        "needs of its neighbours.",
         "All maps stay where the image is, and no pixel is computed twice.",
         "Tried in these tiles, on an image without data: every layer can be cut.",
     ]
@@ -314,30 +367,53 @@ def _summed(plan: LayerPlan) -> Table:
 
 def _plan_facts(plan: Plan | LayerPlan) -> dict[str, object]:
     if isinstance(plan, LayerPlan):
-        return {**picked(plan, "image tile tiles counts untried"), "norms": "shared", "shared": _summed(plan).records}
+        return {
+            **picked(plan, "image tile tiles counts untried"),
+            "norms": "shared",
+            "shared": _summed(plan).records,
+        }
     lines = dict(zip(plan.network.axes, plan.lines, strict=True))
-    keeps = {name: {axis: line.keeps[h] for axis, line in lines.items()} for h, name in enumerate(plan.heads)}
+    keeps = {
+        name: {axis: line.keeps[h] for axis, line in lines.items()}
+        for h, name in enumerate(plan.heads)
+    }
     starts = {axis: line.starts for axis, line in lines.items()}
-    return {**picked(plan, "image tile"), "tiles": len(plan), "cost": plan.cost, "starts": starts, "keeps": keeps}
+    return {
+        **picked(plan, "image tile"),
+        "tiles": len(plan),
+        "cost": plan.cost,
+        "starts": starts,
+        "keeps": keeps,
+    }
 
 
 def _needed(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan | None) -> str:
-    widest = [max(own, key=lambda context: context.before + context.after) for own in zip(*contexts, strict=True)]
+    widest = [
+        max(own, key=lambda context: context.before + context.after)
+        for own in zip(*contexts, strict=True)
+    ]
     along: dict[str, list[str]] = {}
     for axis, context in zip(network.axes, widest, strict=True):
-        sides = f"{context.before} {network.px} of context before and {context.after} {network.px} after"
+        sides = (
+            f"{context.before} {network.px} of context before and {context.after} "
+            f"{network.px} after"
+        )
         if context.before == context.after:
             sides = f"{context.before} {network.px} of context on each side"
         along.setdefault(sides, []).append(axis)
     (sides, _), *others = along.items()
     sides += "".join(f", and {text} along {' and '.join(axes)}" for text, axes in others)
     alignment = once(str(context.alignment) for context in widest)
-    start = f"tiles start on multiples of {alignment}" if alignment != "1" else "tiles start anywhere"
+    start = (
+        f"tiles start on multiples of {alignment}" if alignment != "1" else "tiles start anywhere"
+    )
     if barrier := barrier_of(network, contexts):
         layer, why = barrier
         return f"No tiles are exact: {layer} ({why}). Without it: {sides}; {start}"
     if plan and plan.level:
-        sides = f"not exact: {sides}, from which {100 * plan.level:g} % of the paths of each unit come"
+        sides = (
+            f"not exact: {sides}, from which {100 * plan.level:g} % of the paths of each unit come"
+        )
     return f"{sides[0].upper()}{sides[1:]}; {start}"
 
 
@@ -347,15 +423,25 @@ def _named(axes: Sequence[str], size: Sequence[int]) -> str:
 
 def _tiles_of(plan: Plan) -> str:
     counts = [len(line.starts) for line in plan.lines]
-    steps = [line.starts[1] - line.starts[0] if len(line.starts) > 1 else line.image for line in plan.lines]
+    steps = [
+        line.starts[1] - line.starts[0] if len(line.starts) > 1 else line.image
+        for line in plan.lines
+    ]
     tiles = f"tiles of {in_words(plan.tile)} keep {in_words(steps)}"
     covered = f"{in_words(counts)} tiles cover {_named(plan.network.axes, plan.image)}"
-    return f"{tiles}; {covered}; {plan.cost:.2f} times the {'input samples' if len(plan.image) == 1 else 'pixels'}."
+    return (
+        f"{tiles}; {covered}; {plan.cost:.2f} times the "
+        f"{'input samples' if len(plan.image) == 1 else 'pixels'}."
+    )
 
 
 def words_of(plan: Plan) -> list[str]:
     tiles = _tiles_of(plan)
-    return [_needed(plan.network, plan.contexts, plan), tiles[0].upper() + tiles[1:], *_ignoring(plan.ignored)]
+    return [
+        _needed(plan.network, plan.contexts, plan),
+        tiles[0].upper() + tiles[1:],
+        *_ignoring(plan.ignored),
+    ]
 
 
 def _ignoring(ignored: Sequence[tuple[str, str]]) -> list[str]:
@@ -369,8 +455,14 @@ def _ways_out(barrier: Barrier | None) -> list[str]:
     if barrier is None:
         return []
     if runs_by_layer(barrier.why):
-        return ["Try --norms shared: padviz.tiled then runs a module layer by layer. --norms per-tile is inexact."]
-    return ["No overlap helps. --norms per-tile plans as if it saw each position alone, which is inexact."]
+        return [
+            "Try --norms shared: padviz.tiled then runs a module layer by layer. "
+            "--norms per-tile is inexact."
+        ]
+    return [
+        "No overlap helps. --norms per-tile plans as if it saw each position alone, "
+        "which is inexact."
+    ]
 
 
 def _check_picture(asked: Mapping[str, object]) -> None:
@@ -383,11 +475,13 @@ def _check_picture(asked: Mapping[str, object]) -> None:
 
 COMMAND = Command(
     tiles,
-    """Compute the context tiles need so that the stitched output equals the output for the whole image.
+    """Compute the context tiles need so that the stitched output equals the output for the whole
+image.
 
-    An output unit is exact if it sees the same pixels and padding as in the whole image. The context is what a tile
-    reads around the part that it keeps (halo, margin, overlap). Tiles may start only at multiples of the alignment.
-    Tiles shrink a little so that the last one ends at the image's edge.
+    An output unit is exact if it sees the same pixels and padding as in the whole image. The
+    context is what a tile reads around the part that it keeps (halo, margin, overlap). Tiles may
+    start only at multiples of the alignment. Tiles shrink a little so that the last one ends at the
+    image's edge.
 
     \b
     --size and --tile  plan the fewest tiles that keep every unit exact
@@ -395,8 +489,8 @@ COMMAND = Command(
     --for LIB          monai, torchio, toolbelt, sahi or supervision
     --level X          less context: for a share X of each unit's paths
 
-    --norms shared pools the statistics of norms and gates over all tiles, for padviz.tiled. --norms per-tile plans as
-    if they saw each position alone, which is inexact.
+    --norms shared pools the statistics of norms and gates over all tiles, for padviz.tiled. --norms
+    per-tile plans as if they saw each position alone, which is inexact.
 
     \b
     Example:

@@ -10,7 +10,20 @@ from typing import Annotated
 from padviz.analyses.asked import TrainedSource, repadded, schemes
 from padviz.analyses.result import Result
 from padviz.network.network import Size, in_words
-from padviz.options import IMAGES, MEAN, NOISE, PADDINGS, RUN_MODEL, SEED, SIZES, STD, TRAINED_AT, WEIGHTS, Command, N
+from padviz.options import (
+    IMAGES,
+    MEAN,
+    NOISE,
+    PADDINGS,
+    RUN_MODEL,
+    SEED,
+    SIZES,
+    STD,
+    TRAINED_AT,
+    WEIGHTS,
+    Command,
+    N,
+)
 from padviz.phrases import counted
 from padviz.progress import Progress
 from padviz.reports.documents import picked
@@ -24,7 +37,9 @@ from padviz.trained.trying.wording import against, answer, cell, needs
 
 
 class TrialResult(Result[TrialRow], Trial):
-    """What changes do: `.rows`, of which `.row(size=225)` and `.row(padding="reflect")` find one."""
+    """What changes do: `.rows`, of which `.row(size=225)` and `.row(padding="reflect")`
+    find one.
+    """
 
 
 def trial(
@@ -44,9 +59,10 @@ def trial(
 ) -> TrialResult:
     """Measure what other sizes and padding schemes do to a trained network as it is.
 
-    Each change is run on the same crops of pictures, and its outputs are compared with those of the network as
-    trained. The baseline is a shift of the crops by one pixel, down and right. A size is made by a larger or smaller
-    crop of the scene, and by resizing. By default the nearest balanced sizes and all schemes that keep sizes are tried.
+    Each change is run on the same crops of pictures, and its outputs are compared with those of the
+    network as trained. The baseline is a shift of the crops by one pixel, down and right. A size is
+    made by a larger or smaller crop of the scene, and by resizing. By default the nearest balanced
+    sizes and all schemes that keep sizes are tried.
 
     Parameters
     ----------
@@ -70,7 +86,8 @@ def trial(
     Returns
     -------
     TrialResult
-        With `.rows`, of which `.row(size=225)` and `.row(padding="reflect")` find one, and `.plot()`.
+        With `.rows`, of which `.row(size=225)` and `.row(padding="reflect")` find one, and
+        `.plot()`.
 
     Raises
     ------
@@ -79,8 +96,10 @@ def trial(
 
     Notes
     -----
-    Intervals are of 95 %, over pictures. There are none below 10, or where fewer than 3 change. A picture is scaled
-    such that 8/7 of the frame, or all that the changes need, covers it (256 px of 224, as networks are usually tested),
+    Intervals are of 95 %, over pictures. There are none below 10, or where fewer than 3 change. A
+    picture is scaled
+    such that 8/7 of the frame, or all that the changes need, covers it (256 px of 224, as networks
+    are usually tested),
     and never enlarged.
 
     Examples
@@ -88,7 +107,8 @@ def trial(
     >>> import padviz, torch
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU())
     >>> tried = padviz.trial(net, noise=True, n=4, trained_at=16, padding="circular")
-    >>> tried.kind, [row.name for row in tried.rows], tried.rows[1].figures["correlation"].value > 0.5
+    >>> (tried.kind, [row.name for row in tried.rows],
+    ...  tried.rows[1].figures["correlation"].value > 0.5)
     ('map', ['a shift by one pixel', 'circular padding'], True)
     >>> tried.rows[0].against_shift  # the baseline itself
     {}
@@ -101,7 +121,11 @@ def trial(
     if padding is not None:
         tried_schemes = schemes(padding)
     tried = try_changes(trained, size, tried_schemes, inputs, repadded, on_progress)
-    shown = partial(report_of, tried), partial(intervals.dots, tried), partial(intervals.plot_dots, tried)
+    shown = (
+        partial(report_of, tried),
+        partial(intervals.dots, tried),
+        partial(intervals.plot_dots, tried),
+    )
     return TrialResult.made_of(tried, tried.rows, *shown, pictured=True, notes=tried.notes)
 
 
@@ -109,10 +133,18 @@ HEADINGS = {"kept": "top-1 kept", "kl": "KL", "relative": "change", "correlation
 
 
 def report_of(tried: Trial) -> Report:
-    sentence, heading = answer(tried), f"{about(tried, f'{tried.count} crops')}, compared with the network as trained"
+    sentence, heading = (
+        answer(tried),
+        f"{about(tried, f'{tried.count} crops')}, compared with the network as trained",
+    )
     sheet = [_flat(row, [*tried.shift.figures]) for row in tried.rows]
-    figures, points = map(_figure, tried.shift.figures), Column("against_shift", "minus shift, points", of=against)
-    table = Table((Column("name", "change"), *figures, points, Column("note", "not compared")), tried.rows)
+    figures, points = (
+        map(_figure, tried.shift.figures),
+        Column("against_shift", "minus shift, points", of=against),
+    )
+    table = Table(
+        (Column("name", "change"), *figures, points, Column("note", "not compared")), tried.rows
+    )
     screen = [Lines([sentence]), Heading(heading), table, Lines(needs(tried))]
     facts = {"answer": sentence, **trial_facts(tried)}
     return Report("trial", facts, [screen], Table([*map(Column, sheet[0])], sheet))
@@ -134,7 +166,11 @@ def trial_facts(tried: Trial) -> dict[str, object]:
     for row in tried.rows:
         about = {"change": row.kind, **picked(row, "size how padding")}
         rows.append({**about, **row.figures, **picked(row, "against_shift needs note")})
-    return {**picked(tried, "network size images count pictures output"), "rows": rows, **picked(tried, "notes")}
+    return {
+        **picked(tried, "network size images count pictures output"),
+        "rows": rows,
+        **picked(tried, "notes"),
+    }
 
 
 def _flat(row: TrialRow, names: Sequence[str]) -> dict[str, object]:
@@ -142,20 +178,25 @@ def _flat(row: TrialRow, names: Sequence[str]) -> dict[str, object]:
     figures |= {f"{name}_against_shift": row.against_shift.get(name) for name in names}
     cells = {"change": row.kind, "size": pixels(row.size), **picked(row, "how padding needs note")}
     for name, value in figures.items():
-        cells |= {name: value and value.value, f"{name}_low": value and value.low, f"{name}_high": value and value.high}
+        cells |= {
+            name: value and value.value,
+            f"{name}_low": value and value.low,
+            f"{name}_high": value and value.high,
+        }
     return cells
 
 
 COMMAND = Command(
     trial,
-    """Run MODEL, a trained network, on crops of photographs before and after each change, and compare its answers.
+    """Run MODEL, a trained network, on crops of photographs before and after each change, and
+compare its answers.
 
-    For a classifier, the table has the share of crops that keep their top-1 class, and the mean KL divergence. For
-    other outputs it has the change relative to their norm, and the correlation. The baseline is a shift by one pixel,
-    down and right. 95 % intervals over images need at least 10.
+    For a classifier, the table has the share of crops that keep their top-1 class, and the mean KL
+    divergence. For other outputs it has the change relative to their norm, and the correlation. The
+    baseline is a shift by one pixel, down and right. 95 % intervals over images need at least 10.
 
-    Another size is tried on a larger or smaller crop of the same scene, and by resizing. Without --size and --padding,
-    the nearest balanced sizes and all schemes are tried.
+    Another size is tried on a larger or smaller crop of the same scene, and by resizing. Without
+    --size and --padding, the nearest balanced sizes and all schemes are tried.
 
     \b
     Example:

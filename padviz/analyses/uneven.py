@@ -13,7 +13,14 @@ from padviz.counting.shares.summary import Rim
 from padviz.errors import SizeError
 from padviz.geometry.balance.balanced_sizes import nearest_balanced, odd_window
 from padviz.geometry.costs import COUNTED, costs
-from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, TapExposure, ledger, padded_before
+from padviz.geometry.ledger import (
+    AxisPadding,
+    LayerPadding,
+    Ledger,
+    TapExposure,
+    ledger,
+    padded_before,
+)
 from padviz.geometry.reaching.shifts import seams_in_words, wrapping_axes
 from padviz.geometry.receptive_fields import grid_in_words, grid_moves, receptive_fields
 from padviz.network.network import ENDS, Network, Size, declared, in_words
@@ -39,7 +46,8 @@ def uneven(
     *,
     all_: Annotated[bool, ALL] = False,
 ) -> UnevenResult:
-    """Account for the padding of every window at a size, and list those that read more of it on one side.
+    """Account for the padding of every window at a size, and list those that read more of it on one
+    side.
 
     Parameters
     ----------
@@ -76,7 +84,10 @@ def uneven(
     with asked(network, size, padding, same, layer) as (wanted, pixels):
         rows = ledger(wanted, pixels)
         part = wanted, rows, all_
-        listed, draw = rows.layers if all_ else rows.uneven, partial(figures.ledger_bars, rows, wanted.title)
+        listed, draw = (
+            rows.layers if all_ else rows.uneven,
+            partial(figures.ledger_bars, rows, wanted.title),
+        )
         return UnevenResult.made_of(rows, listed, partial(report_of, [part]), draw, part=part)
 
 
@@ -120,7 +131,11 @@ def _of(key: str, heading: str = "", **more: Any) -> Column:
 SCREEN = (
     Column("layer", of=lambda reads: reads.layer.layer),
     Column("kind", of=lambda reads: kind_of(reads.layer)),
-    Column("shape", "k/s/d", of=lambda reads: f"{reads.row.kernel}/{reads.row.stride}/{reads.row.dilation}"),
+    Column(
+        "shape",
+        "k/s/d",
+        of=lambda reads: f"{reads.row.kernel}/{reads.row.stride}/{reads.row.dilation}",
+    ),
     Column("axis"),
     _of("declared", "pads", show=_pair),
     _of("consumed", "used", show=_pair),
@@ -133,7 +148,8 @@ SCREEN = (
 )
 SHEET = (
     "layer kind convolution axis uneven input output kernel stride dilation "
-    "declared_before declared_after consumed_before consumed_after remainder skipped overhang wraps "
+    "declared_before declared_after consumed_before consumed_after remainder skipped "
+    "overhang wraps "
     "offset offset_added rim_added_before rim_added_after"
 )
 
@@ -144,7 +160,11 @@ def report_of(results: Sequence[Part]) -> Report:
     known = dict.fromkeys(axis for network, *_ in results for axis in network.axes)
     sheet, screen = [], []
     for (network, windows, all_), found in zip(results, facts, strict=True):
-        listed = [each for each in zip(windows.layers, found["layers"], strict=True) if all_ or each[0].uneven]
+        listed = [
+            each
+            for each in zip(windows.layers, found["layers"], strict=True)
+            if all_ or each[0].uneven
+        ]
         screen.append(_blocks(network, windows, listed, all_))
         size = dict(zip(network.axes, windows.size, strict=True))
         head = {"network": windows.network, **dict.fromkeys(known), **size}
@@ -157,15 +177,24 @@ def report_of(results: Sequence[Part]) -> Report:
 
 
 def _facts(network: Network, ledger: Ledger, every: bool) -> dict[str, Any]:
-    """Return a ledger for JSON, with balanced sizes, and what layers add to the grid offset and to the rim."""
+    """Return a ledger for JSON, with balanced sizes, and what layers add to the grid offset and to
+    the rim.
+    """
     facts, moves = ledger_facts(ledger), grid_moves(network, ledger.size)
-    rims = rims_added(network, ledger.size, [row.layer for row in (ledger.layers if every else ledger.uneven)])
+    rims = rims_added(
+        network, ledger.size, [row.layer for row in (ledger.layers if every else ledger.uneven)]
+    )
     around = [*zip(network.axes, wrapping_axes(network, ledger.size), strict=True)]
     for layer in facts["layers"]:
         for axis, meets in around:
             offset, added = moves.get((layer["layer"], axis), (None, None))
             rim = getattr(rims.get(layer["layer"]), axis, None)
-            layer[axis] |= {"wraps": meets, "offset": offset, "offset_added": added, "rim_added": rim}
+            layer[axis] |= {
+                "wraps": meets,
+                "offset": offset,
+                "offset_added": added,
+                "rim_added": rim,
+            }
     below, above = nearest_balanced(network, ledger.size)
     odd = None
     if below is above is None:
@@ -177,19 +206,28 @@ def _facts(network: Network, ledger: Ledger, every: bool) -> dict[str, Any]:
 
 
 def _blocks(
-    network: Network, ledger: Ledger, listed: Sequence[tuple[LayerPadding, dict[str, Any]]], every: bool
+    network: Network,
+    ledger: Ledger,
+    listed: Sequence[tuple[LayerPadding, dict[str, Any]]],
+    every: bool,
 ) -> list[Block]:
     rows = []
     for layer, own in listed:
         for reads in reads_of(layer, every):
             axes = [own[axis] for axis in ([reads.axis] if reads.axis else layer.axes)]
-            moved, rims = [axis["offset_added"] for axis in axes], [axis["rim_added"] for axis in axes]
+            moved, rims = (
+                [axis["offset_added"] for axis in axes],
+                [axis["rim_added"] for axis in axes],
+            )
             known = any(n is not None for n in moved)
             rim = None
             if None not in rims:
                 rim = Rim(rims[0], rims[-1]).short
             rows.append(reads._replace(moved=by_axis(moved) if known else None, rim=rim))
-    legend = "grid, rim: px that the layer adds to the sampling-grid offset, and to the starved rim (near, far)."
+    legend = (
+        "grid, rim: px that the layer adds to the sampling-grid offset, and to the "
+        "starved rim (near, far)."
+    )
     table = Table(SCREEN, rows, legend, marked=lambda reads: reads.row.uneven)
     if all(layer.convolution for layer, _ in listed):
         pools = []
@@ -209,23 +247,38 @@ def reads_of(layer: LayerPadding, every: bool = False) -> list[Reads]:
 
 
 def verdict(network: Network, ledger: Ledger) -> list[str]:
-    """Return sentences: the number of uneven windows, what else is read unevenly, the cure, its cost and its effect."""
+    """Return sentences: the number of uneven windows, what else is read unevenly, the cure, its
+    cost and its effect.
+    """
     count, windows = len(ledger.uneven), len(ledger.layers)
-    every = {0: "no window has padding or stride", 1: "the only window with padding or stride is even"}
-    lines = [f"Balanced: {every.get(windows, f'all {windows} windows with padding or stride are even')}."]
+    every = {
+        0: "no window has padding or stride",
+        1: "the only window with padding or stride is even",
+    }
+    lines = [
+        f"Balanced: {every.get(windows, f'all {windows} windows with padding or stride are even')}."
+    ]
     if count:
         split = kinds(len(ledger.uneven_convolutions), len(ledger.uneven_pools))
-        lines = [f"Uneven: {count} of {windows} windows ({split}) read{'s' * (count == 1)} more padding on one side."]
+        lines = [
+            f"Uneven: {count} of {windows} windows ({split}) read{'s' * (count == 1)} "
+            "more padding on one side."
+        ]
     if ledger.remainders:
         names = [layer.layer for layer in ledger.remainders]
-        lines.append(f"Stride remainders, rows or columns that no window reads, at {some_names(names, 1)}.")
+        lines.append(
+            f"Stride remainders, rows or columns that no window reads, at {some_names(names, 1)}."
+        )
     said = [padded_before(network), *seams_in_words(network, ledger.size)]
     lines += [f"{words[0].upper()}{words[1:]}." for words in said if words]
     lines += _grid(network, ledger.size)
     if not ledger.balanced or ledger.remainders or ledger.jumps:  # else this size is such a one
         lines.append(_cure(network, ledger))
     if reported := _reported(network):
-        line = "Reported for training and testing at 224 and 225: ImageNet top-1 {at_224:.2f} % and {at_225:.2f} %"
+        line = (
+            "Reported for training and testing at 224 and 225: ImageNet top-1 "
+            "{at_224:.2f} % and {at_225:.2f} %"
+        )
         lines.append(line.format(**reported) + f" ({SOURCE}).")
     return lines
 
@@ -252,26 +305,41 @@ def _grid(network: Network, size: Size) -> list[str]:
     if len(names) > 1:
         last = f", the last of {len(names)} maps"
     row = rows[names[-1]]
-    off = ["In a controlled experiment, strided filters were skewed to the opposite side."] * any(row.offsets)
+    off = ["In a controlled experiment, strided filters were skewed to the opposite side."] * any(
+        row.offsets
+    )
     return [f"Sampling-grid offset of {row.layer}{last}: {grid_in_words(row)}.", *off]
 
 
 def _cure(network: Network, ledger: Ledger) -> str:
-    """Return the nearest balanced sizes and their price in multiply-adds, else in positions, or why there are none."""
+    """Return the nearest balanced sizes and their price in multiply-adds, else in positions, or why
+    there are none.
+    """
     near = [suggestion for suggestion in nearest_balanced(network, ledger.size) if suggestion]
     if not near:
         if ledger.balanced:
             return "No other balanced size is near."
         odd = odd_window(network, ledger.size)
-        why = f": {odd} reads an odd number of padded rows at each, which cannot be split evenly" if odd else ""
+        why = (
+            f": {odd} reads an odd number of padded rows at each, which cannot be split evenly"
+            if odd
+            else ""
+        )
         return f"No balanced size is near{why}."
     known = all(suggestion.macs_ratio is not None for suggestion in near)
     what, sizes = "multiply-adds" if known else "window positions", []
     for suggestion in near:
         price = f"{suggestion.macs_ratio if known else suggestion.work:.2f}x {what}"
-        sizes.append(f"{pixels(suggestion.size)} ({price}{', with stride remainders' * suggestion.remainder})")
+        sizes.append(
+            f"{pixels(suggestion.size)} "
+            f"({price}{', with stride remainders' * suggestion.remainder})"
+        )
     unknown = costs(network, ledger.size).unknown
-    why = f"{unknown} does not say its channels, so multiply-adds are not known" if unknown else "nothing multiplies"
+    why = (
+        f"{unknown} does not say its channels, so multiply-adds are not known"
+        if unknown
+        else "nothing multiplies"
+    )
     anew = ""
     if declaration := declared(network, near[-1].size):
         anew = f" But {declaration}."
@@ -297,9 +365,10 @@ COMMAND = Command(
     uneven,
     """List the layers of MODEL that read more padding on one side than on the other.
 
-    A strided layer may stop before the last padded rows. This shifts the sampling grid (the centres of the last feature
-    map's units) off the image's centre. One more pixel of input often fixes it. In our experiment, filters became
-    skewed where the grid was off centre. Pools have no weights to skew.
+    A strided layer may stop before the last padded rows. This shifts the sampling grid (the centres
+    of the last feature map's units) off the image's centre. One more pixel of input often fixes it.
+    In our experiment, filters became skewed where the grid was off centre. Pools have no weights to
+    skew.
 
     To see how often each kernel position reads the image, use padviz taps.
 

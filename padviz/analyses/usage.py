@@ -13,7 +13,19 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import FairShare, Summary, percent, unit_text
 from padviz.network.network import AXES, in_words
 from padviz.network.rewrites import padding_in_words
-from padviz.options import CMAP, HEADS, LAYERS, MODEL, PADDING, POOLING, SAME, SCALE, SIZE, UNIT, Command
+from padviz.options import (
+    CMAP,
+    HEADS,
+    LAYERS,
+    MODEL,
+    PADDING,
+    POOLING,
+    SAME,
+    SCALE,
+    SIZE,
+    UNIT,
+    Command,
+)
 from padviz.reports.documents import plain
 from padviz.reports.report import COUNTS, PICTURES, Column, Facts, Report, Show, Table
 from padviz.reports.tables import readable
@@ -46,8 +58,8 @@ def usage(
     size : int or (height, width), optional
         Input size in pixels; the network's own by default.
     padding : str, optional
-        A scheme for every convolution, as `padviz --help` lists them: "reflect"; or one for each axis, height/width:
-        "zero/circular". By default each pads as declared.
+        A scheme for every convolution, as `padviz --help` lists them: "reflect"; or one for each
+        axis, height/width: "zero/circular". By default each pads as declared.
     layer : str or sequence of str, optional
         Target layers, whose counts add up; by default the last feature map.
     pooling : "count" or "mean"
@@ -58,11 +70,12 @@ def usage(
     same : bool
         Whether to pad as TensorFlow's and Keras's SAME: the odd row on the far side.
     heads : "sum" or "share", optional
-        Of several target layers, add up all paths; or give each layer the same weight: a path to it counts as many as
-        the layer with the most paths has, over those that it has (then counts are floats). Where none is named, all
-        last maps share.
+        Of several target layers, add up all paths; or give each layer the same weight: a path to it
+        counts as many as the layer with the most paths has, over those that it has (then counts are
+        floats). Where none is named, all last maps share.
     engine : "auto", "numpy" or "numba"
-        Which kernels count; "auto" picks by the amount of work. numpy counts where numba is not installed.
+        Which kernels count; "auto" picks by the amount of work. numpy counts where numba is not
+        installed.
 
     Returns
     -------
@@ -76,7 +89,8 @@ def usage(
 
     Notes
     -----
-    Where every mode folds its padding, the counts sum to taps x outputs: nothing is lost. Where n heads share, they sum
+    Where every mode folds its padding, the counts sum to taps x outputs: nothing is lost. Where n
+    heads share, they sum
     to n times the paths of the head with the most.
     Source: Alsallakh et al., "Mind the Pad - CNNs can Develop Blind Spots", ICLR 2021.
 
@@ -101,8 +115,12 @@ def _drawn(how: str, counts: CountMap, *ax: Any, **look: Any) -> Any:
 MANY = 10**6  # paths from here on are rounded in cells
 
 
-def _figure(path: str, key: str = "", of: Callable[[Any], Any] = lambda row: row, show: Show = None) -> Column:
-    """Return the column of a figure of a summary by its path of names; nothing where one of them is None."""
+def _figure(
+    path: str, key: str = "", of: Callable[[Any], Any] = lambda row: row, show: Show = None
+) -> Column:
+    """Return the column of a figure of a summary by its path of names; nothing where one of them is
+    None.
+    """
 
     def inside(value: Any, name: str) -> Any:
         if value is None:
@@ -111,7 +129,12 @@ def _figure(path: str, key: str = "", of: Callable[[Any], Any] = lambda row: row
             return value[int(name)]
         return getattr(value, name)
 
-    return Column(key or path.replace(".", "_"), "", show, lambda row: reduce(inside, path.split("."), of(row)))
+    return Column(
+        key or path.replace(".", "_"),
+        "",
+        show,
+        lambda row: reduce(inside, path.split("."), of(row)),
+    )
 
 
 ASKED = (
@@ -128,12 +151,17 @@ FIGURES = (  # of a map, for CSV and for the index of an export
     *(_figure(f"share.{name}", name) for name in ("starved", "overused", "unused")),
     *(_figure(f"share.{name}", f"{name}_share") for name in ("least", "most")),
     *(_figure(f"share.skew.{axis}") for axis in AXES[2]),
-    *(_figure(f"rim.depths.{i}", f"rim_{side}") for i, side in enumerate(("top", "bottom", "left", "right"))),
+    *(
+        _figure(f"rim.depths.{i}", f"rim_{side}")
+        for i, side in enumerate(("top", "bottom", "left", "right"))
+    ),
 )
 
 
 def report_of(counts: CountMap) -> Report:
-    """Report the figures of a usage map; a signal is counted as a map of one row, and has those of its length."""
+    """Report the figures of a usage map; a signal is counted as a map of one row, and has those of
+    its length.
+    """
     summary = counts.summary()
     facts, columns = plain(summary), [*ASKED, *FIGURES]
     if len(counts.network.axes) == 1:
@@ -147,7 +175,13 @@ def report_of(counts: CountMap) -> Report:
 
 
 LISTS = ("size", "shape", "period", "unit")  # of which the first is of the row
-NAMES = {"width": "length", "top_left": "first", "top_right": "last", "rim_left": "rim_first", "rim_right": "rim_last"}
+NAMES = {
+    "width": "length",
+    "top_left": "first",
+    "top_right": "last",
+    "rim_left": "rim_first",
+    "rim_right": "rim_last",
+}
 
 
 def along_length(facts: Any) -> Any:
@@ -218,8 +252,12 @@ def _facts(counts: CountMap, summary: Summary) -> Iterator[tuple[str, object]]:
         yield "left out", f"the global vectors of {summary.gates_left_out} gates"
 
 
-def _rims(summary: Summary, share: FairShare, starved: str, signal: bool) -> Iterator[tuple[str, str]]:
-    """Yield how deep the rims are, on this input, or on a large one where all of this is starved."""
+def _rims(
+    summary: Summary, share: FairShare, starved: str, signal: bool
+) -> Iterator[tuple[str, str]]:
+    """Yield how deep the rims are, on this input, or on a large one where all of this
+    is starved.
+    """
     rims = ("rim", summary.rim, starved), ("overused rim", summary.overused_rim, "overused")
     for name, rim, word in rims:
         if rim is None or not any(rim.depths):
@@ -236,7 +274,9 @@ def _rims(summary: Summary, share: FairShare, starved: str, signal: bool) -> Ite
 
 
 def _shares(share: FairShare, starved: str, signal: bool) -> Iterator[tuple[str, str]]:
-    """Yield how many pixels or samples have too few or too many paths, and the shares at the ends."""
+    """Yield how many pixels or samples have too few or too many paths, and the shares
+    at the ends.
+    """
     one = "sample" if signal else "pixel"
     yield starved, f"{percent(share.starved)} get less than half the paths of an interior {one}"
     yield "overused", f"{percent(share.overused)} get more than 3/2 of it"
@@ -265,18 +305,25 @@ def _target(summary: Summary, signal: bool) -> str:
     if isinstance(layers, str):
         units = f", unit {unit_text(summary.unit[first:])}" if summary.unit else ""
         return f"{layers}, {in_words(shapes[first:])} units{units}"
-    return ", ".join(f"{layer} {in_words(shape[first:])}" for layer, shape in zip(layers, shapes, strict=True))
+    return ", ".join(
+        f"{layer} {in_words(shape[first:])}" for layer, shape in zip(layers, shapes, strict=True)
+    )
 
 
 def fairness(of: Callable[[Any], Any]) -> tuple[Column, Column, Column]:
-    """Return the columns of the rim and of starved and overused pixels; `of` returns the summary of a row."""
-    starved, overused = (_figure(f"share.{name}", name, of, percent) for name in ("starved", "overused"))
+    """Return the columns of the rim and of starved and overused pixels; `of` returns the summary of
+    a row.
+    """
+    starved, overused = (
+        _figure(f"share.{name}", name, of, percent) for name in ("starved", "overused")
+    )
     return _figure("rim.short", "rim", of), starved, overused
 
 
 COMMAND = Command(
     usage,
-    """Count the paths from every input pixel of MODEL to its last feature map, exactly, and draw its fair share.
+    """Count the paths from every input pixel of MODEL to its last feature map, exactly, and draw
+its fair share.
 
     \b
     Example:

@@ -26,7 +26,9 @@ from padviz.trained.networks.trained_network import Trained
 
 
 class VerifiedResult(Result[Verified], Verified):
-    """How far the output of tiles differs from the whole one's, printed and saved as the command does."""
+    """How far the output of tiles differs from the whole one's, printed and saved as the command
+    does.
+    """
 
 
 def verify_tiles(
@@ -41,8 +43,8 @@ def verify_tiles(
 ) -> VerifiedResult:
     """Run a network on noise, whole and tile by tile, and compare the outputs.
 
-    The image is the smallest with three tiles a side that is as long as `size` modulo the alignment. A module runs in
-    double precision if it can.
+    The image is the smallest with three tiles a side that is as long as `size` modulo the
+    alignment. A module runs in double precision if it can.
 
     Parameters
     ----------
@@ -62,8 +64,8 @@ def verify_tiles(
     Returns
     -------
     VerifiedResult, a `Verified`
-        `.holds` says whether the largest `.difference` is below `.tolerance`, and `.one_less` by side how far units
-        differ that have one unit less of context.
+        `.holds` says whether the largest `.difference` is below `.tolerance`, and `.one_less` by
+        side how far units differ that have one unit less of context.
 
     Raises
     ------
@@ -77,21 +79,29 @@ def verify_tiles(
     >>> verified.holds, verified.one_less["top"] > 0.01
     (True, True)
     """
-    with near_sizes_named(lambda: as_trained(network, None, weights).network, None if size is None else as_size(size)):
+    with near_sizes_named(
+        lambda: as_trained(network, None, weights).network, None if size is None else as_size(size)
+    ):
         trained = as_trained(network, size, weights)
     kept = upto(trained.network, output_layers(layer, trained.network))
     verified = _verified(trained, kept, norms, tile, seed)
     return VerifiedResult.made_of(verified, (verified,), partial(report_of, kept, verified))
 
 
-def _verified(trained: Trained, kept: Network, norms: str | None, tile: Pixels, seed: int) -> Verified:
+def _verified(
+    trained: Trained, kept: Network, norms: str | None, tile: Pixels, seed: int
+) -> Verified:
     check_norms(norms)
     if norms == "shared":
         third = tuple(ceil(n / 3) for n in trained.size)
         plan = plan_by_layer(kept, trained.size, third if tile is None else kept.pixels(tile))
         return verify_by_layer(trained.model, plan, trained.channels, seed)
     if tile is not None:
-        raise OptionError("goes with `norms` shared", option="tile", hint="leave it out: the smallest tiles are tried")
+        raise OptionError(
+            "goes with `norms` shared",
+            option="tile",
+            hint="leave it out: the smallest tiles are tried",
+        )
     per_tile = norms == "per-tile"
     *better, run = head_maps(trained, kept)
     for maps in better:
@@ -115,14 +125,23 @@ def report_of(network: Network, verified: Verified) -> Report:
 
 
 def _compared(verified: Verified) -> str:
-    """Write how far the maps of tiles and of the whole image differ, and with one unit less of context."""
+    """Write how far the maps of tiles and of the whole image differ, and with one unit less of
+    context.
+    """
     px = "px"
     if len(verified.image) == 1:
         px = "input samples"
-    where = f"at {in_words(verified.image)} {px} of noise in {verified.tiles} tiles of {in_words(verified.tile)}"
+    where = (
+        f"at {in_words(verified.image)} {px} of noise in {verified.tiles} tiles of "
+        f"{in_words(verified.tile)}"
+    )
     limit = f"{verified.precision}; up to {verified.tolerance:g} is rounding"
     differ = f"whole and tiled differ by {verified.difference:.2g} of the largest number ({limit})"
-    less = f"; with one unit less of context by {max(verified.one_less.values()):.2g}" if verified.one_less else ""
+    less = (
+        f"; with one unit less of context by {max(verified.one_less.values()):.2g}"
+        if verified.one_less
+        else ""
+    )
     less *= verified.holds
     holds = "Verified" if verified.holds else "Not exact"
     smallest = ", the smallest image with three tiles a side" if verified.one_less else ""
@@ -131,10 +150,11 @@ def _compared(verified: Verified) -> str:
 
 COMMAND = Command(
     verify_tiles,
-    """Run MODEL, a module or an ONNX file, on noise, whole and tile by tile, and compare the outputs.
+    """Run MODEL, a module or an ONNX file, on noise, whole and tile by tile, and compare the
+outputs.
 
-    The image is the smallest with three tiles a side. Tiles that differ by more than rounding exit with 1. With one
-    unit less of context they must differ: that is measured, too.
+    The image is the smallest with three tiles a side. Tiles that differ by more than rounding exit
+    with 1. With one unit less of context they must differ: that is measured, too.
 
     --norms shared runs a module layer by layer, as padviz.tiled does, in tiles of up to --tile.
 

@@ -1,4 +1,6 @@
-"""Click commands made of functions: a parameter that is annotated with an option or an argument is typed."""
+"""Click commands made of functions: a parameter that is annotated with an option or an argument is
+typed.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,25 @@ from padviz import options
 from padviz.cli import value_types
 from padviz.cli.session import state
 from padviz.errors import OptionError
-from padviz.options import Argument, Choice, Command, Flag, Input, Layer, Name, Option, Scheme, Size, Whole
+from padviz.options import (
+    Argument,
+    Choice,
+    Command,
+    Flag,
+    Input,
+    Layer,
+    Name,
+    Option,
+    Scheme,
+    Size,
+    Whole,
+)
 
-EXPORTED = (options.SIZE.name, options.PADDING.name, options.LAYER.name)  # of which an export takes several
+EXPORTED = (
+    options.SIZE.name,
+    options.PADDING.name,
+    options.LAYER.name,
+)  # of which an export takes several
 
 
 class Typed(NamedTuple):
@@ -63,7 +81,9 @@ def of_command(option: Option) -> Typed:
 
 def reading_of(typed: Sequence[Typed]) -> list[Typed]:
     """Return the options of `padviz.load` that go with the networks of a command."""
-    networks = [each.option for each in typed if isinstance(each.option, Argument) and each.option.read]
+    networks = [
+        each.option for each in typed if isinstance(each.option, Argument) and each.option.read
+    ]
     if not networks:
         return []
     # What is run takes one image alone.
@@ -75,7 +95,9 @@ def reading_of(typed: Sequence[Typed]) -> list[Typed]:
 def parameters_of(
     typed: Iterable[Typed], reading: Iterable[Typed], output: Iterable[click.Option]
 ) -> list[click.Parameter]:
-    """Return click's parameters in the order of help; those for reading go to the state of the run."""
+    """Return click's parameters in the order of help; those for reading go to the state
+    of the run.
+    """
     made: list[click.Parameter] = [
         _argument(each) if isinstance(each.option, Argument) else option_of(each) for each in typed
     ]
@@ -105,7 +127,9 @@ def _argument(typed: Typed) -> click.Argument:
     else:
         complete = value_types.complete_model
     number = -1 if typed.listed else 1
-    return click.Argument([typed.name], typed.required, metavar=shown, nargs=number, shell_complete=complete)
+    return click.Argument(
+        [typed.name], typed.required, metavar=shown, nargs=number, shell_complete=complete
+    )
 
 
 def option_of(typed: Typed, **settings: Any) -> click.Option:
@@ -127,7 +151,11 @@ def option_of(typed: Typed, **settings: Any) -> click.Option:
     if option.several or isinstance(option.kind, Size | Scheme | Layer):
         assert isinstance(kind, value_types.NameType)
         several = value_types.SeveralType(kind)
-        about |= {"type": several, "multiple": True, "callback": _all if typed.listed else _only_one}
+        about |= {
+            "type": several,
+            "multiple": True,
+            "callback": _all if typed.listed else _only_one,
+        }
         about["metavar"] = several.name if typed.listed else kind.name
     return click.Option(names, **(about | settings))
 
@@ -135,15 +163,23 @@ def option_of(typed: Typed, **settings: Any) -> click.Option:
 def _told(typed: Typed) -> bool:
     """Whether help shows the default."""
     simple = isinstance(typed.default, int | str) and not isinstance(typed.default, bool)
-    return simple and isinstance(typed.option, Option) and isinstance(typed.option.kind, Choice | Whole | Name)
+    return (
+        simple
+        and isinstance(typed.option, Option)
+        and isinstance(typed.option.kind, Choice | Whole | Name)
+    )
 
 
-def _all(ctx: click.Context, param: click.Parameter, values: tuple[tuple[object, ...], ...]) -> tuple[object, ...]:
+def _all(
+    ctx: click.Context, param: click.Parameter, values: tuple[tuple[object, ...], ...]
+) -> tuple[object, ...]:
     """Return the values of all repeats, each once."""
     return tuple(dict.fromkeys(chain(*values)))
 
 
-def _only_one(ctx: click.Context, param: click.Parameter, values: tuple[tuple[object, ...], ...]) -> object:
+def _only_one(
+    ctx: click.Context, param: click.Parameter, values: tuple[tuple[object, ...], ...]
+) -> object:
     taken = _all(ctx, param, values)
     if len(taken) > 1:
         what = f"{ctx.info_name} takes one value, and {len(taken)} are given"
@@ -170,7 +206,9 @@ def _remember(ctx: click.Context, param: click.Parameter, values: Any) -> None:
 
 
 def arguments_of(typed: Iterable[Typed], values: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments that were given: flags negate their default, several values are a list."""
+    """Return the arguments that were given: flags negate their default, several values
+    are a list.
+    """
     context, default = click.get_current_context(), click.core.ParameterSource.DEFAULT
     arguments = {}
     for name, option, usual in typed:

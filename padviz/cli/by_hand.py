@@ -1,4 +1,6 @@
-"""Commands that do more than show a result: they read a project, or write a page, a description, a file or a folder."""
+"""Commands that do more than show a result: they read a project, or write a page, a description, a
+file or a folder.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +25,14 @@ if TYPE_CHECKING:
     from padviz.exports.saving import ItemOutcome
 
 MOST_ERRORS = 20  # printed at the end of an export
-IGNORED = "ignore:resource_tracker:UserWarning"  # joblib cleans up after an export that was ended, and warns
+# joblib cleans up after an export that was ended, and warns
+IGNORED = "ignore:resource_tracker:UserWarning"
 
 
 def check(command: Command, typed: Sequence[Typed], arguments: Arguments, to: To) -> None:
-    """Check a model at each size, or those of pyproject.toml, and compare the findings with a baseline."""
+    """Check a model at each size, or those of pyproject.toml, and compare the findings with a
+    baseline.
+    """
     from padviz.analyses import project
     from padviz.analyses.check import checked, expected, report_of
 
@@ -74,7 +79,9 @@ def _check_baseline(baseline: str | None, new: str | None, prune: bool) -> None:
         hint = "it only creates one; --prune-baseline removes what is gone"
         raise OptionError(what, option="write_baseline", hint=hint)
     if prune and not baseline:
-        raise OptionError("needs a baseline", option="prune_baseline", hint="name it with --baseline FILE")
+        raise OptionError(
+            "needs a baseline", option="prune_baseline", hint="name it with --baseline FILE"
+        )
 
 
 def explore(command: Command, typed: Sequence[Typed], arguments: Arguments, to: To) -> None:
@@ -119,7 +126,11 @@ def repad(command: Command, typed: Sequence[Typed], arguments: Arguments, to: To
         if "even" not in arguments:
             other = "; in Python, padviz.repad(module, scheme); padviz convert writes descriptions"
         raise OptionError("is not an ONNX file", where=model, hint=f"export it to .onnx{other}")
-    padding, size, even = arguments.get("padding"), arguments.get("size"), arguments.get("even", False)
+    padding, size, even = (
+        arguments.get("padding"),
+        arguments.get("size"),
+        arguments.get("even", False),
+    )
     only, without = arguments.get("only", []), arguments.get("except_", [])
     check_options(padding, even, [*only, *without])
     repadded = repad_file(model, padding, size, only, without, reading=session.reading())
@@ -137,7 +148,11 @@ def export(command: Command, typed: Sequence[Typed], arguments: Arguments, to: T
 
     folder = arguments["folder"]
     _check_folder(folder)
-    filters = [rule for rule in os.environ.get("PYTHONWARNINGS", "").split(",") if rule not in ("", IGNORED)]
+    filters = [
+        rule
+        for rule in os.environ.get("PYTHONWARNINGS", "").split(",")
+        if rule not in ("", IGNORED)
+    ]
     os.environ["PYTHONWARNINGS"] = ",".join([*filters, IGNORED])
     with progress("", lasting=True) as on_progress:
         done = count(1)
@@ -155,7 +170,11 @@ def export(command: Command, typed: Sequence[Typed], arguments: Arguments, to: T
 def _check_folder(folder: str) -> None:
     try:
         if os.path.lexists(folder) and not os.path.isdir(folder):
-            raise OptionError(f"{folder!r} is not a folder", where="-o", hint="name one, which is created if needed")
+            raise OptionError(
+                f"{folder!r} is not a folder",
+                where="-o",
+                hint="name one, which is created if needed",
+            )
         Path(folder, "index.html").exists()
     except OSError as error:
         what = f"{folder[:60]!r} cannot be used ({error.strerror})"
@@ -167,8 +186,12 @@ def _report_outcomes(outcomes: Sequence[ItemOutcome], folder: Path) -> None:
     from padviz.reports import tables
 
     states = [outcome.state for outcome in outcomes]
-    facts: list[tuple[str, object]] = [(state, states.count(state)) for state in ("made", "kept", "failed")]
-    click.echo(tables.to_facts([*facts, ("gallery", str(folder / "index.html"))], tables.terminal_width()))
+    facts: list[tuple[str, object]] = [
+        (state, states.count(state)) for state in ("made", "kept", "failed")
+    ]
+    click.echo(
+        tables.to_facts([*facts, ("gallery", str(folder / "index.html"))], tables.terminal_width())
+    )
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     failed.sort(key=lambda outcome: natural(outcome.name))
     for outcome in failed[:MOST_ERRORS]:

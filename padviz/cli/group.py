@@ -86,7 +86,9 @@ class _Group(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not ctx.resilient_parsing:
-            hint = _as_command(args[0]) or nearest(args[0], COMMANDS, 1) or "padviz --help lists them"
+            hint = (
+                _as_command(args[0]) or nearest(args[0], COMMANDS, 1) or "padviz --help lists them"
+            )
             raise UnknownName(f"no command {args[0]!r}", hint=hint)
         name, self.running, rest = super().resolve_command(ctx, args)
         return name, self.running, rest
@@ -136,14 +138,20 @@ def _as_command(name: str) -> str:
 
     if name == "help":
         return "padviz COMMAND --help shows its options"
-    network = name.lower().endswith((*FILES, ".toml")) or ":" in name or name.lower().replace("-", "") in zoo()
+    network = (
+        name.lower().endswith((*FILES, ".toml"))
+        or ":" in name
+        or name.lower().replace("-", "") in zoo()
+    )
     return f"name a command first: padviz audit {typed(name)}" if network else ""
 
 
 def _ignore_local_settings() -> None:
     """Ignore settings of libraries in the current folder, which may be anybody's."""
     for name in ("NUMBA_CACHE_DIR", "NUMBA_CACHE_LOCATOR_CLASSES"):
-        os.environ.setdefault(name, "")  # else .numba_config.yaml may name a cache, which numba unpickles
+        os.environ.setdefault(
+            name, ""
+        )  # else .numba_config.yaml may name a cache, which numba unpickles
     if os.path.exists("matplotlibrc"):
         from padviz.figures.canvas import ignore_local_settings
 
@@ -151,7 +159,9 @@ def _ignore_local_settings() -> None:
 
 
 def _robust_streams() -> None:
-    """Open closed streams on the null device, for child processes too, and escape what the terminal cannot show."""
+    """Open closed streams on the null device, for child processes too, and escape what the terminal
+    cannot show.
+    """
     for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), number)
@@ -199,9 +209,15 @@ def _say_ended(ended: Ended) -> int:
 
 
 def _warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
 ) -> str:
-    """Write warnings on one line, without the path of the code: those of libraries name their kind."""
+    """Write warnings on one line, without the path of the code: those of libraries name
+    their kind.
+    """
     ours = category.__module__.startswith("padviz.")
     kind = "" if ours else f"{category.__name__}: "
     return f"padviz: {kind}{printable(' '.join(str(message).split()))}\n"
@@ -210,11 +226,17 @@ def _warning(
 def _unknown(error: click.NoSuchOption) -> str:
     """Return the message for an unknown option, with what to type instead."""
     if error.ctx:
-        names = [spelling.lstrip("-") for param in error.ctx.command.params for spelling in param.opts]
+        names = [
+            spelling.lstrip("-") for param in error.ctx.command.params for spelling in param.opts
+        ]
     else:
         names = []
     path, name = error.ctx.command_path if error.ctx else "padviz", error.option_name
-    near = re.sub(r"(?<=mean )[\w-]+", lambda near: session.as_typed(near[0]), nearest(name.lstrip("-"), names, 1))
+    near = re.sub(
+        r"(?<=mean )[\w-]+",
+        lambda near: session.as_typed(near[0]),
+        nearest(name.lstrip("-"), names, 1),
+    )
     hint = OTHERS.get(name) or near or f"{path} --help lists them"
     return f"no option {name}; {hint}"
 
@@ -223,7 +245,10 @@ def _sentence(error: click.ClickException) -> str:
     """Return the message of click on one line, in the style of padviz."""
     if second := re.fullmatch(r"Got unexpected extra argument \((\d+)\)", error.message):
         size = f"{second[1]}x{second[1]}"
-        return f"--size: got a second value, {second[1]}; write {size} for a size, or 224,225 for several"
+        return (
+            f"--size: got a second value, {second[1]}; write {size} for a size, or "
+            "224,225 for several"
+        )
     line = " ".join(error.format_message().split()).rstrip(".")
     if isinstance(error, click.MissingParameter) and isinstance(error.param, click.Option):
         line += f"; add {error.param.opts[0]} {error.param.metavar}"
@@ -240,12 +265,12 @@ def _sentence(error: click.ClickException) -> str:
 def cli(ctx: click.Context) -> None:
     """How much of an image's border does a network neglect, and what can you change?
 
-    MODEL is a built-in network (`padviz networks` lists them), an ONNX, .keras, .pt2 or TOML file, or a PyTorch module
-    as package.module:NAME.
+    MODEL is a built-in network (`padviz networks` lists them), an ONNX, .keras, .pt2 or TOML file,
+    or a PyTorch module as package.module:NAME.
 
-    N|HxW is 224 or 240x320 (height x width), in pixels. SCHEME is one of the schemes below, or two with a slash for
-    height/width, e.g. zero/circular. Options with ",..." can be repeated, or take several values: 224,256. For sizes,
-    64:448:16 is a range with a step.
+    N|HxW is 224 or 240x320 (height x width), in pixels. SCHEME is one of the schemes below, or two
+    with a slash for height/width, e.g. zero/circular. Options with ",..." can be repeated, or take
+    several values: 224,256. For sizes, 64:448:16 is a range with a step.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -1,4 +1,6 @@
-"""Commands made of functions: networks are read, the function is called, and its result is shown."""
+"""Commands made of functions: networks are read, the function is called, and its result
+is shown.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from padviz import options
-from padviz.cli.building import Typed, arguments_of, of_command, parameters_of, reading_of, record_of, typed_of
+from padviz.cli.building import (
+    Typed,
+    arguments_of,
+    of_command,
+    parameters_of,
+    reading_of,
+    record_of,
+    typed_of,
+)
 from padviz.cli.session import loaded, read_trained, say_heads, unfinished_path
 from padviz.cli.showing import DRAWING, To, default_path, directed, output_options, progress, show
 from padviz.errors import OptionError, SizeError
@@ -56,8 +66,14 @@ def _drawing(values: Mapping[str, Any]) -> AbstractContextManager[object]:
 
 
 def run_analysis(command: Command, typed: Sequence[Typed], arguments: Arguments, to: To) -> None:
-    """Call the function for each network at each size, and show its result, or one report of all."""
-    look = {option.name: arguments.pop(option.name) for option in command.look if option.name in arguments}
+    """Call the function for each network at each size, and show its result, or one
+    report of all.
+    """
+    look = {
+        option.name: arguments.pop(option.name)
+        for option in command.look
+        if option.name in arguments
+    }
     calls = _calls(typed, arguments)
     if len(calls) > 1:
         _check_one(command, arguments, to)
@@ -72,7 +88,9 @@ def run_analysis(command: Command, typed: Sequence[Typed], arguments: Arguments,
     path = to.drawn(default)
     unfinished = None
     if "resume" in signature(command.function).parameters:
-        unfinished = unfinished_path(path or to.path or default, "resume" in arguments, to.overwrite)
+        unfinished = unfinished_path(
+            path or to.path or default, "resume" in arguments, to.overwrite
+        )
         calls[0]["unfinished"] = unfinished
     results, parts = _results(command, typed, calls)
     report = None
@@ -82,7 +100,9 @@ def run_analysis(command: Command, typed: Sequence[Typed], arguments: Arguments,
 
 
 def _calls(typed: Sequence[Typed], arguments: Arguments) -> list[Arguments]:
-    """Return the arguments of each call of the function: one for each of several networks, at each of several sizes."""
+    """Return the arguments of each call of the function: one for each of several networks, at each
+    of several sizes.
+    """
     several = [each.name for each in typed if each.option.each and each.name in arguments]
     others = {name: value for name, value in arguments.items() if name not in several}
     combinations = product(*(arguments[name] for name in several))
@@ -92,7 +112,9 @@ def _calls(typed: Sequence[Typed], arguments: Arguments) -> list[Arguments]:
 def _check_one(command: Command, arguments: Arguments, to: To) -> None:
     """Reject what is of one network at one size."""
     if to.other_file:
-        raise OptionError("a picture shows one network at one size", where="-o", hint="name one, or use .md")
+        raise OptionError(
+            "a picture shows one network at one size", where="-o", hint="name one, or use .md"
+        )
     if command.alone and command.alone.name in arguments:
         what = "is about one network at one size"
         raise OptionError(what, option=command.alone.name, hint="name one")
@@ -143,7 +165,9 @@ def _default_path(command: Command, typed: Sequence[Typed], call: Arguments) -> 
         sizes: Sequence[Size] = size
     else:
         sizes = [network.pixels(size) for network in networks[:1]]
-    return default_path(getattr(command.function, "__name__", ""), [network.name for network in networks], sizes)
+    return default_path(
+        getattr(command.function, "__name__", ""), [network.name for network in networks], sizes
+    )
 
 
 def _networks(typed: Sequence[Typed], call: Arguments) -> list[tuple[Typed, Network]]:
@@ -163,7 +187,9 @@ def _networks(typed: Sequence[Typed], call: Arguments) -> list[tuple[Typed, Netw
 def _results(
     command: Command, typed: Sequence[Typed], calls: Sequence[Arguments]
 ) -> tuple[list[Result[object]], list[object]]:
-    """Call the function for each network; return its results, and their parts of a report of several."""
+    """Call the function for each network; return its results, and their parts of a report of
+    several.
+    """
     results, parts, errors = [], [], []
     parameters = signature(command.function).parameters
     with progress(command.counting) as on_progress:

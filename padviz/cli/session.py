@@ -20,13 +20,19 @@ if TYPE_CHECKING:
     from padviz.sources.tracing.reading import Reading
     from padviz.trained.networks.trained_network import Trained
 
-NAMES = {option.name.replace("-", "_") for option in vars(options).values() if isinstance(option, options.Option)}
+NAMES = {
+    option.name.replace("-", "_")
+    for option in vars(options).values()
+    if isinstance(option, options.Option)
+}
 MARK = re.compile(f"`({'|'.join(sorted(NAMES))})_?`")  # others are of names
 
 
 @dataclass
 class State:
-    """State of one run: what `load` takes beside a size, networks loaded, lines printed, notes to print at the end."""
+    """State of one run: what `load` takes beside a size, networks loaded, lines printed, notes to
+    print at the end.
+    """
 
     reading: dict[str, Any] = field(default_factory=dict)
     loaded: dict[str, Network] = field(default_factory=dict)
@@ -40,11 +46,13 @@ def state(ctx: click.Context | None = None) -> State:
 
 
 def spelled(error: PadvizError | str, command: click.Command | None = None) -> str:
-    """Return an error or a line with options as typed, without hints on options that the command lacks.
+    """Return an error or a line with options as typed, without hints on options that the command
+    lacks.
 
     The command is the running one by default.
 
-    >>> spelled(OptionError("0 is not a size", option="size", hint="use `size` 224, or `allow_modules`"))
+    >>> spelled(OptionError("0 is not a size", option="size",
+    ...     hint="use `size` 224, or `allow_modules`"))
     '--size: 0 is not a size; use --size 224, or --allow-modules'
     >>> spelled(OptionError("is for boxes", option="by_class"))
     '--by-class: is for boxes'
@@ -126,7 +134,9 @@ def loaded(model: str, *sizes: Size | None, sized: bool = False) -> Network:
     return network
 
 
-def read_trained(model: str, size: Size | None = None, weights: str | None = None, sized_by: str = "size") -> Trained:
+def read_trained(
+    model: str, size: Size | None = None, weights: str | None = None, sized_by: str = "size"
+) -> Trained:
     """Read a network with its weights; `sized_by` is the option that sets its size."""
     from padviz.geometry.sizing.nearest import near_sizes_named
     from padviz.sources import load, shadowing
@@ -179,7 +189,9 @@ def note_later(network: Network, size: Size | None, sized_by: str = "size") -> N
     """Queue the notes on a network until there is an answer: an error is one line."""
     from padviz.network.network import notes_on
 
-    state().notes += [spelled(f"{network.name}: {note}") for note in notes_on(network, size is not None, sized_by)]
+    state().notes += [
+        spelled(f"{network.name}: {note}") for note in notes_on(network, size is not None, sized_by)
+    ]
 
 
 def say_notes() -> None:

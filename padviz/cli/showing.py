@@ -1,4 +1,6 @@
-"""Print, write and draw the result of a command: -o, --format and --overwrite, default file names, progress."""
+"""Print, write and draw the result of a command: -o, --format and --overwrite, default file names,
+progress.
+"""
 
 from __future__ import annotations
 
@@ -28,18 +30,46 @@ if TYPE_CHECKING:
 DRAWING = (options.DPI, options.WIDTH, options.THEME)
 TEXTS = {SUFFIXES[format_]: format_ for format_ in ROWS}
 LONGEST = 120  # characters of a default name before -WHAT.png
-UNNAMED = ("size", "model", "format", "o", "overwrite", "no-picture", "open", "resume", "neutral", "shape")
-BARE = ("padding", "layer", "pooling", "scale", "cmap", "theme", "weights", "stimulus")  # values clear by themselves
+UNNAMED = (
+    "size",
+    "model",
+    "format",
+    "o",
+    "overwrite",
+    "no-picture",
+    "open",
+    "resume",
+    "neutral",
+    "shape",
+)
+BARE = (
+    "padding",
+    "layer",
+    "pooling",
+    "scale",
+    "cmap",
+    "theme",
+    "weights",
+    "stimulus",
+)  # values clear by themselves
 
 
 @contextmanager
 def progress(what: str, *, lasting: bool = False) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar on stderr, called with the work done and all of it; yield None unless stderr is a terminal."""
+    """Show a bar on stderr, called with the work done and all of it; yield None unless stderr is a
+    terminal.
+    """
     if not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         *([TextColumn(what)] if what else []),
@@ -62,8 +92,11 @@ def progress(what: str, *, lasting: bool = False) -> Iterator[Callable[[int, int
         bar.stop()
 
 
-def default_path(what: str, names: Iterable[str], sizes: Iterable[Pixels | None], suffix: str = ".png") -> Path:
-    """Return MODEL-SIZE[-...]-WHAT.png, from networks, sizes and the options given to the running command.
+def default_path(
+    what: str, names: Iterable[str], sizes: Iterable[Pixels | None], suffix: str = ".png"
+) -> Path:
+    """Return MODEL-SIZE[-...]-WHAT.png, from networks, sizes and the options given to the running
+    command.
 
     Different requests get different names, so an existing file may be replaced.
     """
@@ -82,13 +115,22 @@ def _given_options() -> Iterator[str]:
     for param in context.command.params:
         name = param.opts[0].lstrip("-")
         value = session.state().reading.get(param.name or "", context.params.get(param.name or ""))
-        default = context.get_parameter_source(param.name or "") is click.core.ParameterSource.DEFAULT
-        if not isinstance(param, click.Option) or name in UNNAMED or default or value == param.get_default(context):
+        default = (
+            context.get_parameter_source(param.name or "") is click.core.ParameterSource.DEFAULT
+        )
+        if (
+            not isinstance(param, click.Option)
+            or name in UNNAMED
+            or default
+            or value == param.get_default(context)
+        ):
             continue
         if param.is_flag:
             yield name
         elif name in BARE:
-            yield from (_in_name(name, each) for each in (value if isinstance(value, tuple) else (value,)))
+            yield from (
+                _in_name(name, each) for each in (value if isinstance(value, tuple) else (value,))
+            )
         else:
             yield f"{name}_{_in_name(name, value)}"
 
@@ -96,7 +138,8 @@ def _given_options() -> Iterator[str]:
 def _in_name(name: str, value: Any) -> str:
     """Write the value of an option as part of a file name.
 
-    >>> _in_name("padding", "zero/circular"), _in_name("unit", (0, slice(1, 3))), _in_name("mean", (0.5, 0.25))
+    >>> (_in_name("padding", "zero/circular"), _in_name("unit", (0, slice(1, 3))),
+    ...  _in_name("mean", (0.5, 0.25)))
     ('zero+circular', '0,1:3', '0.5,0.25')
     >>> _in_name("weights", "runs/best.pth"), _in_name("padding", None)
     ('runs+best.pth', 'declared')
@@ -115,8 +158,8 @@ def _in_name(name: str, value: Any) -> str:
 class To(NamedTuple):
     """Where a report goes, and in which format.
 
-    `other_file` is true if -o names a picture, counts or a network; then the report is printed. `pictured` is true if a
-    picture is drawn without -o.
+    `other_file` is true if -o names a picture, counts or a network; then the report is printed.
+    `pictured` is true if a picture is drawn without -o.
     """
 
     format: str
@@ -132,13 +175,19 @@ class To(NamedTuple):
         return default if self.pictured else None
 
     def show(self, report: Report) -> None:
-        """Print or write the report, and exit with its code; the first finding and their number go to stderr."""
+        """Print or write the report, and exit with its code; the first finding and their number go
+        to stderr.
+        """
         from padviz.reports.rendering import to_text
         from padviz.reports.tables import UNLIMITED, terminal_width
 
         written = None if self.other_file else self.path
         width = UNLIMITED if written else terminal_width()
-        text = to_text(report._replace(files=[str(self.path)]) if self.other_file else report, self.format, width)
+        text = to_text(
+            report._replace(files=[str(self.path)]) if self.other_file else report,
+            self.format,
+            width,
+        )
         put(text, written, self.overwrite)
         if not report.code:
             return
@@ -156,7 +205,15 @@ def output_options(command: Command) -> list[click.Option]:
     made = []
     if command.formats:
         kind = click.Choice(command.formats)
-        made.append(option_of(of_command(options.FORMAT), type=kind, default="table", show_default=True, metavar=None))
+        made.append(
+            option_of(
+                of_command(options.FORMAT),
+                type=kind,
+                default="table",
+                show_default=True,
+                metavar=None,
+            )
+        )
     suffixes = suffixes_of(command)
     if suffixes:
         words = options.OUTPUT.help.format(" ".join(suffixes))
@@ -180,9 +237,15 @@ def suffixes_of(command: Command) -> tuple[str, ...]:
 
 def directed(command: Command, values: Mapping[str, Any]) -> To:
     """Return where the report goes, and in which format."""
-    format_, path, overwrite = values.get("format", ""), values.get("o"), values.get("overwrite", False)
+    format_, path, overwrite = (
+        values.get("format", ""),
+        values.get("o"),
+        values.get("overwrite", False),
+    )
     if path is None:
-        pictured = command.always and not values.get("no_picture") and format_ not in ("json", "csv")
+        pictured = (
+            command.always and not values.get("no_picture") and format_ not in ("json", "csv")
+        )
         return To(format_, None, overwrite, pictured=pictured)
     suffix = checked_output(path, suffixes_of(command), overwrite).suffix.lower()
     if values.get("no_picture") and suffix in PICTURES:
@@ -190,7 +253,10 @@ def directed(command: Command, values: Mapping[str, Any]) -> To:
         raise OptionError(what, where="--no-picture", hint="leave one of them out")
     if suffix in command.files:
         return To(format_, path, overwrite, other_file=True)
-    if click.get_current_context().get_parameter_source("format") == click.core.ParameterSource.DEFAULT:
+    if (
+        click.get_current_context().get_parameter_source("format")
+        == click.core.ParameterSource.DEFAULT
+    ):
         format_ = TEXTS[suffix]
     elif SUFFIXES[format_] != suffix:
         what = f"{str(path)!r} does not fit --format {format_}"
@@ -216,14 +282,18 @@ def checked_output(path: Path, suffixes: tuple[str, ...] | None, overwrite: bool
         raise OptionError(f"{str(path)!r} {wrong}", where="-o", hint=f"use {' '.join(suffixes)}")
     try:
         if path.parent.exists() and not path.parent.is_dir():
-            raise OptionError(f"{str(path.parent)!r} is a file, not a folder", where="-o", hint="choose another")
+            raise OptionError(
+                f"{str(path.parent)!r} is a file, not a folder", where="-o", hint="choose another"
+            )
         if not path.parent.is_dir():
             what = f"folder {str(path.parent)!r} does not exist"
             raise OptionError(what, where="-o", hint="create it, or choose another")
         if path.is_dir():
             raise OptionError(f"{str(path)!r} is a folder", where="-o", hint="name a file")
         if os.path.lexists(path) and not overwrite:
-            raise OptionError(f"{str(path)!r} exists", where="-o", hint="add --overwrite to replace it")
+            raise OptionError(
+                f"{str(path)!r} exists", where="-o", hint="add --overwrite to replace it"
+            )
     except OSError as error:
         what = f"{str(path)!r} cannot be used ({error.strerror})"
         raise OptionError(what, where="-o", hint="choose another") from None
@@ -238,7 +308,8 @@ def show(
     unfinished: Path | None = None,
     **look: Any,
 ) -> None:
-    """Print the notes on a result, write its picture or counts to `path`, and print or write its report.
+    """Print the notes on a result, write its picture or counts to `path`, and print or write its
+    report.
 
     The file of an `unfinished` run is removed once everything is written.
     """

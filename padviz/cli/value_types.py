@@ -1,4 +1,6 @@
-"""Types of option values: each converts what was typed, or rejects it in one line, and completes names."""
+"""Types of option values: each converts what was typed, or rejects it in one line, and completes
+names.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +26,19 @@ Param = click.Parameter | None
 Context = click.Context | None
 Known = Callable[[click.Context], Iterable[str]]  # names that the shell completes
 DECLARED = "declared"  # in --padding: the network's own padding
-PLAIN = re.compile(r"[\w.@+:=,/-]+")  # the shell does not quote completions: others could run a command
+PLAIN = re.compile(
+    r"[\w.@+:=,/-]+"
+)  # the shell does not quote completions: others could run a command
 
 
 def completions(names: Iterable[str], typed: str, before: str = "") -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
-    return [CompletionItem(before + name) for name in names if name.startswith(typed) and PLAIN.fullmatch(name)]
+    return [
+        CompletionItem(before + name)
+        for name in names
+        if name.startswith(typed) and PLAIN.fullmatch(name)
+    ]
 
 
 def complete_model(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -63,11 +71,19 @@ KNOWN: dict[str, Known] = {"networks": zoo, "colour maps": colour_maps}
 
 
 def layers(ctx: click.Context) -> Iterable[str]:
-    """List the layers of the first network on the line, but not of modules, whose code would run."""
+    """List the layers of the first network on the line, but not of modules, whose code
+    would run.
+    """
     from padviz.sources import MODULE, load
 
-    arguments = [ctx.params.get(param.name or "") for param in ctx.command.params if isinstance(param, click.Argument)]
-    models = [name for value in arguments for name in (value if isinstance(value, tuple) else [value])]
+    arguments = [
+        ctx.params.get(param.name or "")
+        for param in ctx.command.params
+        if isinstance(param, click.Argument)
+    ]
+    models = [
+        name for value in arguments for name in (value if isinstance(value, tuple) else [value])
+    ]
     for model in (*models, *ctx.args):
         if model and not MODULE.fullmatch(model):
             with suppress(PadvizError):
@@ -96,7 +112,9 @@ class NameType(Type):
         self.name = name
         self.known = known
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
         if self.known:
             return completions(self.known(ctx), incomplete)
         return []
@@ -110,7 +128,9 @@ class NameType(Type):
     def several(self, text: str, param: Param, ctx: Context) -> Sequence[object]:
         values = split_commas(text)
         if len(values) > 1 and "" in values:
-            raise OptionError(f"{text!r} has an empty value", where=spelling(param), hint="remove a comma")
+            raise OptionError(
+                f"{text!r} has an empty value", where=spelling(param), hint="remove a comma"
+            )
         return [self.convert(value, param, ctx) for value in values]
 
 
@@ -125,11 +145,15 @@ class ShapeType(NameType):
         name, _, text = value.partition("=")
         try:
             if "x" in text:
-                return name, tuple(n if n in ("D", "H", "W", "L") else int(n) for n in text.split("x") if n)
+                return name, tuple(
+                    n if n in ("D", "H", "W", "L") else int(n) for n in text.split("x") if n
+                )
             return name, int(text) if text.lstrip("-").isdecimal() else float(text)
         except ValueError:
             hint = "write NAME=1x3xHxW, or a number as NAME=1"
-            raise OptionError(f"{value!r} is not an input", where=spelling(param), hint=hint) from None
+            raise OptionError(
+                f"{value!r} is not an input", where=spelling(param), hint=hint
+            ) from None
 
 
 class SchemeType(NameType):
@@ -142,7 +166,9 @@ class SchemeType(NameType):
             return DECLARED
         return canonical(value) or DECLARED
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
         height, slash, typed = incomplete.rpartition("/")
         return completions(schemes(ctx), typed, height + slash)
 
@@ -153,7 +179,11 @@ class SizeType(NameType):
     def convert(self, value: str | Pixels, param: Param, ctx: Context) -> Pixels:
         sizes = [value] if isinstance(value, tuple) else self.several(value, param, ctx)
         if len(sizes) > 1:
-            raise OptionError(f"{value!r} is several sizes", where=spelling(param), hint="use one, as 224 or 240x320")
+            raise OptionError(
+                f"{value!r} is several sizes",
+                where=spelling(param),
+                hint="use one, as 224 or 240x320",
+            )
         return sizes[0]
 
     def several(self, text: str, param: Param, ctx: Context) -> Sequence[Pixels]:
@@ -169,14 +199,22 @@ class SeveralType(Type):
         self.one = one
         self.name = f"{one.name},..."
 
-    def convert(self, value: str | tuple[object, ...], param: Param, ctx: Context) -> tuple[object, ...]:
+    def convert(
+        self, value: str | tuple[object, ...], param: Param, ctx: Context
+    ) -> tuple[object, ...]:
         if isinstance(value, tuple):
             return value
         return tuple(self.one.several(value, param, ctx))
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
         before, comma, typed = incomplete.rpartition(",")
-        return completions([item.value for item in self.one.shell_complete(ctx, param, typed)], typed, before + comma)
+        return completions(
+            [item.value for item in self.one.shell_complete(ctx, param, typed)],
+            typed,
+            before + comma,
+        )
 
 
 class NumbersType(Type):
@@ -187,13 +225,17 @@ class NumbersType(Type):
     def __init__(self, hint: str = "use one, or one for each channel") -> None:
         self.hint = hint
 
-    def convert(self, value: str | tuple[float, ...], param: Param, ctx: Context) -> tuple[float, ...]:
+    def convert(
+        self, value: str | tuple[float, ...], param: Param, ctx: Context
+    ) -> tuple[float, ...]:
         try:
             if isinstance(value, tuple):
                 return value
             return tuple(float(part) for part in value.split(","))
         except ValueError:
-            raise OptionError(f"{value!r} is not a number", where=spelling(param), hint=self.hint) from None
+            raise OptionError(
+                f"{value!r} is not a number", where=spelling(param), hint=self.hint
+            ) from None
 
 
 class FolderType(Type):
@@ -201,17 +243,23 @@ class FolderType(Type):
 
     name = "FOLDER"
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
         return click.Path(file_okay=False).shell_complete(ctx, param, incomplete)
 
     def convert(self, value: str, param: Param, ctx: Context) -> str:
         if not Path(value).is_dir():
-            raise OptionError(f"{value!r} is not a folder", where=spelling(param), hint="use a folder of pictures")
+            raise OptionError(
+                f"{value!r} is not a folder", where=spelling(param), hint="use a folder of pictures"
+            )
         return value
 
 
 class UnitType(Type):
-    """ROW,COL of a pixel or a unit; of units also a box R0:R1,C0:C1, and for signals one number or range."""
+    """ROW,COL of a pixel or a unit; of units also a box R0:R1,C0:C1, and for signals one number or
+    range.
+    """
 
     name = "ROW,COL"
 
@@ -228,7 +276,11 @@ class UnitType(Type):
             pattern, what, use = r"(\d{1,3}),(\d{1,3})", "pixel", "ROW,COL"
         match = re.fullmatch(pattern, value.replace(" ", ""), re.ASCII)
         if not match:
-            raise OptionError(f"{value!r} is not a {what}", where=spelling(param), hint=f"use {use}, counted from 0")
+            raise OptionError(
+                f"{value!r} is not a {what}",
+                where=spelling(param),
+                hint=f"use {use}, counted from 0",
+            )
         return tuple(_positions(text) for text in match.groups() if text)
 
 

@@ -1,4 +1,6 @@
-"""Usage counts the paths from each pixel to the target, coverage those that reach each unit from real pixels."""
+"""Usage counts the paths from each pixel to the target, coverage those that reach each unit from
+real pixels.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from padviz.network.rewrites import as_map, canonical, with_mean_pooling, with_p
 from padviz.network.sizes import on_each, resolve_each, sizes_of_each
 from padviz.network.targets import head_weighting, target_names, upto
 
-Choice = tuple[Network | PadvizError, int | Sequence[int] | None, str | None, str | Sequence[str] | None]
+Choice = tuple[
+    Network | PadvizError, int | Sequence[int] | None, str | None, str | Sequence[str] | None
+]
 
 
 def usage(
@@ -33,15 +37,20 @@ def usage(
     engine: str = "auto",
     rounded: bool = False,
 ) -> CountMap:
-    """Count the paths from every input pixel to the units of the target: `padviz.usage`, of a loaded network.
+    """Count the paths from every input pixel to the units of the target: `padviz.usage`, of a
+    loaded network.
 
-    A `rounded` map is counted in floats, which is faster for counts above int64. Its fair shares have 12 digits, and
-    the numbers of starved and overused pixels are exact.
+    A `rounded` map is counted in floats, which is faster for counts above int64. Its fair shares
+    have 12 digits, and the numbers of starved and overused pixels are exact.
     """
     request = prepare_request(network, size, padding, layer, pooling, engine, heads)
-    picked, box = box_of(unit if unit is None or len(network.axes) == 2 else (0, *unit)[-2:], request.shapes)
+    picked, box = box_of(
+        unit if unit is None or len(network.axes) == 2 else (0, *unit)[-2:], request.shapes
+    )
     if unit is None:
-        rows, cols = on_each(partial(usage_tiling, targets=request.at), request.walked, request.size)
+        rows, cols = on_each(
+            partial(usage_tiling, targets=request.at), request.walked, request.size
+        )
     else:
         rows, cols = (Tiling(n) for n in request.size)
     weights = None
@@ -55,14 +64,19 @@ def usage(
 
 
 def _weights(request: Request, engine: str) -> tuple[float, ...]:
-    """Return what a path to each target counts, so that every target gets as much as the one with the most paths."""
+    """Return what a path to each target counts, so that every target gets as much as the one with
+    the most paths.
+    """
     names = [request.walked.layers[i].name for i in request.at]
-    totals = [usage(request.walked, request.size, layer=name, engine=engine).total for name in names]
+    totals = [
+        usage(request.walked, request.size, layer=name, engine=engine).total for name in names
+    ]
     return tuple(max(totals) / total if total else 1.0 for total in totals)
 
 
 def usages(choices: Iterable[Choice], heads: str | None = None) -> list[CountMap | PadvizError]:
-    """Count `usage` of each (network, size, padding, layer); a failed one gives its error, unless all fail.
+    """Count `usage` of each (network, size, padding, layer); a failed one gives its error, unless
+    all fail.
 
     An error may stand in place of a network that could not be read.
     """
@@ -91,16 +105,23 @@ def coverage(
     *,
     engine: str = "auto",
 ) -> CountMap:
-    """Count the paths that reach each unit of a layer from real pixels: `padviz.coverage`, of a loaded network.
+    """Count the paths that reach each unit of a layer from real pixels: `padviz.coverage`, of a
+    loaded network.
 
     >>> import padviz
     >>> coverage(padviz.load("vgg19"), 64, layer="features.2").full
     81
     """
-    count_map, *others = coverages(network, size, padding, None if layer is None else [layer], pooling, engine=engine)
+    count_map, *others = coverages(
+        network, size, padding, None if layer is None else [layer], pooling, engine=engine
+    )
     if others:
         names = ", ".join(str(other.target.layer) for other in (count_map, *others))
-        raise OptionError(f"has several target layers: {names}", where=count_map.network.name, hint="name one layer")
+        raise OptionError(
+            f"has several target layers: {names}",
+            where=count_map.network.name,
+            hint="name one layer",
+        )
     return count_map
 
 
@@ -115,17 +136,29 @@ def coverages(
 ) -> tuple[CountMap, ...]:
     """Count `coverage` of several layers in one walk."""
     request = prepare_request(network, size, padding, layers, pooling, engine)
-    rows, cols = (coverage_tilings(request.walked, axis, n, request.at) for axis, n in enumerate(request.size))
+    rows, cols = (
+        coverage_tilings(request.walked, axis, n, request.at) for axis, n in enumerate(request.size)
+    )
     counted = count_forward(request.walk((rows[0].kept, cols[0].kept), engine))
     count_maps = []
-    for (name, shape), (core, full), *tiles in zip(request.shapes.items(), counted, rows[1:], cols[1:], strict=True):
-        head = request.declared, request.size, request.padding, pooling, target_of({name: shape}), None
+    for (name, shape), (core, full), *tiles in zip(
+        request.shapes.items(), counted, rows[1:], cols[1:], strict=True
+    ):
+        head = (
+            request.declared,
+            request.size,
+            request.padding,
+            pooling,
+            target_of({name: shape}),
+            None,
+        )
         count_maps.append(CountMap(*head, core, tiles[0], tiles[1], request.walked, full))
     return tuple(count_maps)
 
 
 class Request(NamedTuple):
-    """A checked request: the network as declared and as walked, and the positions of its targets, `at`.
+    """A checked request: the network as declared and as walked, and the positions of its targets,
+    `at`.
 
     If it `shares`, each target has the same weight.
     """
@@ -158,11 +191,17 @@ def prepare_request(
     engine: str,
     heads: str | None = None,
 ) -> Request:
-    """Check the options of a count and cut the network down to its targets, with that padding and pooling."""
+    """Check the options of a count and cut the network down to its targets, with that padding and
+    pooling.
+    """
     if engine not in ("auto", "numpy", "numba"):
-        raise OptionError(f"engine {engine!r} is not known", option="engine", hint="use auto, numpy or numba")
+        raise OptionError(
+            f"engine {engine!r} is not known", option="engine", hint="use auto, numpy or numba"
+        )
     if pooling not in ("count", "mean"):
-        raise OptionError(f"pooling {pooling!r} is not known", option="pooling", hint="use count or mean")
+        raise OptionError(
+            f"pooling {pooling!r} is not known", option="pooling", hint="use count or mean"
+        )
     shares = head_weighting(heads, layer, network) == "share"
     padding = canonical(padding)
     network, pixels = network.at(size), network.pixels(size)
@@ -173,7 +212,9 @@ def prepare_request(
         pixels = (1, *pixels)
     if pooling == "mean":
         walked = with_mean_pooling(walked)
-    return Request(pruned, walked, pixels, padding, tuple(walked.index[name] for name in targets), shares)
+    return Request(
+        pruned, walked, pixels, padding, tuple(walked.index[name] for name in targets), shares
+    )
 
 
 def target_of(shapes: Mapping[str, Size]) -> Target:
@@ -203,10 +244,14 @@ def box_of(
     ((name, shape),) = shapes.items()
     if not isinstance(unit, tuple | list) or len(unit) != 2:
         said = unit_text(unit) if isinstance(unit, tuple) else unit
-        raise OptionError(f"{said!r} is not a unit", option="unit", hint="use (row, column), numbers or slices")
+        raise OptionError(
+            f"{said!r} is not a unit", option="unit", hint="use (row, column), numbers or slices"
+        )
     rows, cols = (_range(which, n) for which, n in zip(unit, shape, strict=True))
     if not rows or not cols:
-        what = f"{unit_text(unit)} is outside of layer {name}, which has {shape[0]} x {shape[1]} units"
+        what = (
+            f"{unit_text(unit)} is outside of layer {name}, which has {shape[0]} x {shape[1]} units"
+        )
         raise OptionError(what, option="unit", hint="count from 0, or from the end with -1")
     single = not any(isinstance(which, slice) for which in unit)
     report = [rows[0], cols[0]] if single else [[rows[0], rows[-1] + 1], [cols[0], cols[-1] + 1]]
@@ -217,13 +262,17 @@ def _range(which: int | slice, n: int) -> range:
     """Return the positions, none if any is outside; negative ones count from the end."""
     if not isinstance(which, slice):
         if not hasattr(which, "__index__"):
-            raise OptionError(f"{which!r} is not a position", option="unit", hint="use whole numbers, or slices")
+            raise OptionError(
+                f"{which!r} is not a position", option="unit", hint="use whole numbers, or slices"
+            )
         at = index(which)
         if -n <= at < n:
             return range(n)[at : at + 1 or None]
         return range(0)
     if which.step not in (None, 1):
-        raise OptionError("a box has no step", option="unit", hint="use slices of neighbouring units")
+        raise OptionError(
+            "a box has no step", option="unit", hint="use slices of neighbouring units"
+        )
     inside = all(end is None or -n <= end <= n for end in (which.start, which.stop))
     if inside:
         return range(n)[which]

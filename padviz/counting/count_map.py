@@ -69,7 +69,8 @@ class CountMap:
 
     @cached_property
     def counts(self) -> NDArray[Any]:
-        """Shape (height, width), read-only: int64, or Python ints where int64 cannot hold them, or float64.
+        """Shape (height, width), read-only: int64, or Python ints where int64 cannot hold them, or
+        float64.
 
         Raises
         ------
@@ -92,18 +93,23 @@ class CountMap:
         return np.array(self.counts, dtype, copy=copy)
 
     def counts_at(self, rows: Selection, cols: Selection) -> NDArray[Any]:
-        """Return the exact counts where rows and columns cross: a position, several, a range or a slice of each.
+        """Return the exact counts where rows and columns cross: a position, several, a range or a
+        slice of each.
 
         >>> import padviz
         >>> padviz.usage("vgg19", 4096).counts_at(range(2), slice(-2, None)).shape
         (2, 2)
         """
         limbs = self.expanded(rows, cols)
-        with self._within_memory(limbs[0].size * (8 if len(limbs) == 1 else OBJECT + 8 * len(limbs))):
+        with self._within_memory(
+            limbs[0].size * (8 if len(limbs) == 1 else OBJECT + 8 * len(limbs))
+        ):
             return to_ints(limbs)
 
     def expanded(self, rows: Selection = slice(None), cols: Selection = slice(None)) -> Array:
-        """Return the limbs of the counts where rows and columns cross, shape (limbs, rows, columns)."""
+        """Return the limbs of the counts where rows and columns cross, shape (limbs, rows,
+        columns).
+        """
         whole = all(isinstance(which, slice) and which == slice(None) for which in (rows, cols))
         if whole and not self.tiled:
             return self.tally
@@ -126,7 +132,9 @@ class CountMap:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Caveats in whole sentences, as for an exported file that is counted at another size than its own."""
+        """Caveats in whole sentences, as for an exported file that is counted at another size than
+        its own.
+        """
         return tuple(notes_on(self.network))
 
     @property
@@ -150,7 +158,8 @@ class CountMap:
         return self._totals[0][0]
 
     def share(self, blocks: Size = (1, 1)) -> NDArray[np.float64]:
-        """Return the share of each position, shape (height, width), or means over blocks of rows and columns.
+        """Return the share of each position, shape (height, width), or means over blocks of rows
+        and columns.
 
         In a usage map it is the fair share: usage over that of an interior pixel at the same stride
         phase, NaN where that is 0. In a coverage map it is the share of a unit's paths that start
@@ -193,7 +202,9 @@ class CountMap:
             Where there are none, with the reason.
         """
         if self.full is not None or self.unit is not None:
-            raise NoInterior("only usage by all units of a layer has fair shares", where=self.network.name)
+            raise NoInterior(
+                "only usage by all units of a layer has fair shares", where=self.network.name
+            )
         pattern = interior(self.walked, self.size, self._targets, weights=self.weights)
         return Shares(self.core, self.rows, self.cols, pattern)
 
@@ -217,7 +228,8 @@ class CountMap:
         return tuple([self.walked.index[name] for name in self.target.names])
 
     def relative(self, blocks: Size = (1, 1)) -> NDArray[np.float64]:
-        """Divide counts by the largest, as float64, or return means of that over blocks of rows and columns.
+        """Divide counts by the largest, as float64, or return means of that over blocks of rows and
+        columns.
 
         >>> import padviz
         >>> padviz.usage("vgg19", 65536).relative((4096, 65536)).round(3).ravel()[[0, 1, -1]]
@@ -225,7 +237,9 @@ class CountMap:
         """
         height, width = self.shape
         with self._within_memory(8 * -(-height // blocks[0]) * -(-width // blocks[1])):
-            return self.cols.means(self.rows.means(self.core.shares(self.max), blocks[0]).T, blocks[1]).T
+            return self.cols.means(
+                self.rows.means(self.core.shares(self.max), blocks[0]).T, blocks[1]
+            ).T
 
     def border_use(self, ring: Size) -> float:
         """Return the mean usage of the pixels within `ring` of the border, over that of all pixels.
@@ -236,7 +250,9 @@ class CountMap:
         """
         inside = []
         for margin, tiling in zip(ring, (self.rows, self.cols), strict=True):
-            inside.append(tiling.times_within([slice(None), slice(margin, max(tiling.n - margin, margin))]))
+            inside.append(
+                tiling.times_within([slice(None), slice(margin, max(tiling.n - margin, margin))])
+            )
         sums, pixels = self.core.totals(*inside), inside[0].sum(1) * inside[1].sum(1)
         if not sums[0][0] or pixels[0] == pixels[1]:
             return 0.0
@@ -254,7 +270,8 @@ class CountMap:
         return self._summary
 
     def forget_arrays(self) -> None:
-        """Free the arrays that figures and pictures were computed from: whoever has hundreds of maps needs few at once.
+        """Free the arrays that figures and pictures were computed from: whoever has hundreds of
+        maps needs few at once.
 
         Figures are kept; arrays are computed again when they are needed.
         """
@@ -273,7 +290,9 @@ class CountMap:
         asymmetry, marginalised = PerAxis(0.0, 0.0), 0.0
         if self.max:
             asymmetry = PerAxis(down / self.max, across / self.max)
-            below_half, _ = beyond_bounds(self.core, self.core.shares(self.max), lambda rows, cols: self.max)
+            below_half, _ = beyond_bounds(
+                self.core, self.core.shares(self.max), lambda rows, cols: self.max
+            )
             marginalised = flagged(below_half, self.rows, self.cols) / (height * width)
         return Summary(
             schema_version=SCHEMAS["usage"],
@@ -302,7 +321,9 @@ class CountMap:
         )
 
     def _skew(self) -> PerAxis:
-        """Return the second half minus the first over the sum, on each axis; of floats without their last digits."""
+        """Return the second half minus the first over the sum, on each axis; of floats without
+        their last digits.
+        """
         if not self.total:
             return PerAxis(0.0, 0.0)
         sums = self._totals
@@ -332,7 +353,9 @@ class CountMap:
 
     @cached_property
     def _row_times(self) -> list[NDArray[np.int64]]:
-        """How often the whole map, its first and its second half have each row of the core; the same of columns."""
+        """How often the whole map, its first and its second half have each row of the core; the
+        same of columns.
+        """
         return [
             tiling.times_within([slice(None), slice(n // 2), slice(n - n // 2, n)])
             for tiling, n in zip((self.rows, self.cols), self.shape, strict=True)
@@ -340,7 +363,9 @@ class CountMap:
 
     @cached_property
     def _totals(self) -> list[list[int | float]]:
-        """Sums over all rows, the first and the second half of them, for the same parts of the columns."""
+        """Sums over all rows, the first and the second half of them, for the same parts of the
+        columns.
+        """
         return self.core.totals(*self._row_times)
 
 
@@ -359,5 +384,7 @@ def machine_memory() -> float:
 def _mean(total: int | float, n: int) -> float:
     try:
         return total / n
-    except OverflowError:  # too large for a float; the fraction that an integer loses is beyond its digits
+    except (
+        OverflowError
+    ):  # too large for a float; the fraction that an integer loses is beyond its digits
         return total // n

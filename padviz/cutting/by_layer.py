@@ -1,8 +1,10 @@
-"""Run a module layer by layer on a map that is cut, so that its output is exactly that of the whole map.
+"""Run a module layer by layer on a map that is cut, so that its output is exactly that of the whole
+map.
 
-The module's own forward runs once. Each layer makes the rows of a part from the rows that these read, wherever they
-are, and pads at the ends of the whole map only. Norms and means pool the sums of all parts. The parts are tiles, shards
-of a `Team`, or chunks of a `StreamedMap` that come one after another.
+The module's own forward runs once. Each layer makes the rows of a part from the rows that these
+read, wherever they are, and pads at the ends of the whole map only. Norms and means pool the sums
+of all parts. The parts are tiles, shards of a `Team`, or chunks of a `StreamedMap` that come one
+after another.
 """
 
 from __future__ import annotations
@@ -30,13 +32,17 @@ from padviz.network.padding_modes import fold
 from padviz.sources.torch.call import Modules
 from padviz.sources.torch.load import channels_of, copy_module, line_of, quiet, without_data
 
-ENDLESS = 720720 << 20  # samples of a signal whose end is not known; a multiple of what networks divide by
+ENDLESS = (
+    720720 << 20
+)  # samples of a signal whose end is not known; a multiple of what networks divide by
 WHOLE = "run it on the whole image"
 MOST_SITES = 20_000  # of a forward; one with more loops over the samples
 
 
 def _spans(rule: Rule, n: int, first: int, end: int) -> list[Span]:
-    """Return the rows of n that the rows [first, end) read, those that fill the padding as well, in order."""
+    """Return the rows of n that the rows [first, end) read, those that fill the padding as well, in
+    order.
+    """
     lo, hi = rule.reads(first, end)
     real = [(max(lo, 0), max(min(hi, n), lo, 0))]
     if not isinstance(rule.fill, str) or (lo >= 0 and hi <= n):
@@ -45,7 +51,8 @@ def _spans(rule: Rule, n: int, first: int, end: int) -> list[Span]:
     assert ends is not None
     outside = (range(lo, min(hi, 0)), range(max(lo, n), hi))
     before, after = [
-        [(a * row + b, a * row + b + 1) for row in rows] for (a, b), rows in zip(ends, outside, strict=True)
+        [(a * row + b, a * row + b + 1) for row in rows]
+        for (a, b), rows in zip(ends, outside, strict=True)
     ]
     return [*before, *real, *after]
 
@@ -58,9 +65,9 @@ def _made(rule: Rule, n: int, first: int, end: int, pieces: Sequence[Tensor], al
         region = pieces[0]
     lo, hi = rule.reads(first, max(end, first + 1))
     if end == first:
-        return rule.run(padded(region.narrow(along, 0, 0), along, 0, hi - lo, 0.0), lo, first, first + 1).narrow(
-            along, 0, 0
-        )
+        return rule.run(
+            padded(region.narrow(along, 0, 0), along, 0, hi - lo, 0.0), lo, first, first + 1
+        ).narrow(along, 0, 0)
     if not isinstance(rule.fill, str):
         before, after = max(0, min(0, hi) - lo), max(0, hi - max(n, lo))
         if before or after:
@@ -69,7 +76,8 @@ def _made(rule: Rule, n: int, first: int, end: int, pieces: Sequence[Tensor], al
 
 
 class Team:
-    """Those who share the rows of a map, all in this process. A team of processes overrides `fetch` and `collect`.
+    """Those who share the rows of a map, all in this process. A team of processes overrides `fetch`
+    and `collect`.
 
     `mine` are the numbers of the parts that are here.
     """
@@ -95,8 +103,15 @@ class Team:
         return [values[k] for k in range(self.n)]
 
     def _rows(self, cut: SharedMap, lo: int, hi: int) -> Tensor:
-        own = ((cut.parts[k], first, max(lo, first), min(hi, end)) for k, (first, end) in enumerate(cut.edges))
-        pieces = [part.narrow(cut.along, low - first, high - low) for part, first, low, high in own if low < high]
+        own = (
+            (cut.parts[k], first, max(lo, first), min(hi, end))
+            for k, (first, end) in enumerate(cut.edges)
+        )
+        pieces = [
+            part.narrow(cut.along, low - first, high - low)
+            for part, first, low, high in own
+            if low < high
+        ]
         if pieces[1:]:
             return torch.cat(pieces, cut.along)
         return (pieces or [cut.parts[0].narrow(cut.along, 0, 0)])[0]
@@ -109,25 +124,36 @@ class SharedMap(CutMap):
     team: Team
 
     @classmethod
-    def of(cls, parts: Mapping[int, Tensor], along: int, n: int, team: Team, alias: bool = False) -> SharedMap:
+    def of(
+        cls, parts: Mapping[int, Tensor], along: int, n: int, team: Team, alias: bool = False
+    ) -> SharedMap:
         made = cls.shell(next(iter(parts.values())), along, n, alias)
         made.parts, made.team = parts, team
         return made
 
     @classmethod
     def cut(cls, x: Tensor, teams: Mapping[int, Team]) -> Tensor:
-        """Cut a tensor along dimensions, each among a team; its parts along the first are cut along the next."""
+        """Cut a tensor along dimensions, each among a team; its parts along the first are cut along
+        the next.
+        """
         if not teams:
             return x
         (along, team), *rest = teams.items()
         n = x.shape[along]
         edges = enumerate(owned(n, team.n))
-        return cls.of({k: cls.cut(x.narrow(along, lo, hi - lo), dict(rest)) for k, (lo, hi) in edges}, along, n, team)
+        return cls.of(
+            {k: cls.cut(x.narrow(along, lo, hi - lo), dict(rest)) for k, (lo, hi) in edges},
+            along,
+            n,
+            team,
+        )
 
     @property
     def whole(self) -> Tensor:
         """All rows together."""
-        parts = [part.whole if isinstance(part, SharedMap) else part for part in self.parts.values()]
+        parts = [
+            part.whole if isinstance(part, SharedMap) else part for part in self.parts.values()
+        ]
         return torch.cat(parts, self.along)
 
     @property
@@ -142,13 +168,24 @@ class SharedMap(CutMap):
         found, parts = self.team.fetch(self, wanted), {}
         for k in self.team.mine:
             own = found[k], self.along
-            parts[k] = self._run(lambda pieces, along, k=k: _made(rule, self.n, *edges[k], pieces, along), own, {})
+            parts[k] = self._run(
+                lambda pieces, along, k=k: _made(rule, self.n, *edges[k], pieces, along), own, {}
+            )
         return SharedMap.of(parts, self.along, m, self.team, rule.alias)
 
-    def each(self, function: Function, args: Any, kwargs: Mapping[str, Any] | None = None, along: int = -1) -> Any:
+    def each(
+        self,
+        function: Function,
+        args: Any,
+        kwargs: Mapping[str, Any] | None = None,
+        along: int = -1,
+    ) -> Any:
         cuts: Any = cuts_in(args, kwargs)
         like = self.n, self.behind
-        if any((each.n, each.behind) != like if each.team is self.team else each.behind >= like[1] for each in cuts):
+        if any(
+            (each.n, each.behind) != like if each.team is self.team else each.behind >= like[1]
+            for each in cuts
+        ):
             raise Refused("joins maps that are cut differently")
         alias = any(each.alias for each in cuts)
         along = self.along if along < 0 else along
@@ -156,24 +193,35 @@ class SharedMap(CutMap):
         some = next(iter(made.values()))
         if isinstance(some, Tensor):
             return SharedMap.of(made, along, self.n, self.team, alias)
-        results = (dict(zip(made, parts, strict=True)) for parts in zip(*made.values(), strict=True))
+        results = (
+            dict(zip(made, parts, strict=True)) for parts in zip(*made.values(), strict=True)
+        )
         return [SharedMap.of(parts, along, self.n, self.team, alias) for parts in results]
 
-    def pooled(self, function: Function, args: Any, kwargs: Mapping[str, Any]) -> list[tuple[int, Any]]:
+    def pooled(
+        self, function: Function, args: Any, kwargs: Mapping[str, Any]
+    ) -> list[tuple[int, Any]]:
         if 0 in self.shape:
             raise Refused("pools an empty map")
         rows = [end - first for first, end in self.edges]
-        made = {k: self._of_part(k, function, args, kwargs) if rows[k] else None for k in self.team.mine}
+        made = {
+            k: self._of_part(k, function, args, kwargs) if rows[k] else None for k in self.team.mine
+        }
         return [(n, value) for n, value in zip(rows, self.team.collect(made), strict=True) if n]
 
     def narrowed(self, tensor: Tensor, dim: int) -> Tensor:
         if tensor.shape[dim] != self.n:
             raise Refused("joins maps of other sizes")
-        parts = {k: tensor.narrow(dim, self.edges[k][0], self.edges[k][1] - self.edges[k][0]) for k in self.team.mine}
+        parts = {
+            k: tensor.narrow(dim, self.edges[k][0], self.edges[k][1] - self.edges[k][0])
+            for k in self.team.mine
+        }
         return SharedMap.of(parts, dim, self.n, self.team)
 
     def _of_part(self, k: int, function: Function, args: Any, kwargs: Mapping[str, Any]) -> Any:
-        """Call a function on part k of the maps that this team shares; others are cut along later dimensions."""
+        """Call a function on part k of the maps that this team shares; others are cut along later
+        dimensions.
+        """
 
         def own(cut: SharedMap) -> Tensor:
             if cut.team is self.team:
@@ -313,7 +361,9 @@ class StreamedMap(CutMap):
         return StreamedMap.of(piece, first, rows_if_ended, self.along, n, self.session, rule.alias)
 
     def _certain_until(self, rule: Rule, first: int) -> int:
-        """Return the end of the rows, from `first` on, that are the same wherever the signal ends."""
+        """Return the end of the rows, from `first` on, that are the same wherever the
+        signal ends.
+        """
 
         def reads_ahead(row: int) -> bool:
             return any(hi > self.received for _, hi in _spans(rule, self.n, first, row + 1))
@@ -343,7 +393,9 @@ class StreamedMap(CutMap):
                 pieces[id(x)] = rows.narrow(x.along, start - at, received - start)
             site.emitted = received
             site.drop(received, maps)
-        plain_args, plain_kwargs = tree_map_only(StreamedMap, lambda x: pieces[id(x)], (args, dict(kwargs or {})))
+        plain_args, plain_kwargs = tree_map_only(
+            StreamedMap, lambda x: pieces[id(x)], (args, dict(kwargs or {}))
+        )
         result = function(*plain_args, **plain_kwargs)
         if along < 0:
             along = self.along
@@ -357,7 +409,9 @@ class StreamedMap(CutMap):
             return stream(result)
         return [*map(stream, result)]
 
-    def pooled(self, function: Function, args: Any, kwargs: Mapping[str, Any]) -> list[tuple[int, Any]]:
+    def pooled(
+        self, function: Function, args: Any, kwargs: Mapping[str, Any]
+    ) -> list[tuple[int, Any]]:
         raise Refused("pools all positions, also those to come")
 
     def narrowed(self, tensor: Tensor, dim: int) -> Tensor:
@@ -381,9 +435,11 @@ def run(model: Callable[[Any], Any], x: Tensor) -> Any:
 
 
 def by_layer(model: Callable[[Any], Any], image: Any, parts: Mapping[int, int]) -> Any:
-    """Run a module layer by layer on an image that is cut into parts along dimensions, and return its whole outputs.
+    """Run a module layer by layer on an image that is cut into parts along dimensions, and return
+    its whole outputs.
 
-    Where the module's parameters are on another device, each part of a map moves there for a layer, and back.
+    Where the module's parameters are on another device, each part of a map moves there for a layer,
+    and back.
     """
     if not isinstance(image, Tensor):
         raise OptionError("must be a tensor", option="image", hint="give torch.from_numpy(image)")
@@ -391,7 +447,9 @@ def by_layer(model: Callable[[Any], Any], image: Any, parts: Mapping[int, int]) 
     if isinstance(model, nn.Module):
         weights = next(iter(model.parameters()), image)
     teams = {dim % image.ndim: Team(n, weights.device) for dim, n in parts.items()}
-    return tree_map_only(SharedMap, lambda each: each.whole, run(model, SharedMap.cut(image, teams)))
+    return tree_map_only(
+        SharedMap, lambda each: each.whole, run(model, SharedMap.cut(image, teams))
+    )
 
 
 def dry_run(model: nn.Module, size: Sequence[int], parts: Mapping[int, int]) -> str:
@@ -401,8 +459,12 @@ def dry_run(model: nn.Module, size: Sequence[int], parts: Mapping[int, int]) -> 
     """
     name, why = type(model).__name__, ""
     # A number in a module may decide what it does, so single numbers stay.
-    empty = copy_module(model, name, lambda tensor: tensor if tensor.ndim == 0 else without_data(tensor))
-    kind = next((each.dtype for each in empty.parameters() if each.is_floating_point()), torch.float32)
+    empty = copy_module(
+        model, name, lambda tensor: tensor if tensor.ndim == 0 else without_data(tensor)
+    )
+    kind = next(
+        (each.dtype for each in empty.parameters() if each.is_floating_point()), torch.float32
+    )
     with torch.no_grad(), quiet(), torch.device("meta"):
         for channels in channels_of(model, len(size)):
             image = torch.empty(1, channels, *size, dtype=kind)
@@ -416,41 +478,61 @@ def dry_run(model: nn.Module, size: Sequence[int], parts: Mapping[int, int]) -> 
             except PadvizError:
                 raise
             except Exception as error:
-                raise DescriptionError(f"cannot be cut: {line_of(error)}", where=name, hint=WHOLE) from None
+                raise DescriptionError(
+                    f"cannot be cut: {line_of(error)}", where=name, hint=WHOLE
+                ) from None
             shapes = [[each.shape for each in tree_leaves(made)] for made in (whole, tiled)]
             if shapes[0] != shapes[1]:
-                raise DescriptionError("cannot be cut: its output gets another shape", where=name, hint=WHOLE)
+                raise DescriptionError(
+                    "cannot be cut: its output gets another shape", where=name, hint=WHOLE
+                )
             return ""
     return why
 
 
-def differ(model: Any, shape: Sequence[int], cut: Callable[[Any, Tensor], Any], seed: int = 0) -> tuple[str, float]:
-    """Run a module on noise, whole and cut; return in which precision, and how far the outputs are apart.
+def differ(
+    model: Any, shape: Sequence[int], cut: Callable[[Any, Tensor], Any], seed: int = 0
+) -> tuple[str, float]:
+    """Run a module on noise, whole and cut; return in which precision, and how far the outputs are
+    apart.
 
     The difference is over the largest value, and infinite where shapes differ.
     """
     if not isinstance(model, nn.Module):
-        raise DescriptionError("runs PyTorch modules only", where="model", hint="name one as package.module:attribute")
+        raise DescriptionError(
+            "runs PyTorch modules only", where="model", hint="name one as package.module:attribute"
+        )
     noise = np.random.default_rng(seed).random(shape)
     for module, precision in ((deepcopy(model).double(), "float64"), (model, "float32")):
         image = torch.from_numpy(noise).to(getattr(torch, precision))
-        with torch.no_grad(), suppress(RuntimeError):  # a module may make tensors of single precision inside
-            pairs = zip(*(tree_leaves(made) for made in (module(image), cut(module, image))), strict=True)
+        with (
+            torch.no_grad(),
+            suppress(RuntimeError),
+        ):  # a module may make tensors of single precision inside
+            pairs = zip(
+                *(tree_leaves(made) for made in (module(image), cut(module, image))), strict=True
+            )
             apart = [
-                float((one - other).abs().max() / one.abs().max()) if one.shape == other.shape else inf
+                float((one - other).abs().max() / one.abs().max())
+                if one.shape == other.shape
+                else inf
                 for one, other in pairs
             ]
             return precision, max(apart)
     what = f"does not run on noise of {' x '.join(map(str, shape))}"
-    hint = "say its channels with the `shape` that padviz.load takes, or name a module that takes it"
+    hint = (
+        "say its channels with the `shape` that padviz.load takes, or name a module that takes it"
+    )
     raise DescriptionError(what, where=type(model).__name__, hint=hint)
 
 
 def sharded(model: Callable[[Any], Any], image: Any, n: int, *, axis: str | None = None) -> Any:
-    """Run a module on shards of an image, as several devices would, and return its output, without gradients.
+    """Run a module on shards of an image, as several devices would, and return its output, without
+    gradients.
 
-    Of a map of m rows, shard k owns the rows from k * m // n on. Each layer fetches the rows that it reads of other
-    shards; norms and means exchange their sums. `padviz.shards` lists what is fetched.
+    Of a map of m rows, shard k owns the rows from k * m // n on. Each layer fetches the rows that
+    it reads of other shards; norms and means exchange their sums. `padviz.shards` lists what is
+    fetched.
 
     Parameters
     ----------
@@ -460,8 +542,8 @@ def sharded(model: Callable[[Any], Any], image: Any, n: int, *, axis: str | None
     n : int
         The number of shards.
     axis : str, optional
-        "height" or "width" of an image, "length" of a signal, also "depth" of a volume. By default the height, or the
-        length.
+        "height" or "width" of an image, "length" of a signal, also "depth" of a volume. By default
+        the height, or the length.
 
     Returns
     -------
@@ -486,10 +568,16 @@ def sharded(model: Callable[[Any], Any], image: Any, n: int, *, axis: str | None
     axes = AXES.get(getattr(image, "ndim", 0) - 2)
     if axes is None:
         hint = "give a tensor (batch, channels, height, width)"
-        raise OptionError("must have a batch, channels and one to three axes", option="image", hint=hint)
+        raise OptionError(
+            "must have a batch, channels and one to three axes", option="image", hint=hint
+        )
     axis = axis or axes[-2:][0]
     if axis not in axes:
-        raise OptionError(f"the image has {' x '.join(axes)}, not {axis!r}", option="axis", hint="name one of them")
+        raise OptionError(
+            f"the image has {' x '.join(axes)}, not {axis!r}",
+            option="axis",
+            hint="name one of them",
+        )
     return by_layer(model, image, {axes.index(axis) - len(axes): n})
 
 
@@ -536,7 +624,9 @@ class Streamed:
 
     def _run(self, chunk: Tensor, n: int) -> Any:
         self.session.passed = 0
-        signal = StreamedMap.of(chunk, self.read - chunk.shape[-1], self.read, chunk.ndim - 1, n, self.session)
+        signal = StreamedMap.of(
+            chunk, self.read - chunk.shape[-1], self.read, chunk.ndim - 1, n, self.session
+        )
         made = run(self.model, signal)
         if self.session.passed < len(self.session.sites):
             what = "cannot be cut: it depends on the length of the signal"
@@ -545,12 +635,16 @@ class Streamed:
 
 
 def in_chunks(model: Any, signal: Tensor, first: int, chunk: int) -> list[Tensor]:
-    """Run a module on a signal in chunks, `first` samples before all others, and join each of its outputs.
+    """Run a module on a signal in chunks, `first` samples before all others, and join each of its
+    outputs.
 
     Raises DescriptionError if nothing comes before the end.
     """
     stream = Streamed(model)
-    pieces = [*map(stream, (signal[..., :first], *torch.split(signal[..., first:], chunk, -1))), stream.flush()]
+    pieces = [
+        *map(stream, (signal[..., :first], *torch.split(signal[..., first:], chunk, -1))),
+        stream.flush(),
+    ]
     if not any(piece.shape[-1] for made in pieces[:-1] for piece in tree_leaves(made)):
         what = "returns nothing before the signal ends"
         raise DescriptionError(what, where=type(model).__name__, hint="run it whole")

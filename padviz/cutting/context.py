@@ -1,4 +1,6 @@
-"""Context: the pixels that a tile must read beyond those it keeps, exactly or for nearly all paths."""
+"""Context: the pixels that a tile must read beyond those it keeps, exactly or for
+nearly all paths.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ from math import ceil, lcm
 import numpy as np
 
 from padviz.counting.count import usage
-from padviz.cutting.exact_units import Cut, barriers_on, exact_units, hardest, longest_run, runs_by_layer
+from padviz.cutting.exact_units import (
+    Cut,
+    barriers_on,
+    exact_units,
+    hardest,
+    longest_run,
+    runs_by_layer,
+)
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter
 from padviz.geometry.reaching.shifts import Alignment, alignment_on
@@ -27,10 +36,11 @@ MOST_PHASES = 16  # units of one period of the alignment that are looked at
 class Context:
     """What a tile must read on one axis so that all units of a layer that it keeps are exact.
 
-    `before` and `after` are input pixels beyond those that the kept units stand for, `units` how many units at either
-    end of a tile's own map are not exact. Tiles start on multiples of `alignment` pixels, and are as long as the image
-    modulo that. A unit of the layer stands for `stride` pixels. Where nothing is exact, `barrier` names the
-    layer that prevents it, and why; the context is then that without this layer.
+    `before` and `after` are input pixels beyond those that the kept units stand for, `units` how
+    many units at either end of a tile's own map are not exact. Tiles start on multiples of
+    `alignment` pixels, and are as long as the image modulo that. A unit of the layer stands for
+    `stride` pixels. Where nothing is exact, `barrier` names the layer that prevents it, and why;
+    the context is then that without this layer.
     """
 
     layer: str
@@ -42,19 +52,29 @@ class Context:
     barrier: Barrier | None = None
 
     def lost(self, length: int, m: int) -> BeforeAfter:
-        """Return how many of the `m` units of a tile lie closer to either border than its context."""
+        """Return how many of the `m` units of a tile lie closer to either border than
+        its context.
+        """
         outside = (length - m * self.stride) / 2  # pixels without a unit, on each side
-        first, last = (max(0, ceil((side - outside) / self.stride)) for side in (self.before, self.after))
+        first, last = (
+            max(0, ceil((side - outside) / self.stride)) for side in (self.before, self.after)
+        )
         return first, last
 
 
-def context_on(network: Network, axis: int, n: int, ignore_norms: bool = False) -> tuple[Context, ...]:
+def context_on(
+    network: Network, axis: int, n: int, ignore_norms: bool = False
+) -> tuple[Context, ...]:
     """Measure the context of every target on one axis, for images of `n` rows.
 
-    It is measured on an inner tile of which at least half is exact, so that what is not lies at its ends. Layers that
-    let nothing be exact count as local, and are named as the barrier; with `ignore_norms` they are not.
+    It is measured on an inner tile of which at least half is exact, so that what is not lies at its
+    ends. Layers that let nothing be exact count as local, and are named as the barrier; with
+    `ignore_norms` they are not.
     """
-    alignment, targets = alignment_on(network, axis, n), [network.index[name] for name in network.targets]
+    alignment, targets = (
+        alignment_on(network, axis, n),
+        [network.index[name] for name in network.targets],
+    )
     refused: SizeError | None = None
     for length in _lengths(network, axis, n, alignment):
         try:
@@ -71,12 +91,19 @@ def context_on(network: Network, axis: int, n: int, ignore_norms: bool = False) 
             contexts = []
             for i, (first, last) in runs.items():
                 m, stride, name = len(units[i].exact), alignment.strides[i], network.layers[i].name
-                lost, outside = (first, m - last), (length - m * stride) / 2  # pixels without a unit, on each side
+                lost, outside = (
+                    (first, m - last),
+                    (length - m * stride) / 2,
+                )  # pixels without a unit, on each side
                 before, after = (max(0, ceil(n_units * stride + outside)) for n_units in lost)
-                contexts.append(Context(name, before, after, lost, alignment.step, stride, barriers[i]))
+                contexts.append(
+                    Context(name, before, after, lost, alignment.step, stride, barriers[i])
+                )
             return tuple(contexts)
     if refused:
-        raise SizeError(f"no tile is known to be exact: {refused.what}", where=refused.where, hint=refused.hint)
+        raise SizeError(
+            f"no tile is known to be exact: {refused.what}", where=refused.where, hint=refused.hint
+        )
     what = f"no tile of up to {LARGEST} {network.px} is exact: it needs more context"
     raise SizeError(what, where=network.name, hint="name an earlier `layer`")
 
@@ -88,7 +115,8 @@ def _refuse_tiles(network: Network, worst: Barrier | None) -> None:
 
 
 def _lengths(network: Network, axis: int, n: int, alignment: Alignment) -> Iterator[int]:
-    """Yield lengths of tiles that may be half exact, each about twice the one before, and that of the image itself.
+    """Yield lengths of tiles that may be half exact, each about twice the one before, and that of
+    the image itself.
 
     The first is about twice what a unit reads, were all its taps in the image.
     """
@@ -99,7 +127,10 @@ def _lengths(network: Network, axis: int, n: int, alignment: Alignment) -> Itera
             around = op.dilation * (op.kernel - 1)
         elif isinstance(op, Blocks):
             around = op.size
-        reads.append(max([reads[j] for j in layer.inputs]) + around * min(stride, alignment.strides[layer.inputs[0]]))
+        reads.append(
+            max([reads[j] for j in layer.inputs])
+            + around * min(stride, alignment.strides[layer.inputs[0]])
+        )
     pixels = int(max(reads[network.index[name]] for name in network.targets))
     periods = max(1, min(2 * pixels // step + 1, LARGEST // step - 1))
     while (length := periods * step + n % step) <= LARGEST:
@@ -109,20 +140,30 @@ def _lengths(network: Network, axis: int, n: int, alignment: Alignment) -> Itera
 
 
 @lru_cache(64)
-def contexts_of(network: Network, size: Size, ignore_norms: bool = False) -> tuple[tuple[Context, ...], ...]:
+def contexts_of(
+    network: Network, size: Size, ignore_norms: bool = False
+) -> tuple[tuple[Context, ...], ...]:
     """Return the context of every target on each axis."""
     by_axis = on_each(partial(context_on, ignore_norms=ignore_norms), network, size)
     barrier = None
     if network.again:  # a module or a file may differ in a larger image
-        larger = tuple(n + lcm(own[0].alignment, ALIKE) for n, own in zip(size, by_axis, strict=True))
+        larger = tuple(
+            n + lcm(own[0].alignment, ALIKE) for n, own in zip(size, by_axis, strict=True)
+        )
         if why := another_at(network, larger):
             barrier = Barrier(*why)
     heads = zip(*by_axis, strict=True)
-    return tuple(tuple(replace(each, barrier=each.barrier or barrier) for each in head) for head in heads)
+    return tuple(
+        tuple(replace(each, barrier=each.barrier or barrier) for each in head) for head in heads
+    )
 
 
-def exact_contexts(network: Network, image: Size, ignore_norms: bool = False) -> tuple[tuple[Context, ...], ...]:
-    """Return the contexts of a network's targets; refuse a layer that lets none be exact, naming it."""
+def exact_contexts(
+    network: Network, image: Size, ignore_norms: bool = False
+) -> tuple[tuple[Context, ...], ...]:
+    """Return the contexts of a network's targets; refuse a layer that lets none be exact, naming
+    it.
+    """
     contexts = contexts_of(network, image, ignore_norms)
     if barrier := barrier_of(network, contexts):
         what = f"no tiles are exact: {barrier.layer} ({barrier.why})"
@@ -131,9 +172,13 @@ def exact_contexts(network: Network, image: Size, ignore_norms: bool = False) ->
 
 
 def barrier_of(network: Network, contexts: Sequence[Sequence[Context]]) -> Barrier | None:
-    """Return the barrier of any head on any axis that is hardest to pass, and of several the first."""
+    """Return the barrier of any head on any axis that is hardest to pass, and of
+    several the first.
+    """
     found = [context.barrier for head in contexts for context in head if context.barrier]
-    return hardest(sorted(found, key=lambda barrier: (network.index.get(barrier.layer, 0), barrier.why)))
+    return hardest(
+        sorted(found, key=lambda barrier: (network.index.get(barrier.layer, 0), barrier.why))
+    )
 
 
 def way_out(barrier: Barrier) -> str:
@@ -147,7 +192,8 @@ def pixels_around(network: Network, size: Size) -> tuple[BeforeAfter, ...] | Non
     """Return the context of a tile on each axis, enough for all targets; None if nothing is exact.
 
     >>> import padviz
-    >>> pixels_around(padviz.load("resnet50"), (224, 224)), pixels_around(padviz.load("efficientnet_b0"), (224, 224))
+    >>> (pixels_around(padviz.load("resnet50"), (224, 224)),
+    ...  pixels_around(padviz.load("efficientnet_b0"), (224, 224)))
     (((224, 192), (224, 192)), None)
     """
     try:
@@ -155,34 +201,46 @@ def pixels_around(network: Network, size: Size) -> tuple[BeforeAfter, ...] | Non
     except PadvizError:
         return None
     by_axis = zip(*contexts, strict=True)
-    return tuple((max(own.before for own in heads), max(own.after for own in heads)) for heads in by_axis)
+    return tuple(
+        (max(own.before for own in heads), max(own.after for own in heads)) for heads in by_axis
+    )
 
 
-def graded_contexts(network: Network, image: Size, exact: tuple[Context, ...], level: float) -> tuple[Context, ...]:
-    """Return the contexts of a head from within which units draw the share `level` of their paths, on each axis.
+def graded_contexts(
+    network: Network, image: Size, exact: tuple[Context, ...], level: float
+) -> tuple[Context, ...]:
+    """Return the contexts of a head from within which units draw the share `level` of their paths,
+    on each axis.
 
     They are no smaller than what valid convolutions cut off.
     """
     if not 0 < level < 1:
-        raise OptionError(f"{level:g} is no share of the paths", option="level", hint="use .99 or .999")
+        raise OptionError(
+            f"{level:g} is no share of the paths", option="level", hint="use .99 or .999"
+        )
     try:
         if len(image) > 2:
             raise SizeError("volumes are not counted")
-        sides = on_each(lambda network, axis, n: graded_on(network, axis, n, exact[axis], level), network, image)
+        sides = on_each(
+            lambda network, axis, n: graded_on(network, axis, n, exact[axis], level), network, image
+        )
     except SizeError:
         what = f"a unit of {exact[0].layer} sees more than padviz counts at once"
         raise OptionError(what, option="level", hint="leave it out for the exact context") from None
     graded = []
     for own, (before, after) in zip(exact, sides, strict=True):
         lost = own.before - own.units[0] * own.stride, own.after - own.units[1] * own.stride
-        graded.append(replace(own, before=max(before, ceil(lost[0])), after=max(after, ceil(lost[1]))))
+        graded.append(
+            replace(own, before=max(before, ceil(lost[0])), after=max(after, ceil(lost[1])))
+        )
     return tuple(graded)
 
 
 def graded_on(network: Network, axis: int, n: int, context: Context, level: float) -> BeforeAfter:
     """Return the least context from within which every unit draws the share `level` of its paths.
 
-    Each side is measured alone. It is not exact: all paths count the same, whatever trained weights make of them.
+    Each side is measured alone. It is not exact: all paths count the same, whatever trained weights
+    make of them.
     """
     step, stride = context.alignment, context.stride
     margin = ceil((context.before + context.after + step) / step) * step
@@ -190,7 +248,9 @@ def graded_on(network: Network, axis: int, n: int, context: Context, level: floa
     first = int(margin / stride)
     phases = range(0, max(1, int(step / stride)), max(1, int(step / stride) // MOST_PHASES))
     least = 0, 0
-    lost = (size[axis] - sizes_of(network, axis, size[axis])[network.index[context.layer]] * stride) / 2
+    lost = (
+        size[axis] - sizes_of(network, axis, size[axis])[network.index[context.layer]] * stride
+    ) / 2
     for phase in phases:
         at = [first] * len(size)
         at[axis] += phase
@@ -201,7 +261,9 @@ def graded_on(network: Network, axis: int, n: int, context: Context, level: floa
             continue  # a unit that reads nothing, as between the taps of a transposed convolution
         before, after = np.cumsum(paths) / paths.sum(), np.cumsum(paths[::-1])[::-1] / paths.sum()
         low, high = at[axis] * stride + lost, (at[axis] + 1) * stride + lost
-        near = int(np.searchsorted(before, 1 - level, "right"))  # rows in front of it hold less than the rest
+        near = int(
+            np.searchsorted(before, 1 - level, "right")
+        )  # rows in front of it hold less than the rest
         far = int(np.flatnonzero(after > 1 - level)[-1]) + 1
         least = max(least[0], ceil(low - near)), max(least[1], ceil(far - high))
     return least

@@ -1,7 +1,8 @@
 """Maps that are cut along a dimension, and how the operations of PyTorch find their handlers.
 
-An operation is handled as PyTorch dispatches it, with the arguments of its schema. One that is not known is refused,
-unless PyTorch tags it as pointwise or decomposes it. Handlers take the function and its arguments.
+An operation is handled as PyTorch dispatches it, with the arguments of its schema. One that is not
+known is refused, unless PyTorch tags it as pointwise or decomposes it. Handlers take the function
+and its arguments.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ HANDLERS: dict[Any, Function] = {}
 
 
 def handles(*keys: Any) -> Callable[[Function], Function]:
-    """Return a decorator for what handles functions of PyTorch, or operations that it dispatches."""
+    """Return a decorator for what handles functions of PyTorch, or operations that it
+    dispatches.
+    """
 
     def register(handler: Function) -> Function:
         HANDLERS.update(dict.fromkeys(keys, handler))
@@ -39,10 +42,10 @@ class Refused(Exception):
 class Rule(NamedTuple):
     """How an operation makes rows along the dimension that is cut.
 
-    It makes `rows(n)` rows of n. Rows [first, end) read the span `reads(first, end)` of an endless axis, and
-    `run(region, at, first, end)` makes them of that span, whose first row is `at`. Rows beyond the ends are filled with
-    a number, or as a padding mode does. When the map ends, the
-    last `read_at_end` rows may be read once more.
+    It makes `rows(n)` rows of n. Rows [first, end) read the span `reads(first, end)` of an endless
+    axis, and `run(region, at, first, end)` makes them of that span, whose first row is `at`. Rows
+    beyond the ends are filled with a number, or as a padding mode does. When the map ends, the last
+    `read_at_end` rows may be read once more.
     """
 
     rows: Callable[[int], int]
@@ -54,7 +57,9 @@ class Rule(NamedTuple):
 
 
 class CutMap(Tensor):
-    """A map whose rows along dimension `along` lie in several places. Its shape is that of the whole map."""
+    """A map whose rows along dimension `along` lie in several places. Its shape is that of the
+    whole map.
+    """
 
     along: int
     alias: bool  # whether it may share memory with another map, row by row
@@ -84,11 +89,21 @@ class CutMap(Tensor):
         """Return the map that a rule makes of this one."""
         raise NotImplementedError
 
-    def each(self, function: Function, args: Any, kwargs: Mapping[str, Any] | None = None, along: int = -1) -> Any:
-        """Call a function on the parts of all maps in its arguments. The result has its rows along `along`."""
+    def each(
+        self,
+        function: Function,
+        args: Any,
+        kwargs: Mapping[str, Any] | None = None,
+        along: int = -1,
+    ) -> Any:
+        """Call a function on the parts of all maps in its arguments. The result has its rows along
+        `along`.
+        """
         raise NotImplementedError
 
-    def pooled(self, function: Function, args: Any, kwargs: Mapping[str, Any]) -> list[tuple[int, Any]]:
+    def pooled(
+        self, function: Function, args: Any, kwargs: Mapping[str, Any]
+    ) -> list[tuple[int, Any]]:
         """Call a function on each part, and return the number of its rows with the result."""
         raise NotImplementedError
 
@@ -106,10 +121,16 @@ class CutMap(Tensor):
         return tensor
 
     @classmethod
-    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         kwargs = {**(kwargs or {})}
-        if (own := HANDLERS.get(function)) and not isinstance(function, torch._ops.OpOverloadPacket):
-            return own(function, *([kwargs.pop("input")] if "input" in kwargs else []), *args, **kwargs)
+        if (own := HANDLERS.get(function)) and not isinstance(
+            function, torch._ops.OpOverloadPacket
+        ):
+            return own(
+                function, *([kwargs.pop("input")] if "input" in kwargs else []), *args, **kwargs
+            )
         with torch._C.DisableTorchFunctionSubclass():
             return function(*args, **kwargs)
 
@@ -134,14 +155,18 @@ def cuts_in(*args: Any) -> list[CutMap]:
 
 
 def is_pointwise(function: Any) -> bool:
-    """Return whether PyTorch tags an operation, or the one that it does in place, as pointwise and returning a map."""
+    """Return whether PyTorch tags an operation, or the one that it does in place, as pointwise and
+    returning a map.
+    """
     packet = getattr(aten, function.overloadpacket.__name__.removesuffix("_"), None)
     tags = {*function.tags, *getattr(packet, function._overloadname, function).tags}
     return torch.Tag.pointwise in tags and torch.Tag.data_dependent_output not in tags
 
 
 def pointwise(function: Any, *args: Any, **kwargs: Any) -> Any:
-    """Broadcast from the last dimension. A plain tensor with a value for each row is cut like the maps."""
+    """Broadcast from the last dimension. A plain tensor with a value for each row is cut like the
+    maps.
+    """
     like = max(cuts_in(args, kwargs), key=lambda each: each.behind)
     if function._schema.is_mutable and (args[0] is not like or like.alias):
         raise Refused("writes into a part of a map")
@@ -172,7 +197,9 @@ def arguments_of(function: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
 
 
 def _along_dims(function: Any, x: CutMap, *args: Any, **kwargs: Any) -> Any:
-    """Call what works along the dimensions in its schema's `dim` or `dims`, if the rows are none of them."""
+    """Call what works along the dimensions in its schema's `dim` or `dims`, if the rows are none of
+    them.
+    """
     given = arguments_of(function, x, *args, **kwargs)
     if x.along in dims_of(x, given.get("dim", given.get("dims"))):
         raise Refused(f"runs {function.overloadpacket.__name__} along positions that are cut")
@@ -180,8 +207,12 @@ def _along_dims(function: Any, x: CutMap, *args: Any, **kwargs: Any) -> Any:
 
 
 def dims_of(x: Tensor, dims: Any) -> list[int]:
-    """Return dimensions, counted from the first and in order; all of them for None or an empty list."""
-    return sorted({dim % x.ndim for dim in ([dims] if isinstance(dims, int) else dims or range(x.ndim))})
+    """Return dimensions, counted from the first and in order; all of them for None or an empty
+    list.
+    """
+    return sorted(
+        {dim % x.ndim for dim in ([dims] if isinstance(dims, int) else dims or range(x.ndim))}
+    )
 
 
 def put(values: Sequence[Any], i: int, value: Any) -> list[Any]:

@@ -12,7 +12,17 @@ from torch import Tensor
 from torch._decomp import decomposition_table
 from torch.nn import functional
 
-from padviz.cutting.cut_map import CutMap, Function, Refused, arguments_of, cuts_in, dims_of, first_of, handles, put
+from padviz.cutting.cut_map import (
+    CutMap,
+    Function,
+    Refused,
+    arguments_of,
+    cuts_in,
+    dims_of,
+    first_of,
+    handles,
+    put,
+)
 
 aten = torch.ops.aten
 MAX_POOLS = ("max_pool", "adaptive_max_pool")
@@ -20,11 +30,15 @@ MAX_POOLS = ("max_pool", "adaptive_max_pool")
 
 @handles(aten.view, aten._unsafe_view)
 def _view(function: Any, x: CutMap, shape: Sequence[int]) -> Any:
-    """Keep the rows where the new shape has them, with as many values in front; refuse any other."""
+    """Keep the rows where the new shape has them, with as many values in front; refuse
+    any other.
+    """
     if -1 in shape:
         shape = put(shape, [*shape].index(-1), prod(x.shape) // -prod(shape))
     in_front, n = prod(x.shape[: x.along]), x.n
-    at = next((i for i, rows in enumerate(shape) if rows == n and prod(shape[:i]) == in_front), None)
+    at = next(
+        (i for i, rows in enumerate(shape) if rows == n and prod(shape[:i]) == in_front), None
+    )
     if at is None:
         was, becomes = (" x ".join(map(str, each)) for each in (x.shape, shape))
         raise Refused(f"rearranges positions: {was} becomes {becomes}")
@@ -103,14 +117,22 @@ def _product(function: Any, one: Any, other: Any) -> Any:
 
 
 @handles(functional.scaled_dot_product_attention, functional.multi_head_attention_forward)
-@handles(*(getattr(functional, f"{kind}{axes}d_with_indices") for axes in (1, 2, 3) for kind in MAX_POOLS))
+@handles(
+    *(
+        getattr(functional, f"{kind}{axes}d_with_indices")
+        for axes in (1, 2, 3)
+        for kind in MAX_POOLS
+    )
+)
 @handles(Tensor.numpy, Tensor.tolist, Tensor.__array__)
 def _unknown(function: Any, *args: Any, **kwargs: Any) -> Any:
     raise Refused(f"runs {function.__name__} over positions: no overlap helps")
 
 
 def _reduced(combine: Callable[[list[tuple[int, Any]]], Any] | None = None) -> Function:
-    """Return a handler of what reduces dimensions, which combines the results of the parts if it can."""
+    """Return a handler of what reduces dimensions, which combines the results of the parts if it
+    can.
+    """
 
     def handle(function: Any, x: CutMap, *args: Any, **kwargs: Any) -> Any:
         given = arguments_of(function, x, *args, **kwargs)
@@ -151,23 +173,35 @@ def _moments_of_part(x: Tensor, dims: list[int], keep: bool) -> Any:
 
 @handles(aten.var_mean, aten.var, aten.std)
 def _moments(function: Any, x: CutMap, *args: Any, **kwargs: Any) -> Any:
-    """Return variance and mean. Counts, means and squared sums of parts are combined by the formula of Chan et al."""
+    """Return variance and mean. Counts, means and squared sums of parts are combined by the formula
+    of Chan et al.
+    """
     given, packet = arguments_of(function, x, *args, **kwargs), function.overloadpacket
     dims, keep = dims_of(x, given.get("dim")), given.get("keepdim", False)
     if x.along not in dims:
-        return x.each(function, (x, *args), kwargs, x.along - (0 if keep else sum(dim < x.along for dim in dims)))
+        return x.each(
+            function,
+            (x, *args),
+            kwargs,
+            x.along - (0 if keep else sum(dim < x.along for dim in dims)),
+        )
     if x.is_complex():
         raise Refused("takes the variance of complex numbers")
     mean: Any = 0.0
     squares: Any = 0.0
-    parts = x.pooled(_moments_of_part, (x.to(torch.promote_types(x.dtype, torch.float32)), dims, keep), {})
+    parts = x.pooled(
+        _moments_of_part, (x.to(torch.promote_types(x.dtype, torch.float32)), dims, keep), {}
+    )
     others, count = prod(x.shape[dim] for dim in dims) // x.n, 0
     for rows, (variance, own_mean) in parts:
         n, apart = rows * others, own_mean - mean
         squares = squares + variance * n + apart * apart * (count * n / (count + n))
         mean, count = mean + apart * (n / (count + n)), count + n
     correction = given.get("correction", int(given.get("unbiased", True)))
-    mean, variance = mean.to(x.dtype), (squares / (count - (1 if correction is None else correction))).to(x.dtype)
+    mean, variance = (
+        mean.to(x.dtype),
+        (squares / (count - (1 if correction is None else correction))).to(x.dtype),
+    )
     if packet is aten.var_mean:
         return (variance, mean)
     if packet is aten.var:
@@ -177,12 +211,21 @@ def _moments(function: Any, x: CutMap, *args: Any, **kwargs: Any) -> Any:
 
 @handles(aten.native_group_norm)
 def _group_norm(
-    function: Any, x: CutMap, weight: Tensor | None, bias: Tensor | None, n: int, channels: int, positions: int,
-    groups: int, eps: float,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    function: Any,
+    x: CutMap,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    n: int,
+    channels: int,
+    positions: int,
+    groups: int,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     grouped = aten.view(wide, [n, groups, channels // groups, *x.shape[2:]])
-    variance, mean = aten.var_mean.correction(grouped, [*range(2, grouped.ndim)], correction=0, keepdim=True)
+    variance, mean = aten.var_mean.correction(
+        grouped, [*range(2, grouped.ndim)], correction=0, keepdim=True
+    )
     by_channel = [1, groups, channels // groups, *[1] * (x.ndim - 2)]
     scale = aten.rsqrt(variance + eps)
     if weight is not None:
@@ -198,11 +241,15 @@ def _group_norm(
 @handles(aten.native_layer_norm)
 def _layer_norm(function: Any, x: CutMap, shape: Sequence[int], *others: Any) -> Any:
     local = x.along < x.ndim - len(shape)
-    return (first_of if local else decomposition_table[function])(*([function] * local), x, shape, *others)
+    return (first_of if local else decomposition_table[function])(
+        *([function] * local), x, shape, *others
+    )
 
 
 @handles(aten.native_batch_norm)
-def _batch_norm(function: Any, x: CutMap, weight: Any, bias: Any, mean: Any, variance: Any, *others: Any) -> Any:
+def _batch_norm(
+    function: Any, x: CutMap, weight: Any, bias: Any, mean: Any, variance: Any, *others: Any
+) -> Any:
     if others[0] and mean is None:  # it has no running statistics, also in evaluation mode
         return decomposition_table[function](x, weight, bias, mean, variance, *others)
     if others[0]:
@@ -212,11 +259,20 @@ def _batch_norm(function: Any, x: CutMap, weight: Any, bias: Any, mean: Any, var
 
 @handles(functional.instance_norm)
 def _instance_norm(
-    function: Any, x: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None,
-    use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
-) -> Any:  # fmt: skip
+    function: Any,
+    x: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
     if not use_input_stats:
-        return functional.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+        return functional.batch_norm(
+            x, running_mean, running_var, weight, bias, False, momentum, eps
+        )
     return _group_norm(function, x, weight, bias, len(x), x.shape[1], 0, x.shape[1], eps)[0]
 
 

@@ -17,7 +17,11 @@ from padviz.network.operations import Window, placement
 from padviz.network.padding_modes import SCHEMES
 
 aten = torch.ops.aten
-AROUND = {"nearest": 0, "nearest-exact": 0, "bicubic": 2}  # rows on each side that a resized row is made from
+AROUND = {
+    "nearest": 0,
+    "nearest-exact": 0,
+    "bicubic": 2,
+}  # rows on each side that a resized row is made from
 MOST_WEIGHTS = 1 << 24  # of a resize that is no whole multiple, and of the taps of a pool
 
 
@@ -34,19 +38,33 @@ def _sliding(window: Window, run: Callable[[Tensor], Tensor], fill: float = 0.0)
 
 @handles(aten.convolution, aten._convolution)  # as modules and as their traces call it
 def _convolution(
-    function: Any, x: CutMap, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int],
-    dilation: Sequence[int], transposed: bool, output_padding: Sequence[int], groups: int,
+    function: Any,
+    x: CutMap,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
     *flags: bool,
-) -> CutMap:  # fmt: skip
+) -> CutMap:
     axis, along = x.along - 2, x.along
     if axis < 0 or isinstance(weight, CutMap):
         raise Refused("makes weights of positions")
-    padding, output_padding = ([*of] * (1 if of[1:] else x.ndim - 2) for of in (padding, output_padding))
-    k, s, p, d, more = (of[axis] for of in (weight.shape[2:], stride, padding, dilation, output_padding))
+    padding, output_padding = (
+        [*of] * (1 if of[1:] else x.ndim - 2) for of in (padding, output_padding)
+    )
+    k, s, p, d, more = (
+        of[axis] for of in (weight.shape[2:], stride, padding, dilation, output_padding)
+    )
     free, tail, extent = put(padding, axis, 0), put(output_padding, axis, 0), d * (k - 1) + 1
 
     def run(region: Tensor) -> Tensor:
-        made: Tensor = function(region, weight, bias, stride, free, dilation, transposed, tail, groups, *flags)
+        made: Tensor = function(
+            region, weight, bias, stride, free, dilation, transposed, tail, groups, *flags
+        )
         return made
 
     if not transposed:
@@ -58,12 +76,16 @@ def _convolution(
         return lo, max(lo, (end - 1 + p) // s + 1)
 
     def add_up(region: Tensor, at: int, first: int, end: int) -> Tensor:
-        return run(padded(region, along, 1, 1, 0.0)).narrow(along, first + p - (at - 1) * s, end - first)
+        return run(padded(region, along, 1, 1, 0.0)).narrow(
+            along, first + p - (at - 1) * s, end - first
+        )
 
     return x.windowed(Rule(lambda n: (n - 1) * s - 2 * p + extent + more, reads, add_up))
 
 
-def _pool_arguments(function: Any, x: CutMap, *values: Sequence[int]) -> tuple[int, list[list[int]]]:
+def _pool_arguments(
+    function: Any, x: CutMap, *values: Sequence[int]
+) -> tuple[int, list[list[int]]]:
     """Return the axis that is cut, and a list for each value with a number for each axis."""
     axes = 2
     if "3d" in function._schema.name:
@@ -73,42 +95,74 @@ def _pool_arguments(function: Any, x: CutMap, *values: Sequence[int]) -> tuple[i
 
 @handles(aten.max_pool2d_with_indices, aten.max_pool3d_with_indices)
 def _max_pool(
-    function: Any, x: CutMap, kernel: Sequence[int], stride: Sequence[int] = (), padding: Sequence[int] = (0,),
-    dilation: Sequence[int] = (1,), ceil_mode: bool = False,
-) -> tuple[CutMap, Tensor]:  # fmt: skip
-    i, (kernel, stride, padding, dilation) = _pool_arguments(function, x, kernel, stride or kernel, padding, dilation)
-    free, window = put(padding, i, 0), Window(kernel[i], stride[i], dilation[i], (padding[i],) * 2, ceil=ceil_mode)
+    function: Any,
+    x: CutMap,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0,),
+    dilation: Sequence[int] = (1,),
+    ceil_mode: bool = False,
+) -> tuple[CutMap, Tensor]:
+    i, (kernel, stride, padding, dilation) = _pool_arguments(
+        function, x, kernel, stride or kernel, padding, dilation
+    )
+    free, window = (
+        put(padding, i, 0),
+        Window(kernel[i], stride[i], dilation[i], (padding[i],) * 2, ceil=ceil_mode),
+    )
     if x.is_floating_point():
         least = -torch.inf
     else:
         least = torch.iinfo(x.dtype).min
-    rule = _sliding(window, lambda region: function(region, kernel, stride, free, dilation, ceil_mode)[0], least)
+    rule = _sliding(
+        window, lambda region: function(region, kernel, stride, free, dilation, ceil_mode)[0], least
+    )
     return x.windowed(rule), torch.empty(0)
 
 
 @handles(torch.max_pool1d, functional.max_pool1d)
 def _max_pool_of_signal(
-    function: Any, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-    ceil_mode: bool = False, return_indices: bool = False,
-) -> Any:  # fmt: skip
-    """Pool an image of one row, as PyTorch does, whose own check of a signal's length has 32 bits."""
+    function: Any,
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """Pool an image of one row, as PyTorch does, whose own check of a signal's length
+    has 32 bits.
+    """
     given = kernel_size, stride or kernel_size, padding, dilation
     k, s, p, d = (each if isinstance(each, int) else each[0] for each in given)
-    image = aten.max_pool2d_with_indices(x.unsqueeze(-2), [1, k], [1, s], [0, p], [1, d], ceil_mode)[0]
+    image = aten.max_pool2d_with_indices(
+        x.unsqueeze(-2), [1, k], [1, s], [0, p], [1, d], ceil_mode
+    )[0]
     return image.squeeze(-2)
 
 
 @handles(aten.avg_pool2d, aten.avg_pool3d)
 def _average_pool(
-    function: Any, x: CutMap, kernel: Sequence[int], stride: Sequence[int] = (), padding: Sequence[int] = (0,),
-    ceil_mode: bool = False, with_padding: bool = True, divisor: int | None = None,
-) -> CutMap:  # fmt: skip
+    function: Any,
+    x: CutMap,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0,),
+    ceil_mode: bool = False,
+    with_padding: bool = True,
+    divisor: int | None = None,
+) -> CutMap:
     i, (kernel, stride, padding) = _pool_arguments(function, x, kernel, stride or kernel, padding)
     if kernel[i] == x.n and not padding[i] and divisor is None:  # of all rows
         row = aten.mean.dim(x, [x.along], True)
-        pooled: CutMap = function(row, put(kernel, i, 1), put(stride, i, 1), padding, ceil_mode, with_padding)
+        pooled: CutMap = function(
+            row, put(kernel, i, 1), put(stride, i, 1), padding, ceil_mode, with_padding
+        )
         return pooled
-    if divisor is None and (ceil_mode or (any(padding) and not with_padding)):  # windows have other numbers of taps
+    if divisor is None and (
+        ceil_mode or (any(padding) and not with_padding)
+    ):  # windows have other numbers of taps
         total = function(x, kernel, stride, padding, ceil_mode, True, 1)
         axes = len(kernel)
         for j, n in enumerate(x.shape[-axes:]):
@@ -122,9 +176,15 @@ def _average_pool(
                 taps = end.clamp(max=n) - first.clamp(min=0)
             total = aten.div(total, taps.reshape(put([1] * axes, j, -1)))
         return total  # type: ignore[no-any-return]
-    free, window = put(padding, i, 0), Window(kernel[i], stride[i], 1, (padding[i],) * 2, ceil=ceil_mode)
+    free, window = (
+        put(padding, i, 0),
+        Window(kernel[i], stride[i], 1, (padding[i],) * 2, ceil=ceil_mode),
+    )
     return x.windowed(
-        _sliding(window, lambda region: function(region, kernel, stride, free, ceil_mode, with_padding, divisor))
+        _sliding(
+            window,
+            lambda region: function(region, kernel, stride, free, ceil_mode, with_padding, divisor),
+        )
     )
 
 
@@ -135,7 +195,9 @@ def _adaptive_average(function: Any, x: CutMap, output: Sequence[int]) -> Any:
 
 @handles(aten.adaptive_max_pool2d, aten.adaptive_max_pool3d)
 def _adaptive_max(function: Any, x: CutMap, output: Sequence[int]) -> tuple[Any, Tensor]:
-    return _adaptive(x, output, lambda part, size: function(part, size)[0], aten.amax.default), torch.empty(0)
+    return _adaptive(
+        x, output, lambda part, size: function(part, size)[0], aten.amax.default
+    ), torch.empty(0)
 
 
 def _adaptive(x: CutMap, output: Sequence[int], pool: Function, pool_rows: Function) -> Any:
@@ -152,8 +214,12 @@ def _adaptive(x: CutMap, output: Sequence[int], pool: Function, pool_rows: Funct
     return x.windowed(Rule(lambda n: m, lambda first, end: (first * n // m, -(-end * n // m)), run))
 
 
-def _pad(x: CutMap, pads: Sequence[int], fill: float | str, pad: Callable[[Tensor, list[int]], Tensor]) -> CutMap:
-    """Pad along the rows that are cut, and the other dimensions of each part; `pads` begin with the last dimension."""
+def _pad(
+    x: CutMap, pads: Sequence[int], fill: float | str, pad: Callable[[Tensor, list[int]], Tensor]
+) -> CutMap:
+    """Pad along the rows that are cut, and the other dimensions of each part; `pads` begin with the
+    last dimension.
+    """
     i = 2 * (x.behind - 1)
     before, after = [*pads[i : i + 2]] or (0, 0)
     others = [0 if j in (i, i + 1) else own for j, own in enumerate(pads)]
@@ -177,25 +243,35 @@ def _filled_pad(mode: str) -> Function:
 
 
 handles(aten.reflection_pad1d, aten.reflection_pad2d, aten.reflection_pad3d)(_filled_pad("reflect"))
-handles(aten.replication_pad1d, aten.replication_pad2d, aten.replication_pad3d)(_filled_pad("replicate"))
+handles(aten.replication_pad1d, aten.replication_pad2d, aten.replication_pad3d)(
+    _filled_pad("replicate")
+)
 
 
 @handles(functional.pad)
-def _pad_by_mode(function: Any, x: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
+def _pad_by_mode(
+    function: Any, x: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None
+) -> Any:
     if mode == "circular":  # which copies what is left
         left: Any = x
         if min(pad) < 0:
             left = functional.pad(x, [min(n, 0) for n in pad])
-        return _pad(left, [max(n, 0) for n in pad], mode, lambda part, others: function(part, others, mode))
+        return _pad(
+            left, [max(n, 0) for n in pad], mode, lambda part, others: function(part, others, mode)
+        )
     with torch._C.DisableTorchFunctionSubclass():
         return function(x, pad, mode, value)
 
 
 @handles(nn.padded)
 def _pad_by_scheme(
-    function: Any, x: CutMap, pads: nn.Pads, schemes: nn.Schemes, dims: tuple[int, int] = nn.IMAGE,
+    function: Any,
+    x: CutMap,
+    pads: nn.Pads,
+    schemes: nn.Schemes,
+    dims: tuple[int, int] = nn.IMAGE,
     value: float | None = None,
-) -> CutMap:  # fmt: skip
+) -> CutMap:
     """Pad one dimension after the other."""
     for k, (dim, scheme) in enumerate(zip(dims, schemes, strict=True)):
         alone = put([(0, 0), (0, 0)], k, pads[k])
@@ -227,7 +303,12 @@ def _index(function: Any, x: Any, indices: Sequence[Tensor | None]) -> Any:
 
 @handles(aten.slice)
 def _slice(
-    function: Any, x: CutMap, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+    function: Any,
+    x: CutMap,
+    dim: int = 0,
+    start: int | None = None,
+    end: int | None = None,
+    step: int = 1,
 ) -> Any:
     if dim % x.ndim != x.along:
         return x.each(function, (x, dim, start, end, step))
@@ -251,23 +332,38 @@ def _pixel_shuffle(function: Any, x: Any, upscale_factor: int) -> Any:
     rule = Rule(
         lambda n: n * factor,
         lambda first, end: (first // factor, -(-end // factor)),
-        lambda region, at, first, end: function(region, factor).narrow(along, first - at * factor, end - first),
+        lambda region, at, first, end: function(region, factor).narrow(
+            along, first - at * factor, end - first
+        ),
     )
     return x.windowed(rule)
 
 
 @handles(functional.pixel_unshuffle)
 def _pixel_unshuffle(function: Any, x: Any, downscale_factor: int) -> Any:
-    factor, run = downscale_factor, lambda region, at, first, end: function(region, downscale_factor)
-    return x.windowed(Rule(lambda n: n // factor, lambda first, end: (first * factor, end * factor), run))
+    factor, run = (
+        downscale_factor,
+        lambda region, at, first, end: function(region, downscale_factor),
+    )
+    return x.windowed(
+        Rule(lambda n: n // factor, lambda first, end: (first * factor, end * factor), run)
+    )
 
 
 @handles(functional.interpolate)
 def _interpolate(
-    function: Any, x: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
-    align_corners: bool | None = None, recompute_scale_factor: bool | None = None, antialias: bool = False,
-) -> Any:  # fmt: skip
-    """Resize one axis after the other: by whole multiples from the rows around, else by the weights of PyTorch."""
+    function: Any,
+    x: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Any:
+    """Resize one axis after the other: by whole multiples from the rows around, else by the weights
+    of PyTorch.
+    """
     if antialias:
         raise Refused("resizes with antialias")
     shape, i = x.shape[2:], x.along - 2
@@ -292,10 +388,19 @@ def _interpolate(
         if axis != i:
             x = x.each(resized, (x, axis, m, scale))
         elif m % n == 0 and scale in (None, m // n) and not align_corners:
-            rule = _multiple(m // n, AROUND.get(mode, 1), x.along, lambda part, rows: resized(part, i, rows, None))
+            rule = _multiple(
+                m // n,
+                AROUND.get(mode, 1),
+                x.along,
+                lambda part, rows: resized(part, i, rows, None),
+            )
             x = x.windowed(rule)
         else:
-            x = x.windowed(_weighted(_weights(len(shape), i, n, m, partial(resized, axis=i, m=m, scale=scale)), x))
+            x = x.windowed(
+                _weighted(
+                    _weights(len(shape), i, n, m, partial(resized, axis=i, m=m, scale=scale)), x
+                )
+            )
     return x
 
 
@@ -303,13 +408,18 @@ def _weights(axes: int, i: int, n: int, m: int, resized: Callable[[Tensor], Tens
     """Return the weights (m, n) by which PyTorch resizes `n` rows on axis `i` to `m`."""
     if n * m > MOST_WEIGHTS:
         raise Refused(f"resizes {n} rows to {m}, which is not a whole multiple")
-    # Of n images, each has a one in another row. What becomes of it is that row's weight in each row out.
+    # Of n images, each has a one in another row. What becomes of it is that row's weight in each
+    # row out.
     images = torch.eye(n, dtype=torch.float64, device="cpu").reshape(n, 1, *put([1] * axes, i, n))
     return resized(images).reshape(n, m).T
 
 
-def _resized_to(shape: Sequence[int], size: Any, scale_factor: Any) -> tuple[list[int], list[float | None]]:
-    """Return the size of each axis after a resize, and the scales that are given, one for each axis."""
+def _resized_to(
+    shape: Sequence[int], size: Any, scale_factor: Any
+) -> tuple[list[int], list[float | None]]:
+    """Return the size of each axis after a resize, and the scales that are given, one for each
+    axis.
+    """
     scales = [scale_factor] * len(shape)
     if isinstance(scale_factor, list | tuple):
         scales = [*scale_factor]
@@ -320,8 +430,12 @@ def _resized_to(shape: Sequence[int], size: Any, scale_factor: Any) -> tuple[lis
     return [size] * len(shape), scales
 
 
-def _multiple(factor: int, around: int, along: int, resized: Callable[[Tensor, int], Tensor]) -> Rule:
-    """Return the rule of a resize: row y is made of `around` rows on each side of (2 y + 1 - factor) / (2 factor)."""
+def _multiple(
+    factor: int, around: int, along: int, resized: Callable[[Tensor, int], Tensor]
+) -> Rule:
+    """Return the rule of a resize: row y is made of `around` rows on each side of (2 y + 1 -
+    factor) / (2 factor).
+    """
 
     def reads(first: int, end: int) -> Span:
         if not around:
@@ -331,7 +445,10 @@ def _multiple(factor: int, around: int, along: int, resized: Callable[[Tensor, i
 
     def run(region: Tensor, at: int, first: int, end: int) -> Tensor:
         lo, hi, n = first // factor - around, -(-end // factor) + around, region.shape[along]
-        head, tail = region.narrow(along, 0, 1), region.narrow(along, n - 1, 1)  # of no weight, but PyTorch reads them
+        head, tail = (
+            region.narrow(along, 0, 1),
+            region.narrow(along, n - 1, 1),
+        )  # of no weight, but PyTorch reads them
         grown = torch.cat([*[head] * (at - lo), region, *[tail] * (hi - at - n)], along)
         return resized(grown, (hi - lo) * factor).narrow(along, first - lo * factor, end - first)
 
@@ -339,7 +456,9 @@ def _multiple(factor: int, around: int, along: int, resized: Callable[[Tensor, i
 
 
 def _weighted(weights: Tensor, x: CutMap) -> Rule:
-    """Return the rule of a product with weights (rows out, rows in), of which each row has few that are not 0."""
+    """Return the rule of a product with weights (rows out, rows in), of which each row has few that
+    are not 0.
+    """
     spans = [(int(row.min()), int(row.max()) + 1) for row in map(torch.nonzero, weights)]
     weights, along = weights.to(x), x.along
 

@@ -1,8 +1,9 @@
 """Which units of a tile compute what they compute in the whole image, on one axis.
 
-A unit is exact if it reads the same rows in the tile as in the whole image, at the same phase, or padding in both, and
-if all rows that it reads are exact. This is checked unit by unit, with the rules that a network has at each size, so it
-holds whatever rule chooses the padding: a fixed pad, SAME, ceil, a crop that follows another layer.
+A unit is exact if it reads the same rows in the tile as in the whole image, at the same phase, or
+padding in both, and if all rows that it reads are exact. This is checked unit by unit, with the
+rules that a network has at each size, so it holds whatever rule chooses the padding: a fixed pad,
+SAME, ceil, a crop that follows another layer.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ PADDING = -(1 << 40)  # in place of a row that is read; far below any row
 
 
 class Units(NamedTuple):
-    """The units of a layer in a tile: unit j is unit j + `offset` of the whole image, exact where `exact[j]` is set.
+    """The units of a layer in a tile: unit j is unit j + `offset` of the whole image, exact where
+    `exact[j]` is set.
 
-    Where the tile's units lie between those of the image, none is exact, and `barrier` names the layer and the reason.
-    Without an offset units have no place: those of a pool to a fixed size, if it counts as local. `rows` are the first
-    and last row, padding included, that they read of the layer's input in the whole image.
+    Where the tile's units lie between those of the image, none is exact, and `barrier` names the
+    layer and the reason. Without an offset units have no place: those of a pool to a fixed size, if
+    it counts as local. `rows` are the first and last row, padding included, that they read of the
+    layer's input in the whole image.
     """
 
     offset: int | None
@@ -42,14 +45,17 @@ class Units(NamedTuple):
     rows: tuple[int, int] | None = None
 
     def placed(self, first: Fraction | int) -> Flags:
-        """Return which units are exact if the first of them is taken for unit `first` of the whole image."""
+        """Return which units are exact if the first of them is taken for unit `first` of the whole
+        image.
+        """
         return self.exact & (self.offset is None or self.offset == first)
 
 
 class Cut(NamedTuple):
     """A tile on one axis: `length` rows of an image of `image` rows, from `start` on.
 
-    Without a start it is an inner tile: so far from both ends of the image that nothing in it looks past them.
+    Without a start it is an inner tile: so far from both ends of the image that nothing in it looks
+    past them.
     """
 
     image: int
@@ -66,10 +72,11 @@ class _Sized(NamedTuple):
 
 
 def exact_units(network: Network, axis: int, cut: Cut, tile: Network | None = None) -> list[Units]:
-    """Return for every layer which of its units are exact in a tile, and where they lie in the whole image.
+    """Return for every layer which of its units are exact in a tile, and where they lie in the
+    whole image.
 
-    Layers by which each position depends on all count as local: `barriers_on` names them. `tile` is the network as read
-    at the tile's size, if that differs from the network at the image's size.
+    Layers by which each position depends on all count as local: `barriers_on` names them. `tile` is
+    the network as read at the tile's size, if that differs from the network at the image's size.
 
     >>> import padviz
     >>> unit = exact_units(padviz.load("vgg11"), 0, Cut(512, 128, 256))[1]
@@ -104,11 +111,14 @@ def _is_spread(op: Op) -> bool:
 
 
 @lru_cache(64)
-def barriers_on(network: Network, axis: int, n: int, ignore_norms: bool) -> tuple[Barrier | None, ...]:
-    """Return for each layer what, up to it, makes positions depend on all, or on the far side, if anything.
+def barriers_on(
+    network: Network, axis: int, n: int, ignore_norms: bool
+) -> tuple[Barrier | None, ...]:
+    """Return for each layer what, up to it, makes positions depend on all, or on the far side, if
+    anything.
 
-    Of several it is the `hardest`. To `ignore_norms` is to leave out what depends on all: norms, gates, attention and
-    global pooling.
+    Of several it is the `hardest`. To `ignore_norms` is to leave out what depends on all: norms,
+    gates, attention and global pooling.
     """
     sizes, wholes = sizes_of(network, axis, n), [layer.whole(axis) for layer in network.layers]
     barriers: list[Barrier | None] = []
@@ -132,28 +142,33 @@ def hardest(barriers: Iterable[Barrier]) -> Barrier | None:
 def runs_by_layer(why: str) -> bool:
     """Return whether a barrier ends where layers run one after another on all tiles.
 
-    Norms and gates then pool their sums, and windows read rows of any tile. Attention and the like need all positions
-    at once.
+    Norms and gates then pool their sums, and windows read rows of any tile. Attention and the like
+    need all positions at once.
     """
     return "attention" not in why and ("over positions" not in why or "normalize" in why)
 
 
 def _meet(name: str, branches: list[Units]) -> Units:
-    """Merge branches: a unit is exact where all of them are, and at the same place of the whole image."""
+    """Merge branches: a unit is exact where all of them are, and at the same place of the whole
+    image.
+    """
     barrier = next((branch.barrier for branch in branches if branch.barrier), None)
     offsets = {branch.offset for branch in branches if branch.offset is not None}
     if barrier is None and len(offsets) > 1:
         barrier = Barrier(name, "its branches lie differently in a tile")
     if barrier:
         return Units(0, np.zeros(len(branches[0].exact), dtype=bool), barrier)
-    return Units(offsets.pop() if offsets else None, np.logical_and.reduce([branch.exact for branch in branches]))
+    return Units(
+        offsets.pop() if offsets else None,
+        np.logical_and.reduce([branch.exact for branch in branches]),
+    )
 
 
 def _follow(name: str, entering: Units, here: _Sized, there: _Sized, inner: bool) -> Units:
     """Follow units through an operation, as it is in the tile, `here`, and in the image, `there`.
 
-    Unit u reads from row rate * u + start on. So unit u of the tile is unit u + k of the image where
-    rate * u + start of the tile + offset = rate * (u + k) + start of the image.
+    Unit u reads from row rate * u + start on. So unit u of the tile is unit u + k of the image
+    where rate * u + start of the tile + offset = rate * (u + k) + start of the image.
     """
     assert entering.offset is not None
     op, rate, moved = here.op, rate_of(*here), entering.offset
@@ -166,7 +181,11 @@ def _follow(name: str, entering: Units, here: _Sized, there: _Sized, inner: bool
         offset = Fraction(moved) / rate
     else:
         offset = Fraction(1, 2)
-    if rate != rate_of(*there) or offset.denominator > 1 or (isinstance(op, Blocks) and entering.offset % op.size):
+    if (
+        rate != rate_of(*there)
+        or offset.denominator > 1
+        or (isinstance(op, Blocks) and entering.offset % op.size)
+    ):
         return Units(0, np.zeros(here.m, dtype=bool), Barrier(name, _why_off_phase(op)))
     units, first = np.arange(here.m), int(offset)
     rows, reads = real_rows_of(*here, units)
@@ -194,7 +213,9 @@ def _why_off_phase(op: Op) -> str:
 
 
 def _sources(op: Op, n: int, rows: NDArray[Any]) -> NDArray[Any]:
-    """Return the input rows that positions of an endless axis are read from; `PADDING` where they read nothing."""
+    """Return the input rows that positions of an endless axis are read from; `PADDING` where they
+    read nothing.
+    """
     if isinstance(op, Resize):
         return np.asarray(np.clip(rows, 0, n - 1))
     if isinstance(op, Window) and SCHEMES[op.mode].reads:
@@ -202,11 +223,15 @@ def _sources(op: Op, n: int, rows: NDArray[Any]) -> NDArray[Any]:
         if folded := fold(op.mode, n, max(before, 0), max(after, 0)):
             (a, b), (c, d) = folded
             rows = np.where(rows < 0, a * rows + b, np.where(rows >= n, c * rows + d, rows))
-    return np.where((rows < 0) | (rows >= n), PADDING, rows)  # beyond the padding, too, where ceil rounding reads
+    return np.where(
+        (rows < 0) | (rows >= n), PADDING, rows
+    )  # beyond the padding, too, where ceil rounding reads
 
 
 def run_around(exact: Flags, unit: int) -> tuple[int, int]:
-    """Return the first and the last + 1 of the run of exact units around one; an empty run if it is not exact."""
+    """Return the first and the last + 1 of the run of exact units around one; an empty run if it is
+    not exact.
+    """
     wrong = np.flatnonzero(~exact)
     k = int(np.searchsorted(wrong, unit))
     if k < len(wrong):

@@ -1,4 +1,5 @@
-"""Calls to paste into tiling libraries so that their tiles follow a plan, and whether the result is exact.
+"""Calls to paste into tiling libraries so that their tiles follow a plan, and whether the result is
+exact.
 
 Each call is run in its library by tests/cutting/test_libraries.py.
 """
@@ -18,13 +19,16 @@ from padviz.cutting.plan import Plan
 from padviz.errors import OptionError
 from padviz.network.network import in_words
 
-# The argument for the weights of a tile's pixels, and the weight of inexact ones. toolbelt clips sums at 2.2e-16.
+# The argument for the weights of a tile's pixels, and the weight of inexact ones. toolbelt clips
+# sums at 2.2e-16.
 WEIGHTS = {"monai": ("roi_weight_map", 1e-10), "toolbelt": ("weight", 1e-7)}
 
 
 @dataclass(frozen=True)
 class Handover:
-    """The keyword arguments for a library, the call to paste, and whether its result is exact, with the reason."""
+    """The keyword arguments for a library, the call to paste, and whether its result is exact, with
+    the reason.
+    """
 
     library: str
     arguments: dict[str, Any]
@@ -36,7 +40,8 @@ class Handover:
 class Recipe(NamedTuple):
     """The arguments and the call for a library, and why it is not exact, or "".
 
-    On each axis the library's tiles then start `steps` apart, and keep the pixels from the first to the last + 1.
+    On each axis the library's tiles then start `steps` apart, and keep the pixels from the first to
+    the last + 1.
     """
 
     arguments: dict[str, Any]
@@ -61,16 +66,23 @@ class _Side(NamedTuple):
 def handover(plan: Plan, library: str) -> Handover:
     """Translate a plan for a library; its name may have capitals.
 
-    Raises OptionError for an unknown library, and for one that no plan makes exact, with the reason.
+    Raises OptionError for an unknown library, and for one that no plan makes exact, with the
+    reason.
     """
     library = library.lower()
     if library in REASONS:
-        raise OptionError(f"{library}: {REASONS[library]}", option="for", hint="use python, or another library")
+        raise OptionError(
+            f"{library}: {REASONS[library]}", option="for", hint="use python, or another library"
+        )
     if library not in LIBRARIES:
-        raise OptionError(f"{library!r} is not known", option="for", hint=f"use {', '.join(LIBRARIES)}")
+        raise OptionError(
+            f"{library!r} is not known", option="for", hint=f"use {', '.join(LIBRARIES)}"
+        )
     if len(plan.image) != 2:
         raise OptionError(
-            f"{library} cuts images of two axes", option="for", hint="leave it out, and iterate over the plan"
+            f"{library} cuts images of two axes",
+            option="for",
+            hint="leave it out, and iterate over the plan",
         )
     sides = [_side(plan, axis) for axis in (0, 1)]
     recipe = LIBRARIES[library](plan, sides)
@@ -92,10 +104,13 @@ def handover(plan: Plan, library: str) -> Handover:
 def _sizes(library: str, sides: list[_Side]) -> str:
     """Return for images of which sizes a call is exact; "" for all.
 
-    MONAI and pytorch-toolbelt fit their step to one size, and TorchIO has no overlap on an axis with one tile.
+    MONAI and pytorch-toolbelt fit their step to one size, and TorchIO has no overlap on an axis
+    with one tile.
     """
     if library != "torchio" or any(side.tile == side.image for side in sides):
-        return f"for images of {in_words(side.image for side in sides)} only: plan again for each size"
+        return (
+            f"for images of {in_words(side.image for side in sides)} only: plan again for each size"
+        )
     if all(side.alignment == 1 for side in sides):
         return ""
     ends = dict.fromkeys((side.alignment, side.image % side.alignment) for side in sides)
@@ -109,13 +124,18 @@ def _sizes(library: str, sides: list[_Side]) -> str:
 
 
 def keywords(plan: Plan, library: str) -> dict[str, Any]:
-    """Return a library's keyword arguments, with the weights of a tile's pixels, (height, width), if it takes any.
+    """Return a library's keyword arguments, with the weights of a tile's pixels, (height, width),
+    if it takes any.
 
     Raises OptionError as `handover` does, and if the recipe is not exact, with the reason.
     """
     recipe = handover(plan, library)
     if not recipe.exact:
-        raise OptionError(f"{recipe.library} is {recipe.words}", option="for", hint="use python, or another library")
+        raise OptionError(
+            f"{recipe.library} is {recipe.words}",
+            option="for",
+            hint="use python, or another library",
+        )
     if recipe.library not in WEIGHTS:
         return recipe.arguments
     name, small = WEIGHTS[recipe.library]
@@ -127,7 +147,9 @@ def keywords(plan: Plan, library: str) -> dict[str, Any]:
 
 def _side(plan: Plan, axis: int) -> _Side:
     line, contexts = plan.lines[axis], [pair[axis] for pair in plan.contexts]
-    before, after = (max(sides) for sides in zip(*((head.before, head.after) for head in contexts), strict=True))
+    before, after = (
+        max(sides) for sides in zip(*((head.before, head.after) for head in contexts), strict=True)
+    )
     return _Side(
         image=line.image,
         tile=line.length,
@@ -140,12 +162,16 @@ def _side(plan: Plan, axis: int) -> _Side:
 
 
 def _differs(plan: Plan, axis: int, step: int, kept: tuple[int, int]) -> bool:
-    """Return whether a tile as a library lays it keeps units that are not exact in that very tile."""
+    """Return whether a tile as a library lays it keeps units that are not exact in that
+    very tile.
+    """
     n, length = plan.image[axis], plan.tile[axis]
     for start in (*range(0, n - length, step), n - length):
         units = exact_units(plan.network, axis, Cut(n, start, length))
         first, last = kept[0] if start else 0, kept[1] if start + length < n else length
-        if not all(units[plan.network.index[name]].placed(start)[first:last].all() for name in plan.heads):
+        if not all(
+            units[plan.network.index[name]].placed(start)[first:last].all() for name in plan.heads
+        ):
             return True
     return False
 
@@ -158,7 +184,8 @@ def _python(plan: Plan, sides: list[_Side]) -> Recipe:
         arguments["norms"] = "per-tile"
     call = (
         "import padviz\n"
-        f"plan = padviz.tiles(model, {', '.join(f'{name}={value}' for name, value in arguments.items())}).plan\n"
+        "plan = padviz.tiles(model, "
+        f"{', '.join(f'{name}={value}' for name, value in arguments.items())}).plan\n"
         "out = padviz.tiled(model, image, plan)  # or by hand:\n"
         "for tile in plan:\n"
         "    out[(..., *tile.keep)] = model(image[(..., *tile.read)])[(..., *tile.take)]"
@@ -167,14 +194,18 @@ def _python(plan: Plan, sides: list[_Side]) -> Recipe:
 
 
 def _weighed_step(side: _Side) -> int:
-    """Return the largest step at which inexact units never meet inexact units of the outermost tiles; 0 if none.
+    """Return the largest step at which inexact units never meet inexact units of the outermost
+    tiles; 0 if none.
 
-    Such units have the same small weight. They meet at the front if a step is below the context. They meet at the end
-    if the last tile is pushed back until the one before it reaches into its rim.
+    Such units have the same small weight. They meet at the front if a step is below the context.
+    They meet at the end if the last tile is pushed back until the one before it reaches into its
+    rim.
     """
     if side.tile == side.image:
         return side.tile
-    for step in range(side.step // side.alignment * side.alignment, side.context - 1, -side.alignment):
+    for step in range(
+        side.step // side.alignment * side.alignment, side.context - 1, -side.alignment
+    ):
         before_last = (ceil((side.image - side.tile) / step) - 1) * step
         if step > 0 and before_last + side.tile <= side.image - side.context:
             return step
@@ -182,16 +213,22 @@ def _weighed_step(side: _Side) -> int:
 
 
 def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
-    """Use overlaps half a pixel too small, since MONAI rounds the step down; only exact pixels have weight."""
+    """Use overlaps half a pixel too small, since MONAI rounds the step down; only exact pixels have
+    weight.
+    """
     weighed = [_weighed_step(side) for side in sides]
     steps = [step or side.step for step, side in zip(weighed, sides, strict=True)]
-    overlaps = tuple(max(0, side.tile - n - 0.5) / side.tile for side, n in zip(sides, steps, strict=True))
+    overlaps = tuple(
+        max(0, side.tile - n - 0.5) / side.tile for side, n in zip(sides, steps, strict=True)
+    )
     arguments = {"roi_size": plan.tile, "overlap": overlaps, "mode": "constant", "sw_batch_size": 1}
     exact = in_words(side.exact[1] - side.exact[0] for side in sides)
     planned, apart = in_words(side.step for side in sides), in_words(steps)
     spacing = f"# {exact} px of a tile are exact and get weight 1; tiles start {apart} px apart"
     if apart != planned:
-        spacing += f",\n# not {planned} as in the plan: at the image's end inexact tiles would be averaged"
+        spacing += (
+            f",\n# not {planned} as in the plan: at the image's end inexact tiles would be averaged"
+        )
     ends, small = ["{}:{}".format(*side.exact) for side in sides], f"{WEIGHTS['monai'][1]:g}"
     made = "[head.float() for head in model(tile)]"
     if len(plan.heads) == 1:
@@ -204,7 +241,8 @@ def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
         f"rows[{ends[0]}] = cols[{ends[1]}] = 1\n"
         f"out = sliding_window_inference(  # in float32: in float16 a weight of {small} is 0\n"
         f"    image.float(), {plan.tile}, 1, lambda tile: {made},\n"
-        f"    overlap={overlaps},  # half a pixel less, because MONAI rounds the step between tiles down\n"
+        f"    overlap={overlaps},  # half a pixel less, because MONAI rounds the step "
+        "between tiles down\n"
         '    mode="constant", roi_weight_map=torch.outer(rows, cols))'
     )
     why = _not_dense(sides, "MONAI")
@@ -218,12 +256,15 @@ def _torchio(plan: Plan, sides: list[_Side]) -> Recipe:
     overlaps = []
     for side in sides:
         steps = range(side.tile // side.alignment * side.alignment, 0, -side.alignment)
-        fits = (n for n in steps if (side.tile - n) % 2 == 0 and (side.tile - n) // 2 >= side.context)
+        fits = (
+            n for n in steps if (side.tile - n) % 2 == 0 and (side.tile - n) // 2 >= side.context
+        )
         overlaps.append(side.tile - next(fits, side.tile) if side.tile < side.image else 0)
     arguments = {"patch_size": (*plan.tile, 1), "patch_overlap": (*overlaps, 0)}
     call = (
         "import torchio\n"
-        f"sampler = torchio.GridSampler(subject, {arguments['patch_size']}, {arguments['patch_overlap']})\n"
+        f"sampler = torchio.GridSampler(subject, {arguments['patch_size']}, "
+        f"{arguments['patch_overlap']})\n"
         'aggregator = torchio.GridAggregator(sampler, overlap_mode="crop")'
     )
     odd = any(n == 0 and side.tile < side.image for n, side in zip(overlaps, sides, strict=True))
@@ -234,7 +275,9 @@ def _torchio(plan: Plan, sides: list[_Side]) -> Recipe:
 
 
 def _toolbelt(plan: Plan, sides: list[_Side]) -> Recipe:
-    """Fit tiles into the image, since toolbelt pads it where they do not fit, which moves the phase."""
+    """Fit tiles into the image, since toolbelt pads it where they do not fit, which moves the
+    phase.
+    """
     fitting = [_fitting_step(side) for side in sides]
     steps = [step or side.tile for step, side in zip(fitting, sides, strict=True)]
     arguments = {"image_shape": plan.image, "tile_size": plan.tile, "tile_step": tuple(steps)}
@@ -254,7 +297,9 @@ def _toolbelt(plan: Plan, sides: list[_Side]) -> Recipe:
 
 
 def _fitting_step(side: _Side) -> int:
-    """Return the largest step, no smaller than the context, whose tiles end where the image ends; 0 if none."""
+    """Return the largest step, no smaller than the context, whose tiles end where the image ends; 0
+    if none.
+    """
     if side.tile == side.image:
         return side.tile
     periods = (side.image - side.tile) // side.alignment
@@ -265,7 +310,9 @@ def _fitting_step(side: _Side) -> int:
 def _cure(sides: list[_Side], step_of: Callable[[_Side], int]) -> str:
     """Return the padded image, or the least larger tiles, for which a library has a step."""
     if all(side.step >= side.context for side in sides):
-        padded = (side.tile + ceil((side.image - side.tile) / side.step) * side.step for side in sides)
+        padded = (
+            side.tile + ceil((side.image - side.tile) / side.step) * side.step for side in sides
+        )
         return f"pad the image to {in_words(padded)}"
     tiles = []
     for side in sides:
@@ -281,7 +328,9 @@ def _cure(sides: list[_Side], step_of: Callable[[_Side], int]) -> str:
 
 
 def _not_dense(sides: list[_Side], library: str) -> str:
-    """Return why a library cannot stitch outputs that are smaller or larger than the tile; "" if it can."""
+    """Return why a library cannot stitch outputs that are smaller or larger than the tile; "" if it
+    can.
+    """
     if all(side.dense for side in sides):
         return ""
     return f"{library} needs an output as large as the tile; use python"
@@ -294,7 +343,8 @@ def _sahi(plan: Plan, sides: list[_Side]) -> Recipe:
     arguments = dict(zip(names, (*plan.tile, *ratios), strict=True))
     call = (
         "from sahi.predict import get_sliced_prediction\n"
-        f"result = get_sliced_prediction(image, model, slice_height={plan.tile[0]}, slice_width={plan.tile[1]},\n"
+        f"result = get_sliced_prediction(image, model, slice_height={plan.tile[0]}, "
+        f"slice_width={plan.tile[1]},\n"
         "    # half a pixel more, because sahi rounds the overlap down\n"
         f"    overlap_height_ratio={ratios[0]}, overlap_width_ratio={ratios[1]})"
     )

@@ -1,4 +1,6 @@
-"""A plan: which tiles to read of an image, and which units of each to keep, so that every unit is kept once."""
+"""A plan: which tiles to read of an image, and which units of each to keep, so that every unit is
+kept once.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,15 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 
 from padviz.cutting.context import ALIKE, Context, contexts_of, exact_contexts, graded_contexts
-from padviz.cutting.exact_units import Cut, Flags, Span, exact_units, longest_run, run_around, runs_by_layer
+from padviz.cutting.exact_units import (
+    Cut,
+    Flags,
+    Span,
+    exact_units,
+    longest_run,
+    run_around,
+    runs_by_layer,
+)
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.network import Network, Size
@@ -24,13 +34,17 @@ COSTS = (4, 2, 1.5, 1.25)  # times the pixels: of each the smallest tile is list
 LEVELS = (1, 0.999, 0.99)  # shares of the paths of a unit for which it is said what a tile keeps
 KEEPS_TOO_LITTLE = "a tile's border affects outputs that it must keep"
 Slices = tuple[slice, ...]  # on each axis
-Part = tuple[slice, Slices, Slices]  # along one axis: what a tile reads, keeps of each head, and takes
+Part = tuple[
+    slice, Slices, Slices
+]  # along one axis: what a tile reads, keeps of each head, and takes
 
 
 class Tile(NamedTuple):
-    """One tile: `out[..., *tile.keep] = model(image[..., *tile.read])[..., *tile.take]`, a slice of each axis.
+    """One tile: `out[..., *tile.keep] = model(image[..., *tile.read])[..., *tile.take]`, a slice of
+    each axis.
 
-    Of a plan for several heads, `keep` and `take` are those of the first; `heads` has (keep, take) of each by name.
+    Of a plan for several heads, `keep` and `take` are those of the first; `heads` has (keep, take)
+    of each by name.
     """
 
     read: Slices
@@ -43,8 +57,8 @@ class Tile(NamedTuple):
 class Line:
     """The tiles along one axis: their length, where they start, and what each keeps of every head.
 
-    `keeps[head][k]` are the units (first, last + 1) of the whole image that tile k keeps; a tile's own unit plus
-    `offsets[head][k]` is that of the whole image.
+    `keeps[head][k]` are the units (first, last + 1) of the whole image that tile k keeps; a tile's
+    own unit plus `offsets[head][k]` is that of the whole image.
     """
 
     image: int
@@ -58,7 +72,10 @@ class Line:
         """What each tile reads, keeps and takes."""
         parts = []
         for k, start in enumerate(self.starts):
-            ends = [(*keeps[k], offsets[k]) for keeps, offsets in zip(self.keeps, self.offsets, strict=True)]
+            ends = [
+                (*keeps[k], offsets[k])
+                for keeps, offsets in zip(self.keeps, self.offsets, strict=True)
+            ]
             keeps = tuple(slice(first, last) for first, last, _ in ends)
             takes = tuple(slice(first - offset, last - offset) for first, last, offset in ends)
             parts.append((slice(start, start + self.length), keeps, takes))
@@ -69,8 +86,8 @@ class Line:
 class Plan(Sequence[Tile]):
     """The tiles of an image for a network, one after another along the last axis.
 
-    `contexts` are those of each head on each axis: exact, or from within which every unit draws the share `level` of
-    its paths. `ignored` are layers that count as local, and why they are not.
+    `contexts` are those of each head on each axis: exact, or from within which every unit draws the
+    share `level` of its paths. `ignored` are layers that count as local, and why they are not.
 
     >>> from padviz.cutting.plan import plan_tiles
     >>> import padviz
@@ -123,17 +140,24 @@ class Plan(Sequence[Tile]):
 
 
 def plan_tiles(
-    network: Network, image: Size, tile: Size, objects: int = 0, *, ignore_norms: bool = False,
+    network: Network,
+    image: Size,
+    tile: Size,
+    objects: int = 0,
+    *,
+    ignore_norms: bool = False,
     level: float | None = None,
-) -> Plan:  # fmt: skip
-    """Plan tiles of at most `tile` pixels for an image, as few as keep every unit of every target exact.
+) -> Plan:
+    """Plan tiles of at most `tile` pixels for an image, as few as keep every unit of every target
+    exact.
 
-    Tiles are as long as the image is, modulo the alignment, so that rules that depend on the size choose as they do for
-    the whole image. Any object of up to `objects` pixels lies within the exact units of one of them. With a `level`
-    below 1, units are kept that draw that share of their paths from within the tile, which is not exact.
+    Tiles are as long as the image is, modulo the alignment, so that rules that depend on the size
+    choose as they do for the whole image. Any object of up to `objects` pixels lies within the
+    exact units of one of them. With a `level` below 1, units are kept that draw that share of their
+    paths from within the tile, which is not exact.
 
-    Raises OptionError if a layer lets no context be exact, naming it; or if tiles are too small, with the least size
-    that is not.
+    Raises OptionError if a layer lets no context be exact, naming it; or if tiles are too small,
+    with the least size that is not.
     """
     network = network.at(image)
     contexts = exact_contexts(network, image, ignore_norms)
@@ -146,18 +170,25 @@ def plan_tiles(
         own = read_at_tile(network, lengths, steps)
     line_of = cache(_Axis.plan)  # equal axes have equal lines
     axes = _axes(network, image, contexts, _Axis if level is None else _GradedAxis, own)
-    lines = tuple(line_of(axis, most, objects) for axis, most in zip(axes, own.size if own else tile, strict=True))
+    lines = tuple(
+        line_of(axis, most, objects)
+        for axis, most in zip(axes, own.size if own else tile, strict=True)
+    )
     ignored = ignored_of(network) if ignore_norms else ()
-    return Plan(network, image, tuple(line.length for line in lines), contexts, lines, level, ignored)
+    return Plan(
+        network, image, tuple(line.length for line in lines), contexts, lines, level, ignored
+    )
 
 
 def read_at_tile(network: Network, size: Size, steps: Size) -> Network | None:
-    """Read a network at the size of a tile, where it must be what it is at the image's size, but for pads.
+    """Read a network at the size of a tile, where it must be what it is at the image's size, but
+    for pads.
 
-    If it is not, tiles some steps smaller are tried, since networks pad images to multiples of their own. None for a
-    description, which is the same at each size.
+    If it is not, tiles some steps smaller are tried, since networks pad images to multiples of
+    their own. None for a description, which is the same at each size.
 
-    Raises OptionError if the network does not take the tile, or naming the first layer that differs there.
+    Raises OptionError if the network does not take the tile, or naming the first layer that differs
+    there.
     """
     if network.again is None:
         return None
@@ -172,23 +203,31 @@ def read_at_tile(network: Network, size: Size, steps: Size) -> Network | None:
 
 
 def _lengths(image: Size, tile: Size, steps: Size) -> Size:
-    """Return the largest tiles of at most a size that are as long as the image modulo the alignment."""
-    return tuple(min(n, most - (most - n) % step) for n, most, step in zip(image, tile, steps, strict=True))
+    """Return the largest tiles of at most a size that are as long as the image modulo the
+    alignment.
+    """
+    return tuple(
+        min(n, most - (most - n) % step) for n, most, step in zip(image, tile, steps, strict=True)
+    )
 
 
 def ignored_of(network: Network) -> tuple[tuple[str, str], ...]:
     """List the layers by which each position depends on all, each with the reason."""
-    reasons = ((layer.name, [*filter(None, map(layer.whole, range(len(layer.ops))))]) for layer in network.layers)
+    reasons = (
+        (layer.name, [*filter(None, map(layer.whole, range(len(layer.ops))))])
+        for layer in network.layers
+    )
     return tuple((name, min(why)) for name, why in reasons if why)
 
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """Tiles of an image whose layers run one after another, each on all tiles, so that norms share statistics.
+    """Tiles of an image whose layers run one after another, each on all tiles, so that norms share
+    statistics.
 
-    There are `counts` tiles along each axis. Of a map of m rows, tile k of n has those from k * m // n on. `shared` are
-    the layers that pool sums over all tiles, and what they are. The plan is exact if it was run, on an image without
-    data or on noise; else `untried` says why it was not.
+    There are `counts` tiles along each axis. Of a map of m rows, tile k of n has those from k * m
+    // n on. `shared` are the layers that pool sums over all tiles, and what they are. The plan is
+    exact if it was run, on an image without data or on noise; else `untried` says why it was not.
     """
 
     network: Network = field(repr=False)
@@ -210,7 +249,9 @@ class LayerPlan:
 
 
 def check_evaluating(model: Any) -> None:
-    """Reject a module in training mode, where dropout is random and batch norms see a tile alone."""
+    """Reject a module in training mode, where dropout is random and batch norms see a
+    tile alone.
+    """
     if hasattr(model, "named_modules"):
         modules = model.named_modules()
     else:
@@ -222,7 +263,8 @@ def check_evaluating(model: Any) -> None:
 
 
 def plan_by_layer(network: Network, image: Size, tile: Size) -> LayerPlan:
-    """Plan tiles of at most `tile` pixels that share the statistics of norms and gates, without trying the plan.
+    """Plan tiles of at most `tile` pixels that share the statistics of norms and gates, without
+    trying the plan.
 
     Raises OptionError naming a layer that needs all positions in another way.
     """
@@ -238,14 +280,22 @@ def plan_by_layer(network: Network, image: Size, tile: Size) -> LayerPlan:
 
 
 def smallest_plan(network: Network, size: Size, ignore_norms: bool) -> Plan:
-    """Plan the smallest tiles, three along each axis, of an image that is as long as `size` modulo the alignment."""
+    """Plan the smallest tiles, three along each axis, of an image that is as long as `size` modulo
+    the alignment.
+    """
     smallest = _smallest(network, size, exact_contexts(network, size, ignore_norms))
     image = tuple(length + 2 * step for length, step in smallest)
-    return plan_tiles(network, image, tuple(length for length, _ in smallest), ignore_norms=ignore_norms)
+    return plan_tiles(
+        network, image, tuple(length for length, _ in smallest), ignore_norms=ignore_norms
+    )
 
 
-def _smallest(network: Network, size: Size, contexts: Sequence[Sequence[Context]]) -> list[tuple[int, int]]:
-    """Return for each axis the smallest tile, and how many pixels further on the next one starts."""
+def _smallest(
+    network: Network, size: Size, contexts: Sequence[Sequence[Context]]
+) -> list[tuple[int, int]]:
+    """Return for each axis the smallest tile, and how many pixels further on the next
+    one starts.
+    """
     return [*map(cache(_Axis.smallest), _axes(network, size, contexts))]  # equal axes have the same
 
 
@@ -262,11 +312,15 @@ def tile_sizes(network: Network, size: Size, ignore_norms: bool = False) -> list
     contexts = exact_contexts(network, size, ignore_norms)
     least, apart = zip(*_smallest(network, size, contexts), strict=True)
     alignment = tuple(context.alignment for context in contexts[0])
-    lost = [n - keeps for n, keeps in zip(least, apart, strict=True)]  # of any tile: one period more keeps one more
+    lost = [
+        n - keeps for n, keeps in zip(least, apart, strict=True)
+    ]  # of any tile: one period more keeps one more
     sizes: list[TileSize] = []
     for cost in (None, *COSTS):
         tile = least
-        if cost:  # on each axis a tile of n costs n / (n - lost), at most the root of the whole cost
+        if (
+            cost
+        ):  # on each axis a tile of n costs n / (n - lost), at most the root of the whole cost
             root = cost ** (1 / len(size))
             enough = (n * root / (root - 1) for n in lost)
             sides = zip(least, enough, alignment, strict=True)
@@ -281,9 +335,11 @@ def tile_sizes(network: Network, size: Size, ignore_norms: bool = False) -> list
 
 
 class Kept(NamedTuple):
-    """What a tile inside of an image keeps of a layer on an axis: units that draw this share of their paths from it.
+    """What a tile inside of an image keeps of a layer on an axis: units that draw this share of
+    their paths from it.
 
-    `pixels` are those that the `units` stand for; the tile reads `before` and `after` pixels around them.
+    `pixels` are those that the `units` stand for; the tile reads `before` and `after` pixels around
+    them.
     """
 
     level: float
@@ -296,7 +352,8 @@ class Kept(NamedTuple):
 
 
 def kept_of(network: Network, image: Size, tile: Size) -> list[Kept]:
-    """List what tiles of a size keep: at level 1 what is exact, which is nothing where a layer depends on all.
+    """List what tiles of a size keep: at level 1 what is exact, which is nothing where a layer
+    depends on all.
 
     At other levels, nothing is listed if a unit sees more than padviz counts at once.
 
@@ -307,7 +364,9 @@ def kept_of(network: Network, image: Size, tile: Size) -> list[Kept]:
     steps = tuple(context.alignment for context in contexts[0])
     lengths = _lengths(image, tile, steps)
     if min(lengths) < 1:
-        raise OptionError(f"tiles start on multiples of {max(steps)}", option="tile", hint="use a larger `tile`")
+        raise OptionError(
+            f"tiles start on multiples of {max(steps)}", option="tile", hint="use a larger `tile`"
+        )
     own = read_at_tile(network, lengths, steps) or network
     lengths = lengths if own is network else own.size
     for level, head in product(LEVELS, contexts):
@@ -317,8 +376,13 @@ def kept_of(network: Network, image: Size, tile: Size) -> list[Kept]:
                 graded = graded_contexts(network, image, head, level)
         except OptionError:
             continue
-        for name, exact, context, n, whole in zip(network.axes, head, graded, lengths, image, strict=True):
-            m, stride = sizes_of(own, network.axes.index(name), n)[own.index[exact.layer]], exact.stride
+        for name, exact, context, n, whole in zip(
+            network.axes, head, graded, lengths, image, strict=True
+        ):
+            m, stride = (
+                sizes_of(own, network.axes.index(name), n)[own.index[exact.layer]],
+                exact.stride,
+            )
             if n < whole:
                 lost = context.lost(n, m)
             else:
@@ -329,7 +393,9 @@ def kept_of(network: Network, image: Size, tile: Size) -> list[Kept]:
                 units = 0
             else:
                 units = max(0, m - sum(lost))
-            pixels = (float(n_units * stride) for n_units in ((units, *lost) if units else (0, 0, 0)))
+            pixels = (
+                float(n_units * stride) for n_units in ((units, *lost) if units else (0, 0, 0))
+            )
             kept.append(Kept(level, exact.layer, name, units, *pixels))
     return kept
 
@@ -345,8 +411,8 @@ class _KeepsTooLittle(SizeError):
 class _Axis:
     """A network on one axis of an image of `n` rows, and the context of each head there.
 
-    `tile` is the network as it was read at a tile's size. Names in _px count rows of the image. A head's units are
-    counted from the start of a tile, or of the image.
+    `tile` is the network as it was read at a tile's size. Names in _px count rows of the image. A
+    head's units are counted from the start of a tile, or of the image.
     """
 
     network: Network
@@ -361,10 +427,14 @@ class _Axis:
         return self.contexts[0].alignment
 
     def plan(self, most_px: int, objects_px: int) -> Line:
-        """Place tiles of at most `most_px` pixels; refuse too few, naming the least length that is enough."""
+        """Place tiles of at most `most_px` pixels; refuse too few, naming the least length that is
+        enough.
+        """
         if most_px >= self.n:
             sizes = self.sizes(self.n)
-            return Line(self.n, self.n, (0,), tuple(((0, m),) for m in sizes), tuple((0,) for _ in sizes))
+            return Line(
+                self.n, self.n, (0,), tuple(((0, m),) for m in sizes), tuple((0,) for _ in sizes)
+            )
         wanted_px = most_px - (most_px - self.n) % self.step
         lengths_px = range(wanted_px if wanted_px > 0 else wanted_px + self.step, self.n, self.step)
         least_px, refused = self.n, list[SizeError]()
@@ -389,7 +459,8 @@ class _Axis:
     def lay(self, length_px: int, objects_px: int) -> Line:
         """Place tiles of one length, each as far on as inner tiles are exact.
 
-        Raises _KeepsTooLittle if these tiles do not keep everything, or another SizeError if they cannot be read.
+        Raises _KeepsTooLittle if these tiles do not keep everything, or another SizeError if they
+        cannot be read.
         """
         inner, first_px, last_px = self.inner(length_px)
         # Where inner tiles keep nothing, only those at both ends of the image are left.
@@ -400,7 +471,9 @@ class _Axis:
             is_inner = first_px <= start_px <= last_px
             tiles.append(inner if is_inner else self.kept(start_px, length_px))
         keeps, offsets = [], []
-        for context, m, exact in zip(self.contexts, self.sizes(self.n), zip(*tiles, strict=True), strict=True):
+        for context, m, exact in zip(
+            self.contexts, self.sizes(self.n), zip(*tiles, strict=True), strict=True
+        ):
             first_units = tuple([int(start_px / context.stride) for start_px in starts_px])
             runs = _runs(exact, first_units, m)
             if any((end - first) * context.stride < objects_px for first, end in _overlaps(runs)):
@@ -410,10 +483,14 @@ class _Axis:
         return Line(self.n, length_px, tuple(starts_px), tuple(keeps), tuple(offsets))
 
     def smallest(self) -> tuple[int, int]:
-        """Return the least length of a tile that keeps a whole period, and how far apart such tiles start."""
+        """Return the least length of a tile that keeps a whole period, and how far apart such tiles
+        start.
+        """
         read_px = max(context.before + context.after for context in self.contexts)
         least_px = read_px // self.step * self.step + (self.n % self.step or self.step)
-        refused = SizeError("no tile is known to be exact", where=self.network.name, hint="name an earlier `layer`")
+        refused = SizeError(
+            "no tile is known to be exact", where=self.network.name, hint="name an earlier `layer`"
+        )
         for length_px in range(least_px, 2 * least_px + 3 * self.step, self.step):
             try:
                 apart_px = self.apart(self.inner(length_px)[0], 0)
@@ -427,16 +504,25 @@ class _Axis:
         raise refused
 
     def apart(self, inner: Sequence[Flags], objects_px: int) -> int:
-        """Return how many pixels further on the next inner tile may start; 0 if it keeps less than a period."""
-        spans = [(context.stride, *longest_run(exact)) for context, exact in zip(self.contexts, inner, strict=True)]
+        """Return how many pixels further on the next inner tile may start; 0 if it keeps less than
+        a period.
+        """
+        spans = [
+            (context.stride, *longest_run(exact))
+            for context, exact in zip(self.contexts, inner, strict=True)
+        ]
         room_px = min((last - first) * stride for stride, first, last in spans)
         return max(0, int((room_px - objects_px) // self.step) * self.step)
 
     def inner(self, length: int) -> tuple[list[Flags], Fraction, Fraction]:
-        """Return the units of each head to keep in an inner tile, and the first and last start of such tiles in px."""
+        """Return the units of each head to keep in an inner tile, and the first and last start of
+        such tiles in px.
+        """
         strides = alignment_on(self.network, self.axis, self.n).strides
         sizes = sizes_of(self.network, self.axis, self.n)
-        units = exact_units(self.network, self.axis, Cut(self.n, None, length), self.read_at(length))
+        units = exact_units(
+            self.network, self.axis, Cut(self.n, None, length), self.read_at(length)
+        )
         low, high = Fraction(0), Fraction(self.n - length)
         for layer, own in zip(self.network.layers, units, strict=True):
             if own.rows:
@@ -447,8 +533,13 @@ class _Axis:
 
     def kept(self, start: int, length: int) -> list[Flags]:
         """Return the units of each head to keep in a tile: those that are exact."""
-        units = exact_units(self.network, self.axis, Cut(self.n, start, length), self.read_at(length))
-        return [units[i].placed(start / own.stride) for i, own in zip(self.heads, self.contexts, strict=True)]
+        units = exact_units(
+            self.network, self.axis, Cut(self.n, start, length), self.read_at(length)
+        )
+        return [
+            units[i].placed(start / own.stride)
+            for i, own in zip(self.heads, self.contexts, strict=True)
+        ]
 
     def read_at(self, length: int) -> Network | None:
         if self.tile and self.tile.size[self.axis] == length:
@@ -465,7 +556,9 @@ class _Axis:
 
 
 class _GradedAxis(_Axis):
-    """An axis where tiles keep the units that lie their context away from a tile's border, exact or not."""
+    """An axis where tiles keep the units that lie their context away from a tile's border, exact or
+    not.
+    """
 
     def inner(self, length: int) -> tuple[list[Flags], Fraction, Fraction]:
         return self._away(length, True, True), Fraction(1), self.n - length - Fraction(1)
@@ -474,7 +567,9 @@ class _GradedAxis(_Axis):
         return self._away(length, start > 0, start + length < self.n)
 
     def _away(self, length: int, before: bool, after: bool) -> list[Flags]:
-        """Return the units of each head that lie away from those borders that are not the image's."""
+        """Return the units of each head that lie away from those borders that are not
+        the image's.
+        """
         flags = []
         for context, m in zip(self.contexts, self.sizes(length), strict=True):
             (first, last), units = context.lost(length, m), np.arange(m)
@@ -483,7 +578,8 @@ class _GradedAxis(_Axis):
 
 
 def _runs(exact: Sequence[Flags], first_units: Sequence[int], m: int) -> list[Span]:
-    """Return the run of exact units in each tile that continues the run of the one before, in units of the image.
+    """Return the run of exact units in each tile that continues the run of the one before, in units
+    of the image.
 
     Unit u of tile k is unit u + first_units[k] of the image, which has m.
     """
@@ -506,7 +602,9 @@ def _overlaps(runs: Sequence[Span]) -> list[Span]:
 
 
 def _shared_out(runs: Sequence[Span]) -> tuple[Span, ...]:
-    """Return the units that each tile keeps of its run: of those in two runs, each goes to the nearer tile."""
+    """Return the units that each tile keeps of its run: of those in two runs, each goes to the
+    nearer tile.
+    """
     cuts = [0]
     for first, end in _overlaps(runs):
         middle = ceil(Fraction(first + end, 2))
@@ -516,9 +614,14 @@ def _shared_out(runs: Sequence[Span]) -> tuple[Span, ...]:
 
 
 def _axes(
-    network: Network, image: Size, contexts: Sequence[Sequence[Context]], kind: type[_Axis] = _Axis,
+    network: Network,
+    image: Size,
+    contexts: Sequence[Sequence[Context]],
+    kind: type[_Axis] = _Axis,
     tile: Network | None = None,
-) -> Iterable[_Axis]:  # fmt: skip
+) -> Iterable[_Axis]:
     """Return each axis of an image; where all are the same, each is the first."""
     by_axis = [*zip(*contexts, strict=True)]
-    return on_each(lambda network, axis, n: kind(network, axis, n, by_axis[axis], tile), network, image)
+    return on_each(
+        lambda network, axis, n: kind(network, axis, n, by_axis[axis], tile), network, image
+    )

@@ -1,4 +1,6 @@
-"""Run a model tile by tile, by a plan, and stitch its outputs; and check a plan against the whole image."""
+"""Run a model tile by tile, by a plan, and stitch its outputs; and check a plan against the whole
+image.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from padviz.errors import DescriptionError, OptionError
 from padviz.network.network import ENDS, Network, Size, in_words
 from padviz.progress import Progress
 
-Run = Callable[[NDArray[Any]], list[Any]]  # of an image (1, channels, height, width), the map of each head
+Run = Callable[
+    [NDArray[Any]], list[Any]
+]  # of an image (1, channels, height, width), the map of each head
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 MOST_PIXELS = 2048 * 2048
 MOST_TRIED = 400  # tiles of a plan that is tried without data, at some 20 ms each
@@ -32,23 +36,26 @@ def tiled(
     out: Any = None,
     on_progress: Progress | None = None,
 ) -> Any:
-    """Run a model over the tiles of a plan, and return its outputs for the whole image, without gradients.
+    """Run a model over the tiles of a plan, and return its outputs for the whole image, without
+    gradients.
 
     Parameters
     ----------
     model : callable
-        Takes an array or tensor (..., height, width) and returns one (..., units, units); for several heads a list in
-        the order of `plan.heads`, or a dict by their names. A module must be in evaluation mode.
+        Takes an array or tensor (..., height, width) and returns one (..., units, units); for
+        several heads a list in the order of `plan.heads`, or a dict by their names. A module must
+        be in evaluation mode.
     image : numpy.ndarray or torch.Tensor, (..., height, width)
         A memmap is read tile by tile.
     plan : Plan
-        For an image of that size. With shared norms, the model is a PyTorch module that runs layer by layer: all maps
-        stay where the image is, and each part of one moves to the module's device for a layer. It takes none of the
-        options below.
+        For an image of that size. With shared norms, the model is a PyTorch module that runs layer
+        by layer: all maps stay where the image is, and each part of one moves to the module's
+        device for a layer. It takes none of the options below.
     batch : int
         How many tiles are run at once, for an image (1, channels, height, width).
     out : array, or a list of them, optional
-        Where outputs are written, (..., units, units): a memmap or zarr array if they do not fit into memory.
+        Where outputs are written, (..., units, units): a memmap or zarr array if they do not fit
+        into memory.
     on_progress : callable, optional
         Called with (tiles done, number of tiles).
 
@@ -60,7 +67,8 @@ def tiled(
     Raises
     ------
     OptionError
-        If the image has another size, or the model other heads, than the plan; for a module in training mode.
+        If the image has another size, or the model other heads, than the plan; for a module in
+        training mode.
 
     Examples
     --------
@@ -72,7 +80,9 @@ def tiled(
     (1860, 516)
     """
     if not isinstance(plan, Plan | LayerPlan) or not hasattr(image, "shape"):
-        raise OptionError("arguments are out of order", hint="give the model, an array or tensor, and the plan")
+        raise OptionError(
+            "arguments are out of order", hint="give the model, an array or tensor, and the plan"
+        )
     check_evaluating(model)
     if isinstance(plan, LayerPlan):
         from padviz.cutting.by_layer import by_layer
@@ -111,15 +121,21 @@ def _refuse_given(**given: bool) -> None:
 
 
 def _check(model: Any, image: Any, plan: Plan, batch: int) -> None:
-    """Reject an image that does not suit the plan or the model, and a batch that does not suit the image."""
+    """Reject an image that does not suit the plan or the model, and a batch that does not suit the
+    image.
+    """
     if hasattr(model, "register_forward_hook") and isinstance(image, np.ndarray):
-        raise OptionError("a module takes tensors", option="image", hint="give torch.from_numpy(image)")
+        raise OptionError(
+            "a module takes tensors", option="image", hint="give torch.from_numpy(image)"
+        )
     _check_size(image, plan)
     axes = len(plan.image)
     if batch < 1 or (batch > 1 and (len(image.shape) != axes + 2 or image.shape[0] != 1)):
         what = f"{batch} tiles cannot be run at once on an image of shape {tuple(image.shape)}"
         raise OptionError(
-            what, option="batch", hint=f"use 1, or an image of shape (1, channels, {', '.join(plan.network.axes)})"
+            what,
+            option="batch",
+            hint=f"use 1, or an image of shape (1, channels, {', '.join(plan.network.axes)})",
         )
 
 
@@ -146,7 +162,8 @@ def _keep(outputs: Sequence[Any], parts: Sequence[Any], group: Sequence[Tile]) -
     """Write what each tile of a group keeps of its part of every head into that head's output."""
     for k, tile in enumerate(group):
         for output, part, (keep, take) in zip(outputs, parts, tile.heads.values(), strict=True):
-            # Only several tiles lie along the first dimension, one after another: an image may have no such dimension.
+            # Only several tiles lie along the first dimension, one after another: an image may have
+            # no such dimension.
             if len(group) > 1:
                 part = part[k : k + 1]
             output[(..., *keep)] = part[(..., *take)]
@@ -160,8 +177,15 @@ def _parts(returned: Any, plan: Plan) -> list[Any]:
     else:
         parts = [returned]
     if len(parts) != len(plan.heads):
-        what = f"the model makes {len(parts)} maps, and the plan is for {len(plan.heads)}: {', '.join(plan.heads)}"
-        raise OptionError(what, option="model", hint="return a dict by these names, or plan for the layers it returns")
+        what = (
+            f"the model makes {len(parts)} maps, and the plan is for "
+            f"{len(plan.heads)}: {', '.join(plan.heads)}"
+        )
+        raise OptionError(
+            what,
+            option="model",
+            hint="return a dict by these names, or plan for the layers it returns",
+        )
     # Detached from the graphs by which tensors were made, which would keep all tiles in memory.
     return [part.detach() if hasattr(part, "detach") else part for part in parts]
 
@@ -179,10 +203,11 @@ def _empty(part: Any, plan: Plan, head: int, image: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The largest difference between the output of an image and that stitched from its tiles, over its largest value.
+    """The largest difference between the output of an image and that stitched from its tiles, over
+    its largest value.
 
-    `one_less` is by side the difference of units that have one unit less of context than they need. Sides that need no
-    context are left out.
+    `one_less` is by side the difference of units that have one unit less of context than they need.
+    Sides that need no context are left out.
 
     >>> import padviz
     >>> from torch import nn
@@ -209,11 +234,13 @@ class Verified:
         return self.difference <= self.tolerance
 
 
-def verify(run: Run, network: Network, size: Size, channels: int, ignore_norms: bool, seed: int) -> Verified:
+def verify(
+    run: Run, network: Network, size: Size, channels: int, ignore_norms: bool, seed: int
+) -> Verified:
     """Run a network on noise, whole and tiled, at the smallest image with three tiles a side.
 
-    Raises OptionError if nothing is exact, or the smallest such image takes too long. Raises DescriptionError for a
-    network whose output is constant, which shows nothing.
+    Raises OptionError if nothing is exact, or the smallest such image takes too long. Raises
+    DescriptionError for a network whose output is constant, which shows nothing.
     """
     plan = smallest_plan(network, size, ignore_norms)
     _check_pixels(plan)
@@ -222,7 +249,9 @@ def verify(run: Run, network: Network, size: Size, channels: int, ignore_norms: 
     for name, head in zip(plan.heads, whole, strict=True):
         if not np.ptp(head):
             what = "is the same everywhere for noise, so nothing can be seen in it"
-            raise DescriptionError(what, where=f"{network.name}, {name}", hint="run it with its trained `weights`")
+            raise DescriptionError(
+                what, where=f"{network.name}, {name}", hint="run it with its trained `weights`"
+            )
     precision = "float32"
     if all(head.dtype == np.float64 for head in whole):
         precision = "float64"
@@ -235,7 +264,9 @@ def verify(run: Run, network: Network, size: Size, channels: int, ignore_norms: 
 def _check_pixels(plan: Plan | LayerPlan) -> None:
     if prod(plan.image) > MOST_PIXELS:
         what = f"runs the network on {in_words(plan.image)} {plan.network.px}, which takes too long"
-        raise OptionError(what, option="verify", hint="name an earlier `layer`, or a smaller `size`")
+        raise OptionError(
+            what, option="verify", hint="name an earlier `layer`, or a smaller `size`"
+        )
 
 
 def try_by_layer(model: Any, plan: LayerPlan) -> LayerPlan:
@@ -256,15 +287,21 @@ def verify_by_layer(model: Any, plan: LayerPlan, channels: int, seed: int) -> Ve
     from padviz.cutting.by_layer import by_layer, differ
 
     _check_pixels(plan)
-    precision, difference = differ(model, (1, channels, *plan.image), partial(by_layer, parts=plan.parts), seed)
+    precision, difference = differ(
+        model, (1, channels, *plan.image), partial(by_layer, parts=plan.parts), seed
+    )
     return Verified(plan.image, plan.tile, plan.tiles, precision, difference, {})
 
 
 def _one_less(run: Run, noise: Any, plan: Plan, whole: Sequence[Any]) -> dict[str, float]:
-    """Return by side how much the units of the middle tile differ that have one unit less of context."""
+    """Return by side how much the units of the middle tile differ that have one unit less of
+    context.
+    """
     tile = plan[len(plan) // 2]
     differences: dict[str, float] = {}
-    parts = zip(run(noise[(..., *tile.read)]), whole, plan.contexts, tile.heads.values(), strict=True)
+    parts = zip(
+        run(noise[(..., *tile.read)]), whole, plan.contexts, tile.heads.values(), strict=True
+    )
     for part, head, contexts, (keep, take) in parts:
         offsets = [kept.start - taken.start for kept, taken in zip(keep, take, strict=True)]
         shape = part.shape[-len(plan.image) :]
@@ -274,7 +311,9 @@ def _one_less(run: Run, noise: Any, plan: Plan, whole: Sequence[Any]) -> dict[st
                 at = list(exact)
                 at[axis] = slice(unit, unit + 1)
                 if 0 <= unit < shape[axis]:
-                    there = [slice(s.start + k, s.stop + k) for s, k in zip(at, offsets, strict=True)]
+                    there = [
+                        slice(s.start + k, s.stop + k) for s, k in zip(at, offsets, strict=True)
+                    ]
                     found = _relative(part[(..., *at)], head[(..., *there)], head)
                     differences[side] = max(differences.get(side, 0.0), found)
     return differences

@@ -78,7 +78,9 @@ class Fit(NamedTuple):
 
 
 class Errors(NamedTuple):
-    """How far tiled is from whole: its rms over channels as a `map`, which pixels differ, and figures of all."""
+    """How far tiled is from whole: its rms over channels as a `map`, which pixels differ, and
+    figures of all.
+    """
 
     map: Values
     differs: NDArray[np.bool_]
@@ -94,7 +96,9 @@ class Errors(NamedTuple):
 
 
 def pieces(whole: Output, tiled: Output, cut: int) -> Iterator[tuple[slice, Values, Values]]:
-    """Cut both along an axis of the arrays, so that float64 takes little memory; yield where, whole and the error."""
+    """Cut both along an axis of the arrays, so that float64 takes little memory; yield where, whole
+    and the error.
+    """
     n = whole.shape[cut]
     side = max(1, AT_ONCE * n // whole.size)
     for first in range(0, n, side):
@@ -120,7 +124,9 @@ def measure(whole: Output, tiled: Output, rounding: float) -> Errors:
 
 
 def find_seams(whole: Output, tiled: Output, axis: int, known: Any, least: float) -> list[Seams]:
-    """Return seams along an axis; `known` is a period, a list of lines, or None. Steps of at most `least` are none."""
+    """Return seams along an axis; `known` is a period, a list of lines, or None. Steps of at most
+    `least` are none.
+    """
     n = whole.shape[axis + 1]
     if n < 6 * AROUND:
         return []
@@ -130,7 +136,9 @@ def find_seams(whole: Output, tiled: Output, axis: int, known: Any, least: float
         mean += steps.sum(axis=1) / (whole.size // n)
         most = np.maximum(most, steps.max(axis=1))
         hits[AROUND + 1 : -AROUND] += _hits(steps, _steps(right, axis), least)
-    groups = _groups(_evidence(hits, whole.size // n), known, np.log(np.pad(mean, (1, 0)) * (hits + 1) + 1e-300))
+    groups = _groups(
+        _evidence(hits, whole.size // n), known, np.log(np.pad(mean, (1, 0)) * (hits + 1) + 1e-300)
+    )
     if not groups:
         return []
     elsewhere = np.delete(mean, np.concatenate([at for _, at in groups]) - 1)
@@ -142,7 +150,9 @@ def find_seams(whole: Output, tiled: Output, axis: int, known: Any, least: float
     return seams
 
 
-def _groups(evidence: Values, known: Any, clear: Values) -> list[tuple[int | None, NDArray[np.intp]]]:
+def _groups(
+    evidence: Values, known: Any, clear: Values
+) -> list[tuple[int | None, NDArray[np.intp]]]:
     """Return lines at equal distances, with their period, and single ones, the strongest first.
 
     `clear` is how much each line steps, at how many pixels.
@@ -159,7 +169,8 @@ def _groups(evidence: Values, known: Any, clear: Values) -> list[tuple[int | Non
             if len(lines) > 1:
                 period = int(lines[1] - lines[0])
                 half = period // 2
-            # Errors may begin beside the lines where tiles meet: take those near by that step most clearly.
+            # Errors may begin beside the lines where tiles meet: take those near by that step most
+            # clearly.
             moved = lines + np.arange(-half, half + 1)[:, None]
             at = moved[clear.take(moved, mode="clip").sum(axis=1).argmax()]
             at = at[(at > 0) & (at < n)]
@@ -179,12 +190,18 @@ def axis_name(size: Sequence[int], axis: int) -> str:
 
 
 def _steps(values: Values, axis: int) -> Values:
-    """Return how far each row is from the next, (rows - 1, pixels); that in front of row k is at k - 1."""
-    return np.abs(np.diff(np.moveaxis(values, axis + 1, 0).reshape(values.shape[axis + 1], -1), axis=0))
+    """Return how far each row is from the next, (rows - 1, pixels); that in front of row k is at k
+    - 1.
+    """
+    return np.abs(
+        np.diff(np.moveaxis(values, axis + 1, 0).reshape(values.shape[axis + 1], -1), axis=0)
+    )
 
 
 def _hits(error: Values, whole: Values, least: float) -> Values:
-    """Count the pixels where the error steps further than before and after, and whole itself does not."""
+    """Count the pixels where the error steps further than before and after, and whole itself does
+    not.
+    """
     of_whole, further = _further(whole, least), _further(error, least)
     hits = further & ~of_whole
     hits[1:] &= ~of_whole[:-1]
@@ -196,8 +213,12 @@ def _hits(error: Values, whole: Values, least: float) -> Values:
 def _further(steps: Values, least: float) -> NDArray[np.bool_]:
     """Return, (steps, pixels), which steps exceed those before and after them."""
     n, here = len(steps) - 2 * AROUND, steps[AROUND:-AROUND]
-    before, after = (sum(steps[k : k + n] for k in range(first, first + AROUND)) for first in (0, AROUND + 1))
-    further: NDArray[np.bool_] = (here > least) & ((AROUND * here) ** 2 > FURTHER**2 * before * after)
+    before, after = (
+        sum(steps[k : k + n] for k in range(first, first + AROUND)) for first in (0, AROUND + 1)
+    )
+    further: NDArray[np.bool_] = (here > least) & (
+        (AROUND * here) ** 2 > FURTHER**2 * before * after
+    )
     return further
 
 
@@ -234,7 +255,9 @@ def _strongest(evidence: Values, known: Any, alone: float) -> NDArray[np.intp]:
 
 
 def _candidates(evidence: Values, known: Any) -> Iterator[NDArray[np.intp]]:
-    """Yield lines at known places, or at equal distances: the known one, or that of any two lines that stand out."""
+    """Yield lines at known places, or at equal distances: the known one, or that of any two lines
+    that stand out.
+    """
     n = len(evidence)
     if known and isinstance(known, list):
         yield np.array(known)
@@ -249,7 +272,8 @@ def _candidates(evidence: Values, known: Any) -> Iterator[NDArray[np.intp]]:
 
 
 def explain(whole: Output, tiled: Output, area: Area, others: Sequence[Area], least: float) -> Fit:
-    """Return the model of a tile that leaves least of its error, at most 4 % of the squares, or one without a kind.
+    """Return the model of a tile that leaves least of its error, at most 4 % of the squares, or one
+    without a kind.
 
     `others` are tiles that it may show instead. Errors of at most `least` are none.
     """
@@ -290,9 +314,13 @@ class _Middle:
         return values[at].reshape(len(values), -1).astype(np.float64)
 
     def moved(self, here: Values, values: Output, most: int) -> tuple[tuple[int, ...], Values]:
-        """Return the shift of values that is most like the pixels `here`, and the pixels it makes."""
+        """Return the shift of values that is most like the pixels `here`, and the
+        pixels it makes.
+        """
         few = slice(None, None, -(-len(here) // 16))
-        shifts = product(*(range(-min(most, margin), min(most, margin) + 1) for margin in self.margins))
+        shifts = product(
+            *(range(-min(most, margin), min(most, margin) + 1) for margin in self.margins)
+        )
         shift = min(
             shifts,
             key=lambda shift: float(np.square(self.of(values[few], shift) - here[few]).sum()),
@@ -318,7 +346,9 @@ def _models(
     if here.var(axis=1).sum() < FLAT * same.var(axis=1).sum():
         yield Fit(area, "constant", gain=0.0, offset=float(mean.mean())), mean
     contrast = same - same_mean
-    gain = (contrast * here).sum(axis=1, keepdims=True) / np.square(contrast).sum(axis=1, keepdims=True).clip(1e-300)
+    gain = (contrast * here).sum(axis=1, keepdims=True) / np.square(contrast).sum(
+        axis=1, keepdims=True
+    ).clip(1e-300)
     offset = mean - gain * same_mean
     yield (
         Fit(area, "gain", gain=float(gain.mean()), offset=float(offset.mean())),
@@ -341,7 +371,9 @@ def _models(
 
 
 def _turned(values: Output) -> Iterator[tuple[str, Output]]:
-    """Yield a tile flipped, transposed, both, and with its halves swapped: neighbours, with no seam to see between."""
+    """Yield a tile flipped, transposed, both, and with its halves swapped: neighbours, with no seam
+    to see between.
+    """
     for axes in ((), (1,), (2,), (1, 2)):
         flips = [f"flipped along the {axis_name(values.shape[1:], axis - 1)}" for axis in axes]
         flipped = np.flip(values, axes)
@@ -393,7 +425,9 @@ def explain_tiles(
 
 
 def border_depth(differs: NDArray[np.bool_]) -> int:
-    """Return how far from the border the pixels lie that differ, in px; 0 if that is more than an eighth of a side."""
+    """Return how far from the border the pixels lie that differ, in px; 0 if that is more than an
+    eighth of a side.
+    """
 
     def reaches(depth: int) -> bool:
         inside = tuple(slice(depth, n - depth) if n > 1 else slice(None) for n in differs.shape)

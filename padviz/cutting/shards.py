@@ -1,4 +1,6 @@
-"""Shards: the rows of every layer that each of several processes owns, fetches from the others, and trims."""
+"""Shards: the rows of every layer that each of several processes owns, fetches from the others, and
+trims.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ NUMBER = 4  # bytes of a float32
 
 
 class Fetch(NamedTuple):
-    """Rows `first` to `stop` - 1 of a layer's input, which a shard fetches from the shard `owner`."""
+    """Rows `first` to `stop` - 1 of a layer's input, which a shard fetches from the
+    shard `owner`.
+    """
 
     owner: int
     first: int
@@ -36,12 +40,13 @@ class Fetch(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What one shard does at a layer: it makes the rows `owns`, and `fetches` what it needs of other shards.
+    """What one shard does at a layer: it makes the rows `owns`, and `fetches` what it needs of
+    other shards.
 
-    It runs the layer over the rows `window` of its input without padding. Those before row 0 and behind the last are
-    padding. Rows that it neither owns nor fetches are not read. Of what a layer that upsamples makes of them, the first
-    and last `trims` rows go. They are below 0 where it makes too few, and None for a resize that must know where in the
-    image it lies.
+    It runs the layer over the rows `window` of its input without padding. Those before row 0 and
+    behind the last are padding. Rows that it neither owns nor fetches are not read. Of what a layer
+    that upsamples makes of them, the first and last `trims` rows go. They are below 0 where it
+    makes too few, and None for a resize that must know where in the image it lies.
     """
 
     owns: Span
@@ -51,11 +56,12 @@ class Part(NamedTuple):
 
 
 class ShardedLayer(NamedTuple):
-    """A layer of `rows` rows in shards, which fetch `fetched` rows in all: `bytes` in float32, if that is known.
+    """A layer of `rows` rows in shards, which fetch `fetched` rows in all: `bytes` in float32, if
+    that is known.
 
-    `halo` is the most rows that one shard fetches from those before it, and from those behind. `why` says that the
-    layer needs all shards. They then exchange all "rows", or only "sums": count, mean and squared deviations for a
-    norm, the sum of each channel for a gate or a pool.
+    `halo` is the most rows that one shard fetches from those before it, and from those behind.
+    `why` says that the layer needs all shards. They then exchange all "rows", or only "sums":
+    count, mean and squared deviations for a norm, the sum of each channel for a gate or a pool.
     """
 
     layer: str
@@ -71,11 +77,12 @@ class ShardedLayer(NamedTuple):
 
 @dataclass(frozen=True)
 class Shards:
-    """A network in `shards` parts along an axis, layer by layer; at `exchanges` layers, they fetch `bytes` in all.
+    """A network in `shards` parts along an axis, layer by layer; at `exchanges` layers, they fetch
+    `bytes` in all.
 
-    With overlapping inputs, shards would fetch `overlap` rows of the image in all, and compute them again. Sizes that
-    are multiples of `multiple` align: each boundary is that of the image over the stride. Where no size does, `skewed`
-    is the first layer that moves boundaries.
+    With overlapping inputs, shards would fetch `overlap` rows of the image in all, and compute them
+    again. Sizes that are multiples of `multiple` align: each boundary is that of the image over the
+    stride. Where no size does, `skewed` is the first layer that moves boundaries.
     """
 
     size: Size
@@ -91,7 +98,9 @@ class Shards:
 
 
 def shards_of(network: Network, axis: int, image: Size, n: int) -> Shards:
-    """Cut every layer of a network into `n` shards along an axis: of m rows, shard k owns k * m // n to the next."""
+    """Cut every layer of a network into `n` shards along an axis: of m rows, shard k owns k * m //
+    n to the next.
+    """
     check_integer(n, 1, "shards", MOST)
     sizes, maps = resolve(network, axis, image[axis])
     others = [each for k, each in enumerate(sizes_of_each(network, image)) if k != axis]
@@ -141,8 +150,12 @@ def shards_of(network: Network, axis: int, image: Size, n: int) -> Shards:
     return Shards(image, network.axes[axis], n, (*layers,), *figures, *multiple)
 
 
-def _rows_needed(why: str, mine: Span, n: int, axis_map: AxisMap | None, units: Span) -> NDArray[Any]:
-    """List the rows of `n` that a shard needs for its units: of sums over all rows, its own alone."""
+def _rows_needed(
+    why: str, mine: Span, n: int, axis_map: AxisMap | None, units: Span
+) -> NDArray[Any]:
+    """List the rows of `n` that a shard needs for its units: of sums over all rows, its
+    own alone.
+    """
     if not why:
         return _rows_read(axis_map, units)
     if runs_by_layer(why):
@@ -150,8 +163,12 @@ def _rows_needed(why: str, mine: Span, n: int, axis_map: AxisMap | None, units: 
     return np.arange(n)
 
 
-def _window(op: Op | None, n: int, m: int, units: Span, rows: NDArray[Any]) -> tuple[Span, BeforeAfter | None]:
-    """Return the rows over which an operation runs for some units, padding among them, and what to trim then."""
+def _window(
+    op: Op | None, n: int, m: int, units: Span, rows: NDArray[Any]
+) -> tuple[Span, BeforeAfter | None]:
+    """Return the rows over which an operation runs for some units, padding among them, and what to
+    trim then.
+    """
     if not len(rows):
         return (0, 0), (0, 0)
     window = int(rows[0]), int(rows[-1]) + 1
@@ -161,7 +178,9 @@ def _window(op: Op | None, n: int, m: int, units: Span, rows: NDArray[Any]) -> t
 
 
 def _overlap(network: Network, axis: int, image: Size, n: int) -> int:
-    """Count the rows that would be read more than once if each shard ran alone, with its context."""
+    """Count the rows that would be read more than once if each shard ran alone, with
+    its context.
+    """
     around = pixels_around(network, image)
     if around:
         before, after = around[axis]
@@ -177,9 +196,11 @@ def owned(rows: int, n: int) -> list[Span]:
 
 
 def trims_of(op: Op | None, n: int, m: int, rows: Span, own: Span) -> BeforeAfter | None:
-    """Return how many rows an operation makes before and after its own, if it runs over some input rows alone.
+    """Return how many rows an operation makes before and after its own, if it runs over some input
+    rows alone.
 
-    A transposed window runs without padding. None for a resize that makes others of the rows when it runs over them.
+    A transposed window runs without padding. None for a resize that makes others of the rows when
+    it runs over them.
 
     >>> trims_of(Transposed(4, stride=2, padding=(1, 1)), 8, 16, (3, 6), (7, 11))
     (2, 2)
@@ -197,7 +218,9 @@ def trims_of(op: Op | None, n: int, m: int, rows: Span, own: Span) -> BeforeAfte
 
 
 def _needed(layer: Layer, axis: int) -> str:
-    """Return why a layer needs all rows on an axis; "" where it reads some, as the bins of an adaptive pool do."""
+    """Return why a layer needs all rows on an axis; "" where it reads some, as the bins of an
+    adaptive pool do.
+    """
     op = layer.ops[axis]
     across = op is None and layer.kind == "adaptive"  # attention along the other axis
     local = across or isinstance(op, Blocks) or (isinstance(op, Adaptive) and op.output > 1)
@@ -207,7 +230,9 @@ def _needed(layer: Layer, axis: int) -> str:
 
 
 def _rows_read(axis_map: AxisMap | None, own: Span) -> NDArray[Any]:
-    """List the real rows that a map reads for some outputs; padding that folds back reads real rows."""
+    """List the real rows that a map reads for some outputs; padding that folds back reads real
+    rows.
+    """
     if axis_map is None:
         return np.arange(*own)
     part, first, stop = axis_map.only(*own)
@@ -223,15 +248,23 @@ def _fetched(rows: NDArray[Any], mine: Span, spans: list[Span]) -> tuple[Fetch, 
     owners = np.searchsorted([stop for _, stop in spans], rows, side="right")
     ends = np.flatnonzero((np.diff(rows) > 1) | (np.diff(owners) > 0)) + 1
     runs = zip(np.split(owners, ends), np.split(rows, ends), strict=True)
-    return tuple(Fetch(int(owner[0]), int(run[0]), int(run[-1]) + 1) for owner, run in runs if len(run))
+    return tuple(
+        Fetch(int(owner[0]), int(run[0]), int(run[-1]) + 1) for owner, run in runs if len(run)
+    )
 
 
 def _multiple(network: Network, axis: int, rows: int, n: int) -> tuple[int | None, str]:
-    """Return the multiple at which no layer moves a boundary between shards, or the first layer that does."""
+    """Return the multiple at which no layer moves a boundary between shards, or the first layer
+    that does.
+    """
     with suppress(SizeError):
         step, strides = alignment_on(network, axis, rows)
-        size = (rows // (n * step) + 1) * n * step  # larger than the image, so that maps of a fixed size stand out
-        for layer, m, stride in zip(network.layers, sizes_of(network, axis, size), strides, strict=True):
+        size = (
+            (rows // (n * step) + 1) * n * step
+        )  # larger than the image, so that maps of a fixed size stand out
+        for layer, m, stride in zip(
+            network.layers, sizes_of(network, axis, size), strides, strict=True
+        ):
             if 1 < m != size / stride:  # a map of one row belongs to a gate
                 return None, layer.name
         return n * step, ""
@@ -241,7 +274,8 @@ def _multiple(network: Network, axis: int, rows: int, n: int) -> tuple[int | Non
 def _channels_read(network: Network) -> list[int]:
     """Return the channels of the map that each layer reads, 0 where they are not known.
 
-    Convolutions know theirs. Other layers have those of the convolutions before and behind, unless the two differ.
+    Convolutions know theirs. Other layers have those of the convolutions before and behind, unless
+    the two differ.
     """
     behind, made = [0] * len(network.layers), list[int]()
     for i, layer in reversed([*enumerate(network.layers)]):
@@ -261,4 +295,7 @@ def _channels_read(network: Network) -> list[int]:
             before = next(iter(entering), 0)
         known = {before, behind[i]} - {0}
         made.append(layer.channels.out if layer.channels else known.pop() if len(known) == 1 else 0)
-    return [layer.channels.in_ if layer.channels else own for layer, own in zip(network.layers, made, strict=True)]
+    return [
+        layer.channels.in_ if layer.channels else own
+        for layer, own in zip(network.layers, made, strict=True)
+    ]

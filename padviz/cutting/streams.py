@@ -1,7 +1,9 @@
-"""Streams: the samples that each layer of a network of signals keeps between chunks, and how far its output lags.
+"""Streams: the samples that each layer of a network of signals keeps between chunks, and how far
+its output lags.
 
-After each chunk, a layer makes all outputs that are certain: they read samples that are there, or padding in front, and
-they would exist if the signal ended here. It keeps its inputs from the first that its next output reads.
+After each chunk, a layer makes all outputs that are certain: they read samples that are there, or
+padding in front, and they would exist if the signal ended here. It keeps its inputs from the first
+that its next output reads.
 """
 
 from __future__ import annotations
@@ -35,10 +37,10 @@ Many: TypeAlias = NDArray[Any]  # integers, after each of many chunks
 class StreamedLayer(NamedTuple):
     """A layer in a stream.
 
-    `keeps` is the most samples of each of its inputs that it keeps between chunks. `makes` is the least and the most
-    that a chunk makes of its map, once the stream is under way; these end at most `lag` input samples before the chunk.
-    A layer that upsamples runs without padding over what it kept and what is new. Of the samples that this makes, the
-    first and the last `drops` go.
+    `keeps` is the most samples of each of its inputs that it keeps between chunks. `makes` is the
+    least and the most that a chunk makes of its map, once the stream is under way; these end at
+    most `lag` input samples before the chunk. A layer that upsamples runs without padding over what
+    it kept and what is new. Of the samples that this makes, the first and the last `drops` go.
     """
 
     layer: str
@@ -53,8 +55,8 @@ class StreamedLayer(NamedTuple):
 class Stream:
     """A stream in chunks of `chunk` input samples, layer by layer; the `heads` are its outputs.
 
-    All layers keep `kept` samples, each of some channels. The output ends at most `lag` input samples before a chunk
-    does: those that it looks ahead, or waits for.
+    All layers keep `kept` samples, each of some channels. The output ends at most `lag` input
+    samples before a chunk does: those that it looks ahead, or waits for.
     """
 
     chunk: int
@@ -71,16 +73,21 @@ def check_signal(network: Network) -> None:
 
 
 def stream_of(network: Network, chunk: int, length: int | None = None) -> Stream:
-    """Compute what each layer keeps between chunks of any size, of an endless signal or one of a known `length`.
+    """Compute what each layer keeps between chunks of any size, of an endless signal or one of a
+    known `length`.
 
-    Where the size chooses the padding, the network's own counts, for signals as long modulo the alignment.
+    Where the size chooses the padding, the network's own counts, for signals as long modulo the
+    alignment.
 
-    Raises DescriptionError for an image, and OptionError naming the first layer that cannot be streamed.
+    Raises DescriptionError for an image, and OptionError naming the first layer that cannot be
+    streamed.
     """
     check_signal(network)
     check_integer(chunk, 1, "chunk")
     n, layers = network.size[0], list[StreamedLayer]()
-    if barrier := next(filter(None, barriers_on(network, 0, n, ignore_norms=False)), None) or _follows_length(network):
+    if barrier := next(
+        filter(None, barriers_on(network, 0, n, ignore_norms=False)), None
+    ) or _follows_length(network):
         what = f"cannot be streamed: {barrier.layer} ({barrier.why})"
         raise OptionError(what, where=network.name, hint="name an earlier `layer`")
     sizes, (step, strides) = sizes_of(network, 0, n), alignment_on(network, 0, n)
@@ -89,7 +96,10 @@ def stream_of(network: Network, chunk: int, length: int | None = None) -> Stream
     for i, layer in enumerate(network.layers[1:], start=1):
         j, needed, news = layer.inputs[0], needs[i], np.diff(made[i])[-period:]
         keeps = tuple(max(0, int((made[k] - np.maximum(needed, 0)).max())) for k in layer.inputs)
-        makes, lag = (int(news.min()), int(news.max())), max(0, ceil((made[0] - made[i] * strides[i]).max()))
+        makes, lag = (
+            (int(news.min()), int(news.max())),
+            max(0, ceil((made[0] - made[i] * strides[i]).max())),
+        )
         there, new = (int(needed[-2]), int(made[j][-1])), (int(made[i][-2]), int(made[i][-1]))
         drops = trims_of(layer.ops[0], sizes[j], sizes[i], there, new)
         if length is not None and chunk >= length:  # behind one chunk follows nothing
@@ -103,7 +113,9 @@ def stream_of(network: Network, chunk: int, length: int | None = None) -> Stream
 def _steady(
     network: Network, sizes: Sequence[int], chunk: int, period: int, strides: Sequence[Fraction]
 ) -> tuple[list[Many], list[Many]]:
-    """Simulate chunks until the last period repeats, past all padding in front; return as `_simulated` does."""
+    """Simulate chunks until the last period repeats, past all padding in front; return as
+    `_simulated` does.
+    """
     count = 2 * period
     while count * chunk <= MOST_SAMPLES or count == 2 * period:
         made, needs = _simulated(network, sizes, np.arange(1, count + 1) * chunk)
@@ -116,9 +128,17 @@ def _steady(
     raise SizeError(f"does not repeat within {MOST_SAMPLES} input samples", where=network.name)
 
 
-def _simulated(network: Network, sizes: Sequence[int], there: Many) -> tuple[list[Many], list[Many]]:
-    """Count the units that each layer has made at some lengths of the input, and the first row that the next reads."""
-    made, ends, needs = [there], [there], [there]  # if the signal ended there, a layer would have `ends` units
+def _simulated(
+    network: Network, sizes: Sequence[int], there: Many
+) -> tuple[list[Many], list[Many]]:
+    """Count the units that each layer has made at some lengths of the input, and the first row that
+    the next reads.
+    """
+    made, ends, needs = (
+        [there],
+        [there],
+        [there],
+    )  # if the signal ended there, a layer would have `ends` units
     for i, layer in enumerate(network.layers[1:], start=1):
         op, n_in = layer.ops[0] or Window(1), sizes[layer.inputs[0]]
         ready, n = (np.minimum.reduce([each[j] for j in layer.inputs]) for each in (made, ends))
@@ -130,24 +150,36 @@ def _simulated(network: Network, sizes: Sequence[int], there: Many) -> tuple[lis
         else:
             period, rows = (rate.denominator, rate.numerator)
         places, real = real_rows_of(op, n_in, sizes[i], np.arange(3 * period))
-        first = np.minimum.accumulate(np.where(real, places, FAR).min(0)[::-1])[::-1]  # of a unit or any after it
-        last = np.maximum.accumulate(np.where(real, places, -FAR).max(0))  # of a unit or any before it
-        turns = np.maximum(0, (ready - last[-1]) // rows + 1)  # periods in front of those that `last` has
+        first = np.minimum.accumulate(np.where(real, places, FAR).min(0)[::-1])[
+            ::-1
+        ]  # of a unit or any after it
+        last = np.maximum.accumulate(
+            np.where(real, places, -FAR).max(0)
+        )  # of a unit or any before it
+        turns = np.maximum(
+            0, (ready - last[-1]) // rows + 1
+        )  # periods in front of those that `last` has
         units = turns * period + np.searchsorted(last, ready - turns * rows)
         if isinstance(op, Window):
             mode, before = (op.mode, place(op, n_in).before)
         else:
             mode, before = ("zero", 0)
-        copied = max(0, depth(mode, max(0, before)))  # by padding in front, which waits for the row behind
+        copied = max(
+            0, depth(mode, max(0, before))
+        )  # by padding in front, which waits for the row behind
         made.append(np.where(ready > copied, np.minimum(units, ends[i]), 0))
         padded = np.maximum(ends[i] - 1, 0) * rows + last[0] + 1 - n
-        copies = np.where(padded > 0, n - 1 - depth(mode, padded), FAR) if SCHEMES[mode].reads else FAR
+        copies = (
+            np.where(padded > 0, n - 1 - depth(mode, padded), FAR) if SCHEMES[mode].reads else FAR
+        )
         needs.append(np.minimum(first[made[i] % period] + made[i] // period * rows, copies))
     return made, needs
 
 
 def _follows_length(network: Network) -> Barrier | None:
-    """Return the first layer that lies otherwise in a longer signal, and why that cannot be streamed."""
+    """Return the first layer that lies otherwise in a longer signal, and why that cannot be
+    streamed.
+    """
     n, other = network.size[0], network
     step, strides = alignment_on(network, 0, n)
     longer = n + lcm(step, ALIKE)

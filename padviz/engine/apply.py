@@ -1,4 +1,6 @@
-"""The kernel that applies an axis map to arrays (limbs, height, width), as numpy and numba twins."""
+"""The kernel that applies an axis map to arrays (limbs, height, width), as numpy and
+numba twins.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +25,12 @@ class Slower(RuntimeWarning):
 def apply(axis_map: AxisMap, x: Array, axis: int, *, engine: str = "auto") -> Array:
     """Multiply `x` by a map's matrix along `axis` (1 height, 2 width).
 
-    `engine` is "numpy", "numba" or "auto", which picks by the amount of work; numpy counts where numba
-    cannot be imported.
+    `engine` is "numpy", "numba" or "auto", which picks by the amount of work; numpy counts where
+    numba cannot be imported.
 
     >>> from padviz.engine.axis_map import Strip
-    >>> taps = AxisMap(3, 3, (Strip(0, 1, 0, 1, 3), Strip(1, 1, 0, 1, 2)))  # [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
+    >>> # [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
+    >>> taps = AxisMap(3, 3, (Strip(0, 1, 0, 1, 3), Strip(1, 1, 0, 1, 2)))
     >>> apply(taps, np.array([[[1], [10], [100]]]), 1).ravel().tolist()
     [1, 11, 110]
     """
@@ -39,7 +42,9 @@ def apply(axis_map: AxisMap, x: Array, axis: int, *, engine: str = "auto") -> Ar
     else:
         additions = axis_map.reads * x.size // x.shape[axis]
     if (engine == "numba" or additions >= NUMBA_FROM) and _numba() is not None:
-        steps = np.array([strip.ascending[:5] for strip in axis_map.strips], dtype=np.int64).reshape(-1, 5)
+        steps = np.array(
+            [strip.ascending[:5] for strip in axis_map.strips], dtype=np.int64
+        ).reshape(-1, 5)
         weights = np.array([strip.weight for strip in axis_map.strips], dtype=out.dtype)
         _compiled(_down if axis == 1 else _across)(steps, weights, x, out)
         return out
@@ -64,7 +69,9 @@ def _numba() -> Any:
         if not isinstance(error.__context__, Exception | None):
             raise  # it was interrupted, by a signal
         missing = (
-            "is not installed" if error.name == "numba" else f"cannot be imported ({' '.join(str(error).split())})"
+            "is not installed"
+            if error.name == "numba"
+            else f"cannot be imported ({' '.join(str(error).split())})"
         )
         line = f"numba {missing}: numpy counts, the same numbers in more time; pip install numba"
         warnings.warn(line, Slower, stacklevel=2)
@@ -81,7 +88,9 @@ def _compiled(loop: Callable[..., None]) -> Any:
 
 
 def _down(steps: Array, weights: Array, x: Array, out: Array) -> None:
-    """Add rows to rows, some rows of the output at a time, so that what they read is still in the cache."""
+    """Add rows to rows, some rows of the output at a time, so that what they read is still in the
+    cache.
+    """
     some = max(1, 16384 // out.shape[2])
     for limb in range(out.shape[0]):
         for start in range(0, out.shape[1], some):
@@ -110,4 +119,6 @@ def _across(steps: Array, weights: Array, x: Array, out: Array) -> None:
             for strip in range(steps.shape[0]):
                 dst, dst_step, src, src_step, length = steps[strip]
                 for i in range(length):
-                    out[limb, row, dst + i * dst_step] += weights[strip] * x[limb, row, src + i * src_step]
+                    out[limb, row, dst + i * dst_step] += (
+                        weights[strip] * x[limb, row, src + i * src_step]
+                    )

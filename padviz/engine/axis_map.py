@@ -1,4 +1,5 @@
-"""What an operation reads along one axis: a sparse matrix of small integers, as a short sum of strided strips.
+"""What an operation reads along one axis: a sparse matrix of small integers, as a short sum of
+strided strips.
 
 Swapping the two ends of every strip transposes the matrix.
 """
@@ -30,7 +31,14 @@ class Strip(NamedTuple):
         dst, dst_step, src, src_step, length, weight = self
         if dst_step >= 0:
             return self
-        return Strip(dst + dst_step * (length - 1), -dst_step, src + src_step * (length - 1), -src_step, length, weight)
+        return Strip(
+            dst + dst_step * (length - 1),
+            -dst_step,
+            src + src_step * (length - 1),
+            -src_step,
+            length,
+            weight,
+        )
 
 
 def transpose(strips: Iterable[Strip]) -> tuple[Strip, ...]:
@@ -39,7 +47,12 @@ def transpose(strips: Iterable[Strip]) -> tuple[Strip, ...]:
     >>> transpose([Strip(0, 1, 9, -2, 5)])
     (Strip(dst=9, dst_step=-2, src=0, src_step=1, length=5, weight=1),)
     """
-    return tuple([Strip(src, src_step, dst, dst_step, n, weight) for dst, dst_step, src, src_step, n, weight in strips])
+    return tuple(
+        [
+            Strip(src, src_step, dst, dst_step, n, weight)
+            for dst, dst_step, src, src_step, n, weight in strips
+        ]
+    )
 
 
 def _rows(start: int, step: int, length: int) -> slice:
@@ -83,21 +96,32 @@ class AxisMap:
         return read
 
     def only(self, start: int, stop: int) -> tuple[AxisMap, int, int]:
-        """Restrict the map to rows `start` to `stop`; return it with the first row that these read, and the end.
+        """Restrict the map to rows `start` to `stop`; return it with the first row that these read,
+        and the end.
 
-        >>> part, first, end = AxisMap(5, 5, (Strip(1, 1, 0, 1, 4), Strip(0, 1, 0, 1, 5))).only(2, 4)
+        >>> part, first, end = AxisMap(5, 5, (Strip(1, 1, 0, 1, 4), Strip(0, 1, 0, 1, 5))).only(2,
+        ...     4)
         >>> part.strips[0], first, end
         (Strip(dst=0, dst_step=1, src=0, src_step=1, length=2, weight=1), 1, 4)
         """
         parts = []
-        for dst, dst_step, src, src_step, length, weight in (strip.ascending for strip in self.strips):
+        for dst, dst_step, src, src_step, length, weight in (
+            strip.ascending for strip in self.strips
+        ):
             begin, end = 0, length if start <= dst < stop else 0
             if dst_step:
-                begin, end = max(0, -((dst - start) // dst_step)), min(length, -((dst - stop) // dst_step))
+                begin, end = (
+                    max(0, -((dst - start) // dst_step)),
+                    min(length, -((dst - stop) // dst_step)),
+                )
             if begin < end:
                 at = dst + begin * dst_step - start, dst_step, src + begin * src_step, src_step
                 parts.append(Strip(*at, end - begin, weight))
-        ends = [row for part in parts for row in (part.src, part.src + part.src_step * (part.length - 1))]
+        ends = [
+            row
+            for part in parts
+            for row in (part.src, part.src + part.src_step * (part.length - 1))
+        ]
         first, last = min(ends, default=0), max(ends, default=0)
         moved = tuple([part._replace(src=part.src - first) for part in parts])
         return AxisMap(last + 1 - first, stop - start, moved), first, last + 1
@@ -121,7 +145,9 @@ class AxisMap:
 
     @cached_property
     def slices(self) -> list[tuple[slice, slice, bool, float]]:
-        """Rows written and read by each strip, as slices, whether it writes one row, and its weight."""
+        """Rows written and read by each strip, as slices, whether it writes one row, and its
+        weight.
+        """
         return [
             (_rows(dst, dst_step, length), _rows(src, src_step, length), not dst_step, weight)
             for dst, dst_step, src, src_step, length, weight in self.strips

@@ -1,7 +1,8 @@
 """Counts as limbs: integers of any length in int64 arrays, and their exact figures.
 
-Arrays are (limbs, height, width). One limb holds int64 counts, or float64 for rational modes. More limbs hold wide
-integers in base 2**LIMB_BITS, least significant first; where they are carried only the last may be negative.
+Arrays are (limbs, height, width). One limb holds int64 counts, or float64 for rational modes. More
+limbs hold wide integers in base 2**LIMB_BITS, least significant first; where they are carried only
+the last may be negative.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ Maps = tuple[AxisMap | None, AxisMap | None]  # of a layer: along height and wid
 
 HOLDS = 1 << 63  # int64 holds what is below
 FLOATS = 1 << 1000  # and float64, with room
-LIMB_BITS = 40  # leaves 23 bits for any layer to grow into before the next carry: no axis has as many rows
+LIMB_BITS = (
+    40  # leaves 23 bits for any layer to grow into before the next carry: no axis has as many rows
+)
 LIMB_BYTES = LIMB_BITS // 8
 CARRIED = (1 << LIMB_BITS) - 1  # what no carried limb passes
 
@@ -33,8 +36,8 @@ CARRIED = (1 << LIMB_BITS) - 1  # what no carried limb passes
 class Tally:
     """Counts as limbs, with proven bounds: no limb exceeds `limb`, no count exceeds `most`.
 
-    There are several limbs only where int64 might not hold a count. Floats may be scaled: their counts are
-    2**exponent as large.
+    There are several limbs only where int64 might not hold a count. Floats may be scaled: their
+    counts are 2**exponent as large.
     """
 
     limbs: Array
@@ -67,7 +70,9 @@ class Tally:
         return self.carried()
 
     def scaled(self, exponent: int | None = None) -> Tally:
-        """Return the same floats times another power of two, by default that which makes them at most 1."""
+        """Return the same floats times another power of two, by default that which makes them at
+        most 1.
+        """
         if exponent is None:
             exponent = self.exponent + math.frexp(self.limbs.max())[1]
         limbs: Array = np.ldexp(self.limbs, self.exponent - exponent)
@@ -75,7 +80,9 @@ class Tally:
 
     def carried(self) -> Tally:
         """Return the same counts in carried limbs, enough for the largest possible count."""
-        limbs: Array = np.empty((max(limbs_for(self.most), len(self.limbs)), *self.limbs.shape[1:]), dtype=np.int64)
+        limbs: Array = np.empty(
+            (max(limbs_for(self.most), len(self.limbs)), *self.limbs.shape[1:]), dtype=np.int64
+        )
         over: Array | int = 0
         for i, limb in enumerate(limbs):
             limb[:] = over
@@ -104,7 +111,9 @@ class Tally:
         if axis_map is None:
             return self
         tally, gain = self.with_room(axis_map.gain), axis_map.gain
-        assert tally.limb * gain < HOLDS or tally.limbs.dtype.kind == "f", "carried limbs have room for any map"
+        assert tally.limb * gain < HOLDS or tally.limbs.dtype.kind == "f", (
+            "carried limbs have room for any map"
+        )
         limbs = apply(axis_map, tally.limbs, axis, engine=engine)
         return Tally(limbs, tally.limb * gain, tally.most * gain, tally.exponent)
 
@@ -119,9 +128,11 @@ def limbs_for(most: int) -> int:
 
 
 def limbs_in(most: int, exact: bool) -> int:
-    """Count the limbs of a final tally up to `most`: one while int64 holds the counts, and one of floats.
+    """Count the limbs of a final tally up to `most`: one while int64 holds the counts, and one of
+    floats.
 
-    >>> limbs_in((1 << 63) - 1, exact=True), limbs_in(1 << 63, exact=True), limbs_in(1 << 63, exact=False)
+    >>> (limbs_in((1 << 63) - 1, exact=True), limbs_in(1 << 63, exact=True),
+    ...  limbs_in(1 << 63, exact=False))
     (1, 2, 1)
     """
     if exact and most >= HOLDS:
@@ -130,7 +141,8 @@ def limbs_in(most: int, exact: bool) -> int:
 
 
 def to_ints(tally: Array) -> Array:
-    """Return counts as numbers, shape (height, width): int64 or float64 as they are, limbs as Python ints.
+    """Return counts as numbers, shape (height, width): int64 or float64 as they are, limbs as
+    Python ints.
 
     >>> to_ints(np.array([[[5]], [[1]]]))
     array([[1099511627781]], dtype=object)
@@ -147,8 +159,14 @@ def to_ints(tally: Array) -> Array:
 def to_bytes(tally: Array) -> NDArray[np.uint8]:
     """Return carried limbs as little-endian bytes, shape (height, width, bytes)."""
     height, width = tally.shape[1:]
-    limbs = np.ascontiguousarray(np.moveaxis(tally, 0, 2), dtype="<i8").view(np.uint8).reshape(height, width, -1, 8)
-    return np.concatenate([limbs[..., :-1, :LIMB_BYTES].reshape(height, width, -1), limbs[..., -1, :]], axis=2)
+    limbs = (
+        np.ascontiguousarray(np.moveaxis(tally, 0, 2), dtype="<i8")
+        .view(np.uint8)
+        .reshape(height, width, -1, 8)
+    )
+    return np.concatenate(
+        [limbs[..., :-1, :LIMB_BYTES].reshape(height, width, -1), limbs[..., -1, :]], axis=2
+    )
 
 
 def from_bytes(digits: NDArray[np.uint8]) -> Array:
@@ -165,7 +183,8 @@ def from_bytes(digits: NDArray[np.uint8]) -> Array:
 
 
 def totals(tally: Array, rows: Array, cols: Array) -> list[list[Number]]:
-    """Sum all positions with integer weights of rows, (ways, height), and of columns, (ways, width): exact for counts.
+    """Sum all positions with integer weights of rows, (ways, height), and of columns, (ways,
+    width): exact for counts.
 
     >>> totals(np.array([[[1, 2]]]), np.array([[3], [1]]), np.array([[1, 10]]))
     [[63], [21]]
@@ -173,17 +192,22 @@ def totals(tally: Array, rows: Array, cols: Array) -> list[list[Number]]:
     if tally.dtype.kind == "f":
         return np.asarray(rows @ tally[0] @ cols.T).tolist()  # type: ignore[no-any-return]
     down, across = rows.astype(np.float64), cols.T.astype(object)
-    bits = 53 - int(rows.sum(axis=1).max()).bit_length()  # of a count at a time, so that floats stay exact
+    bits = (
+        53 - int(rows.sum(axis=1).max()).bit_length()
+    )  # of a count at a time, so that floats stay exact
     total: Array = np.zeros((len(rows), len(cols)), dtype=object)
     for i, limb in enumerate(tally):
         for shift in range(0, 63 if len(tally) == 1 else LIMB_BITS, bits):
             digit = limb >> shift & (1 << bits) - 1
-            total += ((down @ digit).astype(np.int64).astype(object) @ across) << LIMB_BITS * i + shift
+            total += (
+                (down @ digit).astype(np.int64).astype(object) @ across
+            ) << LIMB_BITS * i + shift
     return total.tolist()  # type: ignore[no-any-return]
 
 
 def outer(tall: Array, wide: Array, limbs: int) -> Array:
-    """Multiply a column of counts, (limbs, height, 1), by a row of them, into `limbs` carried limbs.
+    """Multiply a column of counts, (limbs, height, 1), by a row of them, into `limbs` carried
+    limbs.
 
     Each product of two values is computed once: most maps mirror, and repeat inside.
 
@@ -191,14 +215,22 @@ def outer(tall: Array, wide: Array, limbs: int) -> Array:
     [[[10, 14], [15, 21], [10, 14]]]
     """
     rows, cols = to_ints(tall)[:, 0].tolist(), to_ints(wide)[0].tolist()
-    down, across = ({value: i for i, value in enumerate(dict.fromkeys(values))} for values in (rows, cols))
+    down, across = (
+        {value: i for i, value in enumerate(dict.fromkeys(values))} for values in (rows, cols)
+    )
     products = np.empty((limbs, len(down), len(across)), dtype=np.int64)
     for value, i in down.items():
-        digits = b"".join([(value * other).to_bytes(LIMB_BYTES * limbs, "little") for other in across])
+        digits = b"".join(
+            [(value * other).to_bytes(LIMB_BYTES * limbs, "little") for other in across]
+        )
         wide_digits = np.zeros((len(across), limbs, 8), dtype=np.uint8)
-        wide_digits[..., :LIMB_BYTES] = np.frombuffer(digits, np.uint8).reshape(-1, limbs, LIMB_BYTES)
+        wide_digits[..., :LIMB_BYTES] = np.frombuffer(digits, np.uint8).reshape(
+            -1, limbs, LIMB_BYTES
+        )
         products[:, i] = wide_digits.view("<i8")[..., 0].T
-    return products[:, np.array([down[row] for row in rows])[:, None], [across[col] for col in cols]]
+    return products[
+        :, np.array([down[row] for row in rows])[:, None], [across[col] for col in cols]
+    ]
 
 
 def largest_difference(here: Array, there: Array) -> Number:
@@ -217,7 +249,8 @@ def largest_difference(here: Array, there: Array) -> Number:
 
 
 def shares(tally: Array, peak: Number, exponent: int = 0) -> NDArray[np.float64]:
-    """Divide every count by `peak`, as float64, however large the counts are; floats are scaled by the exponent.
+    """Divide every count by `peak`, as float64, however large the counts are; floats are scaled by
+    the exponent.
 
     >>> shares(np.array([[[1, 2]]]), 2).tolist()
     [[0.5, 1.0]]
@@ -228,8 +261,12 @@ def shares(tally: Array, peak: Number, exponent: int = 0) -> NDArray[np.float64]
         return np.asarray(tally[0] / peak, dtype=np.float64)
     bits = int(peak).bit_length() - exponent
     if len(tally) == 1:
-        return np.asarray(tally[0] * (2.0 ** min(-bits, 1000) / (int(peak) / (1 << bits + exponent))))
-    scaled = sum(limb * 2.0 ** min(LIMB_BITS * i - bits, 1000) for i, limb in enumerate(tally))  # above that are zeros
+        return np.asarray(
+            tally[0] * (2.0 ** min(-bits, 1000) / (int(peak) / (1 << bits + exponent)))
+        )
+    scaled = sum(
+        limb * 2.0 ** min(LIMB_BITS * i - bits, 1000) for i, limb in enumerate(tally)
+    )  # above that are zeros
     return np.asarray(scaled / (int(peak) / (1 << bits)))
 
 

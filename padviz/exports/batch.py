@@ -29,7 +29,11 @@ Job = tuple[Item, str]  # an item and its digest
 
 
 def run(
-    items: Sequence[Item], folder: Path, look: Look, jobs: int | None, on_note: Callable[[str], None] | None
+    items: Sequence[Item],
+    folder: Path,
+    look: Look,
+    jobs: int | None,
+    on_note: Callable[[str], None] | None,
 ) -> Iterator[ItemOutcome]:
     """Save the items that are not finished, in `jobs` processes.
 
@@ -54,7 +58,9 @@ def run(
         remove_abandoned(folder)  # the workers may have been ended
 
 
-def _save_all(todo: Mapping[str, Job], folder: Path, look: Look, jobs: int | None) -> Iterator[ItemOutcome]:
+def _save_all(
+    todo: Mapping[str, Job], folder: Path, look: Look, jobs: int | None
+) -> Iterator[ItemOutcome]:
     from joblib import cpu_count
 
     if jobs:
@@ -64,7 +70,9 @@ def _save_all(todo: Mapping[str, Job], folder: Path, look: Look, jobs: int | Non
         for outcome in _in_processes([*left.values()], folder, look, jobs):
             del left[outcome.name]
             yield outcome
-    except BrokenExecutor:  # a process was killed: run each item alone to see which one is the reason
+    except (
+        BrokenExecutor
+    ):  # a process was killed: run each item alone to see which one is the reason
         for name, job in left.items():
             try:
                 yield from _in_processes([job], folder, look, 2)
@@ -72,12 +80,17 @@ def _save_all(todo: Mapping[str, Job], folder: Path, look: Look, jobs: int | Non
                 yield ItemOutcome(name, "failed", KILLED)
 
 
-def _in_processes(some: Sequence[Job], folder: Path, look: Look, jobs: int | None) -> Iterator[ItemOutcome]:
+def _in_processes(
+    some: Sequence[Job], folder: Path, look: Look, jobs: int | None
+) -> Iterator[ItemOutcome]:
     from joblib import Parallel, delayed
 
     with _ctrl_c_blocked():
         parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
-        tasks = [delayed(_make_all)(group, folder.absolute(), look, os.getpid()) for group in groups(some)]
+        tasks = [
+            delayed(_make_all)(group, folder.absolute(), look, os.getpid())
+            for group in groups(some)
+        ]
         outcomes = parallel(tasks)
     for group_outcomes in outcomes:
         yield from group_outcomes
@@ -152,9 +165,13 @@ def _prepare(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if thumbs.is_symlink():
-            raise OptionError("is a link", where=str(thumbs), hint="remove it, or name another folder")
+            raise OptionError(
+                "is a link", where=str(thumbs), hint="remove it, or name another folder"
+            )
         thumbs.mkdir(exist_ok=True)
     except OSError as error:
         where = str(error.filename or folder)
-        raise OptionError(f"cannot be written ({error.strerror})", where=where, hint="name another folder") from None
+        raise OptionError(
+            f"cannot be written ({error.strerror})", where=where, hint="name another folder"
+        ) from None
     remove_abandoned(folder)

@@ -90,7 +90,11 @@ def _usage(figures: Figures) -> Card:
 
 def _coverage(figures: Figures) -> Card:
     least = percent(figures["min"] / (figures["full"] or 1))
-    facts: Facts = [("least share", least), ("target", figures["layer"]), ("paths, max", _short(figures["max"]))]
+    facts: Facts = [
+        ("least share", least),
+        ("target", figures["layer"]),
+        ("paths, max", _short(figures["max"])),
+    ]
     return Card(facts, bar=["0", "1"])
 
 
@@ -100,7 +104,10 @@ def _uneven(figures: Figures) -> Card:
     counted = f"{len(uneven)} of {len(layers)}"
     if uneven:
         counted += f": {kinds(figures['uneven_convolutions'], figures['uneven_pools'])}"
-    ledger = [(readable(layer["layer"]), *_reads(layer), layer["convolution"]) for layer in uneven[:LEDGER_LINES]]
+    ledger = [
+        (readable(layer["layer"]), *_reads(layer), layer["convolution"])
+        for layer in uneven[:LEDGER_LINES]
+    ]
     return Card([("uneven", counted), ("remainders", figures["remainders"])], ledger=ledger)
 
 
@@ -119,9 +126,14 @@ def _taps(figures: Figures) -> Card:
     layers = sorted(figures["layers"], key=_imbalance, reverse=True)
     grids = []
     for layer in layers[:GRIDS]:
-        grid = [[round(100 * reads / (layer["units"] or 1)) for reads in row] for row in layer["grid"]]
+        grid = [
+            [round(100 * reads / (layer["units"] or 1)) for reads in row] for row in layer["grid"]
+        ]
         grids.append((readable(layer["layer"]), grid))
-    return Card([("layers", len(layers)), ("imbalance, most", percent(_imbalance(layers[0]), 2))], taps=grids)
+    return Card(
+        [("layers", len(layers)), ("imbalance, most", percent(_imbalance(layers[0]), 2))],
+        taps=grids,
+    )
 
 
 def _imbalance(layer: Figures) -> float:
@@ -141,7 +153,9 @@ def _filters(figures: Figures) -> Card:
 
 def _responses(figures: Figures) -> Card:
     means = [mean for mean in figures["means"] if mean["energy"] is not None]
-    return Card([(f"E, {mean['padding'] or 'as trained'}", f"{mean['energy']:.3f}") for mean in means])
+    return Card(
+        [(f"E, {mean['padding'] or 'as trained'}", f"{mean['energy']:.3f}") for mean in means]
+    )
 
 
 def _compare(figures: Figures) -> Card:

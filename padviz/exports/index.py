@@ -43,10 +43,14 @@ def check_index(folder: Path) -> None:
     except (PadvizError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         if there:
             hint = "name another folder"
-            raise OptionError("exists, and was not written by padviz", where=str(there[0]), hint=hint) from None
+            raise OptionError(
+                "exists, and was not written by padviz", where=str(there[0]), hint=hint
+            ) from None
 
 
-def write_index(folder: Path, title: str, outcomes: Sequence[ItemOutcome], items: Sequence[Item]) -> None:
+def write_index(
+    folder: Path, title: str, outcomes: Sequence[ItemOutcome], items: Sequence[Item]
+) -> None:
     """Write index.json, index.csv and index.html: all items in `folder`, and those that failed."""
     named = {item.name: item for item in items}
     errors = {outcome.name: outcome.error for outcome in outcomes if outcome.state == "failed"}
@@ -54,7 +58,12 @@ def write_index(folder: Path, title: str, outcomes: Sequence[ItemOutcome], items
     failed = [{**named[name].about, "error": error} for name, error in errors.items()]
     with locked(folder):  # of several exports at once, the last lists the items of all
         listed = sorted(sidecars(folder), key=lambda sidecar: natural(sidecar.about.name))
-        facts = {"schema_version": SCHEMAS["export"], "version": __version__, "title": title, "failed": failed}
+        facts = {
+            "schema_version": SCHEMAS["export"],
+            "version": __version__,
+            "title": title,
+            "failed": failed,
+        }
         facts["items"] = [sidecar.facts for sidecar in listed]
         page = gallery(title, [*map(_card, listed)], errors)
         texts = to_json(facts), _sheet(listed, failed), page

@@ -39,7 +39,9 @@ from padviz.trained.images import BLANK, NOISE, Inputs, normalisation, pictures_
 
 MOST_ITEMS = 100_000
 LONG, LONGEST = 60, 240  # bytes of one part of a name, and of all of it
-RESERVED = re.compile(r"index|(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # by the index of the folder, and by Windows
+RESERVED = re.compile(
+    r"index|(con|prn|aux|nul|com\d|lpt\d)(\..*)?"
+)  # by the index of the folder, and by Windows
 Find = Callable[[str, Size | None], Network]
 Pair = tuple[Network | PadvizError, Size]  # a network, or why it cannot be read, and its size
 
@@ -70,9 +72,15 @@ class Item:
         if self.analysis == "kernel":
             sizes = [(self.arguments["size"],) * 2]
         schemes = self.arguments.get("padding")
-        paddings = [padding or DECLARED for padding in (schemes if isinstance(schemes, list) else [schemes])]
+        paddings = [
+            padding or DECLARED for padding in (schemes if isinstance(schemes, list) else [schemes])
+        ]
         about = {"name": self.name, "what": self.analysis, "networks": [*self.names]}
-        return {**about, "sizes": [*dict.fromkeys("x".join(map(str, size)) for size in sizes)], "paddings": paddings}
+        return {
+            **about,
+            "sizes": [*dict.fromkeys("x".join(map(str, size)) for size in sizes)],
+            "paddings": paddings,
+        }
 
 
 def expand(
@@ -109,7 +117,9 @@ def expand(
         other = names.setdefault(folded, item)
         if other != item:
             what = f"two items would be called {item.name}: {other.words}, and {item.words}"
-            raise OptionError(what, where="export", hint="rename one, or export it into another folder")
+            raise OptionError(
+                what, where="export", hint="rename one, or export it into another folder"
+            )
         if RESERVED.fullmatch(folded):
             what = f"{item.words} would be called {item.name}, which is a reserved name"
             raise OptionError(what, where="export", hint="give it another name")
@@ -204,7 +214,9 @@ def _running(maps: Maps, folder: Path) -> tuple[dict[str, Any], list[str]]:
         else:
             values = [running[key]]
         running[key] = values
-        normalisation(len(values), **{"mean": None, "std": None, key: values})  # rejects invalid numbers
+        normalisation(
+            len(values), **{"mean": None, "std": None, key: values}
+        )  # rejects invalid numbers
     if running.get("inputs", NOISE) in (NOISE, BLANK):
         return running, []
     running["inputs"] = os.path.abspath(folder / running["inputs"])
@@ -262,7 +274,9 @@ def _comparison(wanted: Comparison, find: Find) -> Item:
     arguments |= {"padding": lists["padding"], "layer": lists["layer"]}
     names = dict.fromkeys(network.name for network, _ in pairs if isinstance(network, Network))
     words = f"compare of {' '.join(models)}"
-    return Item(_file_name([wanted.name]), "compare", words, arguments, tuple(names or models), tuple(pairs))
+    return Item(
+        _file_name([wanted.name]), "compare", words, arguments, tuple(names or models), tuple(pairs)
+    )
 
 
 def _kernel(wanted: KernelPicture) -> Item:
@@ -274,7 +288,11 @@ def _kernel(wanted: KernelPicture) -> Item:
 
 
 def _finder(
-    folder: Path, reading: Reading, allow_modules: bool, on_note: Callable[[str], None], notes: list[str]
+    folder: Path,
+    reading: Reading,
+    allow_modules: bool,
+    on_note: Callable[[str], None],
+    notes: list[str],
 ) -> Find:
     """Return a function that reads a model at a size, each once, and adds to `notes`."""
     loaded: dict[tuple[str, bool], Network] = {}
@@ -319,7 +337,12 @@ def _sizes(sizes: Sequence[Sides]) -> list[Size | None]:
 
 def _paddings(paddings: Sequence[str]) -> list[str | None]:
     """List paddings, each once; None is the declared one."""
-    return [*dict.fromkeys(None if padding == DECLARED else canonical(padding) for padding in paddings or [DECLARED])]
+    return [
+        *dict.fromkeys(
+            None if padding == DECLARED else canonical(padding)
+            for padding in paddings or [DECLARED]
+        )
+    ]
 
 
 def _file_name(parts: Sequence[str | None]) -> str:

@@ -76,7 +76,9 @@ class KernelPicture(Struct, forbid_unknown_fields=True):
     dilation: Few = 1
     size: Annotated[int, Meta(ge=1, le=16)] = 7
     paddings: list[Text] = []
-    pixel: Annotated[list[Annotated[int, Meta(ge=0, le=15)]], Meta(min_length=2, max_length=2)] | None = None
+    pixel: (
+        Annotated[list[Annotated[int, Meta(ge=0, le=15)]], Meta(min_length=2, max_length=2)] | None
+    ) = None
 
 
 class Manifest(Struct, forbid_unknown_fields=True):
@@ -103,12 +105,16 @@ def read_manifest(path: str | Path) -> Manifest:
     except msgspec.ValidationError as error:
         what, at = complaint(str(error))
         key = at.lstrip(".") or "top level"
-        part = {"maps": Maps, "compare": Comparison, "kernel": KernelPicture}.get(key.partition("[")[0], Manifest)
+        part = {"maps": Maps, "compare": Comparison, "kernel": KernelPicture}.get(
+            key.partition("[")[0], Manifest
+        )
         hint = f"its keys are {', '.join(part.__struct_fields__)}"
         hint += f"; what is {', '.join(WHATS)}" if part is Maps else ""
         raise DescriptionError(f"{key}: {what}", where=str(path), hint=hint) from None
     except RecursionError:
         raise DescriptionError("is nested too deeply", where=str(path)) from None
     if not (manifest.maps or manifest.compare or manifest.kernel):
-        raise DescriptionError("lists nothing to draw", where=str(path), hint="add [[maps]], [[compare]] or [[kernel]]")
+        raise DescriptionError(
+            "lists nothing to draw", where=str(path), hint="add [[maps]], [[compare]] or [[kernel]]"
+        )
     return manifest

@@ -108,7 +108,9 @@ def export(
     """
     for name in format_:
         if name not in FORMATS:
-            raise OptionError(f"{name!r} is not a format", option="format", hint=f"use {', '.join(FORMATS)}")
+            raise OptionError(
+                f"{name!r} is not a format", option="format", hint=f"use {', '.join(FORMATS)}"
+            )
     given = {"sizes": size, "paddings": padding, "layers": layer, "what": what}
     lists = {key: values for key, values in given.items() if values}
     title, items = _items(source, lists, as_reading(neutral, shape, input_), allow_modules, on_note)
@@ -155,7 +157,9 @@ def _items(
     if not is_manifest(path):
         for kind in lists.get("what", ()):
             if kind not in WHATS:
-                raise OptionError(f"{kind!r} cannot be exported", option="what", hint=f"use {', '.join(WHATS)}")
+                raise OptionError(
+                    f"{kind!r} cannot be exported", option="what", hint=f"use {', '.join(WHATS)}"
+                )
         given: dict[str, Any] = {key: [*values] for key, values in lists.items()}
         manifest = Manifest(maps=[Maps(models, **given)])
         return "padviz export", expand(manifest, reading=reading, on_note=on_note)
@@ -173,10 +177,12 @@ def _items(
 
 COMMAND = Command(
     export,
-    """Draw every combination of models and options into DIR, one file each, with index.html to browse.
+    """Draw every combination of models and options into DIR, one file each, with index.html to
+browse.
 
-    A manifest lists items instead of models. Items that an earlier run finished, with the same networks and
-    options, are kept. Items that fail are listed at the end, and the exit code is then 3.
+    A manifest lists items instead of models. Items that an earlier run finished, with the same
+    networks and options, are kept. Items that fail are listed at the end, and the exit code is then
+    3.
 
     \b
     Example:

@@ -101,7 +101,9 @@ def _with_weights(item: Item, size: Any, weights: str | None) -> Any:
         return read(item.origin, size, weights, item.reading)
     except DescriptionError as error:
         if weights is None and "`weights`" in error.hint:
-            hint = 'name it in a manifest, with weights = "DEFAULT", or the path of a file that fits'
+            hint = (
+                'name it in a manifest, with weights = "DEFAULT", or the path of a file that fits'
+            )
             raise DescriptionError(error.what, where=error.where, hint=hint) from None
         raise
 

@@ -96,7 +96,9 @@ def digest_item(item: Item, look: Look) -> str:
     networks: list[object] = []
     for network, size in item.pairs:
         if isinstance(network, Network):
-            networks.append((size, network.name, network.title, network.size, network.layers, network.targets))
+            networks.append(
+                (size, network.name, network.title, network.size, network.layers, network.targets)
+            )
         else:
             networks.append((size, network.line))
     whole = repr((__version__, item.analysis, networks, item.arguments, item.reading, look))
@@ -106,11 +108,18 @@ def digest_item(item: Item, look: Look) -> str:
         return ""
 
 
-def sidecar_of(item: Item, result: Result[Any], digest: str, look: Look, lengths: Mapping[str, int]) -> str:
+def sidecar_of(
+    item: Item, result: Result[Any], digest: str, look: Look, lengths: Mapping[str, int]
+) -> str:
     """Write a result's JSON with what it was made of; `lengths` are the bytes of each file."""
     about = {**item.about, "cmap": look.cmap, "digest": digest, "lengths": lengths}
     report = result._report
-    return to_json(report._replace(facts={"item": about, **report.facts}, files=without_thumb(lengths))) + "\n"
+    return (
+        to_json(
+            report._replace(facts={"item": about, **report.facts}, files=without_thumb(lengths))
+        )
+        + "\n"
+    )
 
 
 def without_thumb(files: Iterable[str]) -> list[str]:

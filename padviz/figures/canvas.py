@@ -1,4 +1,6 @@
-"""Figures measured in screen pixels: their resolution, theme, files, and the text and axes on them."""
+"""Figures measured in screen pixels: their resolution, theme, files, and the text and
+axes on them.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
 
 
 class DrawingOptions(NamedTuple):
-    """The resolution of pictures, or their width in pixels, their theme, and whether pyplot may create them."""
+    """The resolution of pictures, or their width in pixels, their theme, and whether pyplot may
+    create them.
+    """
 
     dpi: int | None = None
     width: int | None = None
@@ -41,7 +45,11 @@ OPTIONS: ContextVar[DrawingOptions] = ContextVar("options", default=DEFAULT)  # 
 DPI, SCREEN = 130, 100  # of files; of what a notebook or a window shows
 SMALL, MEDIUM, LARGE = 7, 8, 12  # points
 FRAME = "top right bottom left"  # the spines of axes
-VECTORS: Any = {"svg.fonttype": "none", "svg.hashsalt": "padviz", "pdf.fonttype": 42}  # text stays text; same bytes
+VECTORS: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "padviz",
+    "pdf.fonttype": 42,
+}  # text stays text; same bytes
 DATES = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}
 THEMES = ("light", "dark")
 MOST_DPI, MOST_WIDTH = 1200, 20_000
@@ -50,9 +58,13 @@ COLOURED = 0.02  # spread of red, green and blue from which on a colour is not g
 
 
 def ignore_local_settings() -> None:
-    """Reset matplotlib if the current folder has a matplotlibrc: it may have LaTeX run, and change every picture."""
+    """Reset matplotlib if the current folder has a matplotlibrc: it may have LaTeX run, and change
+    every picture.
+    """
     if os.path.exists("matplotlibrc"):
-        logging.getLogger("matplotlib").setLevel(logging.ERROR)  # else it warns of each line that it cannot use
+        logging.getLogger("matplotlib").setLevel(
+            logging.ERROR
+        )  # else it warns of each line that it cannot use
         import matplotlib
 
         matplotlib.rcdefaults()
@@ -60,19 +72,28 @@ def ignore_local_settings() -> None:
 
 @contextmanager
 def drawing_options(
-    dpi: int | None = None, width: int | None = None, theme: str | None = None, interactive: bool = False
+    dpi: int | None = None,
+    width: int | None = None,
+    theme: str | None = None,
+    interactive: bool = False,
 ) -> Iterator[DrawingOptions]:
     """Create and write pictures at a resolution, or of a width in pixels, and in a theme.
 
     While `interactive`, new figures are pyplot's in a notebook or where pyplot is in use.
     """
     if theme not in (None, *THEMES):
-        raise OptionError(f"no theme is called {theme!r}", option="theme", hint=f"use {' or '.join(THEMES)}")
+        raise OptionError(
+            f"no theme is called {theme!r}", option="theme", hint=f"use {' or '.join(THEMES)}"
+        )
     for name, value, most in (("dpi", dpi, MOST_DPI), ("width", width, MOST_WIDTH)):
         if value is not None and not 20 <= value <= most:
             raise OptionError(f"{value} is out of range", option=name, hint=f"use 20 to {most}")
     if dpi and width:
-        raise OptionError("sets the size of a picture, as `dpi` does", option="width", hint="leave one of them out")
+        raise OptionError(
+            "sets the size of a picture, as `dpi` does",
+            option="width",
+            hint="leave one of them out",
+        )
     options = DrawingOptions(dpi, width, theme or "light", interactive)
     token = OPTIONS.set(options)
     try:
@@ -85,7 +106,9 @@ def check_axes(size: Sequence[object], what: str) -> None:
     """Reject anything that has not two axes."""
     if len(size) != 2:
         axes = f"{len(size)} {'axis' if len(size) == 1 else 'axes'}"
-        raise OptionError(f"{what} are drawn of images, and the input has {axes}", where="-o", hint="leave it out")
+        raise OptionError(
+            f"{what} are drawn of images, and the input has {axes}", where="-o", hint="leave it out"
+        )
 
 
 def new_figure(width: int, height: int) -> Figure:
@@ -149,14 +172,18 @@ def background_of(figure: Figure) -> Any:
 
 
 def rendered_over(figure: Figure, background: Any, draw: Callable[[], None]) -> bytes:
-    """Return the bytes of a PNG file of a figure with what `draw` adds to it, which is removed again."""
+    """Return the bytes of a PNG file of a figure with what `draw` adds to it, which is removed
+    again.
+    """
 
     def artists() -> list[Artist]:
         return [part for holder in (*figure.axes, figure) for part in holder.get_children()]
 
     before = {*artists()}
     draw()
-    added = sorted((part for part in artists() if part not in before), key=lambda part: part.get_zorder())
+    added = sorted(
+        (part for part in artists() if part not in before), key=lambda part: part.get_zorder()
+    )
     renderer: Any = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     renderer.restore_region(background)
     with _without_warnings():
@@ -172,7 +199,9 @@ def _drawn_pixels(figure: Figure) -> NDArray[np.uint8]:
 
 
 def png_of(pixels: NDArray[np.uint8], dpi: float = DPI) -> bytes:
-    """Encode RGB pixels, each row as its difference from the one above: three times as fast as Pillow's search."""
+    """Encode RGB pixels, each row as its difference from the one above: three times as fast as
+    Pillow's search.
+    """
     height, width, _ = pixels.shape
     rows = np.empty((height, 1 + 3 * width), np.uint8)
     for band in range(3):
@@ -186,7 +215,10 @@ def png_of(pixels: NDArray[np.uint8], dpi: float = DPI) -> bytes:
         (b"IDAT", compress(rows.tobytes(), 2)),
         (b"IEND", b""),
     ]
-    parts = (pack(">I", len(data)) + kind + data + pack(">I", crc32(kind + data)) for kind, data in chunks)
+    parts = (
+        pack(">I", len(data)) + kind + data + pack(">I", crc32(kind + data))
+        for kind, data in chunks
+    )
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
@@ -207,7 +239,9 @@ def write_thumbnail(picture: Path, path: Path, most: int) -> None:
 
 
 def apply_theme(figure: Figure) -> None:
-    """In the dark theme, invert a new figure's greys, except for text and lines over images; colours stay."""
+    """In the dark theme, invert a new figure's greys, except for text and lines over images;
+    colours stay.
+    """
     from matplotlib.collections import Collection
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -249,7 +283,8 @@ def _inverted(colours: Any) -> NDArray[np.float64] | None:
 
 
 def shorten(text: str, most: int = 60) -> str:
-    """Shorten a text to fit a heading; unprintable characters are escaped, and a $ starts no formula.
+    """Shorten a text to fit a heading; unprintable characters are escaped, and a $ starts no
+    formula.
 
     >>> shorten("x" * 100, 5)
     'xxxx…'
@@ -293,8 +328,16 @@ def style(ax: Axes, hidden: str = "top right", **look: Any) -> None:
 
 
 def text_at(
-    figure: Figure, x: float, y: float, text: str, size: float = SMALL, colour: str = "black", **look: Any
+    figure: Figure,
+    x: float,
+    y: float,
+    text: str,
+    size: float = SMALL,
+    colour: str = "black",
+    **look: Any,
 ) -> None:
-    """Write a text that begins at (x, y), in screen pixels from the upper left corner, on its baseline."""
+    """Write a text that begins at (x, y), in screen pixels from the upper left corner, on its
+    baseline.
+    """
     width, height = screen_size(figure)
     figure.text(x / width, 1 - y / height, text, fontsize=size, color=colour, **look)

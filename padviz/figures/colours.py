@@ -1,4 +1,6 @@
-"""The colours of pictures and pages, one set for all, and the scales of maps: counts, fair shares, shares of paths."""
+"""The colours of pictures and pages, one set for all, and the scales of maps: counts, fair shares,
+shares of paths.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
 CMAP = "plasma"
-SHARES = "PuOr"  # orange is starved, white is fair, purple is overused: distinct for colour-blind readers
+# orange is starved, white is fair, purple is overused: distinct for colour-blind readers
+SHARES = "PuOr"
 ALL_STARVED = "copper"  # of shares that are all below fair: dark is least, orange is most
 UNEVEN, POOLED = "#c22f2f", "#2f62b5"  # uneven windows: with weights, and without
 STARVED = "#b35806"  # the orange of what is starved, as a line
@@ -44,14 +47,18 @@ def colour_map(name: str) -> Colormap:
     from matplotlib import colormaps
 
     if name not in colormaps:
-        hint = nearest(name, list(colormaps)) or "matplotlib's colour maps are plasma, viridis, magma, ..."
+        hint = (
+            nearest(name, list(colormaps))
+            or "matplotlib's colour maps are plasma, viridis, magma, ..."
+        )
         raise OptionError(f"no colour map is called {name!r}", option="cmap", hint=hint)
     return colormaps[name]
 
 
 @cache
 def hex_stops(name: str) -> list[str]:
-    """Return the CSS colours of the map of that name, from the lowest value on; none for an unknown name.
+    """Return the CSS colours of the map of that name, from the lowest value on; none for an unknown
+    name.
 
     >>> hex_stops("plasma")[::8], hex_stops("none of this name")
     (['#0d0887', '#f0f921'], [])
@@ -78,7 +85,11 @@ def draw_image(ax: Axes, values: NDArray[Any], colours: ScalarMappable, **look: 
 
 
 def number_cells(
-    ax: Axes, values: NDArray[np.float64], texts: Sequence[Sequence[str]], colours: ScalarMappable, points: float
+    ax: Axes,
+    values: NDArray[np.float64],
+    texts: Sequence[Sequence[str]],
+    colours: ScalarMappable,
+    points: float,
 ) -> None:
     """Write a text into each cell of a grid: white on dark colours, black on bright ones."""
     bright = colours.to_rgba(values)[..., :3] @ (0.3, 0.59, 0.11) >= 0.5
@@ -90,7 +101,9 @@ def number_cells(
 
 
 class Scale(NamedTuple):
-    """Values from `least` to `most`; in a `share`, 1 is fair, and a scale that begins above 0 is logarithmic."""
+    """Values from `least` to `most`; in a `share`, 1 is fair, and a scale that begins above 0 is
+    logarithmic.
+    """
 
     most: float = 1.0
     share: bool = False
@@ -111,7 +124,9 @@ class Scale(NamedTuple):
         return CMAP
 
     def colours(self, cmap: str | None) -> ScalarMappable:
-        """Return its colours: those of matplotlib's map of that name, by default of the scale's own."""
+        """Return its colours: those of matplotlib's map of that name, by default of the scale's
+        own.
+        """
         named = colour_map(cmap or self.own).with_extremes(bad=UNREAD)
         return colouring(named, self.least, self.most, self.share and not self.diverges)
 
@@ -127,7 +142,9 @@ def scale_of(counts: CountMap) -> Scale:
 
 
 def share_scale(counts: CountMap, values: NDArray[np.float64]) -> Scale:
-    """Return the scale of fair shares: around 1, or over the range of the values where all are starved."""
+    """Return the scale of fair shares: around 1, or over the range of the values where all are
+    starved.
+    """
     if counts.full is not None:
         return COUNTS
     shown = values[np.isfinite(values) & (values > 0)]
@@ -147,10 +164,18 @@ def all_starved(counts: CountMap) -> bool:
 
 
 def colour_bar(figure: FigureBase, colours: ScalarMappable, scale: Scale, **where: Any) -> None:
-    """Draw the colour bar in axes `cax`, or beside `ax`; that of fair shares has a line at 1 and a pointed end."""
+    """Draw the colour bar in axes `cax`, or beside `ax`; that of fair shares has a line at 1 and a
+    pointed end.
+    """
     ticks: dict[float, str] = {value: f"{value:.0%}" for value in np.linspace(scale.least, 1, 5)}
     if scale.diverges:
-        ticks = {0: "0", 0.5: "½ ↓ starved", 1: "1 fair", 1.5: "1½ ↑ overused", CLIPPED: "2 or more"}
+        ticks = {
+            0: "0",
+            0.5: "½ ↓ starved",
+            1: "1 fair",
+            1.5: "1½ ↑ overused",
+            CLIPPED: "2 or more",
+        }
     elif scale.share:
         ticks = {value: f"{value:.2g}" for value in np.geomspace(scale.least, scale.most, 5)}
     bar = figure.colorbar(colours, extend="max" if scale.diverges else "neither", **where)
@@ -161,7 +186,9 @@ def colour_bar(figure: FigureBase, colours: ScalarMappable, scale: Scale, **wher
 
 
 def write_map_thumbnail(counts: CountMap, path: Path, most: int, cmap: str | None = None) -> None:
-    """Write the heat map alone as a PNG file of at most `most` pixels a side, on the scale of all maps of its kind."""
+    """Write the heat map alone as a PNG file of at most `most` pixels a side, on the scale of all
+    maps of its kind.
+    """
     block, scale = -(-max(counts.shape) // most), scale_of(counts)
     unshared = scale is COUNTS and counts.full is None
     if unshared:
@@ -179,4 +206,8 @@ def scientific(value: int | float) -> str:
     ('9', '5.63×10¹⁵')
     """
     power = len(str(int(value))) - 1
-    return f"{value:g}" if power < 5 else f"{int(value) / 10**power:.2f}×10{str(power).translate(SUPERSCRIPT)}"
+    return (
+        f"{value:g}"
+        if power < 5
+        else f"{int(value) / 10**power:.2f}×10{str(power).translate(SUPERSCRIPT)}"
+    )

@@ -1,4 +1,6 @@
-"""Picture pages: a title with the finding, lines of explanation, and boxes in rows that fill the page."""
+"""Picture pages: a title with the finding, lines of explanation, and boxes in rows that fill the
+page.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EDGE, BETWEEN = 24, 22  # screen pixels around a page, and between boxes
-WIDE, HIGH, ROW = 1240, 660, 60  # screen pixels for all boxes together, and extra height for each row
+WIDE, HIGH, ROW = (
+    1240,
+    660,
+    60,
+)  # screen pixels for all boxes together, and extra height for each row
 LEAST = 480  # screen pixels of a line of text, at least
 Area = tuple[float, float, float, float]  # top, bottom, left, right
 PITCH = 1.45  # line spacing, over the text's height
@@ -65,7 +71,9 @@ class Words(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """A page: its size in screen pixels, its words, and where each box is, as (x, y, wide, high)."""
+    """A page: its size in screen pixels, its words, and where each box is, as (x, y,
+    wide, high).
+    """
 
     size: tuple[int, int]
     words: list[Words]
@@ -73,9 +81,15 @@ class Layout(NamedTuple):
 
 
 def page(
-    title: str, lines: Sequence[str], boxes: Sequence[Box], columns: int | None = None, beside: Box | None = None
+    title: str,
+    lines: Sequence[str],
+    boxes: Sequence[Box],
+    columns: int | None = None,
+    beside: Box | None = None,
 ) -> tuple[Figure, list[Place]]:
-    """Write the words of a page onto a new figure; return it with the places of its boxes, as `lay_out` does."""
+    """Write the words of a page onto a new figure; return it with the places of its boxes, as
+    `lay_out` does.
+    """
     layout = lay_out(title, lines, boxes, columns, beside)
     figure = new_figure(*layout.size)
     for words in layout.words:
@@ -90,7 +104,8 @@ def lay_out(
     columns: int | None = None,
     beside: Box | None = None,
 ) -> Layout:
-    """Place the words of a page, and below them its boxes in rows of `columns`, by default in one row.
+    """Place the words of a page, and below them its boxes in rows of `columns`, by default in one
+    row.
 
     The box `beside` is on their right, and its place is the last one.
     """
@@ -159,11 +174,14 @@ def rectangle(ax: Axes, area: Area, lw: float = 0, **style: Any) -> None:
     ax.add_patch(Rectangle((left, top), right - left, bottom - top, lw=lw, **style))
 
 
-def grid(count: int, aspect: float, extra: tuple[float, float] = (0, 0), most: float = WIDE) -> tuple[int, float]:
-    """Return the number of columns for `count` boxes of an aspect (width over height), and the width of each.
+def grid(
+    count: int, aspect: float, extra: tuple[float, float] = (0, 0), most: float = WIDE
+) -> tuple[int, float]:
+    """Return the number of columns for `count` boxes of an aspect (width over height), and the
+    width of each.
 
-    `extra` is the margin (width, height) of each. Boxes are as large as the page allows; among similar sizes, the
-    columns that fill their last row win.
+    `extra` is the margin (width, height) of each. Boxes are as large as the page allows; among
+    similar sizes, the columns that fill their last row win.
 
     >>> grid(4, 1.0), grid(4, 5.0), grid(4, 0.2), grid(5, 1.0)
     ((2, 379.0), (1, 1042.5), (4, 144.0), (5, 230.4))
@@ -183,7 +201,9 @@ def grid(count: int, aspect: float, extra: tuple[float, float] = (0, 0), most: f
 
 
 def text_width(text: str, points: float) -> float:
-    """Return the width of a text in screen pixels; kerning, which makes some pairs narrower, is left out."""
+    """Return the width of a text in screen pixels; kerning, which makes some pairs narrower, is
+    left out.
+    """
     return sum(map(_width_of_one_point, text.replace("\\$", "$"))) * points * DPI / 72
 
 
@@ -207,8 +227,11 @@ def tick_room(position: int, across: bool) -> float:
     return 1.4 * SMALL * DPI / 72
 
 
-def ticks(positions: Sequence[int], window: tuple[float, float], pixels: float, across: bool = True) -> list[int]:
-    """Choose ticks among positions: those in the window, as far as there is room, the ends before others.
+def ticks(
+    positions: Sequence[int], window: tuple[float, float], pixels: float, across: bool = True
+) -> list[int]:
+    """Choose ticks among positions: those in the window, as far as there is room, the ends before
+    others.
 
     >>> ticks((0, 112, 223), (-20, 240), 300), ticks((0, 112, 223), (-2000, 2000), 300)
     ([0, 112, 223], [223])

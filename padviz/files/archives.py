@@ -1,4 +1,6 @@
-"""Archives and stored arrays from elsewhere: sizes are checked before anything is expanded, nothing is evaluated."""
+"""Archives and stored arrays from elsewhere: sizes are checked before anything is expanded, nothing
+is evaluated.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,16 @@ from padviz.files.opened import opened
 
 MOST_AT_ONCE = 1 << 22  # bytes of an archive read in one piece, such as the list of members
 PIECE = 1 << 20  # bytes
-BROKEN = (ValueError, EOFError, RuntimeError, OverflowError, BadZipFile, struct.error, zlib.error, KeyError)
+BROKEN = (
+    ValueError,
+    EOFError,
+    RuntimeError,
+    OverflowError,
+    BadZipFile,
+    struct.error,
+    zlib.error,
+    KeyError,
+)
 DIGITS = "little_endian_digits"
 MAGIC = b"\x93NUMPY\x01\x00"
 HEAD = re.compile(  # of arrays that padviz writes; nothing is evaluated
@@ -43,7 +54,9 @@ class _Bounded(io.BufferedReader):
 
 @contextmanager
 def unpacked(path: str | Path, kind: str) -> Iterator[ZipFile]:
-    """Open an archive that should be `kind`, to read small members; reject a damaged one, or a name given twice."""
+    """Open an archive that should be `kind`, to read small members; reject a damaged one, or a name
+    given twice.
+    """
     where, hint = str(path), "save it again"
     with opened(path, kind) as file:
         try:
@@ -53,11 +66,15 @@ def unpacked(path: str | Path, kind: str) -> Iterator[ZipFile]:
                     raise BadZipFile("names a member twice")
                 yield archive
         except BROKEN:
-            raise DescriptionError(f"is not {kind}, or is damaged", where=where, hint=hint) from None
+            raise DescriptionError(
+                f"is not {kind}, or is damaged", where=where, hint=hint
+            ) from None
 
 
 def member(archive: ZipFile, name: str, most: int) -> bytes:
-    """Read a member of at most `most` bytes; raise one of `BROKEN` for any other, or one packed in an unusual way."""
+    """Read a member of at most `most` bytes; raise one of `BROKEN` for any other, or one packed in
+    an unusual way.
+    """
     info = archive.getinfo(name)
     if info.file_size > most or info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
         raise BadZipFile("is too large, or packed in another way")
@@ -81,7 +98,9 @@ class Stored(NamedTuple):
 
 
 def stored_array(file: IO[bytes], size: int) -> Stored:
-    """Read the header of an .npy file of `size` bytes, all of which it must account for; else one of `BROKEN`."""
+    """Read the header of an .npy file of `size` bytes, all of which it must account for; else one
+    of `BROKEN`.
+    """
     file.seek(0)
     lead = file.read(len(MAGIC) + 2)
     length = int.from_bytes(lead[len(MAGIC) :], "little")
@@ -97,7 +116,9 @@ def stored_array(file: IO[bytes], size: int) -> Stored:
 
 
 def stored_arrays(archive: ZipFile, names: Sequence[str]) -> list[Stored]:
-    """Read the headers of the arrays of an .npz file, which must have exactly these members; else one of `BROKEN`."""
+    """Read the headers of the arrays of an .npz file, which must have exactly these members; else
+    one of `BROKEN`.
+    """
     members = {member.filename: member for member in archive.infolist()}
     packed = {member.compress_type for member in members.values()} <= {ZIP_STORED, ZIP_DEFLATED}
     if len(archive.infolist()) != len(names) or members.keys() != {*names} or not packed:

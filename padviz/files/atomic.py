@@ -1,7 +1,8 @@
-"""Atomic writes: files are written in a temporary folder beside their place, and moved there when complete.
+"""Atomic writes: files are written in a temporary folder beside their place, and moved there when
+complete.
 
-Such a folder holds a mark that is locked as long as its process lives. The leftovers of a killed process are recognised
-by that mark, and removed when another file is written beside them.
+Such a folder holds a mark that is locked as long as its process lives. The leftovers of a killed
+process are recognised by that mark, and removed when another file is written beside them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from pathlib import Path
 from padviz.errors import OptionError
 
 PREFIX = ".padviz-"
-MARK, MARKED = "padviz.lock", b"Files that padviz is writing. If it does not run, this folder can be removed.\n"
+MARK, MARKED = (
+    "padviz.lock",
+    b"Files that padviz is writing. If it does not run, this folder can be removed.\n",
+)
 LOCK = ".padviz.lock"  # of a whole folder; empty, and present only while files are moved
 NO_WAIT, NO_LINK = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_NOFOLLOW", 0)
 
@@ -29,7 +33,8 @@ def check_new(path: Path, overwrite: bool) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path of the same name, and move it to `path` if the block succeeds; else `OptionError`.
+    """Yield a temporary path of the same name, and move it to `path` if the block succeeds; else
+    `OptionError`.
 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with atomic_path(Path(folder) / "counts.csv") as temporary:
@@ -77,15 +82,23 @@ def remove_abandoned(folder: Path) -> None:
                     _remove_stage(folder / entry.name)
 
 
+def _open_or_create(name: str, flags: int) -> int:
+    return os.open(name, flags | os.O_CREAT | NO_LINK)
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lock `folder` among padviz's processes and threads, to move files that belong together; else `OptionError`."""
+    """Lock `folder` among padviz's processes and threads, to move files that belong together; else
+    `OptionError`.
+    """
     path = folder / LOCK
     while True:
         try:
-            file = open(path, "r+b", opener=lambda name, flags: os.open(name, flags | os.O_CREAT | NO_LINK))  # noqa: SIM115
+            file = open(path, "r+b", opener=_open_or_create)  # noqa: SIM115
         except OSError as error:
-            raise OptionError(f"cannot be written ({error.strerror or error})", where=str(path)) from None
+            raise OptionError(
+                f"cannot be written ({error.strerror or error})", where=str(path)
+            ) from None
         with file:
             _lock(file.fileno(), wait=True)
             status = os.fstat(file.fileno())
@@ -118,7 +131,9 @@ def _marked(folder: Path) -> tuple[Path, int]:
 
 
 def _remove_stage(stage: Path) -> None:
-    """Remove a folder whose mark belongs to a process that has ended, or that is empty; `OSError` for any other."""
+    """Remove a folder whose mark belongs to a process that has ended, or that is empty; `OSError`
+    for any other.
+    """
     try:
         descriptor = os.open(stage / MARK, os.O_RDWR | NO_LINK | NO_WAIT)
     except FileNotFoundError:
@@ -134,7 +149,8 @@ def _remove_stage(stage: Path) -> None:
 
 
 def _lock(descriptor: int, *, wait: bool = False) -> bool:
-    """Lock an open file until it is closed or the process ends; False if the system has no such locks.
+    """Lock an open file until it is closed or the process ends; False if the system has no such
+    locks.
 
     Raises `BlockingIOError` if another process has the lock, and `wait` is False.
     """

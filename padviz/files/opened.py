@@ -14,16 +14,24 @@ from padviz.errors import DescriptionError
 
 @contextmanager
 def opened(path: str | Path, kind: str, most: float = float("inf")) -> Iterator[io.BufferedReader]:
-    """Open a regular file of at most `most` bytes that should be `kind`, such as "an ONNX file"; else say so."""
+    """Open a regular file of at most `most` bytes that should be `kind`, such as "an ONNX file";
+    else say so.
+    """
     where, hint = str(path), f"give the path of {kind}"
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             raise DescriptionError("is not a file", where=where, hint=hint)
         if status.st_size > most:
-            raise DescriptionError(f"has more than {most} bytes, too many for {kind}", where=where, hint=hint)
+            raise DescriptionError(
+                f"has more than {most} bytes, too many for {kind}", where=where, hint=hint
+            )
         # a pipe that has replaced the file since is not waited for
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        with open(
+            path,
+            "rb",
+            opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)),
+        ) as file:
             yield file
     except FileNotFoundError:
         raise DescriptionError("no such file", where=where, hint=hint) from None

@@ -1,4 +1,6 @@
-"""Pictures from elsewhere, opened with Pillow: few formats, no warnings, and one error for all that can go wrong."""
+"""Pictures from elsewhere, opened with Pillow: few formats, no warnings, and one error for all that
+can go wrong.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,22 @@ from padviz.files.opened import opened
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")  # that Pillow tries; others run programs, or have no end
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "BMP",
+    "WEBP",
+    "TIFF",
+    "GIF",
+)  # that Pillow tries; others run programs, or have no end
 MOST_PIXELS, MOST_BYTES = 1 << 26, 1 << 29
 
 
 @contextmanager
 def opened_picture(path: str | Path, kind: str, hint: str) -> Iterator[Picture]:
-    """Open a picture that should be `kind`, such as "a label map"; any failure in the block is the picture's."""
+    """Open a picture that should be `kind`, such as "a label map"; any failure in the block is the
+    picture's.
+    """
     from PIL import Image
 
     where = str(path)
@@ -34,6 +45,8 @@ def opened_picture(path: str | Path, kind: str, hint: str) -> Iterator[Picture]:
         except PadvizError:
             raise
         except Image.DecompressionBombError:
-            raise OptionError(f"has more than {MOST_PIXELS} pixels", where=where, hint="scale it down") from None
+            raise OptionError(
+                f"has more than {MOST_PIXELS} pixels", where=where, hint="scale it down"
+            ) from None
         except Exception:  # of Pillow, which has many
             raise OptionError("cannot be read as a picture", where=where, hint=hint) from None

@@ -42,14 +42,17 @@ def digest_of(contents: Iterable[bytes], files: Iterable[str | Path] = ()) -> st
 
 
 class Unfinished:
-    """The values of a calculation, NaN where they are missing, and the file that keeps them, if there is a path.
+    """The values of a calculation, NaN where they are missing, and the file that keeps them, if
+    there is a path.
 
     `question` identifies the calculation: values of another one are not resumed.
     """
 
     def __init__(self, path: Path | None, question: str, count: int, resume: bool = False) -> None:
         self.path, self.values = path, np.full(count, np.nan)
-        self.question = np.frombuffer(sha256(question.encode("utf-8", "backslashreplace")).digest(), "<i8")
+        self.question = np.frombuffer(
+            sha256(question.encode("utf-8", "backslashreplace")).digest(), "<i8"
+        )
         self.written = time.monotonic()
         if path is not None and resume:
             self.values = self._read(path)
@@ -76,8 +79,16 @@ class Unfinished:
         with opened(path, "an unfinished sweep") as file:
             try:
                 with ZipFile(file) as archive:
-                    pairs = [*zip(stored_arrays(archive, MEMBERS), (self.values, self.question), strict=True)]
-                    same = all((part.dtype, part.shape) == (own.dtype, own.shape) for part, own in pairs)
+                    pairs = [
+                        *zip(
+                            stored_arrays(archive, MEMBERS),
+                            (self.values, self.question),
+                            strict=True,
+                        )
+                    ]
+                    same = all(
+                        (part.dtype, part.shape) == (own.dtype, own.shape) for part, own in pairs
+                    )
                     # else it may be large
                     if same:
                         held = [part.read(0, len(own)) for part, own in pairs]
@@ -87,13 +98,17 @@ class Unfinished:
                 what = f"is not a readable unfinished sweep ({type(error).__name__})"
                 raise DescriptionError(what, where=str(path), hint=hint) from None
         if not same or (held[1] != self.question).any():
-            raise OptionError("was started with other options, or another network", where=str(path), hint=hint)
+            raise OptionError(
+                "was started with other options, or another network", where=str(path), hint=hint
+            )
         return held[0].copy()
 
 
 @contextmanager
 def saved_on_exit(kept: Unfinished) -> Iterator[None]:
-    """Write the values when a calculation ends; if it is interrupted, add a note to the error on what is kept."""
+    """Write the values when a calculation ends; if it is interrupted, add a note to the error on
+    what is kept.
+    """
     try:
         yield
     except BaseException as error:
@@ -101,7 +116,9 @@ def saved_on_exit(kept: Unfinished) -> Iterator[None]:
             kept.write()
             done = np.count_nonzero(~np.isnan(kept.values))
             where = printable(kept.path.name)
-            error.add_note(f"{done} of {kept.values.size} scores are kept in {where}, and `resume` goes on")
+            error.add_note(
+                f"{done} of {kept.values.size} scores are kept in {where}, and `resume` goes on"
+            )
         raise
     with suppress(OptionError):  # values that cannot be written can still be returned
         kept.write()

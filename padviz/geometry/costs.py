@@ -29,10 +29,11 @@ class LayerCost:
 class Costs:
     """The multiply-adds of every layer at a size, and their sum.
 
-    All convolutions of the network as it is loaded are counted, whichever target is chosen: those that a forward runs.
-    Each costs outputs per channel x taps x input channels of a group x output channels; a transposed one has inputs in
-    place of outputs. Pools, merges and activations count as 0. Left out, since they are not layers of a network, are
-    linear layers, attention, and the vectors of gates and heads.
+    All convolutions of the network as it is loaded are counted, whichever target is chosen: those
+    that a forward runs. Each costs outputs per channel x taps x input channels of a group x output
+    channels; a transposed one has inputs in place of outputs. Pools, merges and activations count
+    as 0. Left out, since they are not layers of a network, are linear layers, attention, and the
+    vectors of gates and heads.
 
     >>> import padviz
     >>> sheet = padviz.costs("resnet50", 224)
@@ -61,22 +62,33 @@ def costs(network: Network, size: Size) -> Costs:
     """Count the multiply-adds of every layer at a size: `padviz.costs`, of a loaded network."""
     sizes = sizes_of_each(network, size)
     layer_costs = []
-    for i, (layer, macs) in enumerate(zip(network.layers[1:], _per_position(network), strict=True), start=1):
+    for i, (layer, macs) in enumerate(
+        zip(network.layers[1:], _per_position(network), strict=True), start=1
+    ):
         at = i
         if layer.kind == "convtranspose":
             at = layer.inputs[0]
-        layer_costs.append(LayerCost(layer.name, None if macs is None else macs * prod(rows[at] for rows in sizes)))
+        layer_costs.append(
+            LayerCost(layer.name, None if macs is None else macs * prod(rows[at] for rows in sizes))
+        )
     return Costs(network.name, size, tuple(layer_costs))
 
 
 def macs_of_squares(network: Network, sizes: Sequence[int]) -> list[int] | None:
-    """Count the multiply-adds at each of many sizes that a network takes; None if they are not known."""
+    """Count the multiply-adds at each of many sizes that a network takes; None if they are not
+    known.
+    """
     macs_of_layers = _per_position(network)
     if None in macs_of_layers:
         return None
-    sides = [at_many_sizes(network, axis, np.asarray(sizes, np.int64)) for axis in range(len(network.axes))]
+    sides = [
+        at_many_sizes(network, axis, np.asarray(sizes, np.int64))
+        for axis in range(len(network.axes))
+    ]
     total = np.zeros(len(sizes), dtype=object)  # Python's integers, which no size overflows
-    for i, (layer, macs) in enumerate(zip(network.layers[1:], macs_of_layers, strict=True), start=1):
+    for i, (layer, macs) in enumerate(
+        zip(network.layers[1:], macs_of_layers, strict=True), start=1
+    ):
         if macs:
             at = i
             if layer.kind == "convtranspose":
@@ -87,7 +99,9 @@ def macs_of_squares(network: Network, sizes: Sequence[int]) -> list[int] | None:
 
 @lru_cache(64)
 def _per_position(network: Network) -> tuple[int | None, ...]:
-    """Count the multiply-adds of each layer per output position, or per input position if it is transposed."""
+    """Count the multiply-adds of each layer per output position, or per input position if it is
+    transposed.
+    """
     macs: list[int | None] = []
     for layer in network.layers[1:]:
         taps = prod([op.kernel for op in layer.ops if isinstance(op, Window | Transposed)])

@@ -1,4 +1,6 @@
-"""The padding ledger: the padding that each window reads, the reads of its taps, and windows that differ."""
+"""The padding ledger: the padding that each window reads, the reads of its taps, and windows that
+differ.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,9 @@ class PlacedWindow(NamedTuple):
 class AxisPadding:
     """One window on one axis: the padding that it declares and reads, and the rows that it misses.
 
-    `consumed` counts the padded rows (before, after) that some tap of some unit reads. `remainder` counts real rows at
-    the far edge that no tap reads, `skipped` the unread real rows before them, `overhang` the rows beyond the declared
-    padding that ceil rounding reads.
+    `consumed` counts the padded rows (before, after) that some tap of some unit reads. `remainder`
+    counts real rows at the far edge that no tap reads, `skipped` the unread real rows before them,
+    `overhang` the rows beyond the declared padding that ceil rounding reads.
 
     On a `circular` axis padding is the far side, and no side reads more of it than the other.
 
@@ -70,7 +72,9 @@ class AxisPadding:
 
     @property
     def jumps(self) -> bool:
-        """Whether the last unit of a circular axis is more or less than a stride away from the first."""
+        """Whether the last unit of a circular axis is more or less than a stride away from the
+        first.
+        """
         return self.circular and self.output * self.stride != self.input
 
 
@@ -155,7 +159,9 @@ class Ledger:
 
     @property
     def jumps(self) -> tuple[LayerPadding, ...]:
-        """The layers whose units jump in phase on a circular axis, since its size is not a multiple of the strides."""
+        """The layers whose units jump in phase on a circular axis, since its size is not a multiple
+        of the strides.
+        """
         return tuple(layer for layer in self.layers if layer.jumps)
 
 
@@ -168,16 +174,28 @@ def ledger(network: Network, size: Size, around: tuple[bool, ...] | None = None)
     known: dict[tuple[PlacedWindow, ...], dict[str, AxisPadding]] = {}
     for layer, windows in windows_of(network, size, around):
         if (key := tuple(windows)) not in known:
-            listed = any(each.window.stride > 1 or any(place(each.window, each.rows)[:2]) for each in windows)
-            known[key] = {name: axis_padding(*each) for name, each in zip(names, windows, strict=True) if listed}
+            listed = any(
+                each.window.stride > 1 or any(place(each.window, each.rows)[:2]) for each in windows
+            )
+            known[key] = {
+                name: axis_padding(*each)
+                for name, each in zip(names, windows, strict=True)
+                if listed
+            }
         if known[key]:
             rows.append(LayerPadding(layer.name, layer.kind, known[key]))
     return Ledger(network.name, size, tuple(rows))
 
 
 def padded_before(network: Network) -> str:
-    """Return a note on windows whose padding in the ledger is, in part, that of pads before them, or ""."""
-    joined = zip(padded_windows(network), (each for each in network.layers if each.kind in WINDOWS), strict=True)
+    """Return a note on windows whose padding in the ledger is, in part, that of pads before them,
+    or "".
+    """
+    joined = zip(
+        padded_windows(network),
+        (each for each in network.layers if each.kind in WINDOWS),
+        strict=True,
+    )
     names = [layer.name for layer, own in joined if layer.ops != own.ops]
     if not names:
         return ""
@@ -191,7 +209,8 @@ def padded_before(network: Network) -> str:
 def axis_padding(window: Window, n: int, circular: bool = False) -> AxisPadding:
     """Count the rows that the taps of one window over `n` rows read.
 
-    On a circular axis of whole strides, rows behind the last tap count as skipped, like those between other taps.
+    On a circular axis of whole strides, rows behind the last tap count as skipped, like those
+    between other taps.
     """
     before, after, m = place(window, n)
     end = (m - 1) * window.stride + window.extent
@@ -210,7 +229,9 @@ def axis_padding(window: Window, n: int, circular: bool = False) -> AxisPadding:
     consumed = int(read[:before].sum()), int(read[before + n : before + n + after].sum())
     overhang = int(read[before + n + after :].sum())
     shape = n, m, window.kernel, window.stride, window.dilation
-    return AxisPadding(*shape, (before, after), consumed, remainder, missed - remainder, overhang, circular)
+    return AxisPadding(
+        *shape, (before, after), consumed, remainder, missed - remainder, overhang, circular
+    )
 
 
 def windows_of(
@@ -221,17 +242,20 @@ def windows_of(
     layer_windows = []
     for layer in padded_windows(network):
         entering = [along[layer.inputs[0]] for along in sizes]
-        ops = [op if isinstance(op, Window) else Window(1) for op in layer.ops]  # one tap, where it has one axis
+        ops = [
+            op if isinstance(op, Window) else Window(1) for op in layer.ops
+        ]  # one tap, where it has one axis
         layer_windows.append((layer, list(map(PlacedWindow, ops, entering, around))))
     return layer_windows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TapExposure:
-    """The number of units that read a real pixel, not padding, with each tap: `grid`, of the kernel's shape.
+    """The number of units that read a real pixel, not padding, with each tap: `grid`, of the
+    kernel's shape.
 
-    `imbalance` is, per axis, the reads of the second half of the taps minus those of the first, over both; the middle
-    tap is left out. `units` is the number of units of the layer.
+    `imbalance` is, per axis, the reads of the second half of the taps minus those of the first,
+    over both; the middle tap is left out. `units` is the number of units of the layer.
 
     >>> import padviz
     >>> padviz.taps("resnet18", 224)[0].uneven
@@ -265,7 +289,9 @@ def tap_exposure(network: Network, size: Size) -> tuple[TapExposure, ...]:
 
 
 def tap_reads(window: Window, n: int, circular: bool = False) -> list[int]:
-    """Count the units that read a real row with each tap; on a circular axis, padding counts as real."""
+    """Count the units that read a real row with each tap; on a circular axis, padding counts as
+    real.
+    """
     before, _, m = place(window, n)
     if circular and SCHEMES[window.mode].wraps:
         return [m] * window.kernel

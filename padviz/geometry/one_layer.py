@@ -1,4 +1,6 @@
-"""One layer on a small image: the pixel that each padded cell copies, and the exact uses of each pixel."""
+"""One layer on a small image: the pixel that each padded cell copies, and the exact uses of each
+pixel.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,12 @@ EMPTY = "·"  # padding that copies no pixel
 
 @dataclass(frozen=True, slots=True)
 class Illustration:
-    """A square window over an image of `size` pixels under one padding scheme, or one for each axis.
+    """A square window over an image of `size` pixels under one padding scheme, or one for each
+    axis.
 
-    `padded` is the padded image: in each cell the letter of the pixel that it copies, or its number where there are
-    more than 52 pixels. `before` counts padded rows and columns at the top left, `uses` the uses of each pixel.
+    `padded` is the padded image: in each cell the letter of the pixel that it copies, or its number
+    where there are more than 52 pixels. `before` counts padded rows and columns at the top left,
+    `uses` the uses of each pixel.
     """
 
     scheme: str
@@ -43,12 +47,18 @@ class Illustration:
         for window, n, at in zip(self.windows, self.size, (row, col), strict=True):
             units = _weighted_reads(window, n)
             taps = range(window.kernel)
-            reads.append([sum((weight for weight, rows in units if rows[tap] == at), Fraction(0)) for tap in taps])
+            reads.append(
+                [
+                    sum((weight for weight, rows in units if rows[tap] == at), Fraction(0))
+                    for tap in taps
+                ]
+            )
         return _outer(*reads)
 
 
 def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str) -> Illustration:
-    """Apply a window to a small image; padding keeps the size at stride 1, except for "valid" and "full".
+    """Apply a window to a small image; padding keeps the size at stride 1, except for "valid" and
+    "full".
 
     Raises PadvizError if the scheme is not known, or cannot pad so small an image.
 
@@ -63,20 +73,31 @@ def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str)
     try:
         units = [_weighted_reads(*each) for each in zip(windows, size, strict=True)]
     except SizeError as error:
-        raise SizeError(error.what, where=scheme, hint="use a larger `size` or a smaller `kernel`") from None
+        raise SizeError(
+            error.what, where=scheme, hint="use a larger `size` or a smaller `kernel`"
+        ) from None
     tall, wide = (
         [sum((weight * rows.count(row) for weight, rows in along), Fraction(0)) for row in range(n)]
         for along, n in zip(units, size, strict=True)
     )
     before = place(windows[0], size[0]).before, place(windows[1], size[1]).before
-    symbols = ascii_letters if size[0] * size[1] <= len(ascii_letters) else [*map(str, range(size[0] * size[1]))]
+    symbols = (
+        ascii_letters
+        if size[0] * size[1] <= len(ascii_letters)
+        else [*map(str, range(size[0] * size[1]))]
+    )
     rows, cols = map(_copied, windows, size)
-    padded = [[EMPTY if row is None or col is None else symbols[row * size[1] + col] for col in cols] for row in rows]
+    padded = [
+        [EMPTY if row is None or col is None else symbols[row * size[1] + col] for col in cols]
+        for row in rows
+    ]
     return Illustration(scheme, windows, size, padded, before, _outer(tall, wide))
 
 
 def padded_axis(kernel: int, dilation: int, n: int, scheme: str) -> tuple[int, list[int | None]]:
-    """Return the number of padded rows before an axis of `n` pixels, and the pixel that each padded position copies."""
+    """Return the number of padded rows before an axis of `n` pixels, and the pixel that each padded
+    position copies.
+    """
     window = _windows(kernel, 1, dilation, scheme)[0]
     try:
         return place(window, n).before, _copied(window, n)
@@ -88,21 +109,31 @@ def _windows(kernel: int, stride: int, dilation: int, scheme: str) -> tuple[Wind
     window = Window(kernel, stride, dilation)
     before = (window.extent - 1) // 2
     declared = replace(window, padding=(before, window.extent - 1 - before))
-    layer = padded_layer(Layer("window", "conv", (0,), (declared, declared)), "conv", schemes_of(scheme))
+    layer = padded_layer(
+        Layer("window", "conv", (0,), (declared, declared)), "conv", schemes_of(scheme)
+    )
     height, width = (op for op in layer.ops if isinstance(op, Window))
     return height, width
 
 
 def _weighted_reads(window: Window, n: int) -> list[tuple[Fraction, list[int | None]]]:
-    """Return for each unit the row that each of its taps reads, or None, and the weight of these reads.
+    """Return for each unit the row that each of its taps reads, or None, and the weight of these
+    reads.
 
     The weight is 1, or in a partial convolution the number of taps over those that hit real rows.
     """
     copied, units = _copied(window, n), []
     for unit in range(place(window, n).n_out):
-        rows = [copied[unit * window.stride + tap * window.dilation] for tap in range(window.kernel)]
+        rows = [
+            copied[unit * window.stride + tap * window.dilation] for tap in range(window.kernel)
+        ]
         hits = window.kernel - rows.count(None)
-        units.append((Fraction(window.kernel, hits) if window.mode == "partial" and hits else Fraction(1), rows))
+        units.append(
+            (
+                Fraction(window.kernel, hits) if window.mode == "partial" and hits else Fraction(1),
+                rows,
+            )
+        )
     return units
 
 

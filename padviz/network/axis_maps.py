@@ -63,7 +63,9 @@ def _strips(op: Op, n: int, n_out: int) -> Iterable[Strip]:
         return transpose(_tap_strips(window, n_out, n, (op.padding[0], 0)))
     if isinstance(op, Adaptive):
         ends = ((j * n // op.output, -(-(j + 1) * n // op.output)) for j in range(op.output))
-        return (Strip(j, 0, a, 1, z - a, 1 / (z - a) if op.mean else 1) for j, (a, z) in enumerate(ends))
+        return (
+            Strip(j, 0, a, 1, z - a, 1 / (z - a) if op.mean else 1) for j, (a, z) in enumerate(ends)
+        )
     if isinstance(op, Blocks):
         return _block_strips(op, n)
     if isinstance(op, Resize):
@@ -78,7 +80,9 @@ def _window_strips(window: Window, n: int, n_out: int) -> tuple[Strip, ...]:
     if window.mode == "partial" and window.kernel > 1:
         weights = partial_weights(window, n)
         if len(strips) * np.count_nonzero(np.diff(weights)) > MOST_STRIPS:
-            raise SizeError(f"its {window.kernel} taps weigh otherwise in too many rows under partial padding")
+            raise SizeError(
+                f"its {window.kernel} taps weigh otherwise in too many rows under partial padding"
+            )
         strips = tuple(_reweighed(strips, weights))
     if window.mean:
         strips = tuple([strip._replace(weight=strip.weight / window.kernel) for strip in strips])
@@ -86,7 +90,9 @@ def _window_strips(window: Window, n: int, n_out: int) -> tuple[Strip, ...]:
 
 
 def _tap_strips(window: Window, n: int, n_out: int, padding: tuple[int, int]) -> Iterator[Strip]:
-    """Yield a strip for each tap inside, and one for each end where the tap reads folded padding."""
+    """Yield a strip for each tap inside, and one for each end where the tap reads
+    folded padding.
+    """
     before, after = padding
     copies = SCHEMES[window.mode].reads and (before > 0 or after > 0)
     outside = None
@@ -102,7 +108,9 @@ def _tap_strips(window: Window, n: int, n_out: int, padding: tuple[int, int]) ->
             yield Strip(0, 1, a * first + b, a * step, enter)
         if leave > enter:
             yield Strip(enter, 1, first + enter * step, step, leave - enter)
-        padded = min(max(-((first - n - after) // step), leave), n_out)  # the first past the padding: ceil overhangs
+        padded = min(
+            max(-((first - n - after) // step), leave), n_out
+        )  # the first past the padding: ceil overhangs
         if outside and padded > leave:
             a, b = outside[1]
             yield Strip(leave, 1, a * (first + leave * step) + b, a * step, padded - leave)
@@ -120,7 +128,8 @@ def _reweighed(strips: Iterable[Strip], weights: NDArray[np.float64]) -> Iterato
 
 
 def partial_weights(window: Window, n: int) -> NDArray[np.float64]:
-    """Return what partial convolution multiplies each output by: its taps over those on real rows, at least one.
+    """Return what partial convolution multiplies each output by: its taps over those on real rows,
+    at least one.
 
     Source: Liu et al., "Partial Convolution based Padding", 2018.
     """
@@ -136,7 +145,9 @@ def _block_strips(op: Blocks, n: int) -> Iterator[Strip]:
     size, step = op.of(n)
     if step > 1:
         if n % (size * step):
-            raise SizeError(f"its input has {n} rows, not a multiple of blocks of {size} rows {step} apart")
+            raise SizeError(
+                f"its input has {n} rows, not a multiple of blocks of {size} rows {step} apart"
+            )
         for start in range(0, n, size * step):
             if size > step:
                 for row in range(start, start + size * step):
@@ -160,8 +171,12 @@ def _resize_strips(op: Resize, n: int, n_out: int) -> Iterator[Strip]:
         yield from _runs(dst, src, weights if op.mean else np.ones(weights.shape), period)
 
 
-def _runs(dst: NDArray[np.int64], src: NDArray[np.int64], weight: NDArray[np.float64], period: int) -> Iterator[Strip]:
-    """Group reads into strips: rows of one phase of the period advance evenly, so they make long runs."""
+def _runs(
+    dst: NDArray[np.int64], src: NDArray[np.int64], weight: NDArray[np.float64], period: int
+) -> Iterator[Strip]:
+    """Group reads into strips: rows of one phase of the period advance evenly, so they make long
+    runs.
+    """
     order = np.argsort(dst % period, kind="stable")
     d, s, w = (values[order].tolist() for values in (dst, src, weight))
     start = 0
@@ -171,16 +186,22 @@ def _runs(dst: NDArray[np.int64], src: NDArray[np.int64], weight: NDArray[np.flo
             step = s[start + 1] - s[start]
         stop = start + 1
         while (
-            stop < len(d) and d[stop] - d[stop - 1] == period and s[stop] - s[stop - 1] == step and w[stop] == w[start]
+            stop < len(d)
+            and d[stop] - d[stop - 1] == period
+            and s[stop] - s[stop - 1] == step
+            and w[stop] == w[start]
         ):
             stop += 1
-        yield Strip(d[start], period, s[start], step if stop - start > 1 else 0, stop - start, w[start])
+        yield Strip(
+            d[start], period, s[start], step if stop - start > 1 else 0, stop - start, w[start]
+        )
         start = stop
 
 
 @lru_cache(CACHED)
 def ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
-    """Map one period of `op`'s output to one period of its input; None where its reads do not repeat with the ring.
+    """Map one period of `op`'s output to one period of its input; None where its reads do not
+    repeat with the ring.
 
     `n` and `n_out` are the rows of the real axis, which decide where the first window lies.
     """
@@ -214,7 +235,9 @@ def ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
 
 
 def _pooled_ring(op: Adaptive, n: int, ring: Ring) -> AxisMap | None:
-    """Return the map of a global pool, whose one unit reads all rows; other adaptive pools do not repeat."""
+    """Return the map of a global pool, whose one unit reads all rows; other adaptive pools do not
+    repeat.
+    """
     rows, units = ring
     if op.output != 1 or units:
         return None
@@ -223,7 +246,9 @@ def _pooled_ring(op: Adaptive, n: int, ring: Ring) -> AxisMap | None:
 
 
 def _one_period(strips: Iterable[Strip], first: int, ring: Ring) -> Iterator[Strip]:
-    """Cut the units of one period out of strips, from the `first` on, and wrap the rows that they read around."""
+    """Cut the units of one period out of strips, from the `first` on, and wrap the rows that they
+    read around.
+    """
     rows, units = ring
     for strip in strips:
         at, step = strip.dst - first, strip.dst_step

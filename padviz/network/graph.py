@@ -14,7 +14,9 @@ A = TypeVar("A")
 
 
 def ancestors(layers: Sequence[Layer], ends: Iterable[int], *, followed: bool = True) -> set[int]:
-    """Return the positions that `ends` depend on, and `ends`; if `followed`, also layers whose size they follow."""
+    """Return the positions that `ends` depend on, and `ends`; if `followed`, also layers whose size
+    they follow.
+    """
     positions = set(ends)
     for i in reversed(range(len(layers))):
         if i in positions:
@@ -26,12 +28,17 @@ def ancestors(layers: Sequence[Layer], ends: Iterable[int], *, followed: bool = 
 
 
 def backward(
-    network: Network, seeds: Mapping[int, A], pull: Callable[[int, A], A], join: Callable[[A, A], A] = add
+    network: Network,
+    seeds: Mapping[int, A],
+    pull: Callable[[int, A], A],
+    join: Callable[[A, A], A] = add,
 ) -> A | None:
-    """Walk from the seeded layers to the input: each layer pulls its value through itself and adds it to its inputs'.
+    """Walk from the seeded layers to the input: each layer pulls its value through itself and adds
+    it to its inputs'.
 
-    Values are joined by `join`. The same walk serves arrays and the plain ints that prove how wide arrays must be.
-    Layers without an operation pass a value unchanged. Returns None where no seed reaches the input.
+    Values are joined by `join`. The same walk serves arrays and the plain ints that prove how wide
+    arrays must be. Layers without an operation pass a value unchanged. Returns None where no seed
+    reaches the input.
     """
     value: list[A | None] = [seeds.get(i) for i in range(len(network.layers))]
     for i in range(len(value) - 1, 0, -1):
@@ -49,9 +56,15 @@ def backward(
 
 
 def forward(
-    network: Network, targets: Sequence[int], seed: A, push: Callable[[int, A], A], join: Callable[[A, A], A] = add
+    network: Network,
+    targets: Sequence[int],
+    seed: A,
+    push: Callable[[int, A], A],
+    join: Callable[[A, A], A] = add,
 ) -> list[A]:
-    """Walk from the input to the targets: each layer pushes the joined values of its inputs, by default their sum."""
+    """Walk from the input to the targets: each layer pushes the joined values of its inputs, by
+    default their sum.
+    """
     last_use = {j: i for i, layer in enumerate(network.layers) for j in layer.inputs}
     value: dict[int, A] = {0: seed}
     for i, layer in enumerate(network.layers[1:], start=1):

@@ -10,12 +10,30 @@ from padviz.network.operations import Adaptive, Blocks, Op
 
 T = TypeVar("T")
 Kind = Literal[
-    "input", "conv", "convtranspose", "maxpool", "avgpool", "adaptive", "global", "pad", "crop", "resize",
-    "add", "concat", "multiply", "gate", "roll", "mixing", "identity", "unknown",
-]  # fmt: skip
+    "input",
+    "conv",
+    "convtranspose",
+    "maxpool",
+    "avgpool",
+    "adaptive",
+    "global",
+    "pad",
+    "crop",
+    "resize",
+    "add",
+    "concat",
+    "multiply",
+    "gate",
+    "roll",
+    "mixing",
+    "identity",
+    "unknown",
+]
 POOLS: frozenset[Kind] = frozenset({"maxpool", "avgpool", "adaptive", "global"})
 WINDOWS: frozenset[Kind] = frozenset({"conv", "maxpool", "avgpool"})
-CONVOLUTIONS: frozenset[Kind] = frozenset({"conv", "convtranspose"})  # windows with weights; pools have none
+CONVOLUTIONS: frozenset[Kind] = frozenset(
+    {"conv", "convtranspose"}
+)  # windows with weights; pools have none
 MERGES: frozenset[Kind] = frozenset({"add", "concat", "multiply"})
 
 
@@ -51,7 +69,8 @@ class Channels(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One spatial operation; `inputs` and `like` are positions in `Network.layers`, always earlier ones.
+    """One spatial operation; `inputs` and `like` are positions in `Network.layers`, always earlier
+    ones.
 
     `ops` is the operation on each axis, in the order of `Network.axes`: (height, width) of an
     image. It is None where a position reads only itself: merges, gates, activations; a network
@@ -79,13 +98,17 @@ class Layer:
     channels: Channels | None = field(default=None, compare=False, repr=False)
 
     def followed(self, values: Sequence[T]) -> T | None:
-        """Return the value of the layer whose size it follows, of one value for each layer; None if it follows none."""
+        """Return the value of the layer whose size it follows, of one value for each layer; None if
+        it follows none.
+        """
         if self.like is None:
             return None
         return values[self.like]
 
     def whole(self, axis: int) -> str:
-        """Return the operation by which each row on an axis depends on all rows that it reads, or ""."""
+        """Return the operation by which each row on an axis depends on all rows that it reads, or
+        "".
+        """
         if self.everywhere or self.kind == "gate":
             return self.everywhere or "gate"
         op = self.ops[axis]

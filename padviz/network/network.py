@@ -1,4 +1,6 @@
-"""A network: layers in topological order, its targets, and the size of its input; and how sizes are written."""
+"""A network: layers in topological order, its targets, and the size of its input; and how sizes are
+written.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ from operator import index
 from pathlib import Path
 from typing import Any
 
-from padviz.errors import DescriptionError, OptionError, SizeError, UnknownName, nearest, shortly, typed
+from padviz.errors import (
+    DescriptionError,
+    OptionError,
+    SizeError,
+    UnknownName,
+    nearest,
+    shortly,
+    typed,
+)
 from padviz.network.layer import POOLS, Layer
 from padviz.network.operations import Window, taps_of
 
@@ -31,18 +41,20 @@ MOST_TAPS = 100_000  # of all windows on an axis
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Network:
-    """A directed acyclic graph of layers; the first is the input image, `targets` are the last feature maps.
+    """A directed acyclic graph of layers; the first is the input image, `targets` are the last
+    feature maps.
 
-    Without targets there are several last maps, and one must be chosen. `size` has a number for each of its `axes`: a
-    description holds at others too, except on the axes in `fixed` (0: the first); a module or a file was read at that
-    size, and `again` reads it at another. `declared` is the input size in a file, 0 on the axes that it leaves open.
-    `notes` are sentences for the reader, such as what was skipped; `gone` maps the names of skipped layers to reasons.
-    `aliases` are further names of layers: those that an ONNX file has for their output tensors, or a module for what it
-    returns. `before_pools` has the `pool_pads` of the network that this is a part of, where convolutions behind may
-    read them too. `tail` has the pools to several units that heads read
-    behind the targets, whose `inputs` count on behind `layers`; None where that is not known. `origin` is the model
-    that the user named, and `reading` how it was read: weights are read from there again.
-    Networks made by `replace` have neither, since their weights differ.
+    Without targets there are several last maps, and one must be chosen. `size` has a number for
+    each of its `axes`: a description holds at others too, except on the axes in `fixed` (0: the
+    first); a module or a file was read at that size, and `again` reads it at another. `declared` is
+    the input size in a file, 0 on the axes that it leaves open. `notes` are sentences for the
+    reader, such as what was skipped; `gone` maps the names of skipped layers to reasons. `aliases`
+    are further names of layers: those that an ONNX file has for their output tensors, or a module
+    for what it returns. `before_pools` has the `pool_pads` of the network that this is a part of,
+    where convolutions behind may read them too. `tail` has the pools to several units that heads
+    read behind the targets, whose `inputs` count on behind `layers`; None where that is not known.
+    `origin` is the model that the user named, and `reading` how it was read: weights are read from
+    there again. Networks made by `replace` have neither, since their weights differ.
 
     Examples
     --------
@@ -70,10 +82,14 @@ class Network:
     reading: Any = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        """Fill in missing operations, and reject more taps than any real network has, before maps are made."""
+        """Fill in missing operations, and reject more taps than any real network has, before maps
+        are made.
+        """
         nothing = (None,) * len(self.size)
         if not all(layer.ops for layer in self.layers):
-            layers = tuple(layer if layer.ops else replace(layer, ops=nothing) for layer in self.layers)
+            layers = tuple(
+                layer if layer.ops else replace(layer, ops=nothing) for layer in self.layers
+            )
             object.__setattr__(self, "layers", layers)
         for along in zip(*(layer.ops for layer in self.layers), strict=True):
             taps = [*accumulate(map(taps_of, along))]
@@ -116,7 +132,8 @@ class Network:
         return on_axes(as_size(size), self.axes, self.name)
 
     def at(self, size: int | Sequence[int] | None) -> Network:
-        """Return the network at a size: a description is the same, a module or a file is traced there.
+        """Return the network at a size: a description is the same, a module or a file is traced
+        there.
 
         Raises
         ------
@@ -133,16 +150,25 @@ class Network:
             return self.again(pixels)
         for axis in self.fixed:
             if pixels[axis] != self.size[axis]:
-                what = f"its {self.axes[axis]} cannot be {pixels[axis]}: the description holds at {in_words(self.size)}"
+                what = (
+                    f"its {self.axes[axis]} cannot be {pixels[axis]}: the "
+                    f"description holds at {in_words(self.size)}"
+                )
                 own = "x".join(map(str, self.size))
-                raise SizeError(what, where=self.name, hint=f"use `size` {own}, or convert the network at that size")
+                raise SizeError(
+                    what,
+                    where=self.name,
+                    hint=f"use `size` {own}, or convert the network at that size",
+                )
         return self
 
     def at_own_size(self, **changes: Any) -> Network:
         """Return a changed copy that is valid at its own size only, and is not read at others."""
         return replace(self, again=self.again and partial(_reject, self.name, self.size), **changes)
 
-    def reread_with(self, rewrite: Callable[[Network], Network]) -> Callable[[Size], Network] | None:
+    def reread_with(
+        self, rewrite: Callable[[Network], Network]
+    ) -> Callable[[Size], Network] | None:
         """Return an `again` that reads the network at another size and rewrites it there."""
         again = self.again
         if again is None:
@@ -152,12 +178,20 @@ class Network:
     @property
     def pads(self) -> bool:
         """Whether any convolution pads."""
-        padding = (layer for layer in self.layers if layer.kind in ("conv", "pad") and layer.name not in self.pool_pads)
-        return any(isinstance(op, Window) and op.padding != (0, 0) for layer in padding for op in layer.ops)
+        padding = (
+            layer
+            for layer in self.layers
+            if layer.kind in ("conv", "pad") and layer.name not in self.pool_pads
+        )
+        return any(
+            isinstance(op, Window) and op.padding != (0, 0) for layer in padding for op in layer.ops
+        )
 
     @cached_property
     def pool_pads(self) -> frozenset[str]:
-        """Names of the pads whose rows only pools read, maybe through elementwise layers: schemes leave them alone."""
+        """Names of the pads whose rows only pools read, maybe through elementwise layers: schemes
+        leave them alone.
+        """
         if self.before_pools is not None:
             return self.before_pools
         readers: list[set[str]] = [set() for _ in self.layers]
@@ -166,7 +200,9 @@ class Network:
             for j in layer.inputs:
                 readers[j] |= readers[i] if passing else {layer.kind}
         pads = zip(self.layers, readers, strict=True)
-        return frozenset(layer.name for layer, kinds in pads if layer.kind == "pad" and kinds and kinds <= POOLS)
+        return frozenset(
+            layer.name for layer, kinds in pads if layer.kind == "pad" and kinds and kinds <= POOLS
+        )
 
     @property
     def gates(self) -> tuple[str, ...]:
@@ -174,7 +210,9 @@ class Network:
         return tuple(layer.name for layer in self.layers if layer.kind == "gate")
 
     def own_name(self, name: str) -> str:
-        """Return the layer's own name for the name of its output tensor; any other name unchanged."""
+        """Return the layer's own name for the name of its output tensor; any other name
+        unchanged.
+        """
         if name in self.index:
             return name
         return self.aliases.get(name, name)
@@ -201,7 +239,11 @@ class Network:
 
 
 def _reject(name: str, size: Size, other: Size) -> Network:
-    raise SizeError(f"is known at {in_words(size)}, not at {in_words(other)}", where=name, hint="load it at that size")
+    raise SizeError(
+        f"is known at {in_words(size)}, not at {in_words(other)}",
+        where=name,
+        hint="load it at that size",
+    )
 
 
 class Alike(tuple[int, ...]):
@@ -240,7 +282,10 @@ def as_size(size: int | Sequence[int]) -> Size:
         sides = tuple(size)
     else:
         sides = (size, size)
-    whole = all(hasattr(n, "__index__") and not hasattr(n, "__len__") and not isinstance(n, bool) for n in sides)
+    whole = all(
+        hasattr(n, "__index__") and not hasattr(n, "__len__") and not isinstance(n, bool)
+        for n in sides
+    )
     if not whole or len(sides) not in AXES or not all(0 < n <= LARGEST for n in sides):
         if len(sides) == 2 and whole:
             numbers = " x ".join(map(repr, dict.fromkeys(sides)))
@@ -253,10 +298,14 @@ def as_size(size: int | Sequence[int]) -> Size:
 
 
 def sizes_in(text: str, option: str = "size") -> list[Size]:
-    """Parse a list of sizes: N, HxW, DxHxW, and LO:HI or LO:HI:STEP for squares, between commas; each once."""
+    """Parse a list of sizes: N, HxW, DxHxW, and LO:HI or LO:HI:STEP for squares, between commas;
+    each once.
+    """
     parts = sides_in(text, option)
     if sum(map(len, parts)) > LARGEST:
-        raise OptionError(f"{text!r} are more than {LARGEST} sizes", option=option, hint="use a larger step")
+        raise OptionError(
+            f"{text!r} are more than {LARGEST} sizes", option=option, hint="use a larger step"
+        )
     sizes: dict[Size, None] = {}
     for sides in parts:
         for side in sides:
@@ -288,7 +337,11 @@ def _sides_in(text: str, option: str) -> Sequence[int | Size]:
         return [as_size(sides[0])]
     found = range(int(match[1]), int(match[2]) + 1, int(match[3] or 1))
     if not found:
-        raise OptionError(f"{text!r} is an empty range", option=option, hint="use LO:HI or LO:HI:STEP, LO below HI")
+        raise OptionError(
+            f"{text!r} is an empty range",
+            option=option,
+            hint="use LO:HI or LO:HI:STEP, LO below HI",
+        )
     return found
 
 
@@ -301,13 +354,21 @@ def notes_on(network: Network, asked: bool = True, sized_by: str = "size") -> It
     if clause := declared(network):
         yield f"{clause}; numbers that the export computed from its size stay the same"
     if not asked and network.source.lower().endswith(FILES) and not all(network.declared):
-        yield f"the file does not fix its input size: using {in_words(network.size)}; set another with `{sized_by}`"
+        yield (
+            f"the file does not fix its input size: using {in_words(network.size)}; "
+            f"set another with `{sized_by}`"
+        )
 
 
 def declared(network: Network, size: Size | None = None) -> str:
-    """Return a clause where a file declares another input size than this, by default the size it was read at."""
+    """Return a clause where a file declares another input size than this, by default the size it
+    was read at.
+    """
     size = size or network.size
     own = tuple(given or n for given, n in zip(network.declared, size, strict=False))
     if own == size[: len(own)]:
         return ""
-    return f"the file declares an input of {in_words(own)}, and must be exported again for {in_words(size)}"
+    return (
+        f"the file declares an input of {in_words(own)}, and must be exported again "
+        f"for {in_words(size)}"
+    )

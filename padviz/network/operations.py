@@ -1,4 +1,6 @@
-"""Operations on one axis: what they are, where their windows lie, and how many outputs they have."""
+"""Operations on one axis: what they are, where their windows lie, and how many outputs
+they have.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,14 @@ CACHED = 4096  # windows and axis maps kept; a network has some tens of distinct
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A window that slides along an axis: convolution, pooling, and with kernel 1 also pad, crop and slice.
+    """A window that slides along an axis: convolution, pooling, and with kernel 1 also pad, crop
+    and slice.
 
     `padding` is the rows added (before, after), negative for a crop, or a rule that depends on the
     input: "same" (PyTorch), "same_upper" (TensorFlow, ONNX) or "same_lower". `mode` says what the
-    padding reads. `ceil` rounds the output size up. `mean` weighs each tap by 1 / kernel. `fill` is the
-    value of padding that reads nothing: "none" where an average leaves it out, or a pad is -inf. It
-    changes no count. A max pool always leaves its own padding out.
+    padding reads. `ceil` rounds the output size up. `mean` weighs each tap by 1 / kernel. `fill` is
+    the value of padding that reads nothing: "none" where an average leaves it out, or a pad is
+    -inf. It changes no count. A max pool always leaves its own padding out.
     """
 
     kernel: int
@@ -76,8 +79,9 @@ class Adaptive:
 class Fit:
     """A centred crop, or zero padding, to the size of another layer: the skips of a U-Net.
 
-    `odd` says on which side an odd row is added or removed: at the "end", in "front"; or "down", which adds it at the
-    end and removes it in front, as rounding half of the difference down does, or "up", the other way round.
+    `odd` says on which side an odd row is added or removed: at the "end", in "front"; or "down",
+    which adds it at the end and removes it in front, as rounding half of the difference down does,
+    or "up", the other way round.
     """
 
     odd: Odd = "end"
@@ -85,11 +89,12 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """Rows that see each other, as attention in windows has them: `size` rows, `step` apart; each makes one row.
+    """Rows that see each other, as attention in windows has them: `size` rows, `step` apart; each
+    makes one row.
 
-    Blocks of neighbours lie one after the other; the first of them has `first` rows, where it is shorter, and the last
-    those that are left. A `step` of 0 is as large as `size` blocks leave it (a grid of `size` rows), and a `size` of 0
-    takes every row that is some steps away.
+    Blocks of neighbours lie one after the other; the first of them has `first` rows, where it is
+    shorter, and the last those that are left. A `step` of 0 is as large as `size` blocks leave it
+    (a grid of `size` rows), and a `size` of 0 takes every row that is some steps away.
     """
 
     size: int
@@ -106,7 +111,9 @@ class Blocks:
         return self.size or n // self.step, self.step or n // self.size
 
     def around(self, rows: Ints) -> tuple[Ints, Ints]:
-        """Return the first and last row of the local block around a row, or each of an array of rows."""
+        """Return the first and last row of the local block around a row, or each of an array of
+        rows.
+        """
         start = rows - (rows - self.first) % self.size
         return start, start + self.size - 1
 
@@ -115,7 +122,9 @@ Op = Window | Transposed | Adaptive | Resize | Fit | Blocks
 
 
 class Placement(NamedTuple, Generic[Ints]):
-    """Where a window lies over an input: rows of padding before and after, and the number of outputs."""
+    """Where a window lies over an input: rows of padding before and after, and the number of
+    outputs.
+    """
 
     before: Ints | int
     after: Ints | int
@@ -126,13 +135,15 @@ class Placement(NamedTuple, Generic[Ints]):
 def place(window: Window, n: int) -> Placement[int]:
     """Place `window` over `n` rows.
 
-    Raises SizeError if the padded input is shorter than the window, by more than ceil rounding makes up for.
+    Raises SizeError if the padded input is shorter than the window, by more than ceil rounding
+    makes up for.
 
     >>> place(Window(7, stride=2, padding=(3, 3)), 224)
     Placement(before=3, after=3, n_out=112)
     >>> place(Window(3, stride=2, padding="same_upper"), 224)
     Placement(before=0, after=1, n_out=112)
-    >>> place(Window(3, stride=2, ceil=True), 2).n_out  # as in PyTorch, a single window may overhang
+    >>> # as in PyTorch, a single window may overhang
+    >>> place(Window(3, stride=2, ceil=True), 2).n_out
     1
     """
     before, after, n_out = placed = placement(window, n)
@@ -142,7 +153,9 @@ def place(window: Window, n: int) -> Placement[int]:
         raise SizeError(f"its input has {n} {rows_word(n)}, and it would remove {-before - after}")
     if n_out < 1:
         pads = f" with padding {before}+{after}" if before or after else ""
-        raise SizeError(f"its input has {n} {rows_word(n)} and its window spans {window.extent}{pads}")
+        raise SizeError(
+            f"its input has {n} {rows_word(n)} and its window spans {window.extent}{pads}"
+        )
     return placed
 
 
@@ -175,7 +188,9 @@ def pads_at(window: Window, n: Ints) -> tuple[Ints | int, Ints | int]:
 
 @lru_cache(CACHED)
 def out_size(op: Op, n: int, like: int | None = None) -> int:
-    """Count the output rows of `op` on `n` input rows; `like` is the size of the layer it follows."""
+    """Count the output rows of `op` on `n` input rows; `like` is the size of the layer
+    it follows.
+    """
     if isinstance(op, Window):
         return place(op, n).n_out
     n_out: int = sized(op, n, like)

@@ -1,4 +1,6 @@
-"""The table of padding schemes: what each reads, its names in PyTorch and ONNX, and a line that explains it."""
+"""The table of padding schemes: what each reads, its names in PyTorch and ONNX, and a line that
+explains it.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +8,19 @@ from typing import Any, NamedTuple
 
 from padviz.errors import SizeError
 
-Ends = tuple[tuple[int, int], tuple[int, int]]  # (a, b) before the first row and after the last: p reads a * p + b
+Ends = tuple[
+    tuple[int, int], tuple[int, int]
+]  # (a, b) before the first row and after the last: p reads a * p + b
 
 
 class Scheme(NamedTuple):
-    """How padded rows are filled: the k-th from the border, from 1, copies the row at depth `first + step * (k - 1)`.
+    """How padded rows are filled: the k-th from the border, from 1, copies the row at depth `first
+    + step * (k - 1)`.
 
-    `reads` is (first, step), with a step of 0 or 1; None reads nothing. Depths count from the same border, or from the
-    far one if the scheme `wraps`. A scheme that `resizes` changes the number of padded rows, not what they read.
-    `torch` and `onnx` are the names of the mode there, `since` the ONNX opset that has it.
+    `reads` is (first, step), with a step of 0 or 1; None reads nothing. Depths count from the same
+    border, or from the far one if the scheme `wraps`. A scheme that `resizes` changes the number of
+    padded rows, not what they read. `torch` and `onnx` are the names of the mode there, `since` the
+    ONNX opset that has it.
     """
 
     explained: str
@@ -28,31 +34,51 @@ class Scheme(NamedTuple):
 
 SCHEMES = {
     "zero": Scheme("zeros", torch="constant", onnx="constant"),
-    "replicate": Scheme("repeats the outermost row: aa|abc", (0, 0), torch="replicate", onnx="edge"),
-    "reflect": Scheme("mirror image without the outermost row: cb|abc", (1, 1), torch="reflect", onnx="reflect"),
+    "replicate": Scheme(
+        "repeats the outermost row: aa|abc", (0, 0), torch="replicate", onnx="edge"
+    ),
+    "reflect": Scheme(
+        "mirror image without the outermost row: cb|abc", (1, 1), torch="reflect", onnx="reflect"
+    ),
     "symmetric": Scheme("mirror image with the outermost row: ba|abc", (0, 1)),
     "circular": Scheme(
-        "wraps around from the opposite side: bc|abc", (0, 1), wraps=True, torch="circular", onnx="wrap", since=19
+        "wraps around from the opposite side: bc|abc",
+        (0, 1),
+        wraps=True,
+        torch="circular",
+        onnx="wrap",
+        since=19,
     ),
-    "partial": Scheme("zeros, then each output is scaled by kernel taps / taps inside the image (partial convolution)"),
+    "partial": Scheme(
+        "zeros, then each output is scaled by kernel taps / taps inside the image "
+        "(partial convolution)"
+    ),
     "valid": Scheme("no padding, in pools too", resizes=True),
     "full": Scheme("zeros, dilated kernel size - 1 on each side", resizes=True),
 }
 MODES = tuple(name for name, scheme in SCHEMES.items() if not scheme.resizes)
 COPYING = tuple(name for name in MODES if SCHEMES[name].reads)
-RUNNING_ON = tuple(name for name, scheme in SCHEMES.items() if scheme.reads and scheme.reads[1])  # row by row
+RUNNING_ON = tuple(
+    name for name, scheme in SCHEMES.items() if scheme.reads and scheme.reads[1]
+)  # row by row
 OTHER = tuple(  # than zeros, what differs least from the image first
-    sorted(MODES[1:], key=lambda name: (name not in COPYING, SCHEMES[name].wraps, name not in RUNNING_ON))
+    sorted(
+        MODES[1:],
+        key=lambda name: (name not in COPYING, SCHEMES[name].wraps, name not in RUNNING_ON),
+    )
 )
 EXPLORED = ("zero", *(name for name in OTHER if name != "replicate"))  # one row of it is symmetric
 
 
 def fold(mode: str, n: int, before: int, after: int) -> Ends | None:
-    """Return what padded rows read: position p < 0 or p >= n of the padded axis reads row a * p + b.
+    """Return what padded rows read: position p < 0 or p >= n of the padded axis reads row a * p +
+    b.
 
-    The result is ((a, b) before the first row, (a, b) after the last), or None where padding reads nothing.
+    The result is ((a, b) before the first row, (a, b) after the last), or None where padding reads
+    nothing.
 
-    Raises SizeError if the mode cannot pad that much: reflect needs pad < n, symmetric and circular pad <= n.
+    Raises SizeError if the mode cannot pad that much: reflect needs pad < n, symmetric and circular
+    pad <= n.
 
     >>> fold("reflect", 5, 1, 1)
     ((-1, 0), (-1, 8))
@@ -75,22 +101,31 @@ def padded_rows(mode: str, n: int, before: int, after: int) -> list[int | None]:
     if ends is None:
         return [*[None] * before, *range(n), *[None] * after]
     (a, b), (c, d) = ends
-    return [*(a * p + b for p in range(-before, 0)), *range(n), *(c * p + d for p in range(n, n + after))]
+    return [
+        *(a * p + b for p in range(-before, 0)),
+        *range(n),
+        *(c * p + d for p in range(n, n + after)),
+    ]
 
 
 def depth(mode: str, count: Any) -> Any:
-    """Return the depth of the row that the outermost of `count` padded rows reads; 0 is the row at the border."""
+    """Return the depth of the row that the outermost of `count` padded rows reads; 0 is the row at
+    the border.
+    """
     first, step = SCHEMES[mode].reads or (0, 0)
     return first + step * (count - 1)
 
 
 def fits(mode: str, n: Any, count: Any) -> Any:
-    """Return whether `n` rows are enough for a mode to pad `count` rows on a side; numbers or arrays."""
+    """Return whether `n` rows are enough for a mode to pad `count` rows on a side; numbers or
+    arrays.
+    """
     return (count <= 0) | (depth(mode, count) < n)
 
 
 def native(mode: str, count: int) -> str:
-    """Return a mode that PyTorch and ONNX have and that pads `count` rows in the same way; else the mode itself.
+    """Return a mode that PyTorch and ONNX have and that pads `count` rows in the same way; else the
+    mode itself.
 
     >>> native("symmetric", 1), native("symmetric", 2)
     ('replicate', 'symmetric')

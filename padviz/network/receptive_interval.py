@@ -17,7 +17,8 @@ EXACT = 1 << 62  # what int64 holds without a doubt
 
 
 def rows_read(op: Op, n: int, n_out: int) -> tuple[list[tuple[int, int]], int]:
-    """Return the rows (first, last) read by each unit of one period, and the rows from one period to the next.
+    """Return the rows (first, last) read by each unit of one period, and the rows from one period
+    to the next.
 
     These hold far from the ends. Adaptive pools read at no steady rate and are not covered.
     """
@@ -26,7 +27,9 @@ def rows_read(op: Op, n: int, n_out: int) -> tuple[list[tuple[int, int]], int]:
 
 
 def rate_of(op: Op, n: int, n_out: int) -> Fraction:
-    """Return the mean step in input rows from one unit to the next: rows of a period over its units."""
+    """Return the mean step in input rows from one unit to the next: rows of a period over its
+    units.
+    """
     if isinstance(op, Resize):
         return ratio_of(op, n, n_out)
     if isinstance(op, Transposed):
@@ -35,7 +38,9 @@ def rate_of(op: Op, n: int, n_out: int) -> Fraction:
 
 
 def rows_of(op: Op, n: int, n_out: int, units: Ints) -> tuple[Ints, Ints]:
-    """Return the first and last row that a unit, or each of an array of units, reads on an endless axis."""
+    """Return the first and last row that a unit, or each of an array of units, reads on an endless
+    axis.
+    """
     if isinstance(op, Window):
         first = _wide(units, op.stride) * op.stride - place(op, n).before
         return first, first + op.dilation * (op.kernel - 1)
@@ -61,15 +66,20 @@ def rows_of(op: Op, n: int, n_out: int, units: Ints) -> tuple[Ints, Ints]:
 
 
 def all_rows_of(op: Op, n: int, n_out: int, units: NDArray[Any]) -> NDArray[Any]:
-    """List all rows that each of an array of units reads, shape (rows, units); rows may be repeated."""
+    """List all rows that each of an array of units reads, shape (rows, units); rows may be
+    repeated.
+    """
     rows, real = real_rows_of(op, n, n_out, units)
     if real.all():
         return rows
     return np.where(real, rows, rows_of(op, n, n_out, units)[0])
 
 
-def real_rows_of(op: Op, n: int, n_out: int, units: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """List the rows that each of an array of units may read, shape (rows, units), and which of them it does read.
+def real_rows_of(
+    op: Op, n: int, n_out: int, units: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """List the rows that each of an array of units may read, shape (rows, units), and which of them
+    it does read.
 
     >>> rows, real = real_rows_of(Transposed(3, stride=2), 2, 5, np.array([0, 1]))
     >>> rows.tolist(), real.tolist()
@@ -97,7 +107,8 @@ def real_rows_of(op: Op, n: int, n_out: int, units: NDArray[Any]) -> tuple[NDArr
 def is_wavy(op: Op) -> bool:
     """Return whether a unit may start further back, or end earlier, than the one before it.
 
-    Cubic interpolation does where a coordinate is a row itself, dilated transposed convolutions in some phases.
+    Cubic interpolation does where a coordinate is a row itself, dilated transposed convolutions in
+    some phases.
     """
     if isinstance(op, Transposed):
         return op.stride > 1 and op.dilation > 1
@@ -108,7 +119,9 @@ def is_wavy(op: Op) -> bool:
 
 @lru_cache(CACHED)
 def _rows_of_phases(kernel: int, stride: int, dilation: int) -> tuple[list[int], list[int]]:
-    """Return the first and last row that outputs 0 .. stride - 1 of a `Transposed` read; 0 where they read none."""
+    """Return the first and last row that outputs 0 .. stride - 1 of a `Transposed` read; 0 where
+    they read none.
+    """
     rows: list[list[int]] = [[] for _ in range(stride)]
     for tap in range(kernel):
         phase = tap * dilation % stride
@@ -127,7 +140,9 @@ def _wide(units: Ints, factor: int) -> Ints:
 
 
 def _rows_together(op: Blocks, n: int, rows: Ints) -> NDArray[Any]:
-    """List the rows of the blocks around each of an array of rows, shape (rows of a block, rows)."""
+    """List the rows of the blocks around each of an array of rows, shape (rows of a
+    block, rows).
+    """
     size, step = op.of(n)
     start = rows - (rows - op.first) // step % size * step
     return np.stack([start + i * step for i in range(size)])

@@ -1,6 +1,7 @@
 """Interpolation along one axis: where each output row looks, and the rows around that it reads.
 
-Coordinates are whole numbers of a common unit, so no row is read by a rounding error or missed by one.
+Coordinates are whole numbers of a common unit, so no row is read by a rounding error or missed by
+one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Any, Literal, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-Grid = Literal["asymmetric", "half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn", "align_corners"]
+Grid = Literal[
+    "asymmetric", "half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn", "align_corners"
+]
 Interpolation = Literal["nearest", "linear", "cubic"]
 Rounding = Literal["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]
 GRIDS: tuple[str, ...] = get_args(Grid)
@@ -25,12 +28,14 @@ Reads = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
 @dataclass(frozen=True, slots=True)
 class Resize:
-    """Interpolation to `size` rows, by `scale`, or, with neither, to the size of the layer it follows.
+    """Interpolation to `size` rows, by `scale`, or, with neither, to the size of the layer it
+    follows.
 
-    By its `mode`, nearest reads one row, chosen by `rounding`; linear the two rows around the coordinate, cubic
-    the four. Rows outside are clamped to the outermost row; rows of weight 0 are not read. Each row read counts
-    once, or by its weight with `mean`. `grid` is ONNX's coordinate transform; by default nearest is asymmetric as in
-    PyTorch, and the others half_pixel or align_corners.
+    By its `mode`, nearest reads one row, chosen by `rounding`; linear the two rows around the
+    coordinate, cubic the four. Rows outside are clamped to the outermost row; rows of weight 0 are
+    not read. Each row read counts once, or by its weight with `mean`. `grid` is ONNX's coordinate
+    transform; by default nearest is asymmetric as in PyTorch, and the others half_pixel or
+    align_corners.
     """
 
     size: int | None = None
@@ -75,7 +80,9 @@ def origin_of(op: Resize, n: int, n_out: int) -> Fraction:
 
 
 def reads(op: Resize, n: int, n_out: int) -> list[Reads]:
-    """List what the outputs read: arrays (outputs, rows, weights) for each neighbour that is read."""
+    """List what the outputs read: arrays (outputs, rows, weights) for each neighbour
+    that is read.
+    """
     ratio, origin = ratio_of(op, n, n_out), origin_of(op, n, n_out)
     unit = lcm(ratio.denominator, origin.denominator)  # coordinates are whole numbers of 1 / unit
     j = np.arange(n_out)
@@ -100,7 +107,9 @@ def reads(op: Resize, n: int, n_out: int) -> list[Reads]:
 
 
 def span_of(op: Resize, x: Ints, unit: int) -> tuple[Ints, Ints]:
-    """Return the first and last row that an output at coordinate `x / unit` reads, far from the ends."""
+    """Return the first and last row that an output at coordinate `x / unit` reads, far from the
+    ends.
+    """
     if op.mode == "nearest":
         row = rounded(x, unit, op.rounding)
         return row, row
@@ -124,7 +133,9 @@ def rounded(x: Ints, unit: int, rounding: Rounding) -> Ints:
 
 
 def _cubic(t: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the weights of rows -1, 0, 1, 2 at coordinates `t` in [0, 1): the cubic kernel with a = -3/4."""
+    """Return the weights of rows -1, 0, 1, 2 at coordinates `t` in [0, 1): the cubic kernel with a
+    = -3/4.
+    """
     a = -0.75
     near = [((a + 2) * d - (a + 3)) * d**2 + 1 for d in (t, 1 - t)]
     far = [((a * d - 5 * a) * d + 8 * a) * d - 4 * a for d in (1 + t, 2 - t)]

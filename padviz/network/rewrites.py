@@ -26,7 +26,10 @@ ELSEWHERE = {  # other libraries' names of schemes
 
 def check_image(network: Network) -> None:
     if len(network.axes) != 2:
-        what = f"its input has {' x '.join(network.axes)}, and only images, of height x width, are supported"
+        what = (
+            f"its input has {' x '.join(network.axes)}, and only images, of height x "
+            "width, are supported"
+        )
         raise DescriptionError(what, where=network.name, hint=AXIS_BY_AXIS)
 
 
@@ -43,7 +46,9 @@ def as_map(network: Network) -> Network:
         raise DescriptionError(what, where=network.name, hint=AXIS_BY_AXIS)
     layers = tuple(replace(layer, ops=(None, *layer.ops)) for layer in network.layers)
     fixed = tuple(axis + 1 for axis in network.fixed)
-    return replace(network, layers=layers, size=(1, *network.size), fixed=fixed, declared=(), again=None)
+    return replace(
+        network, layers=layers, size=(1, *network.size), fixed=fixed, declared=(), again=None
+    )
 
 
 def with_padding(network: Network, padding: str | None) -> Network:
@@ -81,7 +86,9 @@ def _repadded(network: Network, padding: str) -> Network:
     network, schemes = with_pads_merged(network), schemes_of(padding, len(network.axes))
     for layer in network.layers:
         padded = zip(layer.ops, schemes, strict=True)
-        partial = any(s == "partial" and isinstance(op, Window) and op.padding != (0, 0) for op, s in padded)
+        partial = any(
+            s == "partial" and isinstance(op, Window) and op.padding != (0, 0) for op, s in padded
+        )
         if layer.kind == "pad" and layer.name not in network.pool_pads and partial:
             what = "partial convolution needs padding that belongs to a convolution"
             raise PadvizError(
@@ -99,7 +106,8 @@ def _repadded(network: Network, padding: str) -> Network:
 
 
 def schemes_of(padding: str, axes: int = 2) -> tuple[str, ...]:
-    """Split a padding into the scheme of each axis: "height/width", "height+width" as in file names, or one for all.
+    """Split a padding into the scheme of each axis: "height/width", "height+width" as in file
+    names, or one for all.
 
     >>> schemes_of("zero/circular"), schemes_of("zero+circular"), schemes_of("reflect")
     (('zero', 'circular'), ('zero', 'circular'), ('reflect', 'reflect'))
@@ -154,7 +162,11 @@ def with_pads_merged(network: Network) -> Network:
     for at, pad in reversed(list(enumerate(network.layers))):
         if pad.kind != "pad" or pad.name in network.targets:
             continue
-        readers = [i for i, layer in enumerate(layers) if i not in done and (at in layer.inputs or layer.like == at)]
+        readers = [
+            i
+            for i, layer in enumerate(layers)
+            if i not in done and (at in layer.inputs or layer.like == at)
+        ]
         if any(layers[i].kind != "conv" for i in readers):
             continue
         joined = [merge_pad(pad, layers[i]) for i in readers]
@@ -169,14 +181,20 @@ def with_pads_merged(network: Network) -> Network:
 
 
 def merge_pad(pad: Layer, reader: Layer, same_values: bool = True) -> Layer | None:
-    """Merge a pad into the window that follows it; None where their rows do not add up, or values would change."""
+    """Merge a pad into the window that follows it; None where their rows do not add up, or values
+    would change.
+    """
     ops = []
     for rows, window in zip(pad.ops, reader.ops, strict=True):
         if not isinstance(rows, Window) or not isinstance(window, Window) or window.ceil:
             return None
         if isinstance(window.padding, str) or isinstance(rows.padding, str):
             return None
-        if same_values and (0, 0) not in (window.padding, rows.padding) and not window.mode == rows.mode == "zero":
+        if (
+            same_values
+            and (0, 0) not in (window.padding, rows.padding)
+            and not window.mode == rows.mode == "zero"
+        ):
             return None
         both = rows.padding[0] + window.padding[0], rows.padding[1] + window.padding[1]
         window = replace(window, padding=both)
@@ -191,7 +209,9 @@ def merge_pad(pad: Layer, reader: Layer, same_values: bool = True) -> Layer | No
 
 @lru_cache(64)
 def padded_windows(network: Network) -> tuple[Layer, ...]:
-    """Return the convolutions and pools, with the `pad` layers before them, as Keras writes them, merged in."""
+    """Return the convolutions and pools, with the `pad` layers before them, as Keras writes them,
+    merged in.
+    """
     windows = []
     for layer in network.layers:
         if layer.kind in WINDOWS:
@@ -204,7 +224,9 @@ def padded_windows(network: Network) -> tuple[Layer, ...]:
 
 @lru_cache(64)
 def circular_axes(network: Network) -> tuple[bool, ...]:
-    """Return which axes are padded circularly: by a convolution or pad, and by none of them in another mode."""
+    """Return which axes are padded circularly: by a convolution or pad, and by none of them in
+    another mode.
+    """
     padding = [layer for layer in network.layers if layer.kind in ("conv", "pad")]
     circular = []
     for axis in range(len(network.axes)):
@@ -221,8 +243,12 @@ def _pads(window: Window) -> bool:
 
 
 def padded_layer(layer: Layer, kind: Kind, schemes: Sequence[str]) -> Layer:
-    """Rewrite one layer as `with_padding` does, by the scheme of each axis, as if it were of a kind."""
-    return _with_ops(layer, [_padded(op, kind, scheme) for op, scheme in zip(layer.ops, schemes, strict=True)])
+    """Rewrite one layer as `with_padding` does, by the scheme of each axis, as if it were of a
+    kind.
+    """
+    return _with_ops(
+        layer, [_padded(op, kind, scheme) for op, scheme in zip(layer.ops, schemes, strict=True)]
+    )
 
 
 def _with_ops(layer: Layer, ops: Sequence[Op | None]) -> Layer:
@@ -234,7 +260,8 @@ def _with_ops(layer: Layer, ops: Sequence[Op | None]) -> Layer:
 
 @lru_cache(64)
 def with_zeros(network: Network) -> Network:
-    """Pad with zeros everywhere: far from borders, where no window reads padding, all schemes are alike.
+    """Pad with zeros everywhere: far from borders, where no window reads padding, all schemes are
+    alike.
 
     >>> import padviz
     >>> net = padviz.load("vgg11")
@@ -246,7 +273,9 @@ def with_zeros(network: Network) -> Network:
 
 
 @lru_cache(64)
-def _shared_network(name: str, layers: tuple[Layer, ...], targets: tuple[str, ...], axes: int) -> Network:
+def _shared_network(
+    name: str, layers: tuple[Layer, ...], targets: tuple[str, ...], axes: int
+) -> Network:
     return Network(name, layers, targets, size=(1,) * axes)
 
 
@@ -260,7 +289,9 @@ def with_mean_pooling(network: Network) -> Network:
             return replace(op, mean=True)
         return op
 
-    return replace(network, layers=_changed(network, averaged), again=network.reread_with(with_mean_pooling))
+    return replace(
+        network, layers=_changed(network, averaged), again=network.reread_with(with_mean_pooling)
+    )
 
 
 @lru_cache(64)

@@ -26,7 +26,9 @@ REACH = 1024  # greatest distance to another size
 
 
 class Resolved(NamedTuple):
-    """A network on one axis at one size: rows out of each layer, and its map (None: each row reads itself)."""
+    """A network on one axis at one size: rows out of each layer, and its map (None: each row reads
+    itself).
+    """
 
     sizes: tuple[int, ...]
     maps: tuple[AxisMap | None, ...]
@@ -49,7 +51,8 @@ class LayerRow(NamedTuple):
 
 
 class AlongAxes(Generic[T]):
-    """Base of records with one value for each axis of a network, in `axes` by name; each is an attribute, too.
+    """Base of records with one value for each axis of a network, in `axes` by name; each is an
+    attribute, too.
 
     >>> import padviz
     >>> row = padviz.uneven("resnet18", 224).layers[0]
@@ -88,7 +91,8 @@ class AlongAxes(Generic[T]):
 
 @lru_cache(1024)
 def resolve(network: Network, axis: int, n: int) -> Resolved:
-    """Return the sizes and maps of every layer on one axis (0: height, 1: width), for `n` input rows.
+    """Return the sizes and maps of every layer on one axis (0: height, 1: width), for `n` input
+    rows.
 
     Raises SizeError naming the layer where the size does not work.
     """
@@ -131,7 +135,9 @@ def sizes_of(network: Network, axis: int, n: int) -> tuple[int, ...]:
 
 
 class ManySizes(NamedTuple):
-    """Each layer's rows at many sizes: `arrays[rows[i]]` of layer i, shape (n,); and which sizes the network takes."""
+    """Each layer's rows at many sizes: `arrays[rows[i]]` of layer i, shape (n,); and which sizes
+    the network takes.
+    """
 
     arrays: list[Sizes]
     rows: list[int]
@@ -139,7 +145,9 @@ class ManySizes(NamedTuple):
 
 
 def at_many_sizes(network: Network, axis: int, sizes: Sizes) -> ManySizes:
-    """Count the rows out of every layer at each of many sizes; those that an operation does not take are set to 1."""
+    """Count the rows out of every layer at each of many sizes; those that an operation does not
+    take are set to 1.
+    """
     arrays, numbers, rows = [sizes], {sizes.tobytes(): 0}, [0]
     runs = np.ones(sizes.shape, dtype=bool)
     if axis in network.fixed:
@@ -175,7 +183,9 @@ def at_many_sizes(network: Network, axis: int, sizes: Sizes) -> ManySizes:
 
 
 def another_at(network: Network, size: Size) -> tuple[str, str] | None:
-    """Return the first layer that differs at a size, its pads aside, and how; None if all are alike."""
+    """Return the first layer that differs at a size, its pads aside, and how; None if all are
+    alike.
+    """
     try:
         there = network.at(size)
     except PadvizError as error:
@@ -199,7 +209,9 @@ def _without_pads(layer: Layer) -> tuple[object, ...]:
 
 
 def _named(error: SizeError, network: Network, layer: Layer, axis: int, n: int) -> SizeError:
-    """Return an error of an operation that names its layer, the size of the input, and the nearest ones that run."""
+    """Return an error of an operation that names its layer, the size of the input, and the nearest
+    ones that run.
+    """
     name = network.axes[axis]
     below, above = sizes_next(network, axis, n)
     ways = []
@@ -215,7 +227,9 @@ def _named(error: SizeError, network: Network, layer: Layer, axis: int, n: int) 
 
 
 def sizes_next(network: Network, axis: int, n: int) -> tuple[int | None, int | None]:
-    """Return the next smaller and the next larger size that a description takes on an axis; None where none is near."""
+    """Return the next smaller and the next larger size that a description takes on an axis; None
+    where none is near.
+    """
     sizes = np.arange(max(1, n - REACH), min(n + REACH, LARGEST) + 1)
     try:
         runs = sizes[at_many_sizes(network, axis, sizes).runs].tolist()
@@ -239,7 +253,9 @@ def resolve_each(network: Network, size: Size) -> tuple[Resolved, ...]:
     return on_each(resolve, network, size)
 
 
-def on_each(function: Callable[[Network, int, int], T], network: Network, size: Size) -> tuple[T, ...]:
+def on_each(
+    function: Callable[[Network, int, int], T], network: Network, size: Size
+) -> tuple[T, ...]:
     """Call a function on each axis; once where all axes are the same."""
     if len({*size}) == 1 and is_square(network):
         return (function(network, 0, size[0]),) * len(size)
@@ -249,7 +265,9 @@ def on_each(function: Callable[[Network, int, int], T], network: Network, size: 
 @lru_cache(64)
 def is_square(network: Network) -> bool:
     """Whether every layer does the same on all axes, and none has a size of its own."""
-    return len(network.fixed) in (0, len(network.axes)) and all(len({*layer.ops}) == 1 for layer in network.layers)
+    return len(network.fixed) in (0, len(network.axes)) and all(
+        len({*layer.ops}) == 1 for layer in network.layers
+    )
 
 
 def layer_rows(network: Network, size: Size) -> list[LayerRow]:
@@ -267,5 +285,7 @@ def layer_rows(network: Network, size: Size) -> list[LayerRow]:
             [*(place(op, n)[:2] if isinstance(op, Window) else op.padding)]
             for op, n in zip(windows, entering, strict=True)
         ]
-        rows.append(LayerRow(layer.name, layer.kind, kernels, strides, dilations, pads, entering, leaving))
+        rows.append(
+            LayerRow(layer.name, layer.kind, kernels, strides, dilations, pads, entering, leaving)
+        )
     return rows

@@ -28,33 +28,57 @@ def upto(network: Network, targets: tuple[str, ...]) -> Network:
             like = place[layer.like]
         layers.append(replace(layer, inputs=tuple(place[i] for i in layer.inputs), like=like))
     again = network.reread_with(lambda other: upto(other, targets))
-    return replace(network, layers=tuple(layers), targets=names, again=again, before_pools=network.pool_pads, tail=None)
+    return replace(
+        network,
+        layers=tuple(layers),
+        targets=names,
+        again=again,
+        before_pools=network.pool_pads,
+        tail=None,
+    )
 
 
 def cut_after(network: Network, layers: tuple[str, ...]) -> Network:
-    """Cut the network after some layers, and add them to its title; without layers, it stays whole."""
+    """Cut the network after some layers, and add them to its title; without layers, it
+    stays whole.
+    """
     if not layers:
         return network
     part = upto(network, layers)
     title = f"{network.title}{PART}{', '.join(part.targets)}"
-    return replace(part, title=title, again=network.reread_with(lambda other: cut_after(other, layers)))
+    return replace(
+        part, title=title, again=network.reread_with(lambda other: cut_after(other, layers))
+    )
 
 
 def target_names(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:
-    """Check the names of target layers; by default return the network's own targets, or all last maps.
+    """Check the names of target layers; by default return the network's own targets, or all last
+    maps.
 
     Raises OptionError or UnknownName if a layer does not exist.
     """
     if layers is None:
         return network.targets or last_maps(network)
-    names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, tuple | list) else ()
+    names = (
+        (layers,)
+        if isinstance(layers, str)
+        else tuple(layers)
+        if isinstance(layers, tuple | list)
+        else ()
+    )
     if not names or not all(isinstance(name, str) for name in names):
-        raise OptionError(f"{shortly(layers)} names no layer", option="layer", hint="padviz layers MODEL lists them")
+        raise OptionError(
+            f"{shortly(layers)} names no layer",
+            option="layer",
+            hint="padviz layers MODEL lists them",
+        )
     return tuple(dict.fromkeys(network.find(name).name for name in names))
 
 
 def output_layers(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:
-    """Return the targets, but by default replaced by the normalisations over all positions behind them."""
+    """Return the targets, but by default replaced by the normalisations over all positions behind
+    them.
+    """
     names = target_names(layers, network)
     if layers is not None:
         return names
@@ -69,10 +93,12 @@ def output_layers(layers: str | Iterable[str] | None, network: Network) -> tuple
 
 
 def head_weighting(heads: str | None, layers: object, network: Network) -> str:
-    """Return the weighting of heads: by default "share" for several last maps, "sum" for targets that are named.
+    """Return the weighting of heads: by default "share" for several last maps, "sum" for targets
+    that are named.
 
     >>> import padviz
-    >>> head_weighting(None, None, padviz.load("vgg11")), head_weighting("share", None, padviz.load("ssd300_vgg16"))
+    >>> (head_weighting(None, None, padviz.load("vgg11")),
+    ...  head_weighting("share", None, padviz.load("ssd300_vgg16")))
     ('sum', 'share')
     """
     if heads not in (None, "sum", "share"):

@@ -26,7 +26,19 @@ if TYPE_CHECKING:
 
 OFFERED = (64, 128, 224, 225, 512)
 MODULES = (  # each after its imports
-    *("numbers", "maps", "paint", "state", "hands", "panel", "graph", "miniatures", "ledger", "layers", "verdict"),
+    *(
+        "numbers",
+        "maps",
+        "paint",
+        "state",
+        "hands",
+        "panel",
+        "graph",
+        "miniatures",
+        "ledger",
+        "layers",
+        "verdict",
+    ),
     *("audit", "window", "kernel", "picture", "tools", "main"),
 )
 STYLES = ("look", "explorer")
@@ -64,7 +76,9 @@ class Explorer:
         return f'<iframe title="padviz explorer" {frame} srcdoc="{page}"></iframe>'
 
     def __repr__(self) -> str:
-        return f"<Explorer {self.title}, {counted(self.maps, 'map')}, {len(self.html) / 1e6:.1f} MB>"
+        return (
+            f"<Explorer {self.title}, {counted(self.maps, 'map')}, {len(self.html) / 1e6:.1f} MB>"
+        )
 
 
 def explore(
@@ -130,11 +144,21 @@ def explore(
     ordered = sorted({start, *sizes}, key=lambda each: (each[0] * each[1], each))
     first = wanted.at(start)
     networks = _at_sizes(wanted, first, start, ordered)
-    facts = payload(networks, _paddings(padding, first), ordered.index(start), layer, heads, on_progress)
+    facts = payload(
+        networks, _paddings(padding, first), ordered.index(start), layer, heads, on_progress
+    )
     title = text(first.title or first.name)
     colours = json.loads(static("colours.json"))
-    packed = json.dumps({**facts, "colours": colours}, separators=(",", ":")).replace("<", "\\u003c")
-    shown = {"title": title, "windows": WINDOWS, "schemes": SCHEMES, "payload": packed, "images": "data:"}
+    packed = json.dumps({**facts, "colours": colours}, separators=(",", ":")).replace(
+        "<", "\\u003c"
+    )
+    shown = {
+        "title": title,
+        "windows": WINDOWS,
+        "schemes": SCHEMES,
+        "payload": packed,
+        "images": "data:",
+    }
     html = fill("explorer.html.j2", STYLES, MODULES, **shown)
     return Explorer(title, sum("reason" not in entry for entry in facts["maps"]), html)
 
@@ -166,7 +190,11 @@ def _paddings(padding: str | Sequence[str] | None, first: Network) -> list[str |
         schemes = padding
         if isinstance(padding, str):
             schemes = [padding]
-        return [*dict.fromkeys(None if scheme == "declared" else canonical(scheme) for scheme in schemes)]
+        return [
+            *dict.fromkeys(
+                None if scheme == "declared" else canonical(scheme) for scheme in schemes
+            )
+        ]
     if with_padding(first, "zero").layers == first.layers:
         return [*EXPLORED]
     return [None, *EXPLORED]
@@ -174,10 +202,11 @@ def _paddings(padding: str | Sequence[str] | None, first: Network) -> list[str |
 
 COMMAND = Command(
     explore,
-    """Write an interactive page on MODEL: maps at several sizes and paddings, layer by layer, and the audit.
+    """Write an interactive page on MODEL: maps at several sizes and paddings, layer by layer, and
+the audit.
 
-    The page opens at the first of --size; a single one is joined by 64, 128, 224, 225 and 512. It is self-contained:
-    mail it, open it from disk, or put it on a site.
+    The page opens at the first of --size; a single one is joined by 64, 128, 224, 225 and 512. It
+    is self-contained: mail it, open it from disk, or put it on a site.
 
     \b
     Example:

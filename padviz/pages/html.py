@@ -55,7 +55,13 @@ def gallery(title: str, cards: Sequence[Mapping[str, Any]], failed: Mapping[str,
         key: sorted({value for card in cards for value in card[key] if value}, key=natural)
         for key in ("what", "network", "size", "padding")
     }
-    facts = {"title": title, "cards": cards, "filters": filters, "failed": failed, "images": "'self' file: data:"}
+    facts = {
+        "title": title,
+        "cards": cards,
+        "filters": filters,
+        "failed": failed,
+        "images": "'self' file: data:",
+    }
     return fill("gallery.html.j2", ("look", "gallery"), ("state", "gallery"), **facts)
 
 

@@ -30,7 +30,11 @@ from padviz.version import SCHEMAS
 MOST_REMEDIES = 100  # with maps: more than are tried
 Facts = dict[str, Any]  # of JSON
 Networks = Sequence[tuple[Size, Network | PadvizError]]  # at each size, or the error there
-WINDOWS = {"kernel": (1, 2, 3, 4, 5, 7), "stride": (1, 2, 3), "dilation": (1, 2, 3)}  # offered for one layer
+WINDOWS = {
+    "kernel": (1, 2, 3, 4, 5, 7),
+    "stride": (1, 2, 3),
+    "dilation": (1, 2, 3),
+}  # offered for one layer
 PIXELS = 7  # side of its image
 LONGEST = 300  # characters of a name from elsewhere
 
@@ -225,7 +229,9 @@ def geometry_facts(shelf: Shelf, counts: CountMap, known: dict[str, Facts]) -> F
             ]
         ),
         "shapes": shelf.record([[*shape] for shape in zip(rows.sizes, cols.sizes, strict=True)]),
-        "reads": shelf.record([[*map(shelf.axis, pair)] for pair in zip(rows.maps, cols.maps, strict=True)]),
+        "reads": shelf.record(
+            [[*map(shelf.axis, pair)] for pair in zip(rows.maps, cols.maps, strict=True)]
+        ),
         "taps": shelf.record([n if n < 1 << 53 else str(n) for n in taps]),
         "targets": [*at],
     }
@@ -258,9 +264,13 @@ def _audit_rows(shelf: Shelf, network: Network, size: Size) -> Facts:
             axes = {"height": _field(row.height), "width": _field(row.width)}
             fields[index[row.layer]] = {**axes, "parts_at": row.parts_at and text(row.parts_at)}
     windows = ledger_facts(ledger(network, size))["layers"]
-    exposure = {index[row.layer]: picked(row, "grid units imbalance") for row in tap_exposure(network, size)}
+    exposure = {
+        index[row.layer]: picked(row, "grid units imbalance") for row in tap_exposure(network, size)
+    }
     return {
-        "ledger": shelf.record({index[row["layer"]]: {**row, "layer": text(row["layer"])} for row in windows}),
+        "ledger": shelf.record(
+            {index[row["layer"]]: {**row, "layer": text(row["layer"])} for row in windows}
+        ),
         "exposure": shelf.record(exposure),
         "fields": shelf.record(fields),
     }
@@ -271,7 +281,10 @@ def window_facts() -> Facts:
     kernels, _, dilations = WINDOWS.values()
     return {
         "size": PIXELS,
-        "axes": {name: {f"{k},{d}": _padded(k, d, name) for k in kernels for d in dilations} for name in SCHEMES},
+        "axes": {
+            name: {f"{k},{d}": _padded(k, d, name) for k in kernels for d in dilations}
+            for name in SCHEMES
+        },
     }
 
 

@@ -44,7 +44,12 @@ class Shelf:
         """Add carried limbs of counts, or floats, of shape (limbs, height, width)."""
         check_room(limbs.shape)
         folds, part = _folded(limbs)
-        head = {"height": limbs.shape[1], "width": limbs.shape[2], "folds": folds, "floats": limbs.dtype.kind == "f"}
+        head = {
+            "height": limbs.shape[1],
+            "width": limbs.shape[2],
+            "folds": folds,
+            "floats": limbs.dtype.kind == "f",
+        }
         packed = zlib.compress(_bytewise(part), 6)
         key = ("plane", *head.values(), packed)
         return self._add(self.planes, key, lambda: {**head, "data": b64encode(packed).decode()})
@@ -53,9 +58,16 @@ class Shelf:
         """Add an axis map; -1 for the identity."""
         if axis_map is None or axis_map.identity:
             return -1
-        strips = [[*strip[:5], float(strip.weight) if strip.weight != 1 else 1] for strip in axis_map.strips]
+        strips = [
+            [*strip[:5], float(strip.weight) if strip.weight != 1 else 1]
+            for strip in axis_map.strips
+        ]
         key = "axis", axis_map.n_in, axis_map.n_out, axis_map.strips
-        return self._add(self.axes, key, lambda: {"n_in": axis_map.n_in, "n_out": axis_map.n_out, "strips": strips})
+        return self._add(
+            self.axes,
+            key,
+            lambda: {"n_in": axis_map.n_in, "n_out": axis_map.n_out, "strips": strips},
+        )
 
     def core(self, core: Core) -> dict[str, object]:
         """Add a core, as the counts of its stem and the axis maps from there to it."""

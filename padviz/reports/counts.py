@@ -40,17 +40,23 @@ def write_counts(counts: CountMap, path: Path) -> None:
     if suffix == ".npz":
         rows, cols = (tiling.index.astype(np.int32) for tiling in (counts.rows, counts.cols))
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, core=np.ascontiguousarray(_plain(counts.tally)), rows=rows, cols=cols)
+            np.savez_compressed(
+                file, core=np.ascontiguousarray(_plain(counts.tally)), rows=rows, cols=cols
+            )
         return
     height, width = counts.shape
     if height * width > MOST_WRITTEN:
         what = f"would hold {height} x {width} counts, one by one"
-        raise OptionError(what, where=str(path), hint="write an .npz file, which keeps what repeats once")
+        raise OptionError(
+            what, where=str(path), hint="write an .npz file, which keeps what repeats once"
+        )
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         for start in range(0, height, max(1, AT_A_TIME // width)):
             tally = counts.expanded(slice(start, start + max(1, AT_A_TIME // width)))
             if suffix == ".csv":
-                np.savetxt(file, to_ints(tally), delimiter=",", fmt="%s" if counts.core.exact else "%.17g")
+                np.savetxt(
+                    file, to_ints(tally), delimiter=",", fmt="%s" if counts.core.exact else "%.17g"
+                )
                 continue
             rows = _plain(tally)
             if not start:
@@ -100,7 +106,9 @@ def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(Non
     >>> bool((back == counts.counts).all())
     True
     """
-    foreign = DescriptionError("holds no counts that padviz wrote", where=str(path), hint="give its .npy or .npz file")
+    foreign = DescriptionError(
+        "holds no counts that padviz wrote", where=str(path), hint="give its .npy or .npz file"
+    )
     with opened(path, KIND) as file:
         try:
             core, *index = _parts(file)

@@ -70,14 +70,24 @@ def flat(value: object) -> dict[str, object]:
         elif isinstance(item, dict):
             cells |= {f"{key}_{inner}": figure for inner, figure in flat(item).items()}
         else:
-            cells[key] = ("x" if key in SIZES else " ").join(map(str, item)) if isinstance(item, list) else item
+            cells[key] = (
+                ("x" if key in SIZES else " ").join(map(str, item))
+                if isinstance(item, list)
+                else item
+            )
     return cells
 
 
 def ledger_facts(ledger: Ledger) -> dict[str, Any]:
-    counts = {"uneven_convolutions": len(ledger.uneven_convolutions), "uneven_pools": len(ledger.uneven_pools)}
+    counts = {
+        "uneven_convolutions": len(ledger.uneven_convolutions),
+        "uneven_pools": len(ledger.uneven_pools),
+    }
     counts["remainders"] = len(ledger.remainders)
-    layers = [picked(layer, "layer kind convolution uneven") | plain(layer.axes) for layer in ledger.layers]
+    layers = [
+        picked(layer, "layer kind convolution uneven") | plain(layer.axes)
+        for layer in ledger.layers
+    ]
     return {**picked(ledger, "network size balanced"), **counts, "layers": layers}
 
 

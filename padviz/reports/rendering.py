@@ -68,7 +68,11 @@ def _on_screen(block: Block, width: int) -> str:
 def _fitted(table: Table, width: int) -> str:
     """Write a table and its legend; leave out empty columns, and name those that do not fit."""
     headings, cells = table.headings, table.cells()
-    filled = [i for i, column in enumerate(zip(*cells, strict=True)) if any(cell not in (None, "") for cell in column)]
+    filled = [
+        i
+        for i, column in enumerate(zip(*cells, strict=True))
+        if any(cell not in (None, "") for cell in column)
+    ]
     shown = _columns_within(table, filled, tables.least_widths(headings, cells), width)
     rows = [[row[i] for i in shown] for row in cells]
     lines = [tables.to_table([headings[i] for i in shown], rows, width)]
@@ -81,7 +85,9 @@ def _fitted(table: Table, width: int) -> str:
     return "\n".join(lines)
 
 
-def _columns_within(table: Table, filled: Sequence[int], least: Sequence[int], width: int) -> list[int]:
+def _columns_within(
+    table: Table, filled: Sequence[int], least: Sequence[int], width: int
+) -> list[int]:
     """Choose columns: the one to spare first goes, until the rest fits the width."""
     shown = [*filled]
     # The first column says what a row is about, so it stays.
@@ -104,7 +110,9 @@ def to_csv(report: Report) -> str:
 
 def sheet_of(report: Report) -> Table:
     """Return the table of CSV."""
-    return report.sheet or next(block for part in report.screen for block in part if isinstance(block, Table))
+    return report.sheet or next(
+        block for part in report.screen for block in part if isinstance(block, Table)
+    )
 
 
 def to_markdown(report: Report) -> str:
@@ -117,7 +125,10 @@ def _in_markdown(block: Block) -> str:
     if isinstance(block, Heading):
         return printable(f"### {block}")
     if isinstance(block, Facts):
-        return "\n".join(f"- {printable(name)}{': ' * bool(name)}{documents.marked(value)}" for name, value in block)
+        return "\n".join(
+            f"- {printable(name)}{': ' * bool(name)}{documents.marked(value)}"
+            for name, value in block
+        )
     if isinstance(block, Lines):
         return "\n\n".join(map(printable, block.texts))
     if not isinstance(block, Table):
@@ -148,7 +159,12 @@ def escaped(text: str, property_: bool = False) -> str:
     >>> escaped("50%, a:b", property_=True)
     '50%25%2C a%3Ab'
     """
-    pairs = [("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), *([(":", "%3A"), (",", "%2C")] if property_ else [])]
+    pairs = [
+        ("%", "%25"),
+        ("\r", "%0D"),
+        ("\n", "%0A"),
+        *([(":", "%3A"), (",", "%2C")] if property_ else []),
+    ]
     for char, escape_ in pairs:
         text = text.replace(char, escape_)
     return printable(text)
@@ -163,7 +179,9 @@ def to_html(report: Report, png: bytes = b"") -> str:
     if png:
         at = next((i for i, block in enumerate(blocks) if isinstance(block, Table)), len(blocks))
         data = b2a_base64(png, newline=False).decode("ascii")
-        texts.insert(at, f'<img alt="{report.name}" style="{PICTURE}" src="data:image/png;base64,{data}">')
+        texts.insert(
+            at, f'<img alt="{report.name}" style="{PICTURE}" src="data:image/png;base64,{data}">'
+        )
     return "\n".join(filter(None, texts))
 
 
@@ -203,11 +221,17 @@ def _folded(table: Table, most: int) -> str:
 
 
 def _table_of(
-    headings: Sequence[str], rows: Sequence[Sequence[object]], marks: Iterable[bool] = repeat(False), long: int = LONG
+    headings: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    marks: Iterable[bool] = repeat(False),
+    long: int = LONG,
 ) -> str:
     lines: list[tuple[str, str, Sequence[object]]] = [("th", "", headings)] * bool(headings)
     lines += [("td", MARK * marked, row) for row, marked in zip(rows, marks, strict=False)]
-    texts = (f"<tr{look}>{''.join(_cell(tag, cell, long) for cell in cells)}</tr>" for tag, look, cells in lines)
+    texts = (
+        f"<tr{look}>{''.join(_cell(tag, cell, long) for cell in cells)}</tr>"
+        for tag, look, cells in lines
+    )
     return "<table>\n" + "\n".join(texts) + "\n</table>\n"
 
 
@@ -230,5 +254,8 @@ def _html(value: object) -> str:
 
 
 _FORMATS: dict[str, Callable[[Report], str]] = {
-    "json": to_json, "csv": to_csv, "markdown": to_markdown, "github": to_github,
-}  # fmt: skip
+    "json": to_json,
+    "csv": to_csv,
+    "markdown": to_markdown,
+    "github": to_github,
+}

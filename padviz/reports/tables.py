@@ -16,7 +16,9 @@ FOLDED = 24  # characters from which a column may fold
 DIGITS = 21  # integers longer than this are rounded in terminal tables; json has them whole
 
 
-def to_table(columns: Sequence[str], rows: Iterable[Sequence[object]], width: int = UNLIMITED) -> str:
+def to_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], width: int = UNLIMITED
+) -> str:
     """Format a table without colours; names and sentences fold to the width, numbers never."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -32,13 +34,21 @@ def to_table(columns: Sequence[str], rows: Iterable[Sequence[object]], width: in
         numeric = all(isinstance(row[i], int | float | None) for row in rows)
         justify: Literal["right", "left"] = "right" if numeric else "left"
         least_text = least[i] - GAP
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=least_text != FOLDED, min_width=least_text)
+        table.add_column(
+            column,
+            justify=justify,
+            overflow="fold",
+            no_wrap=least_text != FOLDED,
+            min_width=least_text,
+        )
     for row in rows:
         table.add_row(*(Text(readable(value)) for value in row))
     with console.capture() as captured:
         console.print(table)
     lines = [line.rstrip() for line in captured.get().strip("\n").split("\n")]
-    longest = max((len(line) for line in lines if line.strip(" ─")), default=0)  # old rich's rule is a column wider
+    longest = max(
+        (len(line) for line in lines if line.strip(" ─")), default=0
+    )  # old rich's rule is a column wider
     return "\n".join(line[:longest] for line in lines if line)
 
 
@@ -65,12 +75,16 @@ def terminal_width() -> int:
 
 def wrapped(text: str, width: int = UNLIMITED, indent: int = 0) -> str:
     """Fold a sentence; lines after the first start with `indent` blanks."""
-    return textwrap.fill(printable(text), width, subsequent_indent=" " * indent, break_on_hyphens=False)
+    return textwrap.fill(
+        printable(text), width, subsequent_indent=" " * indent, break_on_hyphens=False
+    )
 
 
 def to_facts(facts: Sequence[tuple[str, object]], width: int = UNLIMITED) -> str:
     indent = max(len(name) for name, _ in facts)
-    return "\n".join(wrapped(f"{name:{indent}}  {readable(value)}", width, indent + 2) for name, value in facts)
+    return "\n".join(
+        wrapped(f"{name:{indent}}  {readable(value)}", width, indent + 2) for name, value in facts
+    )
 
 
 def readable(value: object) -> str:

@@ -35,12 +35,16 @@ TOUCHING = 1  # px between an image and a box that its border cuts, at most
 
 
 def margins(low: Floats, high: Floats, sizes: Ints) -> Floats:
-    """Measure how far corners (n, 2) are from the left, top, right and bottom of their images, (4, n), in px."""
+    """Measure how far corners (n, 2) are from the left, top, right and bottom of their images, (4,
+    n), in px.
+    """
     return np.concatenate([low, sizes[:, ::-1] - high], axis=1).T
 
 
 def depths(boxes: Boxes, sizes: Ints, share: bool) -> Floats:
-    """Measure how far centres are from the nearest border, as a share of half the shorter side, or in px."""
+    """Measure how far centres are from the nearest border, as a share of half the shorter side, or
+    in px.
+    """
     size = sizes[boxes.image]
     depth: Floats = np.maximum(margins(boxes.centre, boxes.centre, size).min(axis=0), 0)
     if share:
@@ -57,7 +61,8 @@ def rings_of_boxes(
     network: Network | None = None,
     size: Size | None = None,
 ) -> Rings:
-    """Score the detections of each ring by its own objects: other rings' are ignored, neither found nor false.
+    """Score the detections of each ring by its own objects: other rings' are ignored, neither found
+    nor false.
 
     Each ring is half as deep as the next, and one of fewer than 20 objects is merged with its
     neighbour; ends in pixels stay as they are. A detection is of the ring of the object that it
@@ -67,7 +72,9 @@ def rings_of_boxes(
     check_integer(seed, 0, "seed")
     for iou in ious:
         if not 0 < iou <= 1:
-            raise OptionError(f"{iou:g}: must be above 0, at most 1", option="iou", hint="use .2,.5,.75")
+            raise OptionError(
+                f"{iou:g}: must be above 0, at most 1", option="iou", hint="use .2,.5,.75"
+            )
     share, ends = not pixels, ring_ends(rings, pixels)
     if share:
         ends = merge_small(ends, depths(scenes.objects, scenes.sizes, share)[~scenes.objects.crowd])
@@ -98,7 +105,9 @@ def _score(
     thresholds = sorted({*ious, *COCO})
     matches = matching.match(scenes.objects, scenes.detections, thresholds)
     rings = np.searchsorted(ends, depths(scenes.objects, scenes.sizes, share), side="right")
-    of_detections = np.searchsorted(ends, depths(scenes.detections, scenes.sizes, share), side="right")
+    of_detections = np.searchsorted(
+        ends, depths(scenes.detections, scenes.sizes, share), side="right"
+    )
     weights = half_samples(len(scenes.sizes), seed)
     scored = Scored(scenes, thresholds, matches, rings, of_detections, weights)
     parts = [_measure(scored, k, ious) for k in range(len(ends) + 1)]
@@ -121,7 +130,9 @@ def _score(
 
 
 def _measure(scored: Scored, k: int, ious: Sequence[float]) -> RingPart:
-    """Measure the recall of a ring, and its average precision over all of COCO's thresholds and at each one."""
+    """Measure the recall of a ring, and its average precision over all of COCO's thresholds and at
+    each one.
+    """
     values = {iou: scored.precision(k, n) for n, iou in enumerate(scored.thresholds)}
     precisions = {"AP": np.mean([values[iou] for iou in COCO], axis=0)}
     for iou in ious:
@@ -132,7 +143,8 @@ def _measure(scored: Scored, k: int, ious: Sequence[float]) -> RingPart:
     for name, of_halves in precisions.items():
         figures[name] = interval_of_halves(of_halves, images, "share")
 
-    # Objects that a border cuts are harder to find anywhere; those it does not cut show what position does.
+    # Objects that a border cuts are harder to find anywhere; those it does not cut show what
+    # position does.
     objects = scored.scenes.objects
     low, high = objects.box[:, :2], objects.box[:, :2] + objects.box[:, 2:]
     uncut = inside & (margins(low, high, scored.scenes.sizes[objects.image]).min(axis=0) > TOUCHING)
@@ -143,7 +155,10 @@ def _measure(scored: Scored, k: int, ious: Sequence[float]) -> RingPart:
         "medium": uncut & ~small & ~large,
         "large": uncut & large,
     }
-    recalls = {name: Part(scored.count(of_size), scored.share(of_size).figure) for name, of_size in sizes.items()}
+    recalls = {
+        name: Part(scored.count(of_size), scored.share(of_size).figure)
+        for name, of_size in sizes.items()
+    }
     return RingPart(scored.count(inside), figures, recalls)
 
 
@@ -153,7 +168,9 @@ def _relative_centres(scenes: Scenes) -> Floats:
 
 
 def _with_network(rings: Rings, scored: Scored, network: Network, size: Size) -> Rings:
-    """Look up a network's fair shares and its coverage where objects are, in images scaled to `size`."""
+    """Look up a network's fair shares and its coverage where objects are, in images scaled to
+    `size`.
+    """
     centres = _relative_centres(scored.scenes)
     fair = usage(network, size, heads=head_weighting(None, None, network)).share()
     covered = coverage(network, size, layer=network.targets[-1]).share()
@@ -177,7 +194,9 @@ def _with_network(rings: Rings, scored: Scored, network: Network, size: Size) ->
     ranks = (np.cumsum(count) - count / 2)[place]  # the same in all halves
     found = scored.found[of].astype(float)
     columns = (np.ones(len(image)), ranks, found, ranks**2, found**2, ranks * found)
-    by_image = np.stack([np.bincount(image, column, len(scored.scenes.sizes)) for column in columns], 1)
+    by_image = np.stack(
+        [np.bincount(image, column, len(scored.scenes.sizes)) for column in columns], 1
+    )
     n, x, y, xx, yy, xy = (scored.weights @ by_image).T
     with np.errstate(invalid="ignore", divide="ignore"):
         together = (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))

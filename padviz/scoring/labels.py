@@ -1,4 +1,6 @@
-"""A classifier's accuracy by the ring of the object, and a segmenter's IoU by the ring of the pixel."""
+"""A classifier's accuracy by the ring of the object, and a segmenter's IoU by the ring of the
+pixel.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ Numbers = NDArray[np.integer] | Floats
 
 
 class Labelled(NamedTuple):
-    """A classifier's objects: the image of each, how far it is from each side (sides, objects), and which are right."""
+    """A classifier's objects: the image of each, how far it is from each side (sides, objects), and
+    which are right.
+    """
 
     images: int
     image: Ints
@@ -37,7 +41,8 @@ class Labelled(NamedTuple):
 
 
 class Masks(NamedTuple):
-    """A segmenter's pixels by ring, and by side of the outermost ring, (3, images, regions, classes), and by cell.
+    """A segmenter's pixels by ring, and by side of the outermost ring, (3, images, regions,
+    classes), and by cell.
 
     The first are those labelled right, then those of the truth and those predicted; `cells` are of
     all images together.
@@ -50,7 +55,9 @@ class Masks(NamedTuple):
 
 
 def rings_of_labels(labelled: Labelled, rings: int, pixels: Sequence[float]) -> Rings:
-    """Measure a classifier's accuracy in each ring; rings of few objects are merged, unless given in pixels."""
+    """Measure a classifier's accuracy in each ring; rings of few objects are merged, unless given
+    in pixels.
+    """
     ends, margins = ring_ends(rings, pixels), labelled.margins
     width, height = size = margins[:2] + margins[2:]
     depth = margins.min(axis=0)
@@ -80,7 +87,9 @@ def rings_of_labels(labelled: Labelled, rings: int, pixels: Sequence[float]) -> 
 
 
 def rings_of_masks(masks: Masks, rings: int, pixels: Sequence[float], seed: int) -> Rings:
-    """Measure a segmenter's intersection over union in each ring, the mean over the classes that are there."""
+    """Measure a segmenter's intersection over union in each ring, the mean over the classes that
+    are there.
+    """
     check_integer(seed, 0, "seed")
     ends, images = ring_ends(rings, pixels), masks.rings.shape[1]
     weights = half_samples(images, seed).astype(float)
@@ -89,7 +98,9 @@ def rings_of_masks(masks: Masks, rings: int, pixels: Sequence[float], seed: int)
         alike, true, predicted = counts[:, :, regions].sum(axis=2)
         pixels = true.sum(axis=1)
         of_halves = mean_iou(weights @ alike, weights @ true, weights @ predicted)
-        return int(pixels.sum()), interval_of_halves(of_halves, images_for_interval(pixels), "share")
+        return int(pixels.sum()), interval_of_halves(
+            of_halves, images_for_interval(pixels), "share"
+        )
 
     parts = []
     for k in range(len(ends) + 1):

@@ -1,4 +1,6 @@
-"""Objects and detections in images, matched by COCO's rules: average precision, and the share that is found."""
+"""Objects and detections in images, matched by COCO's rules: average precision, and the share that
+is found.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,8 @@ class Boxes:
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
-    """Images of `sizes` (n, 2), height and width in pixels, with `objects`, `detections`, and names of `categories`.
+    """Images of `sizes` (n, 2), height and width in pixels, with `objects`, `detections`, and names
+    of `categories`.
 
     `notes` count the boxes that were left out.
     """
@@ -85,7 +88,9 @@ def boxes(
     if area is None:
         area = corners[:, 2] * corners[:, 3]
     areas = np.asarray(area, float)
-    return Boxes(np.asarray(image, np.int64), np.asarray(category, np.int64), corners, scores, crowds, areas)
+    return Boxes(
+        np.asarray(image, np.int64), np.asarray(category, np.int64), corners, scores, crowds, areas
+    )
 
 
 class Matches(NamedTuple):
@@ -99,11 +104,15 @@ class Matches(NamedTuple):
 
 
 def match(objects: Boxes, detections: Boxes, thresholds: Sequence[float]) -> Matches:
-    """Match detections with objects at each IoU threshold, by falling score: each finds the best free object."""
+    """Match detections with objects at each IoU threshold, by falling score: each finds the best
+    free object.
+    """
     least = np.minimum(np.asarray(thresholds, float), ALMOST)
     order = np.lexsort((-detections.score, detections.image, detections.category))
     there = np.lexsort((objects.crowd, objects.image, objects.category))  # crowds last
-    images = 1 + max((int(each.image.max()) for each in (detections, objects) if len(each)), default=0)
+    images = 1 + max(
+        (int(each.image.max()) for each in (detections, objects) if len(each)), default=0
+    )
     keys: Ints = (detections.category * images + detections.image)[order]
     object_keys: Ints = (objects.category * images + objects.image)[there]
     groups, starts = np.unique(keys, return_index=True)
@@ -118,13 +127,17 @@ def match(objects: Boxes, detections: Boxes, thresholds: Sequence[float]) -> Mat
 
 
 def _match_group(objects: Boxes, gts: Ints, detections: Boxes, dets: Ints, least: Floats) -> Ints:
-    """Match the detections of one category and image, by falling score, with its objects, crowds last."""
+    """Match the detections of one category and image, by falling score, with its objects, crowds
+    last.
+    """
     ours, theirs = detections.box[dets][:, None], objects.box[gts][None]
     low = np.maximum(ours[..., :2], theirs[..., :2])
     high = np.minimum(ours[..., :2] + ours[..., 2:], theirs[..., :2] + theirs[..., 2:])
     shared = np.prod(np.maximum(high - low, 0), axis=-1)
     area, other = (np.prod(each[..., 2:], axis=-1) for each in (ours, theirs))
-    union = np.where(objects.crowd[gts], area, area + other - shared)  # of a crowd, the detection alone
+    union = np.where(
+        objects.crowd[gts], area, area + other - shared
+    )  # of a crowd, the detection alone
     ious = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
     found, taken = np.full((len(least), len(dets)), FREE), np.zeros((len(least), len(gts)), bool)
     real = int(len(gts) - objects.crowd[gts].sum())
@@ -148,7 +161,9 @@ def _match_group(objects: Boxes, gts: Ints, detections: Boxes, dets: Ints, least
     return np.where(found == FREE, FREE, gts[found])
 
 
-def average_precision(hits: Flags, image: Ints, weights: NDArray[np.uint8] | Floats, objects: Floats) -> Floats:
+def average_precision(
+    hits: Flags, image: Ints, weights: NDArray[np.uint8] | Floats, objects: Floats
+) -> Floats:
     """Average precision over 101 recalls, (resamples,); NaN where no objects count.
 
     Detections are by falling score, with `hits` of objects and the `image` of each. `weights`
@@ -166,7 +181,9 @@ def average_precision(hits: Flags, image: Ints, weights: NDArray[np.uint8] | Flo
         highest = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         total = objects[k : k + chunk]
         with np.errstate(invalid="ignore", divide="ignore"):
-            reached = np.searchsorted(RECALLS, true / total[:, None], side="right")  # how many of the recalls
+            reached = np.searchsorted(
+                RECALLS, true / total[:, None], side="right"
+            )  # how many of the recalls
         new = np.diff(reached, axis=1, prepend=0)
         averages.append(np.where(total > 0, (highest * new).sum(axis=1) / len(RECALLS), np.nan))
     return np.concatenate(averages)
@@ -179,7 +196,8 @@ def ratio(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
 
 
 def images_for_interval(by_image: Ints | Floats) -> int:
-    """Count the images that have objects; 0 where there are fewer than 20 of these, too few for an interval.
+    """Count the images that have objects; 0 where there are fewer than 20 of these, too few for an
+    interval.
 
     >>> images_for_interval(np.array([0, 70, 2])), images_for_interval(np.array([10, 9]))
     (2, 0)
@@ -191,7 +209,9 @@ def images_for_interval(by_image: Ints | Floats) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Detections matched with the objects of scenes, the ring of each object and detection, and resamples."""
+    """Detections matched with the objects of scenes, the ring of each object and detection, and
+    resamples.
+    """
 
     scenes: Scenes
     thresholds: list[float]
@@ -220,14 +240,18 @@ class Scored:
         return int((of & self.real).sum())
 
     def precision(self, ring: int, k: int) -> Floats:
-        """Average the precision of a ring at threshold `k` over categories with objects there, (resamples,)."""
+        """Average the precision of a ring at threshold `k` over categories with objects there,
+        (resamples,).
+        """
         scenes, order = self.scenes, self._by_score
         found, dets = self.matches.found[k][order], self.matches.detections[order]
         if len(scenes.objects):
             hit = (found != FREE) & ~scenes.objects.crowd[found]
         else:
             hit = found != FREE
-        its_ring = np.where(hit, self.rings[found] if len(self.rings) else NONE, self.detection_rings[dets])
+        its_ring = np.where(
+            hit, self.rings[found] if len(self.rings) else NONE, self.detection_rings[dets]
+        )
         there = (its_ring == ring) & (hit | (found == FREE))
         real = (self.rings == ring) & self.real
         sums, count = np.zeros(len(self.weights)), np.zeros(len(self.weights))
@@ -235,7 +259,9 @@ class Scored:
             total = self.weights @ self.by_image(real & (scenes.objects.category == category))
             begin, end = np.searchsorted(scenes.detections.category[dets], [category, category + 1])
             at = begin + np.flatnonzero(there[begin:end])
-            values = average_precision(hit[at], scenes.detections.image[dets[at]], self.weights, total)
+            values = average_precision(
+                hit[at], scenes.detections.image[dets[at]], self.weights, total
+            )
             sums += np.where(total > 0, values, 0)
             count += total > 0
         return ratio(sums, count)
@@ -246,4 +272,6 @@ class Scored:
         return np.lexsort((-detections.score[dets], detections.category[dets]))
 
     def by_image(self, which: Flags) -> Floats:
-        return np.bincount(self.scenes.objects.image[which], minlength=len(self.scenes.sizes)).astype(float)
+        return np.bincount(
+            self.scenes.objects.image[which], minlength=len(self.scenes.sizes)
+        ).astype(float)

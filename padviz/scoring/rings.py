@@ -1,4 +1,6 @@
-"""Rings of images by distance to the border: their figures, and how the outermost one differs from the innermost."""
+"""Rings of images by distance to the border: their figures, and how the outermost one differs from
+the innermost.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ class Places:
 
 
 class ComparedNetwork(NamedTuple):
-    """A network whose fair shares are compared, and Spearman's correlation of fair share and being found."""
+    """A network whose fair shares are compared, and Spearman's correlation of fair share and being
+    found.
+    """
 
     name: str
     size: list[int]
@@ -87,7 +91,8 @@ class ComparedNetwork(NamedTuple):
 
 @dataclass(frozen=True)
 class Rings:
-    """The rings of a set of images from the outermost inwards, and differences between parts of the images.
+    """The rings of a set of images from the outermost inwards, and differences between parts of the
+    images.
 
     `of` is the unit of the rings' ends: "share" of half the shorter side, or "px". `differences`
     has the outermost ring minus the innermost for each figure. Then follow sides of the outermost
@@ -123,7 +128,8 @@ class RingPart:
 
 
 def ring_ends(rings: int, pixels: Sequence[float]) -> list[float]:
-    """List the inner ends of rings: as given in pixels, or each half as deep as the next, as shares of half a side.
+    """List the inner ends of rings: as given in pixels, or each half as deep as the next, as shares
+    of half a side.
 
     >>> ring_ends(4, []), ring_ends(0, [16])
     ([0.125, 0.25, 0.5], [16.0])
@@ -140,7 +146,9 @@ def ring_ends(rings: int, pixels: Sequence[float]) -> list[float]:
 
 
 def merge_small(ends: Sequence[float], depths: Floats) -> list[float]:
-    """Merge a ring of fewer than 20 objects with the next one inwards, and the innermost with the one around it."""
+    """Merge a ring of fewer than 20 objects with the next one inwards, and the innermost with the
+    one around it.
+    """
     merged: list[float] = []
     for end in ends:
         if np.count_nonzero((depths >= (merged or [0])[-1]) & (depths < end)) >= FEW:
@@ -177,11 +185,15 @@ def check_filled(counts: Sequence[int], pixels: Sequence[float], what: str) -> N
     else:
         empty_to = pixels[-1]
     left = ",".join(f"{end:g}" for end in pixels[first:last])
-    raise OptionError(f"{words}, {where} {empty_to:g} px", option="px", hint=f"use {left or otherwise}")
+    raise OptionError(
+        f"{words}, {where} {empty_to:g} px", option="px", hint=f"use {left or otherwise}"
+    )
 
 
 def cells_of(part: Floats, grid: tuple[int, ...] = (GRID, GRID)) -> Ints:
-    """Return the cells of a grid, counted row by row, in which shares (2, n) of the width and the height lie."""
+    """Return the cells of a grid, counted row by row, in which shares (2, n) of the width and the
+    height lie.
+    """
     rows, columns = grid
     row = np.clip(part[1] * rows, 0, rows - 1).astype(np.int64)
     column = np.clip(part[0] * columns, 0, columns - 1).astype(np.int64)
@@ -197,7 +209,9 @@ def places_of(counts: NDArray[np.integer], figures: Floats, aspect: float) -> Pl
 
 
 def nearest_side(margins: NDArray[np.floating]) -> Ints:
-    """Return the nearest side, of distances from all four, (sides, n); 4 where two are equally near."""
+    """Return the nearest side, of distances from all four, (sides, n); 4 where two are equally
+    near.
+    """
     alone = (margins == margins.min(axis=0)).sum(axis=0) == 1
     return np.where(alone, np.argmin(margins, axis=0), len(SIDES))
 
@@ -211,7 +225,9 @@ def scored_rings(
     at_sides: Callable[[Sequence[int]], tuple[int, Measured]],
     places: Places,
 ) -> Rings:
-    """Combine the figures of rings, and those at some sides of the outermost one, which `at_sides` measures."""
+    """Combine the figures of rings, and those at some sides of the outermost one, which `at_sides`
+    measures.
+    """
     rings = []
     last = 1.0 if share else None
     for first, end, part in zip([0.0, *ends], [*ends, last], parts, strict=True):
@@ -220,13 +236,17 @@ def scored_rings(
     differences: list[Difference] = []
     outer, inner = parts[0].figures, parts[-1].figures
     if len(parts) > 1:
-        differences = [_difference(name, OUTERMOST, INNERMOST, outer[name], inner[name]) for name in outer]
+        differences = [
+            _difference(name, OUTERMOST, INNERMOST, outer[name], inner[name]) for name in outer
+        ]
     sides = [at_sides([side]) for side in range(len(SIDES))]
     # Sides are only named if they differ by more than the rings do.
     least = 0.0
     if differences:
         least = abs(differences[0].difference.value or 0)
-    differences += _side_differences(next(iter(outer)), [figure for _, figure in sides], at_sides, least)
+    differences += _side_differences(
+        next(iter(outer)), [figure for _, figure in sides], at_sides, least
+    )
     return Rings(
         counted,
         of="share" if share else "px",
@@ -234,7 +254,10 @@ def scored_rings(
         count=sum(part.count for part in parts),
         rings=tuple(rings),
         differences=tuple(differences),
-        sides={SIDES[side]: Part(count, measured.figure) for side, (count, measured) in enumerate(sides)},
+        sides={
+            SIDES[side]: Part(count, measured.figure)
+            for side, (count, measured) in enumerate(sides)
+        },
         places=places,
     )
 
@@ -264,7 +287,9 @@ def _side_differences(
         odd, others = sorted(groups, key=len)
         pairs = product(odd, others)
         measurable = all(excludes_zero(difference_of(figures[a], figures[b])) for a, b in pairs)
-        borders = " and ".join(SIDES[side] for side in odd) + (" border" if len(odd) == 1 else " borders")
+        borders = " and ".join(SIDES[side] for side in odd) + (
+            " border" if len(odd) == 1 else " borders"
+        )
         row = _difference(name, borders, OTHERS, at_sides(odd)[1], at_sides(others)[1])
         if measurable and abs(row.difference.value or 0) > least:
             yield row

@@ -20,12 +20,18 @@ if TYPE_CHECKING:
     from torch import nn
 
 Source: TypeAlias = "str | Path | Network | nn.Module"  # a network, or what it is read from
-MODULE = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*(:[\w./-]+)?")  # package.module:attribute, and :argument
+MODULE = re.compile(
+    r"\w+(\.\w+)*:\w+(\.\w+)*(:[\w./-]+)?"
+)  # package.module:attribute, and :argument
 WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors")
 
 
-def load(source: Source, size: int | Sequence[int] | None = None, reading: Reading = AS_IT_IS) -> Network:
-    """Load a network from a name of the zoo, a TOML, ONNX, .keras or .pt2 file, or a module; see `padviz.load`."""
+def load(
+    source: Source, size: int | Sequence[int] | None = None, reading: Reading = AS_IT_IS
+) -> Network:
+    """Load a network from a name of the zoo, a TOML, ONNX, .keras or .pt2 file, or a module; see
+    `padviz.load`.
+    """
     if isinstance(source, Network):
         return source.at(size)
     return _read(source, reading, None if size is None else as_size(size)).at(size)
@@ -91,7 +97,9 @@ def _from_torch(source: nn.Module | str | Path, reading: Reading, size: Size | N
 
 
 def shadowing(source: str) -> str:
-    """Return a warning if a module in the current folder hides an installed one of the same name, or ""."""
+    """Return a warning if a module in the current folder hides an installed one of the same name,
+    or "".
+    """
     if not MODULE.fullmatch(source):
         return ""
     top = source.partition(":")[0].partition(".")[0]
@@ -100,7 +108,10 @@ def shadowing(source: str) -> str:
     other = PathFinder.find_spec(top, [path for path in sys.path if path not in ("", here)])
     if local is None or other is None or other.origin == local.origin:
         return ""
-    return f"{source}: {top} is {local.origin or top}, of this folder, and hides the {top} that is installed"
+    return (
+        f"{source}: {top} is {local.origin or top}, of this folder, and hides the "
+        f"{top} that is installed"
+    )
 
 
 def is_module(source: object) -> TypeGuard[nn.Module]:
@@ -115,7 +126,9 @@ def is_keras(source: object) -> bool:
     return hasattr(source, "to_json") and not {*homes}.isdisjoint(("keras", "tf_keras"))
 
 
-def load_at(source: str | Path | Network | nn.Module, size: int | Sequence[int] | None) -> tuple[Network, Size]:
+def load_at(
+    source: str | Path | Network | nn.Module, size: int | Sequence[int] | None
+) -> tuple[Network, Size]:
     """Load a network, and return it with the size asked for, by default its own."""
     network = load(source, size)
     return network, network.pixels(size)

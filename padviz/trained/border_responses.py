@@ -1,4 +1,6 @@
-"""Border responses: the outputs of convolutions, line by line from each side, under several paddings."""
+"""Border responses: the outputs of convolutions, line by line from each side, under several
+paddings.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,16 @@ from padviz.network.network import Size
 from padviz.phrases import counted
 from padviz.progress import Progress, counter
 from padviz.trained.images import BLANK, Inputs, compare_normalisation, images_of
-from padviz.trained.networks.running import LINES, Floats, Images, Reduced, Runner, batches, middle, middle_weights
+from padviz.trained.networks.running import (
+    LINES,
+    Floats,
+    Images,
+    Reduced,
+    Runner,
+    batches,
+    middle,
+    middle_weights,
+)
 from padviz.trained.networks.trained_network import Trained
 
 SHUFFLED = "shuffled"  # in place of a padding's name
@@ -27,7 +38,8 @@ ALIKE = 1.25  # times E of shuffled weights, within which geometry explains it
 # Convolutions that should react, and the share of a constant response that says they do not.
 FIRST, CONSTANT = 2, 0.9
 READING = (
-    "E .5: the rms step at the border is half the rms of the interior. Compare E only within a network, at one "
+    "E .5: the rms step at the border is half the rms of the interior. Compare E only "
+    "within a network, at one "
     "normalisation and kind of input; below .02 it is noise at 16 inputs."
 )
 
@@ -78,7 +90,9 @@ class BorderResponse:
 
 @dataclass(frozen=True, eq=False)
 class BorderResponses:
-    """The border responses of a network's convolutions under several paddings, one row for each layer and padding."""
+    """The border responses of a network's convolutions under several paddings, one row for each
+    layer and padding.
+    """
 
     network: str
     title: str
@@ -91,7 +105,9 @@ class BorderResponses:
 
     @property
     def verdict(self) -> str:
-        """How large E is as trained, beside shuffled weights and the best padding that was tried, in a sentence."""
+        """How large E is as trained, beside shuffled weights and the best padding that was tried,
+        in a sentence.
+        """
         own, random = self.mean(None), self.mean(SHUFFLED)
         if own is None:
             return "No convolution has a border energy E: see the notes of the layers."
@@ -140,16 +156,24 @@ def respond(
     shuffle: bool,
     on_progress: Progress | None,
 ) -> BorderResponses:
-    """Measure a trained network as it is, first of `runners`, under each padding, and with its weights shuffled."""
+    """Measure a trained network as it is, first of `runners`, under each padding, and with its
+    weights shuffled.
+    """
     own, kind, notes = runners[0][1], str(inputs.inputs), [*notes]
     images = images_of(inputs, trained.size, own.channels)
     if shuffle:
         runners = [*runners, (SHUFFLED, own.shuffled(inputs.seed))]
     advance = counter(len(runners) * len(images), on_progress)
-    rows = [row for padding, runner in runners for row in border_responses(runner, images, padding, advance)]
+    rows = [
+        row
+        for padding, runner in runners
+        for row in border_responses(runner, images, padding, advance)
+    ]
     if kind != BLANK:
         if len(images) < inputs.n:
-            notes.append(f"{kind} has {counted(len(images), 'picture')}, and {inputs.n} were asked for")
+            notes.append(
+                f"{kind} has {counted(len(images), 'picture')}, and {inputs.n} were asked for"
+            )
         if len(images) == 1:
             notes.append("E cannot be measured on a single input; use more")
             rows = [replace(row, energy=NONE, profiles=()) for row in rows]
@@ -159,12 +183,19 @@ def respond(
             wrong = _check_reactions(own, images, rows)
         if wrong:
             notes.append(wrong)
-    about = trained.network.name, trained.network.title, trained.size, tuple(padding for padding, _ in runners)
+    about = (
+        trained.network.name,
+        trained.network.title,
+        trained.size,
+        tuple(padding for padding, _ in runners),
+    )
     return BorderResponses(*about, kind, len(images), tuple(rows), tuple(notes))
 
 
 def _check_reactions(runner: Runner, images: Images, rows: Sequence[BorderResponse]) -> str:
-    """Warn if the first convolutions respond to the images as to their mean colour: these are normalised wrongly."""
+    """Warn if the first convolutions respond to the images as to their mean colour: these are
+    normalised wrongly.
+    """
     colour = images.mean((0, 2, 3), keepdims=True)
     constant = np.broadcast_to(colour, (runner.batch or 1, *images.shape[1:])).astype(np.float32)
     scales = {row.layer: row.scale for row in rows[:FIRST]}
@@ -175,14 +206,18 @@ def _check_reactions(runner: Runner, images: Images, rows: Sequence[BorderRespon
         share = response.square / len(response.lines) / scale**2
         if share > CONSTANT:
             return (
-                f"{response.layer} hardly reacts to the inputs: {percent(min(share, 1))} of its mean square is there "
+                f"{response.layer} hardly reacts to the inputs: "
+                f"{percent(min(share, 1))} of its mean square is there "
                 "for their mean colour alone; E is then that of biases: check `mean` and `std`"
             )
     return ""
 
 
 def border_responses(
-    runner: Runner, images: Images, padding: str | None, advance: Callable[[int], None] = lambda more: None
+    runner: Runner,
+    images: Images,
+    padding: str | None,
+    advance: Callable[[int], None] = lambda more: None,
 ) -> tuple[BorderResponse, ...]:
     """Run a network on images, and measure the borders of every convolution's output."""
     sums: dict[str, _LayerSums] = {}
@@ -198,7 +233,9 @@ def border_responses(
                 sums[response.layer].add(response, halves[:, batch])
         advance(len(images[batch]))
     if not sums:
-        raise DescriptionError("no convolution makes a map of 3 x 3 or more", where=runner.where, hint="try `size`")
+        raise DescriptionError(
+            "no convolution makes a map of 3 x 3 or more", where=runner.where, hint="try `size`"
+        )
     return tuple(layer_sums.response(padding) for layer_sums in sums.values())
 
 
@@ -206,7 +243,11 @@ class _LayerSums:
     """Sums of one layer over the inputs, of which every other one is of the second half."""
 
     def __init__(self, first: Reduced) -> None:
-        self.layer, (_, channels, lines), (_, *shape) = first.layer, first.lines.shape, first.total.shape
+        self.layer, (_, channels, lines), (_, *shape) = (
+            first.layer,
+            first.lines.shape,
+            first.total.shape,
+        )
         self.height, self.width = shape
         self.rows = lines - self.width
         self.ends = [0, self.rows - 1, self.rows, lines - 1]  # the outermost line of each side
@@ -229,7 +270,9 @@ class _LayerSums:
 
     def response(self, padding: str | None) -> BorderResponse:
         count, scale = self.count, float(np.sqrt(self.square / self.count))
-        response = BorderResponse(self.layer, padding, len(self.squares), (self.height, self.width), scale)
+        response = BorderResponse(
+            self.layer, padding, len(self.squares), (self.height, self.width), scale
+        )
         if not np.isfinite(scale) or not np.isfinite(self.total).all():
             return replace(response, note="returns NaN or infinite numbers")
         if not scale:
@@ -247,7 +290,9 @@ class _LayerSums:
             most = min(-(-len(by_line) // 2), LINES)
             profiles += [by_line[:most], by_line[::-1][:most]]
         energies = Sides(*(float(profile[0]) for profile in profiles))
-        response = replace(response, energy=energies, profiles=tuple(profiles), map=self.total / count)
+        response = replace(
+            response, energy=energies, profiles=tuple(profiles), map=self.total / count
+        )
         if count == 1:
             return response
         sides = differences.sum(0)[:, self.ends] / count
@@ -255,5 +300,8 @@ class _LayerSums:
         aware = (np.abs(sides) > CERTAIN * spread) & (np.abs(sides) > LARGE * scale)
         means = np.concatenate(self.means)
         errors = means.std(0, ddof=1) / np.sqrt(count)  # 0 where all inputs are alike
-        t = [float(mean / error) if error else None for mean, error in zip(means.mean(0), errors, strict=True)]
+        t = [
+            float(mean / error) if error else None
+            for mean, error in zip(means.mean(0), errors, strict=True)
+        ]
         return replace(response, t=Sides(*t), aware=float(aware.any(1).mean()))

@@ -1,4 +1,6 @@
-"""Images to run networks on: noise, a blank, the pictures of a folder, or crops of them with room for a shift."""
+"""Images to run networks on: noise, a blank, the pictures of a folder, or crops of them with room
+for a shift.
+"""
 
 from __future__ import annotations
 
@@ -68,11 +70,15 @@ class Inputs:
 
 
 def to_crop(images: str | Path | None, n: int, noise: bool, *about: Any) -> Inputs:
-    """Return the inputs of `padviz.trial` and `padviz.seen`: crops of photographs, or noise on request."""
+    """Return the inputs of `padviz.trial` and `padviz.seen`: crops of photographs, or noise on
+    request.
+    """
     if images is None and not noise:
         raise OptionError(NOISE_SAYS, option="images", hint="name a folder of them, or add `noise`")
     if images is not None and noise:
-        raise OptionError("cannot be combined with `images`", option="noise", hint="leave out one of them")
+        raise OptionError(
+            "cannot be combined with `images`", option="noise", hint="leave out one of them"
+        )
     if images is None:
         return Inputs(NOISE, n, *about)
     return Inputs(Path(images), n, *about)
@@ -89,11 +95,15 @@ def images_of(inputs: Inputs, size: Size, channels: int) -> Images:
         return np.zeros((1, channels, *size), np.float32)
     if inputs.inputs == NOISE:
         check_room("n", inputs.n, channels, size)
-        noise = np.random.default_rng(inputs.seed).random((inputs.n, channels, *size), dtype=np.float32)
+        noise = np.random.default_rng(inputs.seed).random(
+            (inputs.n, channels, *size), dtype=np.float32
+        )
         return (noise - means) / stds
     pictures = pictures_in(inputs.inputs, inputs.n)
     check_room("n", len(pictures), channels, size)
-    return np.stack([(pixels_of(open_picture(path), size, channels) - means) / stds for path in pictures])
+    return np.stack(
+        [(pixels_of(open_picture(path), size, channels) - means) / stds for path in pictures]
+    )
 
 
 def normalisation(
@@ -127,9 +137,15 @@ def pictures_in(folder: str | Path, count: int, option: str = "inputs") -> list[
         if option == "inputs":
             hint = "use noise, blank, or a folder of pictures"
         raise OptionError(f"{str(folder)!r} is not a folder", option=option, hint=hint)
-    pictures = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    pictures = sorted(
+        path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
     if not pictures:
-        raise OptionError(f"{str(folder)!r} has no pictures", option=option, hint=f"those are {' '.join(SUFFIXES)}")
+        raise OptionError(
+            f"{str(folder)!r} has no pictures",
+            option=option,
+            hint=f"those are {' '.join(SUFFIXES)}",
+        )
     return pictures[:count]
 
 
@@ -140,11 +156,16 @@ def compare_normalisation(trained_on: TrainedOn, images: Images, inputs: Inputs)
 
     Images without contrast tell nothing.
     """
-    channels, by_image = images.shape[1], [(image.mean((1, 2)), image.var((1, 2))) for image in images]
+    channels, by_image = (
+        images.shape[1],
+        [(image.mean((1, 2)), image.var((1, 2))) for image in images],
+    )
     means, variances = np.array(by_image).swapaxes(0, 1)  # (images, channels)
     stds = np.sqrt(variances.mean(0) + means.var(0))
 
-    def by_channel(mean: Sequence[float] | None, std: Sequence[float] | None) -> list[NDArray[np.float32]]:
+    def by_channel(
+        mean: Sequence[float] | None, std: Sequence[float] | None
+    ) -> list[NDArray[np.float32]]:
         return [values.ravel() for values in normalisation(channels, mean, std)]
 
     own = by_channel(inputs.mean, inputs.std)
@@ -173,8 +194,10 @@ def compare_normalisation(trained_on: TrainedOn, images: Images, inputs: Inputs)
     if np.isfinite(misfit(*best)):
         hint = f"`mean` {_as_option(best[0])} and `std` {_as_option(best[1])} fit"
     return (
-        f"{trained_on.layer} reads inputs of mean {images.mean():.3g} and deviation {stds.mean():.3g}, and was trained "
-        f"on {np.mean(trained_on.mean):.3g} and {trained_on.std:.3g}, as the batch normalisation after it tells: {hint}"
+        f"{trained_on.layer} reads inputs of mean {images.mean():.3g} and deviation "
+        f"{stds.mean():.3g}, and was trained "
+        f"on {np.mean(trained_on.mean):.3g} and {trained_on.std:.3g}, as the batch "
+        f"normalisation after it tells: {hint}"
     )
 
 
@@ -243,7 +266,8 @@ def _in_mode(picture: Picture, mode: str) -> Picture:
 
 
 def pixels_of(picture: Picture, size: Size | None, channels: int) -> Pixels:
-    """Return pixels from 0 to 1, of shape (channels, height, width): of the picture's middle, scaled to the size.
+    """Return pixels from 0 to 1, of shape (channels, height, width): of the picture's middle,
+    scaled to the size.
 
     Transparent pixels have their own colour.
     """
@@ -271,7 +295,9 @@ class TooSmall(OptionError):
 
 
 class Frame(NamedTuple):
-    """A part of a scene: where it begins, relative to the network's own frame, and its height and width in pixels."""
+    """A part of a scene: where it begins, relative to the network's own frame, and its height and
+    width in pixels.
+    """
 
     top: int
     left: int
@@ -304,7 +330,8 @@ def in_frame(scenes: Images, room: Frame, frame: Frame) -> Images:
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """A place in a picture: `pixels` of all of it, the `scale` to show it at, and where the network's frame begins.
+    """A place in a picture: `pixels` of all of it, the `scale` to show it at, and where the
+    network's frame begins.
 
     `top` and `left` count pixels of the scaled picture; crops of one picture share its number,
     `picture`. Scenes are normalised by `mean` and `std`.
@@ -329,9 +356,15 @@ class Crop:
         top, left = self.top + frame.top, self.left + frame.left
         tall, wide = self.pixels.shape[1:]
         low = min(left / self.scale, wide), min(top / self.scale, tall)
-        high = min((left + frame.width) / self.scale, wide), min((top + frame.height) / self.scale, tall)
+        high = (
+            min((left + frame.width) / self.scale, wide),
+            min((top + frame.height) / self.scale, tall),
+        )
         images = (Image.fromarray(plane) for plane in self.pixels)
-        resized = [image.resize((width, height), Image.Resampling.BICUBIC, box=(*low, *high)) for image in images]
+        resized = [
+            image.resize((width, height), Image.Resampling.BICUBIC, box=(*low, *high))
+            for image in images
+        ]
         # Bicubic overshoots.
         clipped = np.clip(np.stack([np.asarray(image) for image in resized]), 0, 1)
         scene: Pixels = (clipped - self.mean) / self.std
@@ -339,7 +372,8 @@ class Crop:
 
 
 class Crops:
-    """Crops of the pictures of a folder, equally many of each, or of scenes of noise, whose pixels are random.
+    """Crops of the pictures of a folder, equally many of each, or of scenes of noise, whose pixels
+    are random.
 
     Each has the `room` around the network's `own` frame: pictures are scaled down as far as it and
     the surroundings allow, and none are taken of those that are too small. Once all are read,
@@ -370,7 +404,10 @@ class Crops:
             if picture.height < room.height or picture.width < room.width:
                 self.small += 1
                 continue
-            around = max(SURROUNDINGS * n / have for n, have in zip(self.own, picture.size[::-1], strict=True))
+            around = max(
+                SURROUNDINGS * n / have
+                for n, have in zip(self.own, picture.size[::-1], strict=True)
+            )
             least = max(room.height / picture.height, room.width / picture.width)
             scale = max(least, min(around, 1))
             tall, wide = (math.floor(n * scale + 1e-6) for n in picture.size[::-1])
@@ -380,11 +417,19 @@ class Crops:
             if fold > 1:
                 picture = picture.reduce(fold)
             pixels = pixels_of(picture, None, self.channels)
-            random, share = np.random.default_rng([self.inputs.seed, i]), -(-left // (len(self.paths) - i))
+            random, share = (
+                np.random.default_rng([self.inputs.seed, i]),
+                -(-left // (len(self.paths) - i)),
+            )
             left -= share
             for _ in range(share):  # at random places
-                at = (int(random.integers(tall - room.height + 1)), int(random.integers(wide - room.width + 1)))
-                yield Crop(i, pixels, scale * fold, at[0] - room.top, at[1] - room.left, *self.normal)
+                at = (
+                    int(random.integers(tall - room.height + 1)),
+                    int(random.integers(wide - room.width + 1)),
+                )
+                yield Crop(
+                    i, pixels, scale * fold, at[0] - room.top, at[1] - room.left, *self.normal
+                )
         if self.small == len(self.paths):
             what = f"no picture in {self.name!r} has {room.height} x {room.width} pixels or more"
             raise TooSmall(what, option="images", hint="use larger pictures, or smaller sizes")

@@ -86,7 +86,9 @@ class MeanFilter:
     @property
     def strides(self) -> tuple[int, ...]:
         """The strides of the axes that have several taps."""
-        return tuple(stride for taps, stride in zip(self.kernel, self.stride, strict=True) if taps > 1)
+        return tuple(
+            stride for taps, stride in zip(self.kernel, self.stride, strict=True) if taps > 1
+        )
 
     @property
     def axes(self) -> tuple[AxisSkew, ...]:
@@ -106,7 +108,8 @@ class MeanFilter:
 
 
 class AxisGroup(NamedTuple):
-    """Axes of convolutions that are alike in being strided, in their grid offset and in their padding.
+    """Axes of convolutions that are alike in being strided, in their grid offset and in their
+    padding.
 
     `grid` is -1, 0 or 1 where the units lie before the image's centre, on it, or after; None where
     it is undefined. `padding` is -1, 0 or 1 where more is read after, equally much on both sides,
@@ -136,11 +139,18 @@ class MeanFilters:
 
     @property
     def strided(self) -> tuple[AxisSkew, ...]:
-        return tuple(axis for row in self.rows for axis in row.axes if row.kind == "conv" and axis.stride > 1)
+        return tuple(
+            axis for row in self.rows for axis in row.axes if row.kind == "conv" and axis.stride > 1
+        )
 
     @property
     def others(self) -> tuple[AxisSkew, ...]:
-        return tuple(axis for row in self.rows for axis in row.axes if row.kind == "conv" and axis.stride == 1)
+        return tuple(
+            axis
+            for row in self.rows
+            for axis in row.axes
+            if row.kind == "conv" and axis.stride == 1
+        )
 
     @property
     def groups(self) -> tuple[AxisGroup, ...]:
@@ -154,7 +164,9 @@ class MeanFilters:
             if axis.offset is not None:
                 grid = int(np.sign(axis.offset))
             before, after = axis.consumed or (0, 0)
-            skews_of.setdefault((axis.stride > 1, grid, int(np.sign(before - after))), []).append(axis.skew)
+            skews_of.setdefault((axis.stride > 1, grid, int(np.sign(before - after))), []).append(
+                axis.skew
+            )
         return tuple(
             AxisGroup(*key, len(skews), float(np.mean(skews)), sum(skew > 0 for skew in skews))
             for key, skews in skews_of.items()
@@ -249,7 +261,10 @@ def _mean_filter(
     """Average the filters of one convolution, or of several that share their weights."""
     weights = kernels[0].weights
     with np.errstate(invalid="ignore", over="ignore"):  # `why` says what is not finite
-        means, magnitudes = weights.mean(1, dtype=np.float64), np.abs(weights).mean(1, dtype=np.float64)
+        means, magnitudes = (
+            weights.mean(1, dtype=np.float64),
+            np.abs(weights).mean(1, dtype=np.float64),
+        )
     why = ""
     if not np.isfinite(magnitudes).all():
         live = np.ones(len(magnitudes), bool)
@@ -261,7 +276,15 @@ def _mean_filter(
             why = "weights are all 0"
     means, magnitudes, (_, _, *taps) = means[live], magnitudes[live], weights.shape
     shape = (taps[0], taps[1]), (grids[0][0], grids[1][0])
-    about = layer.name, layer.kind, *shape, len(live), int((~live).sum()), kernels[0].norm, len(kernels)
+    about = (
+        layer.name,
+        layer.kind,
+        *shape,
+        len(live),
+        int((~live).sum()),
+        kernels[0].norm,
+        len(kernels),
+    )
     if why:
         return MeanFilter(*about, None, None, exposure, None, None, why)
     height = width = None

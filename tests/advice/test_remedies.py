@@ -16,7 +16,15 @@ from msgspec import to_builtins
 
 import padviz
 from padviz.advice import changes as tried
-from padviz.advice.changes import TRIED, Change, changes, cropped_outputs, even_pads, pooled_strides, wraps
+from padviz.advice.changes import (
+    TRIED,
+    Change,
+    changes,
+    cropped_outputs,
+    even_pads,
+    pooled_strides,
+    wraps,
+)
 from padviz.advice.evidence import EVIDENCE
 from padviz.advice.remedies import NEEDS, MapOutcome, Remedy, map_outcome
 from padviz.advice.verdict import examine
@@ -39,17 +47,30 @@ def network(*layers: dict[str, Any]) -> Network:
     return parse({"layers": list(layers)}, "net")
 
 
-def outcome_of(network: Network, size: Any, padding: str | None = None, heads: str = "sum") -> MapOutcome:
-    return map_outcome(Case(network, as_size(size)), padviz.usage(network, size, padding, heads=heads))
+def outcome_of(
+    network: Network, size: Any, padding: str | None = None, heads: str = "sum"
+) -> MapOutcome:
+    return map_outcome(
+        Case(network, as_size(size)), padviz.usage(network, size, padding, heads=heads)
+    )
 
 
 def test_resnet_50_at_224() -> None:
     found = padviz.audit(padviz.load("resnet50"), 224)
-    assert found.uneven_convolutions == ["conv1", "layer2.0.conv2", "layer3.0.conv2", "layer4.0.conv2"]
+    assert found.uneven_convolutions == [
+        "conv1",
+        "layer2.0.conv2",
+        "layer3.0.conv2",
+        "layer4.0.conv2",
+    ]
     assert found.uneven_pools == ["maxpool"]
     assert found.verdict == "lopsided, narrow rim"
     assert found.best == "nothing without training"
-    assert [each.what for each in found.remedies][:3] == ["partial padding", "225 x 225 px", "circular padding"]
+    assert [each.what for each in found.remedies][:3] == [
+        "partial padding",
+        "225 x 225 px",
+        "circular padding",
+    ]
     assert [each.outcome.uneven_convolutions for each in found.remedies[:3]] == [4, 0, 0]
     both = next(each for each in found.remedies if each.what == "225x225 + reflect")
     assert (both.kind, both.needs, both.as_is, both.trained) == ("both", "fine-tune", None, None)
@@ -62,18 +83,29 @@ def test_resnet_50_at_224() -> None:
         "conv1": [-0.5, -0.5],
     }
     best = next(each for each in found.remedies if each.kind == "size")
-    assert (best.what, best.edit[0], best.needs) == ("225 x 225 px", "Resize((225, 225))", "fine-tune")
+    assert (best.what, best.edit[0], best.needs) == (
+        "225 x 225 px",
+        "Resize((225, 225))",
+        "fine-tune",
+    )
     assert best.outcome.macs == 4_624_665_792
     assert found.outcome.macs == 4_087_136_256
     assert best.macs_ratio == 4_624_665_792 / 4_087_136_256
-    assert (best.outcome.uneven_convolutions, best.outcome.uneven_pools, best.outcome.remainders) == (0, 0, 0)
+    assert (
+        best.outcome.uneven_convolutions,
+        best.outcome.uneven_pools,
+        best.outcome.remainders,
+    ) == (0, 0, 0)
 
 
 def assert_alike(one: Any, other: Any) -> None:
     """Fair shares of a map that may have been counted in floats: the numbers of pixels are exact."""
     for figure in ("period", "starved", "overused", "unused", "ripple", "skew"):
         assert getattr(one, figure) == getattr(other, figure), figure
-    figures = [[each.least, each.most, *each.rings, *to_builtins(each.corners).values()] for each in (one, other)]
+    figures = [
+        [each.least, each.most, *each.rings, *to_builtins(each.corners).values()]
+        for each in (one, other)
+    ]
     assert figures[0] == pytest.approx(figures[1], rel=1e-12)
 
 
@@ -112,7 +144,9 @@ def test_strides_moved_into_pools_are_those_that_a_person_moves() -> None:
     assert [row.layer for row in padviz.uneven(change.case.network, 224).uneven_convolutions] == []
 
 
-def test_a_pooled_layer_that_is_the_target_is_its_pool_and_a_stride_that_no_pool_of_two_makes_stays() -> None:
+def test_a_pooled_layer_that_is_the_target_is_its_pool_and_a_stride_that_no_pool_of_two_makes_stays() -> (
+    None
+):
     step = {"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": 1}
     made = with_strides_pooled(network(step), ("a",))
     assert made is not None
@@ -127,7 +161,9 @@ ODD = {"op": "conv", "name": "b", "kernel": 3, "stride": 2, "padding": 1}
 TWO = {"op": "conv", "name": "a", "kernel": 2, "dilation": 3, "padding": 3}
 
 
-def test_pads_share_out_evenly_where_their_number_is_even_though_another_window_stays_uneven() -> None:
+def test_pads_share_out_evenly_where_their_number_is_even_though_another_window_stays_uneven() -> (
+    None
+):
     for layers, uneven, left in (([LOPSIDED], ["a"], []), ([LOPSIDED, ODD], ["a", "b"], ["b"])):
         before = network(*layers)
         (change,) = even_pads(Case(before, (224, 224)))
@@ -138,7 +174,9 @@ def test_pads_share_out_evenly_where_their_number_is_even_though_another_window_
         assert "even pads" in [each.what for each in remedies(before, 224)]
         assert any("no padding" in each for each in limits(Case(before, (224, 224)))) == bool(left)
     assert not [*even_pads(Case(network(ODD), (224, 224)))]
-    line = "At 224 x 224 no padding makes b even: its 112 units read 1 row of padding, an odd number."
+    line = (
+        "At 224 x 224 no padding makes b even: its 112 units read 1 row of padding, an odd number."
+    )
     assert line in limits(Case(network(ODD), (224, 224)))
 
 
@@ -159,7 +197,8 @@ def test_each_kind_of_change_has_a_case_and_every_generator_is_asked() -> None:
     generators = {
         name
         for name, function in inspect.getmembers(tried, inspect.isfunction)
-        if function.__module__ == tried.__name__ and "Iterator[Change]" in str(function.__annotations__.get("return"))
+        if function.__module__ == tried.__name__
+        and "Iterator[Change]" in str(function.__annotations__.get("return"))
     }
     assert generators - {"changes"} <= {*changes.__code__.co_names}
 
@@ -182,7 +221,9 @@ def test_each_kind_of_remedy_is_documented_and_has_evidence_edits_and_a_sentence
 
 
 def test_images_are_cropped_to_what_is_smaller_and_resized_to_what_is_larger() -> None:
-    sizes = [each for each in changes(Case(padviz.load("resnet50"), (224, 224))) if each.kind == "size"]
+    sizes = [
+        each for each in changes(Case(padviz.load("resnet50"), (224, 224))) if each.kind == "size"
+    ]
     assert [each.edit for each in sizes] == [
         ("CenterCrop(193)", "or Resize((193, 193)) for the whole image"),
         ("Resize((225, 225))", "or CenterCrop(225) of larger images"),
@@ -192,9 +233,17 @@ def test_images_are_cropped_to_what_is_smaller_and_resized_to_what_is_larger() -
 def test_a_file_that_says_the_size_of_its_input_is_exported_anew() -> None:
     asked = "export the file again at 225 x 225, or with an open input size"
     fixed = replace(padviz.load("resnet50"), declared=(224, 224))
-    assert {asked in each.edit for each in changes(Case(fixed, (224, 224))) if each.case.size == (225, 225)} == {True}
+    assert {
+        asked in each.edit
+        for each in changes(Case(fixed, (224, 224)))
+        if each.case.size == (225, 225)
+    } == {True}
     high = replace(fixed, declared=(225, 0))
-    edits = {each.case.size: each.edit[0] for each in changes(Case(high, (225, 224))) if each.kind == "size"}
+    edits = {
+        each.case.size: each.edit[0]
+        for each in changes(Case(high, (225, 224)))
+        if each.kind == "size"
+    }
     assert edits == {(225, 193): "CenterCrop((225, 193))", (225, 225): "Resize((225, 225))"}
 
 
@@ -204,7 +253,9 @@ def test_padding_is_replaced_by_what_does_it() -> None:
         ("a b.onnx", "padviz repad 'a b.onnx' --padding"),
     ):
         made = replace(padviz.load("vgg11"), source=name)
-        (edit,) = [each.edit for each in changes(Case(made, (224, 224))) if each.padding == "zero/circular"]
+        (edit,) = [
+            each.edit for each in changes(Case(made, (224, 224))) if each.padding == "zero/circular"
+        ]
         assert edit[0].startswith(first)
         assert any("-o zero-circular.onnx" in each for each in edit)
         assert 'anew: padviz.nn.PaddedConv2d(..., scheme="zero/circular")' in edit
@@ -215,7 +266,10 @@ def test_no_change_that_leaves_every_pixel_starved_is_a_remedy_for_that() -> Non
     found = padviz.audit(net, 320)
     assert found.outcome.low
     assert {each.kind for each in found.remedies} == {"size", "pool"}
-    assert found.advice == "Nothing that was tried helps enough (336 x 336 px: leaves 100.0 % starved)."
+    assert (
+        found.advice
+        == "Nothing that was tried helps enough (336 x 336 px: leaves 100.0 % starved)."
+    )
     small = padviz.audit(padviz.load("resnet18"), 65)
     assert small.outcome.low
     assert small.remedies[0].outcome.unfair < 0.9
@@ -224,7 +278,9 @@ def test_no_change_that_leaves_every_pixel_starved_is_a_remedy_for_that() -> Non
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "alexnet", "unet_padded"])
 @pytest.mark.parametrize("size", [64, 224])
-def test_evidence_ranks_first_and_no_remedy_leaves_more_unfair_or_a_much_smaller_image(name: str, size: int) -> None:
+def test_evidence_ranks_first_and_no_remedy_leaves_more_unfair_or_a_much_smaller_image(
+    name: str, size: int
+) -> None:
     found = padviz.audit(padviz.load(name), size)
     assert found.remedies
     places = [(each.price is not None, NEEDS.index(each.needs)) for each in found.remedies]
@@ -248,8 +304,13 @@ def test_what_was_measured_under_zeros_says_nothing_of_other_padding() -> None:
 
 
 def test_a_network_that_pads_nothing_gets_no_larger_image() -> None:
-    conv, pool = {"op": "conv", "kernel": 3}, {"op": "maxpool", "kernel": 2, "stride": 2, "ceil": True}
-    made = network({**conv, "name": "a"}, {**pool, "name": "b"}, {**conv, "name": "c"}, {**conv, "name": "d"})
+    conv, pool = (
+        {"op": "conv", "kernel": 3},
+        {"op": "maxpool", "kernel": 2, "stride": 2, "ceil": True},
+    )
+    made = network(
+        {**conv, "name": "a"}, {**pool, "name": "b"}, {**conv, "name": "c"}, {**conv, "name": "d"}
+    )
     assert "larger" not in {each.kind for each in remedies(made, 48)}
 
 
@@ -263,7 +324,10 @@ def test_only_a_size_of_the_same_phase_works_with_todays_weights() -> None:
         }
         for each in made:
             before, after = (padviz.uneven(net, size).layers for size in (224, each.case.size))
-            reads = [[(row.height.consumed, row.width.consumed) for row in rows] for rows in (before, after)]
+            reads = [
+                [(row.height.consumed, row.width.consumed) for row in rows]
+                for rows in (before, after)
+            ]
             if each.needs == "today's weights":
                 assert reads[0] == reads[1]
 
@@ -294,7 +358,9 @@ def test_what_a_crop_that_helps_nobody_would_do_is_said() -> None:
     starved = network({"op": "conv", "name": "a", "kernel": 9, "padding": 4})
     assert not any(each.kind == "crop" for each in remedies(starved, 64))
     (said,) = padviz.audit(starved, 64).cannot
-    ramp = np.minimum(np.minimum(np.arange(1, 65), np.arange(64, 0, -1)), 9)  # what 56 windows of 9 taps read
+    ramp = np.minimum(
+        np.minimum(np.arange(1, 65), np.arange(64, 0, -1)), 9
+    )  # what 56 windows of 9 taps read
     lost = (2 * np.outer(ramp, ramp) < 81).mean()
     does = f"starves {100 * lost:.1f} % of the pixels"
     assert said == f"Cropping to the units that read no padding {does} (a: y[..., 4:-4, 4:-4])."
@@ -304,11 +370,15 @@ def test_no_crop_where_padding_reaches_every_unit_or_head_or_one_sees_all() -> N
     assert not [*cropped_outputs(Case(padviz.load("efficientnet_b0"), (224, 224)))]
     several = upto(padviz.load("ssd300_vgg16"), ("backbone.features.21", "backbone.extra.1.2"))
     assert not [*cropped_outputs(Case(several, (300, 300)))]
-    assert padviz.audit(several, 300).padding.startswith("All 10 x 10 units of backbone.extra.1.2 depend on padding")
+    assert padviz.audit(several, 300).padding.startswith(
+        "All 10 x 10 units of backbone.extra.1.2 depend on padding"
+    )
 
 
 @pytest.mark.parametrize("size", [(96, 96), (80, 130)])
-def test_no_larger_image_is_asked_for_where_hardly_a_pixel_is_starved(size: tuple[int, int]) -> None:
+def test_no_larger_image_is_asked_for_where_hardly_a_pixel_is_starved(
+    size: tuple[int, int],
+) -> None:
     one = network({"op": "conv", "name": "a", "kernel": 3, "padding": 1})
     assert 0 < outcome_of(one, size).unfair < 0.0005  # at corners
     assert remedies(one, size) == []
@@ -329,14 +399,17 @@ def test_where_sizes_stand_among_remedies() -> None:
 
 
 NETS = {
-    "mirrored": network({"op": "conv", "name": "a", "kernel": 9, "padding": 4, "mode": "replicate"}),
+    "mirrored": network(
+        {"op": "conv", "name": "a", "kernel": 9, "padding": 4, "mode": "replicate"}
+    ),
     "valid": network({"op": "conv", "name": "a", "kernel": [5, 1]}),
     "uneven pool": network(
         {"op": "maxpool", "name": "p", "kernel": 3, "stride": 2, "padding": 1},
         {"op": "adaptive", "name": "b", "output": 3},
     ),
     "adaptive": network(
-        {"op": "conv", "name": "a", "kernel": 3, "padding": 1}, {"op": "adaptive", "name": "b", "output": 3}
+        {"op": "conv", "name": "a", "kernel": 3, "padding": 1},
+        {"op": "adaptive", "name": "b", "output": 3},
     ),
 }
 
@@ -360,7 +433,9 @@ def test_where_there_is_no_share_the_ring_is_of_32_px() -> None:
 
 
 def test_of_several_targets_the_reach_is_that_of_the_one_that_sees_most() -> None:
-    found = padviz.audit(padviz.load("ssd300_vgg16"), 300, ["backbone.extra.1.2", "backbone.features.21"])
+    found = padviz.audit(
+        padviz.load("ssd300_vgg16"), 300, ["backbone.extra.1.2", "backbone.features.21"]
+    )
     assert (found.reach.layer, found.reach.field) == ("backbone.extra.1.2", [452, 452])
     assert found.padding.endswith(
         "the receptive field is 452 x 452 px, beyond the image; tiles need 214 px of context."
@@ -385,11 +460,16 @@ def test_heads_of_the_same_weight_are_judged_as_they_are_counted() -> None:
     assert found.outcome.skew != padviz.audit(upto(made, ("p3", "p5")), 32).outcome.skew
     kept = examine(made, 32, heads="share", most=2).maps
     assert [what for what, _ in kept] == ["today", *(each.what for each in found.remedies[:2])]
-    assert [counts.padding for _, counts in kept] == [None, *(each.padding for each in found.remedies[:2])]
+    assert [counts.padding for _, counts in kept] == [
+        None,
+        *(each.padding for each in found.remedies[:2]),
+    ]
     assert all(counts.weights for _, counts in kept)
 
 
-@given(network=networks(), scheme=st.sampled_from([scheme for scheme in TRIED if not wraps(scheme)]))
+@given(
+    network=networks(), scheme=st.sampled_from([scheme for scheme in TRIED if not wraps(scheme)])
+)
 def test_schemes_that_do_not_wrap_change_no_ledger(network: Any, scheme: str) -> None:
     steps, size = network
     net = parse({"layers": steps}, "net")

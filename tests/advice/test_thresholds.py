@@ -43,15 +43,26 @@ def test_two_thirds_of_the_image_are_not_foveated_and_more_are() -> None:
     assert figures.rim is not None
     for starved, foveated in ((2 / 3, False), (0.67, True)):
         share = replace(figures.share, starved=starved)
-        said = border(replace(figures, share=share), standing(figures.rim), compared=True, reads_padding=True)
+        said = border(
+            replace(figures, share=share), standing(figures.rim), compared=True, reads_padding=True
+        )
         assert ("% of this image (foveated);" in said) == foveated
 
 
 @pytest.mark.parametrize(
     ("sides", "lopsided"),
-    [([0, 4], False), ([0, 5], True), ([5, 0], True), ([30, 40], False), ([29, 40], True), ([12, 16], False)],
+    [
+        ([0, 4], False),
+        ([0, 5], True),
+        ([5, 0], True),
+        ([30, 40], False),
+        ([29, 40], True),
+        ([12, 16], False),
+    ],
 )
-def test_a_rim_is_lopsided_by_more_than_four_pixels_and_a_quarter(sides: list[int], lopsided: bool) -> None:
+def test_a_rim_is_lopsided_by_more_than_four_pixels_and_a_quarter(
+    sides: list[int], lopsided: bool
+) -> None:
     assert standing(Rim(sides, [7, 7])).lopsided == lopsided
 
 
@@ -90,8 +101,13 @@ def test_an_output_is_cropped_to_the_units_that_read_no_padding(rows: int) -> No
         assert seen.counts.size == len(free)
         assert (seen.counts == found.full).all()
         assert change.edit == ("l0: y[..., 2:-1, :]",)
-        box = tuple(slice(first, last + 1) for first, last in zip(free.min(axis=0), free.max(axis=0), strict=True))
-        assert (padviz.usage(cut, size).counts == padviz.usage(network, size, unit=box).counts).all()
+        box = tuple(
+            slice(first, last + 1)
+            for first, last in zip(free.min(axis=0), free.max(axis=0), strict=True)
+        )
+        assert (
+            padviz.usage(cut, size).counts == padviz.usage(network, size, unit=box).counts
+        ).all()
 
 
 def judged(
@@ -131,7 +147,9 @@ JUDGED: list[tuple[str, dict[str, Any], dict[str, Any], bool]] = [
 
 
 @pytest.mark.parametrize(("kind", "before", "after", "expected"), JUDGED)
-def test_what_helps(kind: str, before: dict[str, Any], after: dict[str, Any], expected: bool) -> None:
+def test_what_helps(
+    kind: str, before: dict[str, Any], after: dict[str, Any], expected: bool
+) -> None:
     assert helps(kind, judged(**before), judged(**after)) == expected
     assert judged(**before).low == (before is LOW)
     assert not judged(most=0.5).low
@@ -142,19 +160,25 @@ def test_the_outer_ring_is_as_wide_as_the_period_on_each_axis(size: tuple[int, i
     strided = net(kernel=[3, 4], stride=[2, 4], padding=[1, 2])
     found, counts = outcome_of(strided, size), padviz.usage(strided, size).counts
     assert found.ring_px == [2, 4]
-    inside = counts[tuple(slice(ring, max(n - ring, ring)) for ring, n in zip(found.ring_px, size, strict=True))]
+    inside = counts[
+        tuple(slice(ring, max(n - ring, ring)) for ring, n in zip(found.ring_px, size, strict=True))
+    ]
     share = 1 - inside.sum() / counts.sum()
     assert found.ring == pytest.approx(share / (1 - inside.size / counts.size))
 
 
-def test_the_tilt_is_the_largest_difference_of_opposite_rims_and_none_where_there_is_no_rim() -> None:
+def test_the_tilt_is_the_largest_difference_of_opposite_rims_and_none_where_there_is_no_rim() -> (
+    None
+):
     found = outcome_of(padviz.load("vgg11"), 64)
     assert replace(found, rim=Rim([3, 9], [7, 4])).tilt == 6
     assert replace(found, rim=None).tilt == 0
 
 
 def test_a_layer_that_was_chosen_is_compared_with_no_network() -> None:
-    chosen, last = (padviz.audit(padviz.load("vgg11"), 224, layer) for layer in ("features.3", None))
+    chosen, last = (
+        padviz.audit(padviz.load("vgg11"), 224, layer) for layer in ("features.3", None)
+    )
     assert chosen.standing is not None
     assert ("narrow" in chosen.border, "narrow" in last.border) == (False, True)
 
@@ -167,18 +191,33 @@ HEAD = """\
 
 
 def rows(page: str, name: str) -> list[list[str]]:
-    text = (DOCS / page).read_text().partition(f"<!-- {name} -->\n")[2].partition(f"<!-- /{name} -->")[0]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "|" in line][2:]
+    text = (
+        (DOCS / page)
+        .read_text()
+        .partition(f"<!-- {name} -->\n")[2]
+        .partition(f"<!-- /{name} -->")[0]
+    )
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if "|" in line
+    ][2:]
 
 
 def cell(points: Points) -> str:
-    return "" if points is None else f"{points[0]:+.1f}" + ("" if isnan(points[1]) else f" ± {points[1]:.1f}")
+    return (
+        ""
+        if points is None
+        else f"{points[0]:+.1f}" + ("" if isnan(points[1]) else f" ± {points[1]:.1f}")
+    )
 
 
 def test_the_page_shows_the_table() -> None:
     shown = HEAD
     for change, row in EVIDENCE.items():
-        points = [cell(each) for each in (row.as_is, row.batch_norm, row.epoch, row.epochs, row.anew)]
+        points = [
+            cell(each) for each in (row.as_is, row.batch_norm, row.epoch, row.epochs, row.anew)
+        ]
         ap = [", ".join(map(cell, heads)) for heads in (row.detector, row.unseen)]
         shown += " | ".join(["|", change, *points, *ap, row.source, "|"])[2:-2] + "\n"
     page = (DOCS / "limits.md").read_text()
@@ -187,15 +226,32 @@ def test_the_page_shows_the_table() -> None:
 
 @pytest.mark.parametrize(
     ("change", "padding"),
-    [(MORE, "zero, 1 px larger"), *((scheme, scheme) for scheme in ("partial", "circular", "symmetric", "reflect"))],
+    [
+        (MORE, "zero, 1 px larger"),
+        *((scheme, scheme) for scheme in ("partial", "circular", "symmetric", "reflect")),
+    ],
 )
 def test_detectors_are_those_of_the_experiment(change: str, padding: str) -> None:
-    cells = {(task, arm): cells[1].partition(" ± ") for task, arm, *cells in rows("limits.md", "detector")}
-    found = {place: (float(mean), float(width or "nan")) for place, (mean, _, width) in cells.items()}
-    for where, shown in (("", EVIDENCE[change].detector), (", rim unseen", EVIDENCE[change].unseen)):
-        tasks = [f"stride {stride}{where}" for stride in (4, 16, 32) if (f"stride {stride}{where}", padding) in found]
+    cells = {
+        (task, arm): cells[1].partition(" ± ")
+        for task, arm, *cells in rows("limits.md", "detector")
+    }
+    found = {
+        place: (float(mean), float(width or "nan")) for place, (mean, _, width) in cells.items()
+    }
+    for where, shown in (
+        ("", EVIDENCE[change].detector),
+        (", rim unseen", EVIDENCE[change].unseen),
+    ):
+        tasks = [
+            f"stride {stride}{where}"
+            for stride in (4, 16, 32)
+            if (f"stride {stride}{where}", padding) in found
+        ]
         pairs = [(found[task, padding], found[task, "zero"]) for task in tasks]
-        assert [points for points, _ in shown] == pytest.approx([one[0] - zero[0] for one, zero in pairs], abs=0.051)
+        assert [points for points, _ in shown] == pytest.approx(
+            [one[0] - zero[0] for one, zero in pairs], abs=0.051
+        )
         assert [width for _, width in shown] == pytest.approx(
             [hypot(one[1], zero[1]) for one, zero in pairs], abs=0.051
         )
@@ -203,7 +259,12 @@ def test_detectors_are_those_of_the_experiment(change: str, padding: str) -> Non
 
 @pytest.mark.parametrize(
     ("change", "arm"),
-    [(MORE, "33 zero"), ("circular", "32 circular"), ("reflect", "32 mirrored"), ("pooled strides", "32 pooled")],
+    [
+        (MORE, "33 zero"),
+        ("circular", "32 circular"),
+        ("reflect", "32 mirrored"),
+        ("pooled strides", "32 pooled"),
+    ],
 )
 def test_what_was_trained_anew_is_that_of_the_experiment(change: str, arm: str) -> None:
     accuracy = {row[0]: float(row[3].split(" ")[0]) for row in rows("experiment.md", "experiment")}
@@ -228,7 +289,9 @@ def test_a_change_is_told_apart_by_one_experiment_that_no_other_contradicts() ->
 def test_the_first_remedy_is_not_said_to_be_better_than_what_is_not_told_apart() -> None:
     found = padviz.audit(padviz.load("resnet50"), 224)
     assert found.alike == ["225 x 225 px", "circular padding"]
-    assert "The measurements do not separate it from 225 x 225 px or circular padding." in found.advice
+    assert (
+        "The measurements do not separate it from 225 x 225 px or circular padding." in found.advice
+    )
     assert not padviz.audit(padviz.load("vgg19"), 224).alike  # nothing to do
 
 
@@ -264,7 +327,10 @@ def test_the_answer_to_which_padding_has_the_same_figures() -> None:
         assert row.as_is is not None
         assert row.epoch is not None
         ap = [
-            ", ".join(f"{points[0]:+.1f} (stride {stride})" for points, stride in zip(each, (4, 16, 32), strict=False))
+            ", ".join(
+                f"{points[0]:+.1f} (stride {stride})"
+                for points, stride in zip(each, (4, 16, 32), strict=False)
+            )
             for each in (row.detector, row.unseen)
         ]
         cells = " | ".join([f"{row.as_is[0]:+.1f}", f"{row.epoch[0]:+.1f}", *ap])

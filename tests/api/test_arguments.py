@@ -57,21 +57,40 @@ def test_an_editor_is_led_to_the_option() -> None:
             (padviz.usage, "vgg11", {"size": size}, "size")
             for size in (2.5, True, b"ab", {64}, "64", (64, 64.0), [64, True])
         ),
-        *((padviz.usage, "vgg11", {"unit": unit}, "unit") for unit in (5, (1,), (1, 2, 3), "1,1", (1.0, 1), (2, 0))),
-        *((padviz.usage, "vgg11", {"unit": (part, 0)}, "unit") for part in (slice(0, 2, 2), slice(0, 99))),
-        *((padviz.usage, "vgg11", {"layer": layer}, "layer") for layer in (5, [None], b"x", [["a"]], [])),
+        *(
+            (padviz.usage, "vgg11", {"unit": unit}, "unit")
+            for unit in (5, (1,), (1, 2, 3), "1,1", (1.0, 1), (2, 0))
+        ),
+        *(
+            (padviz.usage, "vgg11", {"unit": (part, 0)}, "unit")
+            for part in (slice(0, 2, 2), slice(0, 99))
+        ),
+        *(
+            (padviz.usage, "vgg11", {"layer": layer}, "layer")
+            for layer in (5, [None], b"x", [["a"]], [])
+        ),
         *((padviz.load, network, {}, "is not a network") for network in (None, 5, b"vgg11")),
         *((padviz.detect, SMALL, {"step": step}, "step") for step in (0, -3, 2.5)),
         (padviz.detect, SMALL, {"height": 0}, "height: 0: must be an integer, at least 1"),
-        (padviz.detect, SMALL, {"image": "a.png", "shift": -1}, "shift: -1: must be an integer, at least 0"),
-        *((each, SMALL, {"noise": True, "seed": -1, "size": None}, "seed") for each in (padviz.trial, padviz.seen)),
+        (
+            padviz.detect,
+            SMALL,
+            {"image": "a.png", "shift": -1},
+            "shift: -1: must be an integer, at least 0",
+        ),
+        *(
+            (each, SMALL, {"noise": True, "seed": -1, "size": None}, "seed")
+            for each in (padviz.trial, padviz.seen)
+        ),
         (padviz.seen, SMALL, {"noise": True, "n": 1.5}, "n: 1.5: must be an integer, 1 to 10,000"),
         (padviz.responses, SMALL, {"seed": -1}, "seed: -1: must be an integer, at least 0"),
         (padviz.usage, "vgg11", {"padding": []}, "padding"),
         (padviz.load, "vgg11", {"size": 0}, "size: 0 is not one to three numbers of pixels"),
     ],
 )
-def test_arguments_are_checked(function: Any, network: Any, arguments: dict[str, Any], says: str) -> None:
+def test_arguments_are_checked(
+    function: Any, network: Any, arguments: dict[str, Any], says: str
+) -> None:
     with pytest.raises(padviz.PadvizError, match=says):
         function(network, **({"size": 64} | arguments))
 
@@ -84,7 +103,9 @@ def test_numbers_of_numpy_and_lists_are_taken() -> None:
 
 
 def test_a_module_is_repadded_by_its_name_and_takes_no_options_of_files() -> None:
-    assert padviz.repad("tests.api.test_arguments:SMALL", "reflect", 64, "1").repadded.changed == ("1",)
+    assert padviz.repad("tests.api.test_arguments:SMALL", "reflect", 64, "1").repadded.changed == (
+        "1",
+    )
     for given in ({"even": True}, {"padding": "reflect", "except_": "conv1"}):
         with pytest.raises(padviz.PadvizError, match="is for ONNX files"):
             padviz.repad(nn.Conv2d(3, 8, 3, padding=1), **given)
@@ -161,7 +182,10 @@ def test_what_the_error_advises_works(name: str, module: type[nn.Module], which:
 def test_what_is_run_says_that_it_takes_one_image(name: str) -> None:
     network = Two().eval()
     loaded = eval(advice(name, network)[0], {"padviz": padviz, "network": network})
-    with pytest.raises(padviz.PadvizError, match="can be analysed but not run; a module that wraps it and takes one"):
+    with pytest.raises(
+        padviz.PadvizError,
+        match="can be analysed but not run; a module that wraps it and takes one",
+    ):
         answer(name, loaded)
 
 
@@ -171,5 +195,7 @@ def test_a_repadded_module_of_two_inputs_uses_its_pixels_as_asked() -> None:
     wrapped = padviz.repad(loaded, "reflect")
     assert isinstance(wrapped, nn.Module)
     again = padviz.load(wrapped, SIZE, shape={"timestep": 2})
-    assert (padviz.usage(again, SIZE).counts == padviz.usage(loaded, SIZE, padding="reflect").counts).all()
+    assert (
+        padviz.usage(again, SIZE).counts == padviz.usage(loaded, SIZE, padding="reflect").counts
+    ).all()
     assert padviz.filters(padviz.load(loaded))[0].layer == "conv"

@@ -21,7 +21,9 @@ SAVED = {
 def test_a_file_is_replaced_only_if_that_is_asked_for(name: str, tmp_path: Path) -> None:
     path, made = tmp_path / name, SAVED[name]()
     path.write_text("mine")
-    with pytest.raises(padviz.PadvizError, match=rf"{name}: exists; add overwrite=True to replace it"):
+    with pytest.raises(
+        padviz.PadvizError, match=rf"{name}: exists; add overwrite=True to replace it"
+    ):
         made.save(path)
     assert path.read_text() == "mine"
     made.save(path, overwrite=True)
@@ -46,7 +48,9 @@ def test_numpy_takes_the_counts_of_a_map() -> None:
 def test_maps_that_are_compared_keep_their_figures_and_no_arrays() -> None:
     """Hundreds of maps are held at once: 397 of ResNet-50 took 2 GB."""
     steps: list[tuple[int, int]] = []
-    compared = padviz.compare("vgg11", [64, 96], on_progress=lambda done, of: steps.append((done, of)))
+    compared = padviz.compare(
+        "vgg11", [64, 96], on_progress=lambda done, of: steps.append((done, of))
+    )
     compared.plot()
     assert steps == [(1, 2), (2, 2)]
     for size, (_, counts) in zip((64, 96), compared, strict=True):
@@ -85,10 +89,15 @@ def test_pandas_is_asked_for_only_where_it_is_used(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(padviz.PadvizError, match="needs pandas; pip install pandas"):
         padviz.sizes("resnet18").to_pandas()
-    monkeypatch.setitem(sys.modules, "pandas", type("Pandas", (), {"DataFrame": staticmethod(list)}))
+    monkeypatch.setitem(
+        sys.modules, "pandas", type("Pandas", (), {"DataFrame": staticmethod(list)})
+    )
     assert padviz.sizes("resnet18").to_pandas() == padviz.sizes("resnet18").to_rows()
 
 
 def test_a_new_plot_has_the_theme_that_is_asked_for() -> None:
-    light, dark = (padviz.usage("vgg11", 32).plot(theme=theme).figure.get_facecolor() for theme in ("light", "dark"))
+    light, dark = (
+        padviz.usage("vgg11", 32).plot(theme=theme).figure.get_facecolor()
+        for theme in ("light", "dark")
+    )
     assert sum(dark[:3]) < 1 < sum(light[:3])

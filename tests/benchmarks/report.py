@@ -33,7 +33,9 @@ def machine() -> str:
     """What the numbers were measured with."""
     from importlib.metadata import version
 
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "matplotlib", "torch"))
+    libraries = ", ".join(
+        f"{name} {version(name)}" for name in ("numpy", "numba", "matplotlib", "torch")
+    )
     facts = Path("/proc/cpuinfo")
     names = re.findall("model name.*: (.*)", facts.read_text()) if facts.exists() else []
     return (

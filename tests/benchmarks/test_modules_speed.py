@@ -31,7 +31,10 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("what", ["load", "build"])
 def test_reading(benchmark: Any, what: str) -> None:
     module = torchvision.models.resnet50(weights=None).eval()
-    load, build = partial(padviz.load, module, size=224), partial(torchvision.models.resnet50, weights=None)
+    load, build = (
+        partial(padviz.load, module, size=224),
+        partial(torchvision.models.resnet50, weights=None),
+    )
     benchmark(load if what == "load" else build)
 
 
@@ -59,14 +62,21 @@ def test_tiled(benchmark: Any, name: str, norms: str) -> None:
     """Nine tiles with context, or four that share their norms, of 512 pixels or 128 latents."""
     model = UNet(partial(torch.nn.GroupNorm, 4)) if name == "unet" else Decoder(32)
     size = 512 if name == "unet" else 128
-    image, plan = torch.rand(1, 3, size, size), padviz.tiles(model, size, size // 2, norms=norms).plan
+    image, plan = (
+        torch.rand(1, 3, size, size),
+        padviz.tiles(model, size, size // 2, norms=norms).plan,
+    )
     with torch.inference_mode():
         benchmark.pedantic(padviz.tiled, (model, image, plan), rounds=5, warmup_rounds=1)
 
 
 @pytest.mark.parametrize("scheme", ["reflect", "symmetric", "partial"])
 def test_repad(benchmark: Any, tmp_path: Path, folder: Path, scheme: str) -> None:
-    benchmark(lambda: padviz.repad(folder / "resnet50.onnx", scheme).save(tmp_path / "out.onnx", overwrite=True))
+    benchmark(
+        lambda: padviz.repad(folder / "resnet50.onnx", scheme).save(
+            tmp_path / "out.onnx", overwrite=True
+        )
+    )
 
 
 def test_onnx_load_and_save(benchmark: Any, tmp_path: Path, folder: Path) -> None:
@@ -140,7 +150,10 @@ def test_rings(benchmark: Any) -> None:
 
 
 def test_pycocotools(benchmark: Any) -> None:
-    coco, cocoeval = pytest.importorskip("pycocotools.coco"), pytest.importorskip("pycocotools.cocoeval")
+    coco, cocoeval = (
+        pytest.importorskip("pycocotools.coco"),
+        pytest.importorskip("pycocotools.cocoeval"),
+    )
     instances, results = as_coco(MADE)
     with contextlib.redirect_stdout(io.StringIO()):
         there = coco.COCO()

@@ -39,7 +39,9 @@ CASES = [("vgg19", 512), ("vgg19", 2048), ("resnet50", 512), ("resnet50", 2048),
 @pytest.mark.parametrize(("name", "size"), [*CASES, ("resnet50", 65536)])
 def test_counts(benchmark: Any, name: str, size: int) -> None:
     network = padviz.load(name)
-    benchmark(lambda: padviz.usage(network, size).at(0, 0))  # large maps are counted when a count is read
+    benchmark(
+        lambda: padviz.usage(network, size).at(0, 0)
+    )  # large maps are counted when a count is read
 
 
 @pytest.mark.parametrize(("name", "size"), CASES)
@@ -48,7 +50,11 @@ def test_pytorch(benchmark: Any, name: str, size: int) -> None:
     torch.set_num_threads(1)
     with torch.device("meta"):
         model = getattr(torchvision.models, name)(weights=None).requires_grad_(False).eval()
-    parts = ["features"] if name == "vgg19" else ["conv1", "maxpool", "layer1", "layer2", "layer3", "layer4"]
+    parts = (
+        ["features"]
+        if name == "vgg19"
+        else ["conv1", "maxpool", "layer1", "layer2", "layer3", "layer4"]
+    )
     body = nn.Sequential(*(getattr(model, part) for part in parts))
 
     def forward_and_backward() -> None:
@@ -66,7 +72,11 @@ def test_deep_chain(benchmark: Any, what: str, depth: int, size: int) -> None:
     """Convolutions whose counts have 287 digits, and 1,909."""
     layers = [{"op": "conv", "name": f"c{i}", "kernel": 3, "padding": 1} for i in range(depth)]
     network = parse({"layers": layers}, "chain")
-    run = (lambda: padviz.audit(network, size)) if what == "audit" else (lambda: padviz.usage(network, size).summary())
+    run = (
+        (lambda: padviz.audit(network, size))
+        if what == "audit"
+        else (lambda: padviz.usage(network, size).summary())
+    )
     benchmark.pedantic(run, rounds=3)
 
 
@@ -117,8 +127,18 @@ def test_matplotlib_loop(benchmark: Any, tmp_path: Path) -> None:
 
 PROCESSES = {
     "usage": ["-m", "padviz", "usage", "vgg19", "--size", "512"],
-    "first-usage": ["-m", "padviz", "usage", "vgg19", "--size", "512"],  # with an empty cache of numba
-    **{command: ["-m", "padviz", command, "resnet50", "--size", "224"] for command in ("audit", "uneven")},
+    "first-usage": [
+        "-m",
+        "padviz",
+        "usage",
+        "vgg19",
+        "--size",
+        "512",
+    ],  # with an empty cache of numba
+    **{
+        command: ["-m", "padviz", command, "resnet50", "--size", "224"]
+        for command in ("audit", "uneven")
+    },
     "json": ["-m", "padviz", "usage", "vgg19", "--size", "512", "--format", "json", "--no-picture"],
     "numpy": ["-c", "import numpy, click"],
     "plot": ["-c", PLOT],
@@ -144,6 +164,8 @@ def process(benchmark: Any, folder: Path, command: list[str], fresh: bool = Fals
         return (), {"env": environment}
 
     def whole(env: dict[str, str]) -> None:
-        subprocess.run([sys.executable, *command], cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, *command], cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL
+        )
 
     benchmark.pedantic(whole, setup=prepare, rounds=15, warmup_rounds=1)

@@ -40,7 +40,9 @@ def test_a_network_fails_where_it_should(name: str, monkeypatch: pytest.MonkeyPa
         asked["same_as"] = read(case, "original")
     found = padviz.check(read(case), **asked)
     rows = [
-        f"{row.state} {row.expectation} {row.layer} {row.axis}: {row.found}" for row in found if row.state != "holds"
+        f"{row.state} {row.expectation} {row.layer} {row.axis}: {row.found}"
+        for row in found
+        if row.state != "holds"
     ]
     assert rows == case.get("found", [])
     assert bool(found) == all(row.startswith("note") for row in rows)
@@ -61,8 +63,20 @@ def test_each_expectation_and_rule_is_seen_to_hold_and_to_fail() -> None:
         "rim",
         *RULES,
     }
-    held = {name for case in CASES.values() if not case.get("found") for name in case.get("asked", {})}
-    assert held >= {"wraps", "context", "causal", "same_as", "even", "any_size", "accepts", "unstretched", "rim"}
+    held = {
+        name for case in CASES.values() if not case.get("found") for name in case.get("asked", {})
+    }
+    assert held >= {
+        "wraps",
+        "context",
+        "causal",
+        "same_as",
+        "even",
+        "any_size",
+        "accepts",
+        "unstretched",
+        "rim",
+    }
 
 
 @given(data=st.data(), axis=st.sampled_from([0, 1]))
@@ -83,13 +97,16 @@ def test_a_width_wraps_iff_each_units_usage_shifts_with_it(data: Any, axis: int)
     shape = naive.all_reads(laid, size)[1][target]
     rows = [along(net, size, axis, unit) for unit in range(shape[axis])]
     turned = units.denominator == 1 and all(
-        (np.roll(row, step) == rows[(unit + int(units)) % len(rows)]).all() for unit, row in enumerate(rows)
+        (np.roll(row, step) == rows[(unit + int(units)) % len(rows)]).all()
+        for unit, row in enumerate(rows)
     )
     if found:
         counts = padviz.usage(net, size).counts
         assert (np.roll(counts, step, axis) == counts).all()
         assert turned
-    elif not any(layer.kind in ("add", "concat") for layer in net.layers):  # branches may make up for each other
+    elif not any(
+        layer.kind in ("add", "concat") for layer in net.layers
+    ):  # branches may make up for each other
         assert not turned, found
 
 
@@ -121,8 +138,16 @@ def wide(**options: Any) -> nn.Module:
 
 FOLLOWED: dict[str, tuple[Any, nn.Module, bool]] = {
     "a norm of each column": (lambda x: around(nn.functional.instance_norm(x)), wide(), True),
-    "a norm of some columns twice": (lambda x: nn.functional.instance_norm(around(x)), wide(), False),
-    "a gate of some columns twice": (lambda x: (y := around(x)) * y.mean((2, 3), keepdim=True), wide(), False),
+    "a norm of some columns twice": (
+        lambda x: nn.functional.instance_norm(around(x)),
+        wide(),
+        False,
+    ),
+    "a gate of some columns twice": (
+        lambda x: (y := around(x)) * y.mean((2, 3), keepdim=True),
+        wide(),
+        False,
+    ),
     "softmax": (lambda x: around(x.softmax(-1)), wide(), True),
     "softmax, zeros": (lambda x: x.softmax(-1), wide(padding=(0, 1)), False),
     "softmax, a stride that fits": (lambda x: around(x.softmax(-1)), wide(stride=(1, 2)), True),
@@ -148,7 +173,9 @@ def test_a_network_is_causal_iff_no_unit_uses_a_row_ahead(data: Any) -> None:
     laid, size = data.draw(networks(most=3))
     for step in laid:
         if "kernel" in step and step["op"] == "conv" and data.draw(st.booleans()):
-            kernel, dilation = (naive.axis_of(step.get(key, 1), 0) for key in ("kernel", "dilation"))
+            kernel, dilation = (
+                naive.axis_of(step.get(key, 1), 0) for key in ("kernel", "dilation")
+            )
             step["padding"] = [[(kernel - 1) * dilation, 0], [1, 1]]
             step["mode"] = "zero"
     net = parse({"layers": laid}, "net")
@@ -172,12 +199,21 @@ def test_a_network_is_causal_iff_no_unit_uses_a_row_ahead(data: Any) -> None:
     ("layers", "age"),
     [
         ([nn.ConstantPad1d((255, 0), 0), nn.Conv1d(1, 1, 256, stride=128)], 127),
-        ([nn.ConstantPad1d((3, 0), 0), nn.Conv1d(1, 1, 4, stride=2), nn.ConvTranspose1d(1, 1, 2, 2)], 1),
+        (
+            [
+                nn.ConstantPad1d((3, 0), 0),
+                nn.Conv1d(1, 1, 4, stride=2),
+                nn.ConvTranspose1d(1, 1, 2, 2),
+            ],
+            1,
+        ),
         ([nn.ConstantPad1d((7, 0), 0), nn.Conv1d(1, 1, 3)], 5),
         ([nn.ConstantPad1d((2, 0), 0), nn.Conv1d(1, 1, 3)], 0),
     ],
 )
-def test_a_causal_network_says_how_late_a_sample_reaches_its_output(layers: list[nn.Module], age: int) -> None:
+def test_a_causal_network_says_how_late_a_sample_reaches_its_output(
+    layers: list[nn.Module], age: int
+) -> None:
     module, n = nn.Sequential(*layers), 512
     found = padviz.check(module, n, causal=True)
     assert [row.state for row in found] == ["holds"]
@@ -196,7 +232,11 @@ LAYERS: list[Any] = [
     lambda: [nn.Conv2d(1, 2, 5, padding=2), nn.MaxPool2d(2), nn.Conv2d(2, 2, 3, padding=1)],
     lambda: [nn.Conv2d(1, 2, 3, 2, 1), nn.Conv2d(2, 2, (3, 5), padding=(1, 2))],
     lambda: [nn.Conv2d(1, 2, 3), nn.ConvTranspose2d(2, 2, 2, 2), nn.Conv2d(2, 2, 3, padding=1)],
-    lambda: [nn.Conv2d(1, 2, 3, padding=2, dilation=2), nn.Upsample(scale_factor=2), nn.Conv2d(2, 1, 3)],
+    lambda: [
+        nn.Conv2d(1, 2, 3, padding=2, dilation=2),
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(2, 1, 3),
+    ],
 ]
 
 
@@ -205,7 +245,9 @@ def test_stitched_equals_whole_at_the_least_context_and_differs_below(layers: An
     torch.manual_seed(0)
     module, size = nn.Sequential(*layers()), 64
     net = padviz.load(module, size)
-    least = max(max(own.before, own.after) for head in contexts_of(net, (size, size)) for own in head)
+    least = max(
+        max(own.before, own.after) for head in contexts_of(net, (size, size)) for own in head
+    )
     verified = padviz.verify_tiles(module, size)
     assert padviz.check(net, size, context=least)
     assert not padviz.check(net, size, context=least - 1)
@@ -219,17 +261,27 @@ def test_a_network_is_the_same_iff_each_tap_reads_the_same(data: Any) -> None:
     kind = data.draw(st.sampled_from(["conv", "up"]))
     end = {"name": "end", "from": laid[-1]["name"]}
     drawn = st.fixed_dictionaries(
-        {"padding": st.integers(1, 2), "dilation": st.integers(1, 2), "mode": st.sampled_from(["zero", "replicate"])}
+        {
+            "padding": st.integers(1, 2),
+            "dilation": st.integers(1, 2),
+            "mode": st.sampled_from(["zero", "replicate"]),
+        }
         if kind == "conv"
         else {"grid": st.sampled_from(["half_pixel", "asymmetric"])}
     )
-    same = {"op": "conv", "kernel": 3} if kind == "conv" else {"op": "resize", "scale": 2, "mode": "linear"}
+    same = (
+        {"op": "conv", "kernel": 3}
+        if kind == "conv"
+        else {"op": "resize", "scale": 2, "mode": "linear"}
+    )
     ends = [{**end, **same, **data.draw(drawn)} for _ in range(2)]
     one, two = (parse({"layers": [*laid, last]}, "net") for last in ends)
     found = padviz.check(one, size, same_as=two)
     assume(found.rows[0].state != "not judged")
     entering = naive.all_reads(laid, size)[1][laid[-1]["name"]]
-    first, second = ([naive.reads(last, axis, n) for axis, n in enumerate(entering)] for last in ends)
+    first, second = (
+        [naive.reads(last, axis, n) for axis, n in enumerate(entering)] for last in ends
+    )
     assert bool(found) == (first == second), found
     assert bool(found) == (not padviz.diff(one, two, size))
 
@@ -240,7 +292,12 @@ def test_a_network_is_even_iff_its_naive_ledger_is(network: Any) -> None:
     net = parse({"layers": laid}, "net")
     convs = {step["name"] for step in laid if step["op"] == "conv"}
     assume(not any(step["op"] == "pad" or step.get("mode") == "circular" for step in laid))
-    rows = [row for axis in (0, 1) for name, row in naive.ledger(laid, axis, size[axis]).items() if name in convs]
+    rows = [
+        row
+        for axis in (0, 1)
+        for name, row in naive.ledger(laid, axis, size[axis]).items()
+        if name in convs
+    ]
     assert bool(padviz.check(net, size, even=True)) == naive.is_even(dict(enumerate(rows)))  # type: ignore[arg-type]
 
 
@@ -248,7 +305,9 @@ def test_a_network_is_even_iff_its_naive_ledger_is(network: Any) -> None:
 def test_any_size_holds_iff_a_map_can_be_counted_at_each(network: Any, lowest: int) -> None:
     laid, _ = network
     net = parse({"layers": laid}, "net")
-    assume(len(upto(net, net.targets).layers) == len(net.layers))  # usage does not read what leads nowhere
+    assume(
+        len(upto(net, net.targets).layers) == len(net.layers)
+    )  # usage does not read what leads nowhere
     refused = []
     for n in range(lowest, lowest + 5):
         try:
@@ -277,7 +336,11 @@ def test_sizes_that_padviz_cannot_read_are_not_judged() -> None:
     network = padviz.load(Joins(), 16)
     assert [row.state for row in padviz.check(network, 16, accepts="2*i")] == ["holds"]
     (row,) = padviz.check(network, 16, accepts="3*i")
-    assert (row.state, row.axis, row.found) == ("not judged", "height", "160 of 320 sizes are not known")
+    assert (row.state, row.axis, row.found) == (
+        "not judged",
+        "height",
+        "160 of 320 sizes are not known",
+    )
     (row,) = padviz.check(network, 16, any_size=(16, 19))
     assert (row.state, row.figure) == ("not judged", 2)
     assert row.found.startswith("not known at 17 x 17 and 1 more: ")
@@ -309,12 +372,16 @@ class Ocean(nn.Module):
         for up in self.ups:
             x = nn.functional.interpolate(x, scale_factor=2.0)
             skip = skips.pop()
-            x = nn.functional.pad(x, (0, skip.shape[-1] - x.shape[-1], 0, skip.shape[-2] - x.shape[-2]))
+            x = nn.functional.pad(
+                x, (0, skip.shape[-1] - x.shape[-1], 0, skip.shape[-2] - x.shape[-2])
+            )
             x = self.turned(up, torch.cat([x, skip], 1))
         return x
 
     def turned(self, conv: nn.Module, x: Tensor) -> Tensor:
-        made: Tensor = conv(nn.functional.pad(nn.functional.pad(x, (1, 1, 0, 0), mode="circular"), (0, 0, 1, 1)))
+        made: Tensor = conv(
+            nn.functional.pad(nn.functional.pad(x, (1, 1, 0, 0), mode="circular"), (0, 0, 1, 1))
+        )
         return made
 
 
@@ -338,7 +405,9 @@ class Windowed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         made: Tensor = self.conv(x)
-        assert all(n // 12 in self.windows and n % 12 == 0 for n in made.shape[2:]), "no whole windows"
+        assert all(n // 12 in self.windows and n % 12 == 0 for n in made.shape[2:]), (
+            "no whole windows"
+        )
         return made
 
 
@@ -354,13 +423,20 @@ def test_a_network_of_windows_is_not_of_a_fixed_size() -> None:
 
 def test_an_assertion_prints_what_failed() -> None:
     found = padviz.check("resnet50", 224, even=True)
-    with pytest.raises(AssertionError, match=r"layer2.0.conv2.*equal padding.*1 before, 0 after.*193 or 225"):
+    with pytest.raises(
+        AssertionError, match=r"layer2.0.conv2.*equal padding.*1 before, 0 after.*193 or 225"
+    ):
         assert found, str(found)
     assert repr(found) == (
         "<resnet50, 224 x 224: 8 fail: even fails at conv1 (height): wanted equal padding, found 3 before, 2 after; "
         "use 193 or 225 px; and 7 more>"
     )
-    assert (found[0].expectation, found[0].layer, found[0].axis, found[0].figure) == ("even", "conv1", "height", 1)
+    assert (found[0].expectation, found[0].layer, found[0].axis, found[0].figure) == (
+        "even",
+        "conv1",
+        "height",
+        1,
+    )
 
 
 @pytest.mark.parametrize(

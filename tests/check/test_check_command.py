@@ -30,7 +30,21 @@ def test_what_holds_exits_with_0_findings_with_1_and_what_is_not_judged_with_3()
     assert code("net.toml", "--size", "17") == 0
     assert code("net.toml", "--size", "16") == 1
     assert code("net.toml", "--size", "17,16") == 1
-    assert code("net.toml", "--size", "17", "--even", "--context", "3", "--any-size", "3:20", "--rim", "1") == 0
+    assert (
+        code(
+            "net.toml",
+            "--size",
+            "17",
+            "--even",
+            "--context",
+            "3",
+            "--any-size",
+            "3:20",
+            "--rim",
+            "1",
+        )
+        == 0
+    )
     assert code("net.toml", "--size", "17", "--wraps", "width") == 1
     Path("one.toml").write_text(NET.format(1))
     assert code("net.toml", "--causal") == 0
@@ -49,9 +63,18 @@ def test_what_holds_exits_with_0_findings_with_1_and_what_is_not_judged_with_3()
     ("line", "says"),
     [
         ("vgg11 --wraps widht", "--wraps: the input has no axis 'widht'; did you mean width?"),
-        ("vgg11 --context=-1", "invalid value for '--context': -1 is not in the range x>=0; see padviz check --help"),
-        ("vgg11 --any-size 9:3", "--any-size: '9:3' is an empty range; use LO:HI or LO:HI:STEP, LO below HI"),
-        ("vgg11 --size 1x2x3", "vgg11: 1 x 2 x 3 has 3 numbers, and the input has 2: height, width; use HxW, or one"),
+        (
+            "vgg11 --context=-1",
+            "invalid value for '--context': -1 is not in the range x>=0; see padviz check --help",
+        ),
+        (
+            "vgg11 --any-size 9:3",
+            "--any-size: '9:3' is an empty range; use LO:HI or LO:HI:STEP, LO below HI",
+        ),
+        (
+            "vgg11 --size 1x2x3",
+            "vgg11: 1 x 2 x 3 has 3 numbers, and the input has 2: height, width; use HxW, or one",
+        ),
         ("", "MODEL: is missing; name one, or write pyproject.toml with [tool.padviz]"),
         ("--even", "--even: goes with a MODEL; name one, or write it in pyproject.toml"),
         ("--size 64", "--size: goes with a MODEL; name one, or write it in pyproject.toml"),
@@ -59,13 +82,26 @@ def test_what_holds_exits_with_0_findings_with_1_and_what_is_not_judged_with_3()
         ("vgg11 --baseline net.toml", "net.toml: is not a baseline (JSONDecodeError"),
         ("vgg11 --baseline huge.json", "huge.json: is not a baseline (OverflowError"),
         ("vgg11 --write-baseline net.toml", "--write-baseline: exists; it only creates one"),
-        ("vgg11 --write-baseline a.json --baseline net.toml", "--write-baseline: goes without --baseline"),
-        ("vgg11 --prune-baseline", "--prune-baseline: needs a baseline; name it with --baseline FILE"),
+        (
+            "vgg11 --write-baseline a.json --baseline net.toml",
+            "--write-baseline: goes without --baseline",
+        ),
+        (
+            "vgg11 --prune-baseline",
+            "--prune-baseline: needs a baseline; name it with --baseline FILE",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(line: str, says: str) -> None:
     Path("net.toml").write_text(NET.format(1))
-    known = {"model": "a", "size": [8, 8], "axis": "", "layer": "", "rule": "even", "figure": 10**400}
+    known = {
+        "model": "a",
+        "size": [8, 8],
+        "axis": "",
+        "layer": "",
+        "rule": "even",
+        "figure": 10**400,
+    }
     Path("huge.json").write_text(json.dumps([known]))
     assert told("check", *line.split()).startswith(f"padviz: {says}")
 
@@ -77,17 +113,41 @@ def test_a_mistake_is_one_line(line: str, says: str) -> None:
         ("[tool.padviz", "pyproject.toml: cannot be read"),
         ("tool = 3", "pyproject.toml, [tool.padviz]: lists no models"),
         ("a" + ".a" * 30_000 + " = 1", "pyproject.toml: cannot be read: is nested too deeply"),
-        ('[tool.padviz]\nmodel = "x"\n[[tool.padviz.check]]', "[tool.padviz]: has no key 'model'; use baseline, check"),
+        (
+            '[tool.padviz]\nmodel = "x"\n[[tool.padviz.check]]',
+            "[tool.padviz]: has no key 'model'; use baseline, check",
+        ),
         ("[[tool.padviz.check]]\nsize = 3", "check 1: model is missing"),
         ("[[tool.padviz.check]]\nmodel = 3", "check 1: model must be a name"),
-        ('[[tool.padviz.check]]\nmodel = "vgg11"\nwarps = "width"', "check 1: has no key 'warps'; did you mean wraps?"),
-        ('[[tool.padviz.check]]\nmodel = "vgg11"\nrim = -1', "check 1, rim: -1: must be an integer, at least 0"),
-        ('[[tool.padviz.check]]\nmodel = "vgg11"\ncontext = true', "check 1, context: True: must be an integer"),
-        ('[[tool.padviz.check]]\nmodel = "vgg11"\ncontext = false', "check 1, context: False: must be an integer"),
-        ('[[tool.padviz.check]]\nmodel = "vgg11"\nwraps = 3', "check 1, wraps: 3 names no axis; use height or width"),
+        (
+            '[[tool.padviz.check]]\nmodel = "vgg11"\nwarps = "width"',
+            "check 1: has no key 'warps'; did you mean wraps?",
+        ),
+        (
+            '[[tool.padviz.check]]\nmodel = "vgg11"\nrim = -1',
+            "check 1, rim: -1: must be an integer, at least 0",
+        ),
+        (
+            '[[tool.padviz.check]]\nmodel = "vgg11"\ncontext = true',
+            "check 1, context: True: must be an integer",
+        ),
+        (
+            '[[tool.padviz.check]]\nmodel = "vgg11"\ncontext = false',
+            "check 1, context: False: must be an integer",
+        ),
+        (
+            '[[tool.padviz.check]]\nmodel = "vgg11"\nwraps = 3',
+            "check 1, wraps: 3 names no axis; use height or width",
+        ),
         ('[[tool.padviz.check]]\nmodel = "vgg11"\nsize = "x"', "check 1, size: 'x' is not a size"),
-        ('[[tool.padviz.check]]\nmodel = "vgg11"\nany_size = 3', "check 1, any_size: 3: must be a text"),
-        ('tool.padviz.check = [{model = "vgg11"}]\ntool.padviz.baseline = 3', "baseline: 3 is not the name of a file"),
+        (
+            '[[tool.padviz.check]]\nmodel = "vgg11"\nany_size = 3',
+            "check 1, any_size: 3: must be a text",
+        ),
+        (
+            'tool.padviz.check = [{model = "vgg11"}]\ntool.padviz.baseline = 3',
+            "baseline: 3 is not the name of a file",
+        ),
         ("tool.padviz.check = 3", "check: is not a list of tables"),
     ],
 )
@@ -100,9 +160,15 @@ def test_a_mistake_in_pyproject_is_one_line(text: str, says: str) -> None:
 
 def test_models_of_pyproject_are_checked_in_one_run() -> None:
     Path("net.toml").write_text(NET.format(2))
-    project('model = "net.toml"\nsize = 17\neven = true', 'model = "vgg11"\nsize = "32,64"\nrim = 20')
+    project(
+        'model = "net.toml"\nsize = 17\neven = true', 'model = "vgg11"\nsize = "32,64"\nrim = 20'
+    )
     assert code() == 0
-    project('model = "net.toml"\nsize = "16,17"\neven = true', 'model = "vgg11"\nsize = 32', 'model = "gone.toml"')
+    project(
+        'model = "net.toml"\nsize = "16,17"\neven = true',
+        'model = "vgg11"\nsize = 32',
+        'model = "gone.toml"',
+    )
     result = run("check", "--format", "json")
     assert result.exit_code == 1
     found = json.loads(result.stdout)
@@ -128,7 +194,9 @@ def test_a_baseline_passes_what_is_known_and_fails_what_is_new_worse_or_gone() -
     assert code(*asked) == 1  # b is new
     assert code(*asked, "--prune-baseline") == 1  # which adds nothing
     assert {each["layer"] for each in entries()} == {"a"}
-    wide = NET.format(2).replace("kernel = 3\npadding = 1", "kernel = 7\npadding = [[4, 2], [4, 2]]")
+    wide = NET.format(2).replace(
+        "kernel = 3\npadding = 1", "kernel = 7\npadding = [[4, 2], [4, 2]]"
+    )
     Path("net.toml").write_text(wide)
     result = run("check", *asked)
     assert (result.exit_code, "worse than the baseline: 3, was 1" in result.stdout) == (1, True)
@@ -157,7 +225,11 @@ def test_a_baseline_compares_all_that_an_output_sees_ahead() -> None:
 def test_a_baseline_of_a_project_has_no_models_that_are_gone() -> None:
     Path("net.toml").write_text(NET.format(2))
     Path("other.toml").write_text(NET.format(2))
-    project('model = "net.toml"\nsize = 16', 'model = "other.toml"\nsize = 16', more='baseline = "base.json"')
+    project(
+        'model = "net.toml"\nsize = 16',
+        'model = "other.toml"\nsize = 16',
+        more='baseline = "base.json"',
+    )
     assert code("--write-baseline", "base.json") == 0
     assert code() == 0
     assert code("net.toml", "--size", "16", "--baseline", "base.json") == 0
@@ -171,9 +243,12 @@ def test_github_annotates_each_finding_and_markdown_lists_them() -> None:
     Path("net.toml").write_text(NET.format(2))
     github = run("check", "net.toml", "--size", "16", "--format", "github").stdout.splitlines()
     assert len(github) == 2
-    assert github[0].startswith("::error file=net.toml,title=uneven-convolution in net.toml%2C 16 x 16::")
+    assert github[0].startswith(
+        "::error file=net.toml,title=uneven-convolution in net.toml%2C 16 x 16::"
+    )
     assert (
-        "| fails | uneven-convolution | a |" in run("check", "net.toml", "--size", "16", "--format", "markdown").stdout
+        "| fails | uneven-convolution | a |"
+        in run("check", "net.toml", "--size", "16", "--format", "markdown").stdout
     )
 
 
@@ -201,7 +276,9 @@ def test_a_commit_that_breaks_one_of_three_models_fails() -> None:
         Path(file.name).write_text(file.read_text())
 
     def checked() -> "subprocess.CompletedProcess[str]":
-        return subprocess.run([sys.executable, "-m", "padviz", "check"], capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, "-m", "padviz", "check"], capture_output=True, text=True
+        )
 
     before = checked()
     assert (before.returncode, before.stdout.count("all hold")) == (0, 4)

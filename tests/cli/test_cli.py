@@ -18,7 +18,10 @@ import padviz
 from padviz.cli import cli
 from tests.sweeps import SLOW
 
-FILES = dict(part.split("\n", 1) for part in Path(__file__).with_name("files.txt").read_text().split("=== ")[1:])
+FILES = dict(
+    part.split("\n", 1)
+    for part in Path(__file__).with_name("files.txt").read_text().split("=== ")[1:]
+)
 ONE = '[[layers]]\nop = "conv"\nname = "c"\nkernel = 3\npadding = 1\n'
 
 
@@ -49,7 +52,9 @@ def contents(folder: Path | str = ".") -> dict[str, tuple[int, int, int]]:
 
 def told(*args: str) -> str:
     """The one line of an error, and nothing else anywhere: no file is left, made or changed."""
-    assert not Path("pyproject.toml").exists(), "use the fixture elsewhere: others write into this folder"
+    assert not Path("pyproject.toml").exists(), (
+        "use the fixture elsewhere: others write into this folder"
+    )
     before = contents()
     result = run(*args)
     assert result.exit_code == 2, result.output
@@ -72,9 +77,18 @@ def test_usage_json_has_exact_integers() -> None:
     }  # fmt: skip
     assert (found["schema_version"], found["padding"], found["files"]) == (4, None, ["counts.npz"])
     assert found["target"] == {"layer": "layer4.2", "shape": [3, 2]}
-    assert (found["max"], found["min"], found["centre"]) == (counts.max(), counts.min(), counts[48, 32])
+    assert (found["max"], found["min"], found["centre"]) == (
+        counts.max(),
+        counts.min(),
+        counts[48, 32],
+    )
     assert found["max"].bit_length() > 64
-    assert [*found["corners"].values()] == [counts[0, 0], counts[0, -1], counts[-1, 0], counts[-1, -1]]
+    assert [*found["corners"].values()] == [
+        counts[0, 0],
+        counts[0, -1],
+        counts[-1, 0],
+        counts[-1, -1],
+    ]
     assert found["skew"]["height"] == (counts[48:].sum() - counts[:48].sum()) / counts.sum()
 
 
@@ -89,8 +103,14 @@ HOSTILE = {
         + 'a = [{op = "block", use = "b", name = "b{}", repeat = 100000}]\n',
         "steps",
     ),
-    "growing maps": (toml(", ".join(['{op = "resize", scale = 1000}'] * 9)), "its output would have"),
-    "deep counts": (toml(", ".join(['{op = "conv", kernel = 3, padding = 1}'] * 5000), "size = 8"), "4000 digits"),
+    "growing maps": (
+        toml(", ".join(['{op = "resize", scale = 1000}'] * 9)),
+        "its output would have",
+    ),
+    "deep counts": (
+        toml(", ".join(['{op = "conv", kernel = 3, padding = 1}'] * 5000), "size = 8"),
+        "4000 digits",
+    ),
     "deep blocks": (
         toml('{op = "block", use = "b0", name = "x"}', "[blocks]\n")
         + "".join(f'b{i} = [{{op = "block", use = "b{i + 1}", name = "y"}}]\n' for i in range(400))
@@ -127,19 +147,33 @@ def test_hostile_paths_are_refused() -> None:
         ".",
         "\udcff.toml",
     ]
-    outputs = ["c" * 300 + ".png", "/dev/full.png/x.png", "folder.toml/x.jpg", "-", "x.png/y.npz", "link.png"]
-    for args in (*(["usage", model] for model in models), *(["usage", "vgg11", "-o", path] for path in outputs)):
+    outputs = [
+        "c" * 300 + ".png",
+        "/dev/full.png/x.png",
+        "folder.toml/x.jpg",
+        "-",
+        "x.png/y.npz",
+        "link.png",
+    ]
+    for args in (
+        *(["usage", model] for model in models),
+        *(["usage", "vgg11", "-o", path] for path in outputs),
+    ):
         told(*args)
     told("export", "vgg11", "-o", "d" * 300)
 
 
-@pytest.mark.parametrize("name", ["n" * 251 + ".npy", "map.NPY", "map.Npz", "map.CSV", "map.PNG", "map.Svg"])
+@pytest.mark.parametrize(
+    "name", ["n" * 251 + ".npy", "map.NPY", "map.Npz", "map.CSV", "map.PNG", "map.Svg"]
+)
 def test_suffixes_may_be_capitals_and_names_as_long_as_the_file_system_takes(name: str) -> None:
     assert run("usage", "vgg11", "--size", "32", "-o", name).exit_code == 0
     assert os.listdir() == [name]
 
 
-def test_a_write_that_fails_leaves_nothing_and_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_nothing_and_what_was_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def fails(*args: Any, **options: Any) -> None:
         args[0].write(b"half")
         raise OSError(28, "No space left on device")
@@ -166,7 +200,12 @@ def test_a_file_that_cannot_be_used_is_not_called_stdout(monkeypatch: pytest.Mon
 def shell(line: str, **environment: str) -> tuple[int, str]:
     command = line.replace("padviz", f"{sys.executable} -m padviz", 1)
     done = subprocess.run(
-        command, shell=True, capture_output=True, text=True, env={**os.environ, **environment}, check=False
+        command,
+        shell=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
     )
     return done.returncode, done.stderr
 
@@ -177,15 +216,25 @@ GONE = "cd here && rmdir ../here && padviz "
 @pytest.mark.parametrize(
     ("line", "code", "says"),
     [
-        ("padviz layers vgg16 >/dev/full", 2, "padviz: stdout: cannot be written (No space left on device)\n"),
+        (
+            "padviz layers vgg16 >/dev/full",
+            2,
+            "padviz: stdout: cannot be written (No space left on device)\n",
+        ),
         ("padviz audit nope 2>/dev/full", 2, ""),
         ("padviz layers titled.toml", 0, ""),
         ("padviz layers marked.toml", 0, ""),
         (f"{GONE}layers vgg16 >&-", 0, ""),
-        (f"{GONE}layers torchvision.models:alexnet", 2, "padviz: the current folder no longer exists; change to"),
+        (
+            f"{GONE}layers torchvision.models:alexnet",
+            2,
+            "padviz: the current folder no longer exists; change to",
+        ),
     ],
 )
-def test_output_or_a_folder_that_cannot_be_used_is_one_line(line: str, code: int, says: str) -> None:
+def test_output_or_a_folder_that_cannot_be_used_is_one_line(
+    line: str, code: int, says: str
+) -> None:
     Path("here").mkdir()
     Path("titled.toml").write_text('title = "図"\n' + ONE, encoding="utf-8")
     Path("marked.toml").write_text(ONE, encoding="utf-8-sig")
@@ -214,8 +263,12 @@ def test_a_reader_that_is_gone_is_no_error(asked: list[str]) -> None:
 def test_a_reader_that_goes_after_one_letter_is_no_error() -> None:
     command = [sys.executable, "-m", "padviz", "layers", "densenet201", "--format", "json"]
     assert len(run(*command[3:]).stdout) > 1 << 16  # more than the pipe holds
-    buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}  # which drops the rest
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=buffered) as process:
+    buffered = {
+        key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"
+    }  # which drops the rest
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=buffered
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert os.read(process.stdout.fileno(), 1) == b"{"
@@ -239,11 +292,14 @@ main()
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "words"), [(signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "padviz: interrupted\n")]
+    ("number", "code", "words"),
+    [(signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "padviz: interrupted\n")],
 )
 def test_a_write_that_a_signal_ends_leaves_nothing(number: int, code: int, words: str) -> None:
     command = [sys.executable, "-c", SLOW_WRITE]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "writing\n"
         process.send_signal(number)
@@ -261,7 +317,10 @@ MOMENTS = {
 FOREIGN = {
     "exits": ("def net(): raise SystemExit(0)", "cannot be made: SystemExit: 0"),
     "exits at import": ("sys.exit(3)", "cannot be imported: SystemExit: 3"),
-    "asks": ("def net(): return input('weights? ')", "cannot be made: EOFError: EOF when reading a line"),
+    "asks": (
+        "def net(): return input('weights? ')",
+        "cannot be made: EOFError: EOF when reading a line",
+    ),
 }
 ENDS = [("SIGTERM", 143, ""), ("SIGINT", 130, "padviz: interrupted\n")]
 
@@ -272,7 +331,9 @@ def command(text: str) -> list[str]:
 
 
 def ended(asked: list[str]) -> tuple[int, str, str]:
-    run = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60, input="yes\n")
+    run = subprocess.run(
+        asked, capture_output=True, text=True, check=False, timeout=60, input="yes\n"
+    )
     return run.returncode, run.stdout, run.stderr
 
 

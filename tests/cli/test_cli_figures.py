@@ -39,13 +39,18 @@ def test_an_audit_has_a_size_that_cannot_run_in_a_row_of_its_own() -> None:
     bad, good = facts(line)["results"]
     assert (bad["size"], good["size"], good["verdict"]) == ([64, 64], [572, 572], "no padding read")
     assert bad["error"].startswith("cannot run: unet, ")
-    assert run(*line.split(), "--format", "markdown").stdout.startswith("### U-Net, 64 x 64: cannot run: unet, ")
+    assert run(*line.split(), "--format", "markdown").stdout.startswith(
+        "### U-Net, 64 x 64: cannot run: unet, "
+    )
 
 
 @pytest.mark.parametrize(
-    ("models", "says"), [(["vgg11", "vgg19"], "to each last feature map"), (["vgg19", "vgg19"], "to features.36")]
+    ("models", "says"),
+    [(["vgg11", "vgg19"], "to each last feature map"), (["vgg19", "vgg19"], "to features.36")],
 )
-def test_a_caption_names_the_target_only_where_all_maps_share_it(models: list[str], says: str) -> None:
+def test_a_caption_names_the_target_only_where_all_maps_share_it(
+    models: list[str], says: str
+) -> None:
     figure = panels.compared([(model, padviz.usage(model, 64)) for model in models], "model")
     assert says in " ".join(text.get_text() for text in figure.texts)
 
@@ -53,7 +58,11 @@ def test_a_caption_names_the_target_only_where_all_maps_share_it(models: list[st
 @pytest.mark.parametrize(("scale", "shared"), [("counts", True), ("each", False)])
 def test_one_scale_or_one_for_each_panel(scale: str, shared: bool) -> None:
     maps = [padviz.usage("vgg11", 96, padding=padding) for padding in ("zero", "reflect")]
-    items = [("zero", maps[0]), ("reflect", maps[1]), ("valid", PadvizError("is too small", where="vgg11, x"))]
+    items = [
+        ("zero", maps[0]),
+        ("reflect", maps[1]),
+        ("valid", PadvizError("is too small", where="vgg11, x")),
+    ]
     figure = panels.compared(items, "padding", scale)
     zero, reflect = (ax.images[0].get_array() for ax in figure.axes[:2])
     assert reflect.max() == pytest.approx(1)
@@ -67,7 +76,12 @@ def test_usage_of_a_signal_has_the_axis_that_there_is() -> None:
     assert (figures["size"], figures["target"]["shape"]) == ([400], [400])
     assert figures["rim"] == {"length": [0, 4]}
     assert figures["corners"].keys() == {"first", "last"}
-    assert figures["share"]["skew"].keys() == figures["skew"].keys() == figures["asymmetry"].keys() == {"length"}
+    assert (
+        figures["share"]["skew"].keys()
+        == figures["skew"].keys()
+        == figures["asymmetry"].keys()
+        == {"length"}
+    )
     printed = run("usage", TCN, "--size", "400", "--format", "csv").stdout
     (cells,) = csv.DictReader(io.StringIO(printed))
     assert (cells["length"], cells["rim_first"], cells["rim_last"]) == ("400", "0", "4")
@@ -82,7 +96,12 @@ def test_usage_of_a_signal_has_the_axis_that_there_is() -> None:
 def test_no_colours_where_they_are_not_wanted() -> None:
     assert "\x1b[" not in run("uneven", "resnet50").stdout
     leader, follower = pty.openpty()
-    settings: dict[str, Any] = {**os.environ, "COLUMNS": "100", "TERM": "xterm-256color", "NO_COLOR": "1"}
+    settings: dict[str, Any] = {
+        **os.environ,
+        "COLUMNS": "100",
+        "TERM": "xterm-256color",
+        "NO_COLOR": "1",
+    }
     command = [sys.executable, "-m", "padviz", "uneven", "resnet50"]
     with subprocess.Popen(command, stdout=follower, env=settings) as process:
         os.close(follower)
@@ -97,7 +116,9 @@ def test_no_colours_where_they_are_not_wanted() -> None:
     assert b"\x1b[" not in text.replace(b"\x1b[1m", b"").replace(b"\x1b[0m", b"")
 
 
-@pytest.mark.parametrize("line", ["check vgg11 --even", "compare vgg11 --no-picture", "uneven vgg11", "audit vgg11"])
+@pytest.mark.parametrize(
+    "line", ["check vgg11 --even", "compare vgg11 --no-picture", "uneven vgg11", "audit vgg11"]
+)
 def test_many_sizes_show_their_progress(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[tuple[int, int]] = []
 
@@ -109,7 +130,10 @@ def test_many_sizes_show_their_progress(line: str, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(f"padviz.cli.{module}.progress", recorded)
     result = run(*line.split(), "--size", "64:128:32")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert shown in ([(1, 3), (2, 3), (3, 3)], [(1, 3), (2, 3), (3, 3)] * 2)  # reading, too, may be long
+    assert shown in (
+        [(1, 3), (2, 3), (3, 3)],
+        [(1, 3), (2, 3), (3, 3)] * 2,
+    )  # reading, too, may be long
 
 
 def test_sizes_of_tiles_are_told_where_none_is_asked_for() -> None:
@@ -123,7 +147,9 @@ def test_sizes_of_tiles_are_told_where_none_is_asked_for() -> None:
     assert facts("tiles efficientnet_b0")["sizes"] == []
 
 
-@pytest.mark.parametrize(("size", "tiles"), [("64", [3, 4, 7, 11, 19]), ("4x64", [3, 4]), ("2x64", [])])
+@pytest.mark.parametrize(
+    ("size", "tiles"), [("64", [3, 4, 7, 11, 19]), ("4x64", [3, 4]), ("2x64", [])]
+)
 def test_an_image_has_tiles_that_fit_into_it(size: str, tiles: list[int]) -> None:
     Path("one.toml").write_text(ONE)
     assert [row["tile"][0] for row in facts(f"tiles one.toml --size {size}")["sizes"]] == tiles
@@ -132,14 +158,20 @@ def test_an_image_has_tiles_that_fit_into_it(size: str, tiles: list[int]) -> Non
 def test_a_plan_is_verified_on_the_network_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     layers = "nn.Conv2d(1, 4, 3, padding=1), {}, nn.Conv2d(4, 2, 3, 2, padding=1)"
     text = "from torch import nn\nplain = nn.Sequential({})\nnormed = nn.Sequential({})\n"
-    Path("laid.py").write_text(text.format(layers.format("nn.ReLU()"), layers.format("nn.InstanceNorm2d(4)")))
+    Path("laid.py").write_text(
+        text.format(layers.format("nn.ReLU()"), layers.format("nn.InstanceNorm2d(4)"))
+    )
     monkeypatch.syspath_prepend(".")
     result = run("verify-tiles", "laid:plain", "--size", "640")
     assert result.exit_code == 0
     words = " ".join(result.stdout.split())
     where = r"Verified: checked at 10 x 10 px of noise in 9 tiles of 6 x 6, the smallest image with three tiles a side,"
-    differ = r"whole and tiled differ by \S+ of the largest number \(float64; up to 1e-12 is rounding\)"
-    assert re.search(rf"{where} {differ}; with one unit less of context by 0\.\d+\.", words), result.stdout
+    differ = (
+        r"whole and tiled differ by \S+ of the largest number \(float64; up to 1e-12 is rounding\)"
+    )
+    assert re.search(rf"{where} {differ}; with one unit less of context by 0\.\d+\.", words), (
+        result.stdout
+    )
     wrong = run("verify-tiles", "laid:normed", "--norms", "per-tile", "--format", "json")
     assert wrong.exit_code == 1
     verified = json.loads(wrong.stdout)
@@ -157,7 +189,9 @@ def test_a_stream_through_a_norm_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     assert "cannot be streamed: 1 (group norm); name an earlier --layer" in refused.stderr
 
 
-def test_an_image_whose_maps_part_is_told_to_which_size_to_pad_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_whose_maps_part_is_told_to_which_size_to_pad_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     lay("parting.py")
     monkeypatch.syspath_prepend(".")
     for line in ("tiles --tile 256 --for monai", "verify-tiles", "tiles"):
@@ -166,7 +200,10 @@ def test_an_image_whose_maps_part_is_told_to_which_size_to_pad_it(monkeypatch: p
         assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
         assert "does not take 501 x 506" in result.stderr
         assert "Expected 501 in dimension 2 but got 500" in result.stderr
-        assert "; pad the image to 504 x 508 or crop it to 500 x 504: padviz sizes parting:net " in result.stderr
+        assert (
+            "; pad the image to 504 x 508 or crop it to 500 x 504: padviz sizes parting:net "
+            in result.stderr
+        )
         assert run(command, "parting:net", "--size", "504x508", *more).exit_code == 0
 
 
@@ -180,7 +217,9 @@ net = Fixed()
 """
 
 
-def test_a_network_of_one_size_is_not_told_to_pad_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_of_one_size_is_not_told_to_pad_to_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     Path("fixed.py").write_text(FIXED)
     monkeypatch.syspath_prepend(".")
     result = run("tiles", "fixed:net", "--size", "250", "--tile", "128")
@@ -193,7 +232,10 @@ def test_a_network_of_one_size_is_not_told_to_pad_to_another(monkeypatch: pytest
 def test_what_the_screen_leaves_out_is_counted() -> None:
     text = run("audit", "resnet50", "--size", "224").stdout
     listed = max(int(i) for i in re.findall(r"^ {0,2}(\d+) \S", text, re.MULTILINE))
-    assert f"\nAnd {len(padviz.audit('resnet50', 224).remedies) - listed} further remedies: --format json\n" in text
+    assert (
+        f"\nAnd {len(padviz.audit('resnet50', 224).remedies) - listed} further remedies: --format json\n"
+        in text
+    )
 
 
 def test_a_second_scheme_is_made_as_the_first_and_python_is_told_in_its_own_words() -> None:

@@ -45,7 +45,9 @@ def test_a_file_is_written_that_pads_so_and_is_verified_at_two_sizes() -> None:
     assert "could not change none" in text
     assert "in every pixel, at 96 x 128 and 144 x 192" in text
     counts = padviz.usage("out.onnx", (96, 128)).counts
-    np.testing.assert_array_equal(counts, padviz.usage("net.onnx", (96, 128), "symmetric/circular").counts)
+    np.testing.assert_array_equal(
+        counts, padviz.usage("net.onnx", (96, 128), "symmetric/circular").counts
+    )
 
 
 def test_a_layer_that_is_left_alone_is_named() -> None:
@@ -67,7 +69,9 @@ def test_layers_are_no_way_around_what_is_not_known() -> None:
 
 def written(path: str, body: str, size: tuple[int, int] | None = (8, 10)) -> None:
     model = model_of(body, 17)
-    for dim, n in zip(model.graph.input[0].type.tensor_type.shape.dim[2:], size or (), strict=False):
+    for dim, n in zip(
+        model.graph.input[0].type.tensor_type.shape.dim[2:], size or (), strict=False
+    ):
         dim.ClearField("dim_param")
         dim.dim_value = n
     onnx.save(model, path)
@@ -111,12 +115,18 @@ def test_even_takes_no_rows_from_a_pad_before() -> None:
 
 
 def test_even_moves_strides_into_pools() -> None:
-    nodes = [conv("a", "image", pads=ONES, strides=[2, 2]), helper.make_node("Relu", ["a"], ["r"], name="r")]
+    nodes = [
+        conv("a", "image", pads=ONES, strides=[2, 2]),
+        helper.make_node("Relu", ["a"], ["r"], name="r"),
+    ]
     nodes += [conv("b", "r", pads=ONES, strides=[2, 2]), conv("s", "r", 1, strides=[2, 2])]
     nodes.append(helper.make_node("Add", ["b", "s"], ["sum"], name="sum"))
     saved(nodes, ["sum"], "two.onnx", (32, 48))
     text = said("two.onnx", "--even", "-o", "even.onnx")
-    assert "changed 3: a (stride 1, then an average of 2 x 2), b (stride 1, then an average of 2 x 2)" in text
+    assert (
+        "changed 3: a (stride 1, then an average of 2 x 2), b (stride 1, then an average of 2 x 2)"
+        in text
+    )
     assert "from -1.5 to +0 px in height" in text
     assert padviz.uneven("even.onnx", (32, 48)).balanced
     model, before = onnx.load("even.onnx"), onnx.load("two.onnx")
@@ -138,7 +148,12 @@ def test_exports_of_torchvision_are_made_even() -> None:
 
 def test_convert_writes_descriptions_that_pad_so() -> None:
     for scheme in ("reflect", "zero/circular", "partial"):
-        assert run("convert", "unet_padded", "--padding", scheme, "-o", "net.toml", "--overwrite").exit_code == 0
+        assert (
+            run(
+                "convert", "unet_padded", "--padding", scheme, "-o", "net.toml", "--overwrite"
+            ).exit_code
+            == 0
+        )
         wanted = padviz.usage("unet_padded", 100, scheme).counts
         np.testing.assert_array_equal(padviz.usage("net.toml", 100).counts, wanted)
 
@@ -158,8 +173,9 @@ def test_the_first_sentence_answers() -> None:
     assert " Recall is lower in the outermost ring (" in words
     assert "Position may not be the cause" in words
     coco_files(scenes(1, images=100))
-    assert "Recall and AP do not differ measurably between the outermost and the innermost ring." in " ".join(
-        run(*ASKED).stdout.split()
+    assert (
+        "Recall and AP do not differ measurably between the outermost and the innermost ring."
+        in " ".join(run(*ASKED).stdout.split())
     )
     assert "only one ring, so nothing to compare." in run(*ASKED, "--rings", "1").stdout
 
@@ -223,8 +239,12 @@ def crowded() -> None:
 HOSTILE: dict[str, Callable[[], Any]] = {
     "gt.json: has objects of 6,000 classes, and 5,000 can be scored; merge some\n": crowded,
     "gt.json: is not COCO's ": lambda: Path("gt.json").write_text("[" * 1_000_000),
-    "pred.json: is not COCO's ": lambda: Path("pred.json").write_text('{"info": ' + "[" * 1_000_000),
-    "gt.json: has more than 1073741824 bytes, too many for COCO's instances": lambda: os.truncate("gt.json", 2 << 30),
+    "pred.json: is not COCO's ": lambda: Path("pred.json").write_text(
+        '{"info": ' + "[" * 1_000_000
+    ),
+    "gt.json: has more than 1073741824 bytes, too many for COCO's instances": lambda: os.truncate(
+        "gt.json", 2 << 30
+    ),
 }
 
 
@@ -267,10 +287,14 @@ def test_a_picture_is_titled_by_what_is_found() -> None:
         segments = figure.axes[0].containers[0].lines[2][0].get_segments()
         bars.append([float(np.ptp(bar[:, 1])) for bar in segments])
     many, one = texts
-    assert one.startswith("Not enough to compare: the outermost or the innermost ring has fewer than 20 objects or 10")
+    assert one.startswith(
+        "Not enough to compare: the outermost or the innermost ring has fewer than 20 objects or 10"
+    )
     assert many.startswith("Recall is lower in the outermost ring (")
     assert "\nAP is lower in the outermost ring (" in many
-    assert re.search("^100 images, 2,000 objects, .*whiskers are 95 % intervals", many, re.MULTILINE)
+    assert re.search(
+        "^100 images, 2,000 objects, .*whiskers are 95 % intervals", many, re.MULTILINE
+    )
     assert "\nFair share and detection: Spearman +" in many
     assert "\nfair share, vgg11 at 96 x 128" in many
     assert ("no interval" in one, "no interval" in many) == (True, False)
@@ -281,7 +305,10 @@ def test_a_picture_is_titled_by_what_is_found() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("x, y, w, h = row['bbox']; row['bbox'] = [max(x, 0), max(y, 0), x + w, y + h]", "height in pixels?"),
+        (
+            "x, y, w, h = row['bbox']; row['bbox'] = [max(x, 0), max(y, 0), x + w, y + h]",
+            "height in pixels?",
+        ),
         ("row['category_id'] = 3 - row['category_id']", "are classes counted as those of gt.json?"),
     ],
 )
@@ -304,10 +331,17 @@ def test_results_of_which_hardly_any_matches_are_doubted(change: str, words: str
 
 def one_sided(share: float, images: int = 200) -> None:
     """Write files of a detector that misses so many of what is nearest to the right border."""
-    made, rng = scenes(5, images=images, noise=0, false=0, seen=lambda depth: 0.9), np.random.default_rng(0)
+    made, rng = (
+        scenes(5, images=images, noise=0, false=0, seen=lambda depth: 0.9),
+        np.random.default_rng(0),
+    )
     box = made.detections.box
     x, y = (box[:, :2] + box[:, 2:] / 2).T
-    missed = (np.minimum.reduce([x, y, 96 - y]) > 128 - x) & (128 - x < 12) & (rng.random(len(x)) < share)
+    missed = (
+        (np.minimum.reduce([x, y, 96 - y]) > 128 - x)
+        & (128 - x < 12)
+        & (rng.random(len(x)) < share)
+    )
     coco_files(Scenes(made.sizes, made.categories, made.objects, select(made.detections, ~missed)))
 
 
@@ -324,8 +358,12 @@ def test_a_side_that_stands_out_comes_first_in_words_and_picture() -> None:
     words = run(*ASKED).stdout
     assert words.splitlines()[2].startswith(f"{title}; ")
     assert found.plot().figure.texts[0].get_text() == title
-    table = words.partition("Outermost ring by nearest side")[2].partition("Objects equally near")[0]
-    rows = [line.split() for line in table.splitlines() if line.split()[:1] and line.split()[0] in sides]
+    table = words.partition("Outermost ring by nearest side")[2].partition("Objects equally near")[
+        0
+    ]
+    rows = [
+        line.split() for line in table.splitlines() if line.split()[:1] and line.split()[0] in sides
+    ]
     assert [row[0] for row in rows] == [*sides]
     assert [row[2] for row in rows] == [*sides.values()]
     assert "Objects equally near two sides count for neither." in words

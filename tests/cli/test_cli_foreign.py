@@ -22,14 +22,21 @@ def _files(elsewhere: None) -> None:
 
 
 def conv(name: str, reads: str, kernel: int = 3, **attrs: Any) -> Any:
-    return helper.make_node("Conv", [reads, f"w{kernel}"], [name], name=name, kernel_shape=[kernel] * 2, **attrs)
+    return helper.make_node(
+        "Conv", [reads, f"w{kernel}"], [name], name=name, kernel_shape=[kernel] * 2, **attrs
+    )
 
 
-def saved(nodes: list[Any], outputs: list[str], path: str = "net.onnx", size: tuple[Any, Any] = ("h", "w")) -> str:
+def saved(
+    nodes: list[Any], outputs: list[str], path: str = "net.onnx", size: tuple[Any, Any] = ("h", "w")
+) -> str:
     """A file of one image input, with open sizes, and weights of three channels."""
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, *size])
     made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
-    weights = [helper.make_tensor(f"w{k}", TensorProto.FLOAT, [3, 3, k, k], [1.0] * 9 * k * k) for k in (1, 3)]
+    weights = [
+        helper.make_tensor(f"w{k}", TensorProto.FLOAT, [3, 3, k, k], [1.0] * 9 * k * k)
+        for k in (1, 3)
+    ]
     graph = helper.make_graph(nodes, "net", [image], made, weights)
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
     onnx.save(helper.make_model(graph, opset_imports=opsets), path)
@@ -38,15 +45,23 @@ def saved(nodes: list[Any], outputs: list[str], path: str = "net.onnx", size: tu
 
 def plain(path: str = "net.onnx") -> str:
     pads = [1, 1, 1, 1]
-    nodes = [conv("a", "image", pads=pads, strides=[2, 2]), helper.make_node("Relu", ["a"], ["r"], name="r")]
+    nodes = [
+        conv("a", "image", pads=pads, strides=[2, 2]),
+        helper.make_node("Relu", ["a"], ["r"], name="r"),
+    ]
     return saved(
-        [*nodes, conv("b", "r", pads=pads), helper.make_node("GlobalAveragePool", ["b"], ["out"])], ["out"], path
+        [*nodes, conv("b", "r", pads=pads), helper.make_node("GlobalAveragePool", ["b"], ["out"])],
+        ["out"],
+        path,
     )
 
 
 def two_heads() -> str:
     pads = [1, 1, 1, 1]
-    return saved([conv("a", "image", pads=pads), conv("big", "a", pads=pads), conv("small", "a", 1)], ["big", "small"])
+    return saved(
+        [conv("a", "image", pads=pads), conv("big", "a", pads=pads), conv("small", "a", 1)],
+        ["big", "small"],
+    )
 
 
 def mystery() -> str:
@@ -54,7 +69,9 @@ def mystery() -> str:
     return saved([conv("a", "image"), strange, conv("b", "m")], ["b"])
 
 
-@pytest.mark.parametrize("line", ["usage {}", "uneven {}", "layers {}", "coverage {}", "convert {}"])
+@pytest.mark.parametrize(
+    "line", ["usage {}", "uneven {}", "layers {}", "coverage {}", "convert {}"]
+)
 def test_an_unknown_operation_names_its_node_and_the_ways_out(line: str) -> None:
     asked = [*line.format(mystery()).split(), "--size", "32"]
     words = told(*asked)
@@ -153,7 +170,9 @@ def test_all_commands_state_the_same_figures_of_several_heads() -> None:
     path = two_heads()
 
     def found(line: str) -> dict:
-        return json.loads(run(*line.format(path).split(), "--size", "64", "--format", "json").stdout)
+        return json.loads(
+            run(*line.format(path).split(), "--size", "64", "--format", "json").stdout
+        )
 
     share = padviz.usage(path, 64, heads="share").summary().share
     assert run("export", path, "--size", "64", "-o", "out", "--jobs", "1").exit_code == 0

@@ -33,13 +33,18 @@ from tests.trained.test_trying import folder
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 COMMANDS = cli.list_commands(None)  # type: ignore[arg-type]
-OWN_DEFAULT = {"-n", "--axis"}  # how many inputs are enough depends on what is measured; shards are along one axis
+OWN_DEFAULT = {
+    "-n",
+    "--axis",
+}  # how many inputs are enough depends on what is measured; shards are along one axis
 OWN_HELP = {"--even", "--all"}  # of check, which expects; and of others, which list and balance
 OWN_TYPE = {("export", "--format"), ("compare", "--scale")}  # the files of an export; several maps
 CODES = ("0", "1", "2", "3", "70", "130, 143", "141")
 WIDTH = 80
 ROOT = Path(__file__).parents[2]
-PAGES = "\n".join(path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))])
+PAGES = "\n".join(
+    path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+)
 
 
 def screen(line: str, width: int = WIDTH) -> str:
@@ -87,9 +92,13 @@ def test_help_fits_a_terminal_with_a_line_for_each_option() -> None:
     for command in COMMANDS:
         text = run(command, "--help").stdout
         listed = text.partition("\nOptions:\n")[2].splitlines()
-        assert all(len(line) <= WIDTH or line.strip().startswith("padviz ") for line in text.splitlines()), text
+        assert all(
+            len(line) <= WIDTH or line.strip().startswith("padviz ") for line in text.splitlines()
+        ), text
         assert max(map(len, listed)) <= WIDTH
-        assert not [line for line in listed if re.match(r" {10,}(?!\[)", line) and line.strip()[0].islower()], text
+        assert not [
+            line for line in listed if re.match(r" {10,}(?!\[)", line) and line.strip()[0].islower()
+        ], text
 
 
 def test_help_has_at_most_250_words_before_the_options() -> None:
@@ -103,7 +112,10 @@ def test_help_groups_all_commands_and_lists_schemes_and_exit_codes() -> None:
     assert text == run().stdout
     titles = re.findall(r"^(\w[\w ]*):$", text, re.MULTILINE)
     assert (titles[0], titles[-2:]) == ("Options", ["Padding schemes", "Exit codes"])
-    listed = [re.match(r"  ([\w, -]*\w)  ", line) for line in text.partition(f"\n{titles[1]}:\n")[2].splitlines()]
+    listed = [
+        re.match(r"  ([\w, -]*\w)  ", line)
+        for line in text.partition(f"\n{titles[1]}:\n")[2].splitlines()
+    ]
     assert [each[1] for each in listed if each] == [*COMMANDS, *SCHEMES, *CODES]
     assert all(len(line) <= WIDTH for line in text.splitlines())
 
@@ -122,7 +134,9 @@ def test_help_ends_with_an_example_that_runs(command: str) -> None:
     if "photos" in text:
         folder(Path("photos"), 3, 260, 280)
     for example in examples:
-        if not re.search(rf"^ *(\$ )?{re.escape(example)}( +#.*)?$", PAGES, re.MULTILINE):  # which run what they show
+        if not re.search(
+            rf"^ *(\$ )?{re.escape(example)}( +#.*)?$", PAGES, re.MULTILINE
+        ):  # which run what they show
             result = run(*example.split()[1:])
             assert result.exit_code == 0, result.output
 
@@ -143,7 +157,9 @@ def test_sizes_are_read_in_three_spellings(text: str, sizes: list[tuple[int, int
 
 @pytest.mark.parametrize("text", ["1000001x5", "5x1000001", "5x7x1000001"])
 def test_no_side_is_above_the_largest(text: str) -> None:
-    with pytest.raises(padviz.PadvizError, match=rf"^size: '{text}' is not a size; use pixels from 1 to 1000000"):
+    with pytest.raises(
+        padviz.PadvizError, match=rf"^size: '{text}' is not a size; use pixels from 1 to 1000000"
+    ):
         sizes_in(text)
 
 
@@ -152,7 +168,10 @@ SAME = [
         f"uneven vgg11 --format json {sizes}"
         for sizes in ("--size 32,48,64", "--size 32:64:16", "--size 32 --size 48,64")
     ],
-    [f"usage vgg11 --size 64 --no-picture --layer features.3{more}" for more in (",features.6", " --layer features.6")],
+    [
+        f"usage vgg11 --size 64 --no-picture --layer features.3{more}"
+        for more in (",features.6", " --layer features.6")
+    ],
     [f"kernel --padding zero{more}" for more in (",reflect", " --padding reflect")],
     [f"layers vgg11 --size 64 --padding zero{between}circular" for between in "/+"],
 ]
@@ -173,7 +192,9 @@ def test_names_of_the_zoo_are_read_however_they_are_written() -> None:
 def test_a_convention_is_the_same_in_every_command() -> None:
     run("convert", "resnet18", "--same", "-o", "same.toml")
     asked = [["resnet18", "--same"], ["same.toml"]]
-    said = [json.loads(run("usage", *each, "--size", "64", "--format", "json").stdout) for each in asked]
+    said = [
+        json.loads(run("usage", *each, "--size", "64", "--format", "json").stdout) for each in asked
+    ]
     assert said[0]["corners"] == said[1]["corners"]
 
 
@@ -192,11 +213,15 @@ DIFFERENT = [
 ]
 
 
-@pytest.mark.parametrize("command", sampled(["usage", "coverage", "compare", "explore"], "explore", "coverage compare"))
+@pytest.mark.parametrize(
+    "command", sampled(["usage", "coverage", "compare", "explore"], "explore", "coverage compare")
+)
 def test_no_two_different_pictures_share_a_name(command: str) -> None:
     known = {name for of, name, _ in options() if of == command}
     several = command in ("compare", "explore")
-    asked = [more for more in DIFFERENT if {word for word in more if word.startswith("--")} <= known]
+    asked = [
+        more for more in DIFFERENT if {word for word in more if word.startswith("--")} <= known
+    ]
     asked = [more for more in asked if not several or "layer1.0,layer2.0" not in more]
     asked = [["--size", "64,96" if several else "64", *more] for more in asked]
     for more in [*asked, asked[-1]]:  # the same picture is drawn anew
@@ -262,7 +287,9 @@ def test_screens_fit_a_terminal(line: str) -> None:
         ("audit resnet50 mobilenet_v2 --size 224", "rim", "starved"),
     ],
 )
-def test_a_pipe_has_the_columns_that_a_terminal_has_no_room_for(line: str, spare: str, needed: str) -> None:
+def test_a_pipe_has_the_columns_that_a_terminal_has_no_room_for(
+    line: str, spare: str, needed: str
+) -> None:
     assert spare not in screen(line).splitlines()[0].split()
     assert spare in run(*line.split()).stdout.splitlines()[0].split()
     assert needed in screen(line, 40).splitlines()[0].split()
@@ -276,7 +303,9 @@ def test_figures_are_never_cut(line: str) -> None:
     """Long names fold; where that is not enough, whole columns go."""
 
     def figures(width: int) -> list[Any]:
-        return re.findall(r"[0-9]+ x [0-9]+|[0-9]+\+[0-9]+|[+-][0-9.]+ %", screen(f"{line} --size 641x383", width))
+        return re.findall(
+            r"[0-9]+ x [0-9]+|[0-9]+\+[0-9]+|[+-][0-9.]+ %", screen(f"{line} --size 641x383", width)
+        )
 
     assert Counter(figures(60)) <= Counter(figures(200))
     assert len(figures(60)) > 40
@@ -294,7 +323,10 @@ OFFERED = {
     "trial a.onnx --images ph": ["ph"],
     "compare vgg11 vgg1": VGG,
     "usage vgg11 --padding ": [*SCHEMES],
-    "compare vgg11 --padding zero,circular/re": ["zero,circular/replicate", "zero,circular/reflect"],
+    "compare vgg11 --padding zero,circular/re": [
+        "zero,circular/replicate",
+        "zero,circular/reflect",
+    ],
     "usage vgg11 --cmap plas": ["plasma"],  # and not plasma_r
     "usage vgg11 --layer features.2,features.18": ["features.2,features.18"],
     "repad model.onnx --padding zero --only a,b": ["a,b"],
@@ -309,7 +341,9 @@ OFFERED = {
 @pytest.mark.parametrize("line", OFFERED)
 def test_values_are_offered(line: str) -> None:
     Path("mine.toml").write_text("")
-    Path("evil.toml").write_text("".join(f"[[layers]]\nop='conv'\nkernel=3\nname={json.dumps(n)}\n" for n in LAYERS))
+    Path("evil.toml").write_text(
+        "".join(f"[[layers]]\nop='conv'\nkernel=3\nname={json.dumps(n)}\n" for n in LAYERS)
+    )
     plain("model.onnx")
     *args, typed = line.split(" ")
     found = BashComplete(cli, {}, "padviz", "_PADVIZ_COMPLETE").get_completions(args, typed)
@@ -317,7 +351,13 @@ def test_values_are_offered(line: str) -> None:
 
 
 def test_a_shell_is_answered() -> None:
-    typed = {"_PADVIZ_COMPLETE": "bash_complete", "COMP_WORDS": "padviz usage vgg1", "COMP_CWORD": "2"}
+    typed = {
+        "_PADVIZ_COMPLETE": "bash_complete",
+        "COMP_WORDS": "padviz usage vgg1",
+        "COMP_CWORD": "2",
+    }
     asked = [sys.executable, "-m", "padviz"]
-    done = subprocess.run(asked, env={**os.environ, **typed}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        asked, env={**os.environ, **typed}, capture_output=True, text=True, check=True
+    )
     assert (done.stdout.split(), done.stderr) == ([f"plain,{name}" for name in VGG], "")

@@ -41,7 +41,9 @@ def _files(elsewhere: None) -> None:
 
 def test_what_does_not_react_is_refused_and_nothing_is_kept() -> None:
     size = ("--size", "40", "--step", "16")
-    line = told("detect", f"{NETS}classes", *size, "--class", "3", "--stimulus", "text:o", "-o", "u.svg")
+    line = told(
+        "detect", f"{NETS}classes", *size, "--class", "3", "--stimulus", "text:o", "-o", "u.svg"
+    )
     says = "run_net:classes: nothing reacts to what is shown: every score is within 0.01 of the background's, 0."
     assert says in line
     assert not [*Path().glob("u.svg*")]
@@ -59,7 +61,9 @@ def _full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_scores_are_kept_where_the_picture_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_are_kept_where_the_picture_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with _full_disk():
         result = run(*DETECT, "d.png")
     why = f"make room there, and add --resume: {KEPT} has the finished work"
@@ -78,7 +82,10 @@ def test_scores_are_kept_where_the_picture_cannot_be_written(monkeypatch: pytest
     assert again.exit_code == 0
     assert not [*Path().glob("*unfinished*")]
     anew = run(*DETECT, "e.png", "--resume")
-    assert anew.stderr == "padviz: e.png.unfinished.npz does not exist: the run starts from the beginning\n"
+    assert (
+        anew.stderr
+        == "padviz: e.png.unfinished.npz does not exist: the run starts from the beginning\n"
+    )
     assert again.stdout == anew.stdout.replace("e.png", "d.png")
 
 
@@ -93,11 +100,15 @@ class Net(nn.Module):
 
 
 def save_weights(path: Path, bias: float) -> None:
-    torch.save({"conv.weight": torch.full((1, 3, 3, 3), -0.2), "conv.bias": torch.full((1,), bias)}, path)
+    torch.save(
+        {"conv.weight": torch.full((1, 3, 3, 3), -0.2), "conv.bias": torch.full((1,), bias)}, path
+    )
 
 
 def replace_bias(path: Path) -> None:
-    path.write_bytes(path.read_bytes().replace(np.float32(-2).tobytes(), np.float32(-1.9).tobytes()))
+    path.write_bytes(
+        path.read_bytes().replace(np.float32(-2).tobytes(), np.float32(-1.9).tobytes())
+    )
 
 
 SOURCES = {"file": ["seeing.onnx"], "module": ["sigmoid_net:Net", "--weights", "net.pth"]}
@@ -110,13 +121,26 @@ CHANGES: dict[str, tuple[str, Callable[[Path], object]]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_sweep_is_resumed_for_the_same_contents_only(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_is_resumed_for_the_same_contents_only(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delitem(sys.modules, "sigmoid_net", raising=False)
     Path("sigmoid_net.py").write_text(SIGMOID)
     save_weights(Path("net.pth"), -2.0)
     Image.effect_noise((12, 12), 90).save("dots.png")
     source, change = CHANGES[name]
-    line = ["detect", *SOURCES[source], "--size", "48", "--step", "8", "--stimulus", "dots.png", "-o", "d.png"]
+    line = [
+        "detect",
+        *SOURCES[source],
+        "--size",
+        "48",
+        "--step",
+        "8",
+        "--stimulus",
+        "dots.png",
+        "-o",
+        "d.png",
+    ]
     with _full_disk():
         assert "has the finished work" in run(*line).stderr
 
@@ -137,7 +161,10 @@ def test_scores_are_kept_where_the_figures_cannot_be_told() -> None:
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "padviz", *DETECT, "d.png"]
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (2, "padviz: stdout: cannot be written (No space left on device)\n")
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "padviz: stdout: cannot be written (No space left on device)\n",
+    )
     assert sorted(Path().glob("d.png*")) == [Path("d.png"), Path(KEPT)]
 
 
@@ -197,14 +224,30 @@ def test_a_missing_extra_is_named(missing: str, line: str, monkeypatch: pytest.M
 
 
 PHOTOS = ("--images", "photos")
-TRIAL = ("trial", "judge_net:judge", "--trained-at", "24", *PHOTOS, "-n", "16", "--mean", ".5", "--std", ".1")
+TRIAL = (
+    "trial",
+    "judge_net:judge",
+    "--trained-at",
+    "24",
+    *PHOTOS,
+    "-n",
+    "16",
+    "--mean",
+    ".5",
+    "--std",
+    ".1",
+)
 
 
 def test_an_audit_tries_its_remedies_on_the_trained_network() -> None:
     words = ("audit", "judge_net:judge", "--size", "24", *PHOTOS)
     found = json.loads(run(*words, "--format", "json").stdout)
     (audited,), tried = found["results"], found["trial"]
-    rows = {(row["padding"], *row["size"]): row["kept"] for row in tried["rows"] if row["how"] != "resize"}
+    rows = {
+        (row["padding"], *row["size"]): row["kept"]
+        for row in tried["rows"]
+        if row["how"] != "resize"
+    }
     marked = run(*words, "--format", "markdown").stdout
     assert "| top-1 kept |" in marked
     kept = 0
@@ -219,7 +262,9 @@ def test_an_audit_tries_its_remedies_on_the_trained_network() -> None:
 
 
 def test_a_single_change_is_the_answer() -> None:
-    found = json.loads(run(*TRIAL, "--size", "25", "--padding", "trained", "--format", "json").stdout)
+    found = json.loads(
+        run(*TRIAL, "--size", "25", "--padding", "trained", "--format", "json").stdout
+    )
     answer = r"Of 2 changes, 25 px \((one row more|resized)\) harms least: it keeps the top-1 on "
     assert re.match(answer, found["answer"])
     kept = r"reflect padding keeps the top-1 on \d+ % of 16 crops \(\d+ to \d+\), KL [\d.e-]+; "
@@ -262,9 +307,15 @@ def test_what_was_seen_is_kept_and_resumed() -> None:
     assert 0 < done < count == 3 * 25
     left = f"{done} of {count} scores are kept in x.png.unfinished.npz, and --resume goes on"
     assert (code, said) == (130, ("", f"padviz: interrupted; {left}\n"))
-    assert "was started with other options" in told(*options[:-2], "--seed", "1", "-o", "x.png", "--resume")
+    assert "was started with other options" in told(
+        *options[:-2], "--seed", "1", "-o", "x.png", "--resume"
+    )
     result = run(*options, "--resume")
-    assert (result.exit_code, Path("x.png").exists(), [*Path().glob("*unfinished*")]) == (0, True, [])
+    assert (result.exit_code, Path("x.png").exists(), [*Path().glob("*unfinished*")]) == (
+        0,
+        True,
+        [],
+    )
     assert result.stdout == run(*options, "--overwrite").stdout
 
 
@@ -272,7 +323,9 @@ def test_what_was_seen_is_kept_and_resumed() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_a_library_is_imported_is_no_missing_library(number: signal.Signals) -> None:
     code = f"import os\ntry:\n    os.kill(os.getpid(), {number.value})\n    [1 for _ in range(10**6)]\n"
-    Path("onnxruntime.py").write_text(f"{code}except BaseException:\n    pass\nraise ImportError('DLL load failed')\n")
+    Path("onnxruntime.py").write_text(
+        f"{code}except BaseException:\n    pass\nraise ImportError('DLL load failed')\n"
+    )
     command = [sys.executable, "-m", "padviz", *DETECT, "d.png"]
     with_fake = {**os.environ, "PYTHONPATH": f"{Path.cwd()}"}
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env=with_fake)

@@ -42,7 +42,12 @@ def lay_out() -> None:
     seeing_file("seeing.onnx")
     chain(Path("built.onnx"), size=SIZE)
     saved([conv("c", "image", pads=pads, strides=[4, 4])], ["c"], "odd.onnx", (224, 224))
-    saved([conv("a", "image"), helper.make_node("Relu", ["a"], ["r"], name="r")], ["r"], "fixed.onnx", (32, 32))
+    saved(
+        [conv("a", "image"), helper.make_node("Relu", ["a"], ["r"], name="r")],
+        ["r"],
+        "fixed.onnx",
+        (32, 32),
+    )
     wide = {"pads": [3, 3, 3, 3], "dilations": [3, 3]}
     saved([conv("a", "image", pads=pads), conv("b", "a", **wide)], ["b"], "wide.onnx", (3, 3))
     torch.save({"weight": torch.zeros(1)}, "other.pth")

@@ -46,20 +46,30 @@ def test_random_networks_have_the_interior_and_the_figures_of_the_slow_twin() ->
         if counts.share_reason:
             return
         target, period = [str(counts.target.layer)], counts.shares.period
-        needed = {made.layers[i].name for i in ancestors(made.layers, [made.index[name] for name in target])}
-        asked = [step for step in steps if step["name"] in needed]  # others may not run at a larger size
+        needed = {
+            made.layers[i].name
+            for i in ancestors(made.layers, [made.index[name] for name in target])
+        }
+        asked = [
+            step for step in steps if step["name"] in needed
+        ]  # others may not run at a larger size
         pattern = naive.interior(asked, size, target, period) if max(period) <= 12 else None
         told[pattern is not None] += 1
         if pattern is None:
             return
         exact = counts.core.exact
-        assert near(pattern_of(counts).tolist(), pattern if exact else [[*map(float, row)] for row in pattern])
+        assert near(
+            pattern_of(counts).tolist(),
+            pattern if exact else [[*map(float, row)] for row in pattern],
+        )
         whole = counts.counts.tolist() if exact else naive.usage(asked, size, target)
         expected, found = naive.fair_share(whole, pattern), counts.summary().share
         for figure in ("starved", "overused", "unused"):
             assert getattr(found, figure) == float(expected[figure]), figure
         for figure in ("least", "most", "ripple"):
-            assert getattr(found, figure) == pytest.approx(float(expected[figure]), rel=1e-12), figure
+            assert getattr(found, figure) == pytest.approx(float(expected[figure]), rel=1e-12), (
+                figure
+            )
 
     compared()
     assert told[True] > max(5, told[False])
@@ -101,7 +111,9 @@ def test_where_no_pattern_repeats_there_is_no_share_and_a_reason(case: dict[str,
         counts.share()
 
 
-@pytest.mark.parametrize(("period", "says"), [(4096, None), (4097, "x: it repeats every 4097 pixels only")])
+@pytest.mark.parametrize(
+    ("period", "says"), [(4096, None), (4097, "x: it repeats every 4097 pixels only")]
+)
 def test_the_longest_pattern_has_4096_rows(period: int, says: str | None) -> None:
     layers = [{"op": "conv", "name": "a", "kernel": 1, "stride": [period, 1]}]
     assert padviz.usage(parse({"layers": layers}, "x"), (period, 4)).share_reason == says
@@ -137,7 +149,10 @@ def test_shares_at_the_thresholds_are_compared_exactly(scheme: str | None) -> No
     steps = [{"op": "conv", "name": "c", "kernel": [2, 1], "padding": [[1, 1], [0, 0]]}]
     mirrored = padviz.usage(parse({"layers": steps}, "two"), (12, 5), "reflect")
     assert mirrored.share().T[0].tolist() == [1, 1.5, *[1] * 8, 1.5, 1]
-    assert (mirrored.shares.figures.overused, mirrored.summary().overused_rim) == (0, Rim([0, 0], [0, 0]))
+    assert (mirrored.shares.figures.overused, mirrored.summary().overused_rim) == (
+        0,
+        Rim([0, 0], [0, 0]),
+    )
     steps = [{"op": "conv", "name": "c", "kernel": [2, 1], "padding": 0}]
     assert padviz.usage(parse({"layers": steps}, "two"), 9, scheme).shares.figures.starved == 0
 
@@ -146,10 +161,19 @@ def test_rings_and_skew_are_those_of_the_whole_map() -> None:
     counts = padviz.usage("resnet18", (288, 350))
     values = counts.share()
     whole = counts.summary().share
-    away = np.minimum.outer(*(np.minimum(np.arange(n), np.arange(n)[::-1]) for n in values.shape)) // 32
-    assert whole.rings == pytest.approx([values[away == ring].mean() for ring in range(len(whole.rings))], rel=1e-9)
-    assert whole.skew.height == pytest.approx((values[144:].sum() - values[:144].sum()) / values.sum(), abs=1e-12)
-    assert whole.skew.width == pytest.approx((values[:, 175:].sum() - values[:, :175].sum()) / values.sum(), abs=1e-12)
+    away = (
+        np.minimum.outer(*(np.minimum(np.arange(n), np.arange(n)[::-1]) for n in values.shape))
+        // 32
+    )
+    assert whole.rings == pytest.approx(
+        [values[away == ring].mean() for ring in range(len(whole.rings))], rel=1e-9
+    )
+    assert whole.skew.height == pytest.approx(
+        (values[144:].sum() - values[:144].sum()) / values.sum(), abs=1e-12
+    )
+    assert whole.skew.width == pytest.approx(
+        (values[:, 175:].sum() - values[:, :175].sum()) / values.sum(), abs=1e-12
+    )
 
 
 KNOWN_RIMS = msgspec.json.decode(files("padviz.advice").joinpath("known_rims.json").read_bytes())
@@ -158,13 +182,21 @@ KNOWN = {each["name"]: each for each in KNOWN_RIMS["networks"]}
 
 @pytest.mark.parametrize("name", sampled(zoo(), DEEPER))
 def test_the_rims_of_the_zoo_are_those_that_audits_compare_with(name: str) -> None:
-    for size, known in ((352 if name == "ssd300_vgg16" else 224, KNOWN[name]), (640, KNOWN[name]["at_640"])):
+    for size, known in (
+        (352 if name == "ssd300_vgg16" else 224, KNOWN[name]),
+        (640, KNOWN[name]["at_640"]),
+    ):
         found = padviz.usage(name, size).summary()
-        assert (found.rim, found.overused_rim) == (Rim(known["height"], known["width"]), Rim([0, 0], [0, 0]))
+        assert (found.rim, found.overused_rim) == (
+            Rim(known["height"], known["width"]),
+            Rim([0, 0], [0, 0]),
+        )
         assert round(found.share.starved, 4) == known["starved"]
 
 
-def slow_rims(network: Network, size: tuple[int, int], scheme: str | None, period: tuple[int, int]) -> Any:
+def slow_rims(
+    network: Network, size: tuple[int, int], scheme: str | None, period: tuple[int, int]
+) -> Any:
     """Rims from the whole map of an image that is larger by many periods, a fraction at a time; None where it is not
     interior in its middle."""
     large = tuple(n + each * -(-120 // each) for n, each in zip(size, period, strict=True))
@@ -177,25 +209,43 @@ def slow_rims(network: Network, size: tuple[int, int], scheme: str | None, perio
         first = rows.shape[1] // 2 // wide * wide
         means = []
         for y, row in enumerate(rows.tolist()):
-            shares = [Fraction(row[first + x]) / Fraction(i) for x, i in enumerate(due[y % tall].tolist()) if i]
+            shares = [
+                Fraction(row[first + x]) / Fraction(i)
+                for x, i in enumerate(due[y % tall].tolist())
+                if i
+            ]
             means.append(sum(shares) / len(shares) if shares else Fraction(1))
         half = len(means) // 2
         if any(abs(mean - 1) > 1e-9 for mean in means[half - tall : half + tall]):
             return None
         for beyond in (lambda mean: mean < Fraction(1, 2), lambda mean: mean > Fraction(3, 2)):
             sides = means[:half], means[:half:-1]
-            found.append([max((i + 1 for i, mean in enumerate(side) if beyond(mean)), default=0) for side in sides])
+            found.append(
+                [
+                    max((i + 1 for i, mean in enumerate(side) if beyond(mean)), default=0)
+                    for side in sides
+                ]
+            )
     return Rim(found[0], found[2]), Rim(found[1], found[3])
 
 
 def conv(kernel: int, stride: int = 1) -> dict[str, Any]:
-    return {"op": "conv", "name": f"c{kernel}", "kernel": kernel, "stride": stride, "padding": kernel // 2}
+    return {
+        "op": "conv",
+        "name": f"c{kernel}",
+        "kernel": kernel,
+        "stride": stride,
+        "padding": kernel // 2,
+    }
 
 
 def test_rims_are_those_of_a_far_larger_map() -> None:
     told: Counter[Any] = Counter()
 
-    @given(network=networks(most=5), scheme=st.sampled_from([None, *(each for each in SCHEMES if each != "partial")]))
+    @given(
+        network=networks(most=5),
+        scheme=st.sampled_from([None, *(each for each in SCHEMES if each != "partial")]),
+    )
     @examples(40)
     @example(network=([conv(5)], (40, 31)), scheme=None)
     @example(network=([conv(5)], (40, 31)), scheme="replicate")
@@ -213,7 +263,14 @@ def test_rims_are_those_of_a_far_larger_map() -> None:
         if expected is None:
             return
         assert counts.rims == expected
-        told[any(map(any, (expected[0].height, expected[0].width, expected[1].height, expected[1].width)))] += 1
+        told[
+            any(
+                map(
+                    any,
+                    (expected[0].height, expected[0].width, expected[1].height, expected[1].width),
+                )
+            )
+        ] += 1
 
     compared()
     assert told[True] > 2
@@ -223,12 +280,20 @@ def assert_rounded_alike(made: Network, size: Any, padding: str | None = None) -
     """A map that is counted in floats has the shares of the exact one to 12 digits, and its numbers of pixels."""
     try:
         whole = usage(made, size, padding)
-        one, other = (counts.shares.figures for counts in (usage(made, size, padding, rounded=True), whole))
+        one, other = (
+            counts.shares.figures for counts in (usage(made, size, padding, rounded=True), whole)
+        )
     except PadvizError:
         return False
-    numbers = [(each.period, each.starved, each.overused, each.unused, each.ripple) for each in (one, other)]
+    numbers = [
+        (each.period, each.starved, each.overused, each.unused, each.ripple)
+        for each in (one, other)
+    ]
     assert numbers[0] == numbers[1]
-    figures = [[each.least, each.most, *each.rings, each.skew.height, each.skew.width] for each in (one, other)]
+    figures = [
+        [each.least, each.most, *each.rings, each.skew.height, each.skew.width]
+        for each in (one, other)
+    ]
     assert figures[0] == pytest.approx(figures[1], rel=1e-12, abs=1e-12)
     return whole.max > 0
 
@@ -236,21 +301,31 @@ def assert_rounded_alike(made: Network, size: Any, padding: str | None = None) -
 def test_a_share_next_to_a_bound_is_compared_exactly() -> None:
     """2**50 - 1 of 2**51 is starved by a hair, though half of it in floats."""
     usages = np.array([[(1 << 50) - 1, 1 << 50]])
-    counted = Core(Tally(np.array([[[0.5, 0.5]]]), 1, 1), exactly=lambda rows, cols: usages[rows, cols])
-    starved, _ = beyond_bounds(counted, counted.limbs[0], lambda rows, cols: np.full(rows.shape, 1 << 51))
+    counted = Core(
+        Tally(np.array([[[0.5, 0.5]]]), 1, 1), exactly=lambda rows, cols: usages[rows, cols]
+    )
+    starved, _ = beyond_bounds(
+        counted, counted.limbs[0], lambda rows, cols: np.full(rows.shape, 1 << 51)
+    )
     assert starved.tolist() == [[True, False]]
 
 
 @pytest.mark.parametrize("name", ["resnet152", "densenet121", "unet_padded", "vgg19"])
 @pytest.mark.parametrize("padding", [None, "replicate", "circular"])
-def test_maps_counted_in_floats_have_the_shares_of_exact_ones(name: str, padding: str | None) -> None:
+def test_maps_counted_in_floats_have_the_shares_of_exact_ones(
+    name: str, padding: str | None
+) -> None:
     assert assert_rounded_alike(padviz.load(name), (160, 96), padding)
 
 
-def test_pixels_counted_from_their_rows_have_the_counts_of_the_map(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pixels_counted_from_their_rows_have_the_counts_of_the_map(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     told: Counter[bool] = Counter()
     for name in ("resnet18", "unet_padded"):
-        whole, rounded = (usage(padviz.load(name), (224, 64), rounded=each) for each in (False, True))
+        whole, rounded = (
+            usage(padviz.load(name), (224, 64), rounded=each) for each in (False, True)
+        )
         rows, cols = np.array([0, 0, 7, 100, 100, 207]), np.array([0, 63, 7, 5, 9, 3])
         assert rounded.core.exactly is not None
         assert rounded.core.exactly(rows, cols).tolist() == whole.core.at(rows, cols).tolist()
@@ -278,7 +353,10 @@ def test_counts_beyond_floats_are_scaled(monkeypatch: pytest.MonkeyPatch) -> Non
     chain = [{"op": "conv", "name": f"c{i}", "kernel": 3, "padding": 1} for i in range(700)]
     assert assert_rounded_alike(parse({"layers": chain}, "chain"), 40)
     monkeypatch.setattr(limbs, "FLOATS", 1 << 2)
-    branches = [{"op": "conv", "name": name, "kernel": 1 + 2 * i, "from": "input"} for i, name in enumerate("ab")]
+    branches = [
+        {"op": "conv", "name": name, "kernel": 1 + 2 * i, "from": "input"}
+        for i, name in enumerate("ab")
+    ]
     branches[1]["padding"] = 1
     assert assert_rounded_alike(
         parse({"layers": [*branches, {"op": "add", "name": "c", "from": ["a", "b"]}]}, "net"), 9

@@ -60,13 +60,17 @@ def assert_same(found: CountMap, core: Core) -> None:
     assert one == other
 
 
-def compare(network: padviz.Network, size: tuple[int, int], scheme: str | None, pooling: str = "count") -> set[str]:
+def compare(
+    network: padviz.Network, size: tuple[int, int], scheme: str | None, pooling: str = "count"
+) -> set[str]:
     """Usage and coverage against dense walks; which methods were used."""
     asked = count.prepare_request(network, size, scheme, None, pooling, "auto")
     usage = padviz.usage(network, size, scheme, pooling=pooling)
     assert_same(usage, count_backward(asked.walk(size, "auto"), WHOLE))
     found_coverages = coverages(network, size, scheme, pooling=pooling)
-    for found, (core, _) in zip(found_coverages, count_forward(asked.walk(size, "auto")), strict=True):
+    for found, (core, _) in zip(
+        found_coverages, count_forward(asked.walk(size, "auto")), strict=True
+    ):
         assert_same(found, core)
     return {usage.summary().method}
 
@@ -143,7 +147,9 @@ def test_a_core_holds_layers_of_which_only_the_size_is_followed(what: str) -> No
 def dense(found: CountMap) -> Any:
     """The counts of a tiled usage map, from a walk through every position."""
     assert found.tiled
-    asked = count.prepare_request(found.network, found.size, found.padding, None, found.pooling, "auto")
+    asked = count.prepare_request(
+        found.network, found.size, found.padding, None, found.pooling, "auto"
+    )
     return to_ints(count_backward(asked.walk(found.size, "auto"), WHOLE).limbs)
 
 
@@ -154,7 +160,9 @@ def assert_equal(found: NDArray[Any], expected: NDArray[Any]) -> None:
         assert (found == expected).all()
 
 
-@pytest.mark.parametrize(("name", "pooling"), [("resnet50", "count"), ("resnet152", "count"), ("resnet50", "mean")])
+@pytest.mark.parametrize(
+    ("name", "pooling"), [("resnet50", "count"), ("resnet152", "count"), ("resnet50", "mean")]
+)
 def test_maps_and_their_files_are_read_in_full_or_in_part(
     name: str, pooling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,12 +173,19 @@ def test_maps_and_their_files_are_read_in_full_or_in_part(
     expected = dense(found)
     for suffix in (".npz", ".npy", ".csv"):
         write_counts(found, tmp_path / f"map{suffix}")
-    parts = [(slice(3, 9), [0, -1]), (slice(480, 590), slice(None)), (range(2), slice(None)), ([1499, 0, 0], [5])]
+    parts = [
+        (slice(3, 9), [0, -1]),
+        (slice(480, 590), slice(None)),
+        (range(2), slice(None)),
+        ([1499, 0, 0], [5]),
+    ]
     parts += [(slice(None, None, -7), range(60, 20, -30))]
     for rows, cols in parts:
         assert_equal(found.counts_at(rows, cols), expected[rows][:, cols])
         for suffix in (".npz", ".npy"):
-            assert_equal(padviz.read_counts(tmp_path / f"map{suffix}", rows, cols), expected[rows][:, cols])
+            assert_equal(
+                padviz.read_counts(tmp_path / f"map{suffix}", rows, cols), expected[rows][:, cols]
+            )
     assert found.at(-1, 5) == found.counts_at([1499], [5])[0, 0]
     assert "counts" not in vars(found)
     for suffix in (".npz", ".npy"):
@@ -180,7 +195,9 @@ def test_maps_and_their_files_are_read_in_full_or_in_part(
         assert (len(data["rows"]), len(data["cols"])) == (1500, 70)
     number = float if pooling == "mean" else int
     lines = (tmp_path / "map.csv").read_text().splitlines()
-    assert_equal(np.array([[*map(number, line.split(","))] for line in lines], found.counts.dtype), expected)
+    assert_equal(
+        np.array([[*map(number, line.split(","))] for line in lines], found.counts.dtype), expected
+    )
 
 
 @pytest.fixture(scope="module")
@@ -191,11 +208,14 @@ def small_map(tmp_path_factory: pytest.TempPathFactory) -> tuple[CountMap, Path]
 
 
 @pytest.mark.parametrize(
-    "which", [3, -1, [0, 5, 5], range(2, 7), slice(None, None, 90), np.array([1, 299]), np.arange(300) < 4]
+    "which",
+    [3, -1, [0, 5, 5], range(2, 7), slice(None, None, 90), np.array([1, 299]), np.arange(300) < 4],
 )
 def test_positions_are_numpys(which: Any, small_map: tuple[CountMap, Path]) -> None:
     found, path = small_map
-    expected = found.counts[np.atleast_1d(np.arange(300)[which])[:, None], np.atleast_1d(np.arange(300)[which])]
+    expected = found.counts[
+        np.atleast_1d(np.arange(300)[which])[:, None], np.atleast_1d(np.arange(300)[which])
+    ]
     assert (found.counts_at(which, which) == expected).all()
     assert (padviz.read_counts(path, which, which) == expected).all()
 
@@ -204,7 +224,9 @@ def test_positions_are_numpys(which: Any, small_map: tuple[CountMap, Path]) -> N
 def test_what_is_no_position_says_so(which: Any, small_map: tuple[CountMap, Path]) -> None:
     found, path = small_map
     for ask in (found.counts_at, lambda rows, cols: padviz.read_counts(path, rows, cols)):
-        with pytest.raises(PadvizError, match="of its 300 columns, or no position; use whole numbers from 0 to 299"):
+        with pytest.raises(
+            PadvizError, match="of its 300 columns, or no position; use whole numbers from 0 to 299"
+        ):
             ask(0, which)
     with pytest.raises(PadvizError, match="rows"):
         found.at(300, 0)
@@ -234,15 +256,22 @@ def test_huge_maps_take_little_memory_with_their_pictures(tmp_path: Path) -> Non
 def test_what_does_not_fit_into_memory_says_so(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("padviz.counting.count_map.machine_memory", lambda: 10e6)
     found = padviz.usage(name, 2000)
-    for ask in (lambda: found.counts, found.relative, lambda: found.counts_at(slice(None), slice(None))):
-        with pytest.raises(PadvizError, match="positions of 2000 x 2000 do not fit into memory; counts_at"):
+    for ask in (
+        lambda: found.counts,
+        found.relative,
+        lambda: found.counts_at(slice(None), slice(None)),
+    ):
+        with pytest.raises(
+            PadvizError, match="positions of 2000 x 2000 do not fit into memory; counts_at"
+        ):
             ask()
     assert found.counts_at([0, 1], range(5)).shape == (2, 5)
     assert found.relative((50, 20)).shape == (40, 100)
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "unit"), [("resnet18", 64, None), ("resnet152", 96, None), ("vgg11", 64, (0, 0))]
+    ("name", "size", "unit"),
+    [("resnet18", 64, None), ("resnet152", 96, None), ("vgg11", 64, (0, 0))],
 )
 def test_no_caller_can_damage_a_map(name: str, size: int, unit: Any) -> None:
     counts = padviz.usage(name, size, unit=unit)
@@ -272,7 +301,9 @@ def test_the_figures_of_random_maps_are_those_of_their_counts(
     summary, values = found.summary(), counts.astype(object) if counts.dtype == np.int64 else counts
     peak = values.max()
     assert (found.min, found.max) == (values.min(), peak)
-    assert found.total == (pytest.approx(values.sum(), rel=1e-12) if counts.dtype.kind == "f" else values.sum())
+    assert found.total == (
+        pytest.approx(values.sum(), rel=1e-12) if counts.dtype.kind == "f" else values.sum()
+    )
     assert summary.marginalised == (2 * values < peak).sum() / values.size
     for axis, given_ in enumerate((summary.asymmetry.height, summary.asymmetry.width)):
         expected = abs(values - np.flip(values, axis)).max() / peak if peak else 0
@@ -331,7 +362,10 @@ def chains(draw: Any) -> list[dict[str, Any]]:
 def test_a_chain_counted_as_a_product_of_two_vectors_is_the_dense_walk(
     steps: Any, size: tuple[int, int], scheme: str | None, pooling: str
 ) -> None:
-    network, layers = parse({"layers": steps}, "chain"), [each["name"] for each in steps[:: max(1, len(steps) // 2)]]
+    network, layers = (
+        parse({"layers": steps}, "chain"),
+        [each["name"] for each in steps[:: max(1, len(steps) // 2)]],
+    )
 
     def maps() -> list[CountMap]:
         usage = padviz.usage(network, size, scheme, pooling=pooling)

@@ -40,7 +40,9 @@ class Tiler(NamedTuple):
     step: int
 
     def areas(self) -> list[Area]:
-        starts = [pairwise([*range(0, n - self.step // 2, self.step), n]) for n in self.whole.shape[1:]]
+        starts = [
+            pairwise([*range(0, n - self.step // 2, self.step), n]) for n in self.whole.shape[1:]
+        ]
         rows, columns = map(list, starts)
         return [(row, column) for row in rows for column in columns]
 
@@ -60,7 +62,9 @@ def picture(rng: Random, height: int, width: int) -> Tensor:
     return torch.from_numpy(values)[None]
 
 
-def network(rng: Random, depth: int = 3, dilation: int = 1, norm: int = -1, mode: str = "zeros") -> nn.Sequential:
+def network(
+    rng: Random, depth: int = 3, dilation: int = 1, norm: int = -1, mode: str = "zeros"
+) -> nn.Sequential:
     """Convolutions that reach `depth` x `dilation` px; an instance norm after that of number `norm`."""
     torch.manual_seed(int(rng.integers(1 << 30)))
     layers, before = list[nn.Module](), 3
@@ -88,7 +92,10 @@ def tiler(rng: Random, model: nn.Module | None = None) -> Tiler:
 
 @torch.no_grad()
 def stitched(
-    made: Tiler, context: int, weights: Callable[[Tensor], Tensor] | None = None, pushed: bool = False
+    made: Tiler,
+    context: int,
+    weights: Callable[[Tensor], Tensor] | None = None,
+    pushed: bool = False,
 ) -> Values:
     """Run tile by tile with px around, and keep the middle of each, or blend all; the last is pushed back, or cut."""
     out = torch.zeros(made.whole.shape).double()
@@ -104,7 +111,9 @@ def stitched(
             (top, bottom), (left, right) = reads
             part = made.network(made.image[..., top:bottom, left:right])[0]
             if weights:
-                weight = weights(torch.arange(bottom - top) + 0.5)[:, None] * weights(torch.arange(right - left) + 0.5)
+                weight = weights(torch.arange(bottom - top) + 0.5)[:, None] * weights(
+                    torch.arange(right - left) + 0.5
+                )
                 out[:, top:bottom, left:right] += part * weight
                 total[top:bottom, left:right] += weight
             else:
@@ -158,7 +167,9 @@ def reflected(rng: Random) -> Pair:
     return Pair(made.whole, stitched(made._replace(network=other), 0), "context", (made.step,) * 2)
 
 
-def in_a_tile(change: Callable[[Values, Random], Any], kind: str, **figures: Any) -> Callable[[Random], Pair]:
+def in_a_tile(
+    change: Callable[[Values, Random], Any], kind: str, **figures: Any
+) -> Callable[[Random], Pair]:
     def make(rng: Random) -> Pair:
         made = tiler(rng)
         (area,) = made.inner(rng)
@@ -173,12 +184,21 @@ def swapped(rng: Random) -> Pair:
     made = tiler(rng)
     first, second = made.inner(rng, 2)
     tiled = made.whole.copy()
-    tiled[within(first)], tiled[within(second)] = made.whole[within(second)], made.whole[within(first)]
+    tiled[within(first)], tiled[within(second)] = (
+        made.whole[within(second)],
+        made.whole[within(first)],
+    )
     apart = [abs(b - a) for (a, _), (b, _) in zip(first, second, strict=True)]
     if sorted(apart) == [0, made.step]:  # the seam between neighbours is not seen
         both = tuple((min(a, c), max(b, d)) for (a, b), (c, d) in zip(first, second, strict=True))
         axis = ("height", "width")[apart[1] > 0]
-        return Pair(made.whole, tiled, "swapped", tile=both, figures={"turned": f"its halves swapped along the {axis}"})
+        return Pair(
+            made.whole,
+            tiled,
+            "swapped",
+            tile=both,
+            figures={"turned": f"its halves swapped along the {axis}"},
+        )
     return Pair(made.whole, tiled, "swapped", figures={"tiles": {first, second}})
 
 
@@ -221,7 +241,10 @@ def at_the_border(rows: bool, columns: bool) -> Callable[[Random], Pair]:
     def make(rng: Random) -> Pair:
         made, depth = tiler(rng), int(rng.integers(1, 4))
         tiled = made.whole.copy()
-        area = (slice(-depth, None) if rows else slice(None)), (slice(-depth, None) if columns else slice(None))
+        area = (
+            (slice(-depth, None) if rows else slice(None)),
+            (slice(-depth, None) if columns else slice(None)),
+        )
         tiled[:, area[0], area[1]] *= rng.normal(1, 0.3, tiled[:, area[0], area[1]].shape)
         return Pair(made.whole, tiled, "border")
 
@@ -241,11 +264,16 @@ def jpeg(rng: Random) -> Pair:
 
 def pushed_back(rng: Random) -> Pair:
     made = tiler(rng)
-    sizes = [each - each % made.step + int(rng.integers(12, made.step - 12)) for each in made.whole.shape[1:]]
+    sizes = [
+        each - each % made.step + int(rng.integers(12, made.step - 12))
+        for each in made.whole.shape[1:]
+    ]
     image = picture(rng, *sizes)
     made = made._replace(image=image, whole=run(made.network, image))
     lasts = tuple(n - made.step for n in sizes)
-    return Pair(made.whole, stitched(made, 0, pushed=True), "context", (made.step,) * 2, lasts=lasts)
+    return Pair(
+        made.whole, stitched(made, 0, pushed=True), "context", (made.step,) * 2, lasts=lasts
+    )
 
 
 def by_tile(gains: float, offsets: float) -> Callable[[Random], Pair]:
@@ -302,8 +330,12 @@ FAULTS: dict[str, Callable[[Random], Pair]] = {
     "zero tile": in_a_tile(lambda part, rng: 0, "constant", gain=0.0, offset=0.0),
     "noisy tile": in_a_tile(lambda part, rng: part + rng.normal(0, 0.05, part.shape), "part"),
     "two tiles swapped": swapped,
-    "transposed tile": in_a_tile(lambda part, rng: part.transpose(0, 2, 1), "swapped", turned="transposed"),
-    "flipped tile": in_a_tile(lambda part, rng: part[:, ::-1], "swapped", turned="flipped along the height"),
+    "transposed tile": in_a_tile(
+        lambda part, rng: part.transpose(0, 2, 1), "swapped", turned="transposed"
+    ),
+    "flipped tile": in_a_tile(
+        lambda part, rng: part[:, ::-1], "swapped", turned="flipped along the height"
+    ),
     "tile moved": moved_tile,
     "all tiles 1 px off": all_moved,
     "channels swapped": all_swapped_channels,
@@ -333,12 +365,16 @@ def drift(values: Values, rng: Random) -> Values:
 SEAMLESS: dict[str, Callable[[Values, Random], Values]] = {
     "identical": lambda values, rng: values,
     "noise": lambda values, rng: values + rng.normal(0, 0.01, values.shape),
-    "noise of the size of the output": lambda values, rng: values * rng.normal(1, 0.01, values.shape),
+    "noise of the size of the output": lambda values, rng: (
+        values * rng.normal(1, 0.01, values.shape)
+    ),
     "heavy tails": lambda values, rng: values + 0.01 * rng.standard_t(2, values.shape),
     "single pixels": lambda values, rng: values + (rng.random(values.shape) > 0.999),
     "smooth drift": drift,
     "fp16": fp16,
     "levels": lambda values, rng: (50 * values).round() / 50,
-    "ripple": lambda values, rng: values + 0.05 * np.sin(np.arange(values.shape[2]) / rng.uniform(2, 9)),
+    "ripple": lambda values, rng: (
+        values + 0.05 * np.sin(np.arange(values.shape[2]) / rng.uniform(2, 9))
+    ),
     "blur": lambda values, rng: (values + np.roll(values, 1, 1)) / 2,
 }

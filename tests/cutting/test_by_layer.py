@@ -64,8 +64,12 @@ CALLS: dict[str, Callable[[Tensor], Any]] = {
     "one axis": lambda x: x / x.std((2,), keepdim=True),
     "extremes": lambda x: (x - x.amin((2, 3), keepdim=True)) / x.amax((2, 3), keepdim=True),
     "norm": lambda x: x / x.norm(p=2, dim=(2, 3), keepdim=True),
-    "layer norm": lambda x: functional.layer_norm(x, x.shape[1:], torch.ones(x.shape[1:], dtype=x.dtype) * GRID),
-    "channels last": lambda x: functional.layer_norm(x.permute(0, 2, 3, 1), (3,)).permute(0, 3, 1, 2),
+    "layer norm": lambda x: functional.layer_norm(
+        x, x.shape[1:], torch.ones(x.shape[1:], dtype=x.dtype) * GRID
+    ),
+    "channels last": lambda x: functional.layer_norm(x.permute(0, 2, 3, 1), (3,)).permute(
+        0, 3, 1, 2
+    ),
     "instance norm": functional.instance_norm,
     "values by position": lambda x: x * GRID,
     "softmax": lambda x: x.softmax(1),
@@ -83,35 +87,58 @@ CALLS: dict[str, Callable[[Tensor], Any]] = {
     "transpose": lambda x: x.transpose(2, 3).movedim(1, -1),
     "area": lambda x: functional.interpolate(x, size=(9, 6), mode="area"),
     "ceil": lambda x: (
-        functional.avg_pool2d(x, 3, 2, ceil_mode=True) + functional.avg_pool2d(x, 4, 2, 1, count_include_pad=False)
+        functional.avg_pool2d(x, 3, 2, ceil_mode=True)
+        + functional.avg_pool2d(x, 4, 2, 1, count_include_pad=False)
     ),
     "ceil with padding": lambda x: functional.avg_pool2d(x, 3, 2, 1, ceil_mode=True),
-    "ceil beyond the padding": lambda x: functional.avg_pool2d(x, (5, 4), (4, 3), (2, 1), ceil_mode=True),
+    "ceil beyond the padding": lambda x: functional.avg_pool2d(
+        x, (5, 4), (4, 3), (2, 1), ceil_mode=True
+    ),
     "adaptive max": lambda x: functional.adaptive_max_pool2d(x, (5, 1)),
     "global max": lambda x: functional.adaptive_max_pool2d(x, 1),
     "average of all": lambda x: functional.avg_pool2d(x, x.shape[2:]).flatten(1),
     "average of a column": lambda x: functional.avg_pool2d(x, (18, 3), 2, (0, 1)),
-    "channels in another order": lambda x: x[:, [2, 1, 0]] + x.index_select(1, torch.tensor([0, 0, 1])),
-    "norm of the batch": lambda x: functional.batch_norm(x, None, None, KERNEL[0, :3], KERNEL[1, :3], training=True),
+    "channels in another order": lambda x: (
+        x[:, [2, 1, 0]] + x.index_select(1, torch.tensor([0, 0, 1]))
+    ),
+    "norm of the batch": lambda x: functional.batch_norm(
+        x, None, None, KERNEL[0, :3], KERNEL[1, :3], training=True
+    ),
     "max": lambda x: functional.max_pool2d(x, 3, 2, 1, ceil_mode=True),
     "max of integers": lambda x: functional.max_pool2d((x * 10).int(), 3, 1, 1).double(),
-    "valid": lambda x: functional.conv2d(x, KERNEL[:, :, None, None].expand(3, 5, 3, 2)[:, :3], padding="valid"),
-    "keywords": lambda x: functional.linear(bias=None, weight=KERNEL.T[:, :3], input=x.movedim(1, -1)),
+    "valid": lambda x: functional.conv2d(
+        x, KERNEL[:, :, None, None].expand(3, 5, 3, 2)[:, :3], padding="valid"
+    ),
+    "keywords": lambda x: functional.linear(
+        bias=None, weight=KERNEL.T[:, :3], input=x.movedim(1, -1)
+    ),
     "vector": lambda x: KERNEL[0, :3] @ x.permute(2, 0, 1, 3),
-    "matrix for each row": lambda x: x.permute(0, 2, 3, 1) @ (KERNEL * torch.arange(18.0)[:, None, None]),
+    "matrix for each row": lambda x: (
+        x.permute(0, 2, 3, 1) @ (KERNEL * torch.arange(18.0)[:, None, None])
+    ),
     "matrices in front": lambda x: KERNEL.T[:, :3].expand(2, 1, 1, 5, 3) @ x.permute(0, 2, 1, 3),
     "squeeze of one row": lambda x: x[:, :, :7].squeeze(2),
     "circular crop": lambda x: functional.pad(x, (-1, 2, 3, -2), mode="circular"),
     "pad by nothing": lambda x: (lambda y: (functional.pad(y, (0, 0)).mul_(2), y)[1])(x * 1),
-    "resize to the same": lambda x: (lambda y: (functional.interpolate(y, scale_factor=1).mul_(2), y)[1])(x * 1),
+    "resize to the same": lambda x: (
+        lambda y: (functional.interpolate(y, scale_factor=1).mul_(2), y)[1]
+    )(x * 1),
     "pixels": lambda x: functional.pixel_shuffle(functional.pixel_unshuffle(x, 2), 2),
     **{
         f"{mode} {size}{' corners' * bool(corners)}": lambda x, mode=mode, size=size, corners=corners: (
             functional.interpolate(
-                x, mode=mode, align_corners=corners, **{"scale_factor" if isinstance(size, float) else "size": size}
+                x,
+                mode=mode,
+                align_corners=corners,
+                **{"scale_factor" if isinstance(size, float) else "size": size},
             )
         )
-        for mode, corners in (("nearest", None), ("bilinear", False), ("bilinear", True), ("bicubic", False))
+        for mode, corners in (
+            ("nearest", None),
+            ("bilinear", False),
+            ("bilinear", True),
+            ("bicubic", False),
+        )
         for size in (2.0, 3.0, 0.5, 2.3, (41, 29))
     },
     **{
@@ -119,13 +146,28 @@ CALLS: dict[str, Callable[[Tensor], Any]] = {
         for mode in ("reflect", "replicate", "circular")
     },
     **{
-        f"padded convolution, {schemes[0]} and {schemes[1]}": lambda x, schemes=schemes: padded_conv2d(
-            x, KERNEL[:, :, None, None].expand(3, 5, 4, 3)[:, :3], KERNEL[:, 0], 1, ((2, 3), (2, 2)), 1, 1, schemes
+        f"padded convolution, {schemes[0]} and {schemes[1]}": lambda x, schemes=schemes: (
+            padded_conv2d(
+                x,
+                KERNEL[:, :, None, None].expand(3, 5, 4, 3)[:, :3],
+                KERNEL[:, 0],
+                1,
+                ((2, 3), (2, 2)),
+                1,
+                1,
+                schemes,
+            )
         )
-        for schemes in product(("zero", "circular", "symmetric", "reflect", "replicate", "partial"), repeat=2)
+        for schemes in product(
+            ("zero", "circular", "symmetric", "reflect", "replicate", "partial"), repeat=2
+        )
     },
-    "pads and crops by a scheme": lambda x: padded(x, ((3, -1), (-2, 4)), ("symmetric", "zero"), value=2.0),
-    "columns in front of rows": lambda x: padded(x, ((3, 2), (2, 4)), ("symmetric", "circular"), (-1, -2)),
+    "pads and crops by a scheme": lambda x: padded(
+        x, ((3, -1), (-2, 4)), ("symmetric", "zero"), value=2.0
+    ),
+    "columns in front of rows": lambda x: padded(
+        x, ((3, 2), (2, 4)), ("symmetric", "circular"), (-1, -2)
+    ),
 }
 
 
@@ -142,7 +184,10 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         "attention over positions: no overlap helps",
     ),
     "products": (lambda x: x @ x.transpose(2, 3), "multiplies positions"),
-    "flatten": (lambda x: x.flatten(2), "rearranges positions: 1 x 3 x 18 x 12 becomes 1 x 3 x 216"),
+    "flatten": (
+        lambda x: x.flatten(2),
+        "rearranges positions: 1 x 3 x 18 x 12 becomes 1 x 3 x 216",
+    ),
     "softmax": (lambda x: x.softmax(-1), "runs _softmax along positions"),
     "roll": (lambda x: x.roll(1, 2), "runs roll along positions"),
     "grid": (
@@ -156,15 +201,27 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         "training mode: call .eval()",
     ),
     "row": (lambda x: x[:, :, 0], "takes a single position"),
-    "antialias": (lambda x: functional.interpolate(x, size=(9, 6), mode="bilinear", antialias=True), "antialias"),
-    "linear": (lambda x: functional.linear(x, KERNEL.new_ones(2, 12)), "a linear layer over positions"),
-    "indices": (lambda x: functional.max_pool2d(x, 2, return_indices=True), "runs max_pool2d_with_indices over"),
+    "antialias": (
+        lambda x: functional.interpolate(x, size=(9, 6), mode="bilinear", antialias=True),
+        "antialias",
+    ),
+    "linear": (
+        lambda x: functional.linear(x, KERNEL.new_ones(2, 12)),
+        "a linear layer over positions",
+    ),
+    "indices": (
+        lambda x: functional.max_pool2d(x, 2, return_indices=True),
+        "runs max_pool2d_with_indices over",
+    ),
     "indices of the largest": (
         lambda x: functional.adaptive_max_pool2d(x, 1, return_indices=True),
         "runs adaptive_max_pool2d_with_indices over",
     ),
     "rows in another order": (lambda x: x[:, :, [2, 1, 0]], "runs index over"),
-    "rows by index": (lambda x: x.index_select(2, torch.tensor([0, 0, 1])), "runs index_select along"),
+    "rows by index": (
+        lambda x: x.index_select(2, torch.tensor([0, 0, 1])),
+        "runs index_select along",
+    ),
     "numpy": (lambda x: torch.from_numpy(x.numpy()), "runs numpy over"),
     "comparison": (lambda x: x if torch.equal(x, x) else -x, "runs equal over"),
     "single row": (lambda x: x[:, :, :1].squeeze(2), "drops a dimension of one position"),
@@ -212,7 +269,9 @@ def random_layers(seed: int, signal: bool = False) -> nn.Module:
         return values[int(torch.randint(len(values), (1,), generator=made))]
 
     conv, up, pool = (
-        (nn.Conv1d, nn.ConvTranspose1d, nn.MaxPool1d) if signal else (nn.Conv2d, nn.ConvTranspose2d, nn.MaxPool2d)
+        (nn.Conv1d, nn.ConvTranspose1d, nn.MaxPool1d)
+        if signal
+        else (nn.Conv2d, nn.ConvTranspose2d, nn.MaxPool2d)
     )
     average = nn.AvgPool1d if signal else nn.AvgPool2d
     layers: list[nn.Module] = []
@@ -221,12 +280,19 @@ def random_layers(seed: int, signal: bool = False) -> nn.Module:
         kinds: list[Callable[[], nn.Module]] = [
             lambda k=k, s=s, d=d, p=p: conv(4, 4, k, s, p, d),
             lambda k=k, d=d: conv(
-                4, 4, k, padding="same", dilation=d, padding_mode=pick("zeros", "reflect", "replicate")
+                4,
+                4,
+                k,
+                padding="same",
+                dilation=d,
+                padding_mode=pick("zeros", "reflect", "replicate"),
             ),
             lambda k=k, s=s, d=d, p=p: up(4, 4, k, s, min(p, d * (k - 1)), dilation=d),
             lambda s=s: pool(3, s, 1, ceil_mode=pick(True, False)),
             lambda s=s: average(2, s),
-            lambda: nn.Upsample(scale_factor=pick(2, 3), mode=pick("nearest", "linear" if signal else "bilinear")),
+            lambda: nn.Upsample(
+                scale_factor=pick(2, 3), mode=pick("nearest", "linear" if signal else "bilinear")
+            ),
             lambda: nn.GELU(),
         ]
         layers.append(pick(*kinds)())
@@ -266,13 +332,19 @@ def test_random_layers_on_streams_are_the_whole(seed: int) -> None:
         assert apart(whole, torch.cat(pieces, -1)) < 1e-12
 
 
-def test_each_part_runs_on_no_more_than_a_tile_and_its_halo(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_part_runs_on_no_more_than_a_tile_and_its_halo(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     sizes: list[tuple[int, ...]] = []
 
     class Watching(Team):
         def run(self, function: Any, args: Any, kwargs: Any) -> Any:
             made = super().run(function, args, kwargs)
-            sizes.extend(tuple(t.shape[-2:]) for t in torch.utils._pytree.tree_leaves(args) if isinstance(t, Tensor))
+            sizes.extend(
+                tuple(t.shape[-2:])
+                for t in torch.utils._pytree.tree_leaves(args)
+                if isinstance(t, Tensor)
+            )
             return made
 
     monkeypatch.setattr(by_layer, "Team", Watching)
@@ -284,7 +356,9 @@ def test_each_part_runs_on_no_more_than_a_tile_and_its_halo(monkeypatch: pytest.
 
 @pytest.mark.parametrize("seed", range(8))
 def test_one_row_less_of_halo_differs(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 5, 1 + seed % 2, 2), nn.ReLU(), nn.ConvTranspose2d(4, 4, 4, 2, 1))
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 5, 1 + seed % 2, 2), nn.ReLU(), nn.ConvTranspose2d(4, 4, 4, 2, 1)
+    )
     model, x = model.double().eval(), image(1, 3, 40, 16, seed=seed)
     whole, fetch = model(x), Team.fetch
     assert apart(whole, sharded(model, x, 3)) < 1e-12
@@ -342,7 +416,10 @@ def test_a_causal_network_holds_nothing_back() -> None:
 
 
 STREAMED = {
-    "norm": (nn.Sequential(nn.Conv1d(1, 2, 3), nn.GroupNorm(1, 2)), "1: cannot be cut: it pools all positions"),
+    "norm": (
+        nn.Sequential(nn.Conv1d(1, 2, 3), nn.GroupNorm(1, 2)),
+        "1: cannot be cut: it pools all positions",
+    ),
     "recurrence": (signals.Demucs(recurrent=True), "lstm: cannot be cut: it runs mm"),
     "wraps": (nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular"), "pads circularly"),
     "two axes": (Call(lambda x: x + x.transpose(1, 2)), "joins maps of other lengths"),
@@ -364,9 +441,13 @@ def test_bad_input_gets_a_line() -> None:
     with pytest.raises(OptionError, match="n: 0: must be an integer, at least 1"):
         sharded(model, image(1, 3, 8, 8), 0)
     for axis in ("rows", "depth", "length"):
-        with pytest.raises(OptionError, match=f"axis: the image has height x width, not '{axis}'; name one of them"):
+        with pytest.raises(
+            OptionError, match=f"axis: the image has height x width, not '{axis}'; name one of them"
+        ):
             sharded(model, image(1, 3, 8, 8), 2, axis=axis)
-    with pytest.raises(OptionError, match="image: must have a batch, channels and one to three axes; give a tensor"):
+    with pytest.raises(
+        OptionError, match="image: must have a batch, channels and one to three axes; give a tensor"
+    ):
         sharded(model, image(8, 8), 2)
     with pytest.raises(OptionError, match="image: must be a tensor"):
         sharded(model, image(1, 3, 8, 8).numpy(), 2)
@@ -385,7 +466,10 @@ def test_shards_fetch_what_the_plan_says(seed: int, monkeypatch: pytest.MonkeyPa
 
     def counted(self: Team, cut: Any, wanted: Any) -> Any:
         pairs = zip(cut.edges, wanted, strict=True)
-        own = [sum(max(0, min(hi, a) - lo) + max(0, hi - max(lo, b)) for lo, hi in spans) for (a, b), spans in pairs]
+        own = [
+            sum(max(0, min(hi, a) - lo) + max(0, hi - max(lo, b)) for lo, hi in spans)
+            for (a, b), spans in pairs
+        ]
         sent.setdefault(layer[0], own)
         return fetch(self, cut, wanted)
 
@@ -395,7 +479,9 @@ def test_shards_fetch_what_the_plan_says(seed: int, monkeypatch: pytest.MonkeyPa
     for name, rows in sent.items():
         planned = [sum(run.stop - run.first for run in part.fetches) for part in plan[name].parts]
         module = model.get_submodule(name)
-        plain = getattr(module, "padding_mode", "zeros") == "zeros" and getattr(module, "dilation", 1) in (1, (1, 1))
+        plain = getattr(module, "padding_mode", "zeros") == "zeros" and getattr(
+            module, "dilation", 1
+        ) in (1, (1, 1))
         if plain:  # others are sent rows between taps, or rows again that padding reads
             assert planned == rows, name
 
@@ -404,14 +490,19 @@ IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
     "residual": lambda x: functional.conv1d(x, KERNEL[:1, None, :], padding=2).add_(x),
     "ahead": lambda x: (x * 1).add_(functional.conv1d(x, KERNEL[:1, None, :], padding=2)),
     "product": lambda x: (x * 1).addcmul_(x, x),
-    "copy": lambda x: torch.zeros_like(x).copy_(functional.conv1d(x, KERNEL[:1, None, :], padding=2)).relu_(),
+    "copy": lambda x: (
+        torch.zeros_like(x).copy_(functional.conv1d(x, KERNEL[:1, None, :], padding=2)).relu_()
+    ),
 }
 
 
 @pytest.mark.parametrize("name", IN_PLACE)
 def test_streams_write_in_place(name: str) -> None:
     stream, x = Streamed(Call(IN_PLACE[name])), image(1, 1, 40)
-    assert apart(IN_PLACE[name](x), torch.cat([*map(stream, x.split(7, -1)), stream.flush()], -1)) < 1e-12
+    assert (
+        apart(IN_PLACE[name](x), torch.cat([*map(stream, x.split(7, -1)), stream.flush()], -1))
+        < 1e-12
+    )
 
 
 def test_a_stream_refuses_what_does_not_fit() -> None:
@@ -420,9 +511,17 @@ def test_a_stream_refuses_what_does_not_fit() -> None:
         stream.flush()
     stream(x)
     for chunk in (x.expand(2, 1, 40), x[0], x.float(), x.numpy(), torch.tensor(1.0)):
-        with pytest.raises(OptionError, match=r"chunk: must be a tensor \(..., samples\), like those before"):
+        with pytest.raises(
+            OptionError, match=r"chunk: must be a tensor \(..., samples\), like those before"
+        ):
             stream(chunk)  # type: ignore[arg-type]
-    assert apart(stream.model(torch.cat([x, x], -1))[..., 38:], torch.cat([stream(x), stream.flush()], -1)) < 1e-12
+    assert (
+        apart(
+            stream.model(torch.cat([x, x], -1))[..., 38:],
+            torch.cat([stream(x), stream.flush()], -1),
+        )
+        < 1e-12
+    )
 
 
 @pytest.mark.parametrize("axis", ["depth", "height", "width", None])
@@ -437,11 +536,15 @@ def test_streams_refuse_what_follows_the_length() -> None:
     with pytest.raises(DescriptionError, match="depends on the length of the signal"):
         stream.flush()
     with pytest.raises(DescriptionError, match="depends on the length of the signal"):
-        Streamed(Call(lambda x: sum(x[..., 4 * i : 4 * i + 4] for i in range(x.shape[-1] // 4))))(image(1, 1, 40))
+        Streamed(Call(lambda x: sum(x[..., 4 * i : 4 * i + 4] for i in range(x.shape[-1] // 4))))(
+            image(1, 1, 40)
+        )
 
 
 def test_a_stream_has_the_channels_that_its_shape_says() -> None:
-    layers = nn.Sequential(nn.BatchNorm1d(5), Call(lambda x: x.mean(1, keepdim=True)), nn.Conv1d(1, 1, 3)).eval()
+    layers = nn.Sequential(
+        nn.BatchNorm1d(5), Call(lambda x: x.mean(1, keepdim=True)), nn.Conv1d(1, 1, 3)
+    ).eval()
     with pytest.raises(padviz.PadvizError, match="say its channels"):
         padviz.streamed(layers, 16)
     stream = padviz.streamed(padviz.load(layers, 64, shape={"input": (1, 5, "L")}), 16)
@@ -454,7 +557,9 @@ def test_streamed_checks_a_module_first() -> None:
     with pytest.raises(DescriptionError, match="lstm sees only what comes before"):
         padviz.streamed(signals.Demucs(recurrent=True), 100)
     with pytest.raises(DescriptionError, match="returns nothing before the signal ends"):
-        padviz.streamed(nn.Sequential(nn.Conv1d(1, 1, 3), Call(lambda x: x[..., : x.shape[-1] // 2])), 100)
+        padviz.streamed(
+            nn.Sequential(nn.Conv1d(1, 1, 3), Call(lambda x: x[..., : x.shape[-1] // 2])), 100
+        )
     with pytest.raises(DescriptionError, match="streams are of signals"):
         padviz.streamed(nn.Conv2d(1, 1, 3), 100)
     with pytest.raises(OptionError, match="chunk: 0: must be an integer"):
@@ -464,7 +569,9 @@ def test_streamed_checks_a_module_first() -> None:
 def test_a_stream_that_differs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     drop = Site.drop
     monkeypatch.setattr(
-        Site, "drop", lambda self, row, maps: (drop(self, row, maps), [b.zero_() for _, b in self.buffers])
+        Site,
+        "drop",
+        lambda self, row, maps: (drop(self, row, maps), [b.zero_() for _, b in self.buffers]),
     )
     with pytest.raises(DescriptionError, match="it differs from the whole"):
         padviz.streamed(signals.Tcn(), 100)

@@ -22,7 +22,11 @@ SCHEMES = ("symmetric", "zero/circular", "circular", "reflect/zero", "partial")
 class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         rows = x.flatten(2).transpose(1, 2)
-        return functional.scaled_dot_product_attention(rows, rows, rows).transpose(1, 2).reshape(x.shape)
+        return (
+            functional.scaled_dot_product_attention(rows, rows, rows)
+            .transpose(1, 2)
+            .reshape(x.shape)
+        )
 
 
 class Skip(nn.Module):
@@ -34,7 +38,9 @@ class Skip(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         made = self.inner(x)
-        return x + functional.interpolate(made, x.shape[2:], mode=self.mode, align_corners=self.corners)
+        return x + functional.interpolate(
+            made, x.shape[2:], mode=self.mode, align_corners=self.corners
+        )
 
 
 CALLS: tuple[Callable[[Tensor], Any], ...] = (
@@ -51,20 +57,44 @@ CALLS: tuple[Callable[[Tensor], Any], ...] = (
 
 
 def drawn_layer(draw: Random, depth: int = 0) -> nn.Module:
-    kernel, stride, dilation = draw.choice([1, 2, 3, 3, 5]), draw.choice([1, 1, 2, 3]), draw.choice([1, 1, 2])
+    kernel, stride, dilation = (
+        draw.choice([1, 2, 3, 3, 5]),
+        draw.choice([1, 1, 2, 3]),
+        draw.choice([1, 1, 2]),
+    )
     pad = draw.choice([0, dilation * (kernel - 1) // 2, draw.randint(0, 3)])
-    mode, corners = draw.choice([("nearest", None), ("bilinear", False), ("bilinear", True), ("bicubic", True)])
+    mode, corners = draw.choice(
+        [("nearest", None), ("bilinear", False), ("bilinear", True), ("bicubic", True)]
+    )
     window = draw.choice([2, 3]), draw.choice([1, 2, 3]), draw.choice([0, 1])
     kinds: list[Callable[[], nn.Module]] = [
-        lambda: nn.Conv2d(WIDTH, WIDTH, kernel, stride, pad, dilation, padding_mode=draw.choice(["zeros", "circular"])),
-        lambda: PaddedConv2d(WIDTH, WIDTH, kernel, stride, pad, dilation, scheme=draw.choice(SCHEMES)),
-        lambda: nn.ConvTranspose2d(WIDTH, WIDTH, kernel, stride, min(pad, dilation * (kernel - 1)), dilation=dilation),
-        lambda: nn.AvgPool2d(*window, ceil_mode=draw.random() < 0.7, count_include_pad=draw.random() < 0.5),
+        lambda: nn.Conv2d(
+            WIDTH,
+            WIDTH,
+            kernel,
+            stride,
+            pad,
+            dilation,
+            padding_mode=draw.choice(["zeros", "circular"]),
+        ),
+        lambda: PaddedConv2d(
+            WIDTH, WIDTH, kernel, stride, pad, dilation, scheme=draw.choice(SCHEMES)
+        ),
+        lambda: nn.ConvTranspose2d(
+            WIDTH, WIDTH, kernel, stride, min(pad, dilation * (kernel - 1)), dilation=dilation
+        ),
+        lambda: nn.AvgPool2d(
+            *window, ceil_mode=draw.random() < 0.7, count_include_pad=draw.random() < 0.5
+        ),
         lambda: nn.MaxPool2d(*window, ceil_mode=draw.random() < 0.5),
         lambda: nn.Upsample(scale_factor=draw.choice([2, 1.5]), mode=mode, align_corners=corners),
-        lambda: draw.choice([nn.GroupNorm(2, WIDTH), nn.InstanceNorm2d(WIDTH), nn.BatchNorm2d(WIDTH)]),
+        lambda: draw.choice(
+            [nn.GroupNorm(2, WIDTH), nn.InstanceNorm2d(WIDTH), nn.BatchNorm2d(WIDTH)]
+        ),
         lambda: nn.BatchNorm2d(WIDTH, track_running_stats=False),
-        lambda: draw.choice([nn.AdaptiveMaxPool2d((5, 4)), nn.AdaptiveAvgPool2d((5, 4)), nn.PixelUnshuffle(1)]),
+        lambda: draw.choice(
+            [nn.AdaptiveMaxPool2d((5, 4)), nn.AdaptiveAvgPool2d((5, 4)), nn.PixelUnshuffle(1)]
+        ),
         lambda: Call(draw.choice(CALLS)),
         lambda: Call(draw.choice(CALLS)),
     ]
@@ -80,7 +110,11 @@ def check(seed: int) -> str:
     draw = Random(seed)
     torch.manual_seed(seed)
     layers = [drawn_layer(draw) for _ in range(draw.randint(1, 4))]
-    model = nn.Sequential(nn.Conv2d(3, WIDTH, 3, padding=1), *layers, nn.GroupNorm(2, WIDTH)).double().eval()
+    model = (
+        nn.Sequential(nn.Conv2d(3, WIDTH, 3, padding=1), *layers, nn.GroupNorm(2, WIDTH))
+        .double()
+        .eval()
+    )
     size = draw.randint(20, 50), draw.randint(20, 50)
     tile, x = [draw.randint(n // 3, n) for n in size], image(1, 3, *size, seed=seed)
     with torch.no_grad():
@@ -89,14 +123,14 @@ def check(seed: int) -> str:
         except (PadvizError, RuntimeError, ValueError):
             return "no network"  # it does not take that image
         try:
-            plan = padviz.tiles(model, size, tile, norms="shared").plan
+            tiles = padviz.tiles(model, size, tile, norms="shared")
         except PadvizError:
             counts = [-(-n // most) for n, most in zip(size, tile, strict=True)]
             with pytest.raises(PadvizError):
                 by_layer(model, x, {-2: counts[0], -1: counts[1]})
             return "refused"
-        assert "Exact" in str(plan)
-        assert apart(whole, padviz.tiled(model, x, plan)) < 1e-12, (seed, model)
+        assert "Exact" in str(tiles)
+        assert apart(whole, padviz.tiled(model, x, tiles.plan)) < 1e-12, (seed, model)
     return "exact"
 
 

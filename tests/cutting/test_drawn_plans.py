@@ -52,7 +52,9 @@ class Skip(nn.Module):
 def drawn_layer(draw: Random) -> nn.Module:
     kernel, dilation = draw.randint(1, 7), draw.choice([1, 1, 2, 3, 6, draw.randint(1, 12)])
     extent = dilation * (kernel - 1) + 1
-    pad = draw.choice([0, extent // 2, extent // 2, draw.randint(0, extent), extent + draw.randint(0, 3)])
+    pad = draw.choice(
+        [0, extent // 2, extent // 2, draw.randint(0, extent), extent + draw.randint(0, 3)]
+    )
     kind = draw.choice(["conv"] * 6 + ["pads", "pool", "mean", "up", "resize", "crop", "skip"])
     if kind == "conv":
         mode = draw.choice(["zeros"] * 3 + ["replicate", "reflect"])
@@ -62,12 +64,20 @@ def drawn_layer(draw: Random) -> nn.Module:
     if kind == "pool":
         kernel = draw.randint(2, 4)
         return nn.MaxPool1d(
-            kernel, draw.randint(1, 3), draw.randint(0, kernel // 2), draw.randint(1, 3), ceil_mode=draw.random() < 0.5
+            kernel,
+            draw.randint(1, 3),
+            draw.randint(0, kernel // 2),
+            draw.randint(1, 3),
+            ceil_mode=draw.random() < 0.5,
         )
     if kind == "mean":
         kernel = draw.randint(2, 4)
         return nn.AvgPool1d(
-            kernel, draw.randint(1, 3), draw.randint(0, kernel // 2), draw.random() < 0.5, draw.random() < 0.5
+            kernel,
+            draw.randint(1, 3),
+            draw.randint(0, kernel // 2),
+            draw.random() < 0.5,
+            draw.random() < 0.5,
         )
     if kind == "up":
         stride = draw.randint(1, 3)
@@ -100,7 +110,9 @@ def check(seed: int) -> str:
     """Draw a network, an image and tiles; hold what is planned against the network: planned, or why not."""
     draw, module = drawn(seed)
     n = draw.randint(40, 300)
-    signal = torch.rand(IMAGES, 1, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    signal = torch.rand(
+        IMAGES, 1, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     try:
         whole = run(module, signal)
         network = padviz.load(module, size=n)
@@ -115,7 +127,9 @@ def check(seed: int) -> str:
         tile = min(n - 1, max(1, context.before + context.after + extra))
         check_stitched(seed, module, signal, whole, padviz.tiles(module, n, tile).plan)
     except PadvizError as error:
-        return refused_truly(seed, module, network, n, tile if "too few" in str(error) else 0, error)
+        return refused_truly(
+            seed, module, network, n, tile if "too few" in str(error) else 0, error
+        )
     return "tiles"
 
 
@@ -124,7 +138,9 @@ def same(one: torch.Tensor, other: torch.Tensor, whole: torch.Tensor) -> Any:
     return ((one - other).abs() <= 1e-11 * whole.abs().max()).flatten(0, 1).all(0).numpy()
 
 
-def check_stitched(seed: int, module: nn.Module, signal: torch.Tensor, whole: torch.Tensor, plan: Any) -> None:
+def check_stitched(
+    seed: int, module: nn.Module, signal: torch.Tensor, whole: torch.Tensor, plan: Any
+) -> None:
     kept = 0
     for tile in plan:
         (read,), (keep,), (take,) = tile.read, tile.keep, tile.take
@@ -139,7 +155,9 @@ def gaps(module: nn.Module) -> bool:
     """Whether some units of a transposed convolution read nothing."""
     ups = [each for each in module.modules() if isinstance(each, nn.ConvTranspose1d)]
     return any(
-        len({tap * up.dilation[0] % up.stride[0] for tap in range(up.kernel_size[0])}) < up.stride[0] for up in ups
+        len({tap * up.dilation[0] % up.stride[0] for tap in range(up.kernel_size[0])})
+        < up.stride[0]
+        for up in ups
     )
 
 
@@ -151,7 +169,9 @@ def hides(module: nn.Module) -> bool:
 def inner_run(module: nn.Module, length: int, n: int, step: int, stride: Fraction) -> Any:
     """The units of an inner tile that are those of a long image, as the network itself computes them."""
     far = -(-400 // step) * step
-    signal = torch.rand(IMAGES, 1, 2 * far + -(-length // step) * step + n % step, dtype=torch.float64)
+    signal = torch.rand(
+        IMAGES, 1, 2 * far + -(-length // step) * step + n % step, dtype=torch.float64
+    )
     try:
         whole, made = run(module, signal), run(module, signal[..., far : far + length])
     except RuntimeError:  # too small for a window
@@ -172,7 +192,9 @@ def check_context(seed: int, module: nn.Module, network: Network, context: Conte
         assert not (after and right[len(right) - after]), (seed, module, context)
 
 
-def refused_truly(seed: int, module: nn.Module, network: Network, n: int, tile: int, error: PadvizError) -> str:
+def refused_truly(
+    seed: int, module: nn.Module, network: Network, n: int, tile: int, error: PadvizError
+) -> str:
     """Hold a refusal against the network: with fewer pixels an inner tile keeps less than a period of the alignment."""
     if not tile:
         return error.what
@@ -182,7 +204,12 @@ def refused_truly(seed: int, module: nn.Module, network: Network, n: int, tile: 
         right = inner_run(module, length, n, context.alignment, context.stride)
         edges = np.flatnonzero(np.diff(right, prepend=False, append=False)).reshape(-1, 2)
         most = max((last - first for first, last in edges), default=0)
-        assert most * context.stride < context.alignment or hides(module), (seed, module, length, error)
+        assert most * context.stride < context.alignment or hides(module), (
+            seed,
+            module,
+            length,
+            error,
+        )
     return "too few pixels"
 
 
@@ -198,12 +225,21 @@ def test_many_drawn_plans_are_exact(plans: int) -> None:
     assert found["tiles"] >= plans, found
 
 
-@given(seed=st.integers(0, 10**6), n=st.integers(40, 110), at=st.integers(0, 4), periods=st.integers(1, 8))
+@given(
+    seed=st.integers(0, 10**6),
+    n=st.integers(40, 110),
+    at=st.integers(0, 4),
+    periods=st.integers(1, 8),
+)
 @examples(40)
-def test_exact_units_are_those_that_a_tile_computes_as_the_whole_does(seed: int, n: int, at: int, periods: int) -> None:
+def test_exact_units_are_those_that_a_tile_computes_as_the_whole_does(
+    seed: int, n: int, at: int, periods: int
+) -> None:
     """At the image's border as inside of it; and a context told from one walk is that of every unit looked at."""
     _, module = drawn(seed)
-    signal = torch.rand(IMAGES, 1, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    signal = torch.rand(
+        IMAGES, 1, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     try:
         whole, network = run(module, signal), padviz.load(module, size=n)
         step = alignment_on(network, 0, n).step
@@ -221,7 +257,11 @@ def test_exact_units_are_those_that_a_tile_computes_as_the_whole_does(seed: int,
     assert len(right) == tile.shape[-1]
     first, stop = max(0, -offset), min(len(right), whole.shape[-1] - offset)
     alike = np.zeros(len(right), dtype=bool)
-    alike[first:stop] = same(tile[..., first:stop], whole[..., first + offset : stop + offset], whole)
+    alike[first:stop] = same(
+        tile[..., first:stop], whole[..., first + offset : stop + offset], whole
+    )
     assert not (right & ~alike).any(), (seed, module)
-    varies = (tile != tile[:1]).flatten(0, 1).any(0).numpy()  # what reads nothing but padding is alike anywhere
+    varies = (
+        (tile != tile[:1]).flatten(0, 1).any(0).numpy()
+    )  # what reads nothing but padding is alike anywhere
     assert hides(module) or (right == alike)[varies].all(), (seed, module)

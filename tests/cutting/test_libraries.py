@@ -34,7 +34,9 @@ def model(image: Any) -> Any:
 def planned(name: str) -> tuple[Plan, Any, Any]:
     size, tile = SIZES[name]
     if name not in WHOLE:
-        image = torch.rand(1, 1, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        image = torch.rand(
+            1, 1, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+        )
         WHOLE[name] = plan_tiles(padviz.load(MODEL, size=size), size, tile), image, model(image)
     return WHOLE[name]  # type: ignore[no-any-return]
 
@@ -60,7 +62,9 @@ def test_monai_makes_the_whole_of_tiles(name: str) -> None:
     assert apart(out, whole) < 1e-5
     given = inferers.sliding_window_inference(image, predictor=model, **keywords(plan, "monai"))
     assert apart(given, whole) < 1e-5
-    plain = inferers.sliding_window_inference(image, plan.tile, 1, model, overlap=recipe.arguments["overlap"])
+    plain = inferers.sliding_window_inference(
+        image, plan.tile, 1, model, overlap=recipe.arguments["overlap"]
+    )
     assert apart(plain, whole) > 0.01  # without weights
     if name == "pushed back":
         half = run(recipe, image=image.half(), model=lambda tile: model(tile).half())["out"]
@@ -72,19 +76,29 @@ def test_a_call_for_monai_is_of_one_size_and_says_so() -> None:
     image, made = torch.rand(1, 1, 200, 212, generator=torch.Generator().manual_seed(0)), {}
     for size in ((332, 404), (200, 212)):
         plan = plan_tiles(padviz.load(MODEL, size=size), size, (96, 96))
-        recipe, sizes = handover(plan, "monai"), f"for images of {size[0]} x {size[1]} only: plan again for each size"
+        recipe, sizes = (
+            handover(plan, "monai"),
+            f"for images of {size[0]} x {size[1]} only: plan again for each size",
+        )
         assert recipe.words == f"exact; {sizes}"
         assert recipe.call.startswith(f"# {sizes}\n")
-        made[size] = inferers.sliding_window_inference(image, predictor=model, **keywords(plan, "monai"))
+        made[size] = inferers.sliding_window_inference(
+            image, predictor=model, **keywords(plan, "monai")
+        )
     assert apart(made[200, 212], model(image)) < 1e-5
     assert apart(made[332, 404], model(image)) > 0.01
 
 
 def test_the_call_for_monai_joins_what_is_right_and_how_far_tiles_are_apart() -> None:
     network = padviz.load("unet_padded")
-    call, same = (handover(plan_tiles(network, (n, 1024), (512, 512)), "monai").call for n in (4096, 1024))
+    call, same = (
+        handover(plan_tiles(network, (n, 1024), (512, 512)), "monai").call for n in (4096, 1024)
+    )
     spacing = "# 324 x 324 px of a tile are exact and get weight 1; tiles start 304 x 320 px apart,"
-    assert f"{spacing}\n# not 320 x 320 as in the plan: at the image's end inexact tiles would be averaged\n" in call
+    assert (
+        f"{spacing}\n# not 320 x 320 as in the plan: at the image's end inexact tiles would be averaged\n"
+        in call
+    )
     assert "tiles start 320 x 320 px apart\n" in same
     assert "as in the plan" not in same
 
@@ -131,7 +145,9 @@ def test_toolbelt_makes_the_whole_of_tiles(name: str) -> None:
     if recipe.exact:
         assert (slicer.weight == tiles.ImageSlicer(**keywords(plan, "toolbelt")).weight).all()
     merger = tiles.TileMerger(slicer.target_shape, 2, slicer.weight, dtype=torch.float64)
-    for part, crop in zip(slicer.split(image[0].permute(1, 2, 0).numpy()), slicer.crops, strict=True):
+    for part, crop in zip(
+        slicer.split(image[0].permute(1, 2, 0).numpy()), slicer.crops, strict=True
+    ):
         merger.integrate_batch(model(torch.from_numpy(np.moveaxis(part, -1, 0))[None]), [crop])
     merged = slicer.crop_to_orignal_size(np.moveaxis(merger.merge().numpy(), 0, -1))
     difference = apart(torch.from_numpy(np.moveaxis(merged, -1, 0))[None], whole)
@@ -155,7 +171,11 @@ def scene(name: str) -> tuple[Plan, Any]:
 def found(tile: Any) -> Any:
     """The box around what is white, (1, 4), or nothing, (0, 4)."""
     rows, cols = np.nonzero(tile[..., 0])
-    return np.array([[cols.min(), rows.min(), cols.max() + 1, rows.max() + 1]] if len(rows) else np.zeros((0, 4)))
+    return np.array(
+        [[cols.min(), rows.min(), cols.max() + 1, rows.max() + 1]]
+        if len(rows)
+        else np.zeros((0, 4))
+    )
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -167,20 +187,29 @@ def test_supervision_reads_the_tiles_of_a_plan(name: str) -> None:
     def callback(tile: Any) -> Any:
         shapes.append(tile.shape[:2])
         boxes = found(tile)
-        areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])  # what is cut off scores less
+        areas = (boxes[:, 2] - boxes[:, 0]) * (
+            boxes[:, 3] - boxes[:, 1]
+        )  # what is cut off scores less
         return supervision.Detections(boxes, confidence=areas, class_id=np.zeros(len(boxes), int))
 
     slicer = run(handover(plan, "supervision"), callback=callback)["slicer"]
     boxes = slicer(image).xyxy
     assert shapes == [plan.tile] * len(plan)
-    starts = slicer._generate_offset(image.shape[1::-1], slicer.slice_wh, slicer.overlap_wh)[:, 1::-1]
-    assert [tuple(start) for start in starts] == [tuple(side.start for side in tile.read) for tile in plan]
+    starts = slicer._generate_offset(image.shape[1::-1], slicer.slice_wh, slicer.overlap_wh)[
+        :, 1::-1
+    ]
+    assert [tuple(start) for start in starts] == [
+        tuple(side.start for side in tile.read) for tile in plan
+    ]
     assert BOX in [tuple(box) for box in boxes]
 
 
 @pytest.mark.parametrize("name", SIZES)
 def test_sahi_reads_the_tiles_of_a_plan(name: str) -> None:
-    prediction, base = pytest.importorskip("sahi.prediction"), pytest.importorskip("sahi.models.base")
+    prediction, base = (
+        pytest.importorskip("sahi.prediction"),
+        pytest.importorskip("sahi.models.base"),
+    )
     plan, image = scene(name)
     starts = []
 
@@ -197,7 +226,10 @@ def test_sahi_reads_the_tiles_of_a_plan(name: str) -> None:
             shift, full = (np.ravel(n).tolist() for n in (shift_amount_list, full_shape_list))
             starts.append(((shift[1], shift[0]), self.shape))
             places = {"shift_amount": shift, "full_shape": full}
-            made = [prediction.ObjectPrediction(box, 0, "box", score=1.0, **places) for box in self.boxes.tolist()]
+            made = [
+                prediction.ObjectPrediction(box, 0, "box", score=1.0, **places)
+                for box in self.boxes.tolist()
+            ]
             self._object_prediction_list_per_image = [made]
 
     result = run(handover(plan, "sahi"), image=image, model=Detector())["result"]
@@ -212,11 +244,17 @@ def test_the_ratios_for_sahi_are_whole_pixels() -> None:
     for most in range(96, 404, 12):
         plan = plan_tiles(network, (404, 404), (most, most))
         boxes = slicing.get_slice_bboxes(*plan.image, **handover(plan, "sahi").arguments)
-        assert [box[:2] for box in boxes] == [[side.start for side in reversed(tile.read)] for tile in plan]
+        assert [box[:2] for box in boxes] == [
+            [side.start for side in reversed(tile.read)] for tile in plan
+        ]
 
 
-@pytest.mark.parametrize(("layer", "options"), [("0", {"level": 0.99}), ("1", {"norms": "per-tile"})])
-def test_a_call_that_is_not_exact_says_so_where_it_is_pasted(layer: str, options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("layer", "options"), [("0", {"level": 0.99}), ("1", {"norms": "per-tile"})]
+)
+def test_a_call_that_is_not_exact_says_so_where_it_is_pasted(
+    layer: str, options: dict[str, Any]
+) -> None:
     module = seeded(nn.Sequential(nn.Conv2d(1, 2, 9, padding=4), nn.InstanceNorm2d(2)))
     plan = padviz.tiles(module, 96, 48, layer=layer, **options).plan
     for library in ("python", "monai", "torchio", "toolbelt", "sahi", "supervision"):
@@ -230,7 +268,9 @@ def test_a_call_that_is_not_exact_says_so_where_it_is_pasted(layer: str, options
 
 @pytest.mark.parametrize("library", ["nnunet", "cellpose", "diffusers", "comfyui"])
 def test_libraries_that_no_plan_makes_exact_are_refused_with_the_reason(library: str) -> None:
-    with pytest.raises(padviz.PadvizError, match=f"{library}: (it blends tiles|norms and attention)"):
+    with pytest.raises(
+        padviz.PadvizError, match=f"{library}: (it blends tiles|norms and attention)"
+    ):
         handover(planned("square")[0], library)
 
 
@@ -243,7 +283,9 @@ def test_keyword_arguments_have_the_weights_of_a_tile_and_only_exact_ones_are_gi
     assert weights.shape == (512, 512)
     assert (weights[94:418, 94:418] == 1).all()
     assert (weights == 1).sum() == 324 * 324
-    with pytest.raises(padviz.PadvizError, match="sahi is not exact: boxes of all tiles are merged"):
+    with pytest.raises(
+        padviz.PadvizError, match="sahi is not exact: boxes of all tiles are merged"
+    ):
         found.for_("sahi")
     with pytest.raises(padviz.PadvizError, match="monai is not exact: tiles see 99 %"):
         padviz.tiles("unet_padded", 1024, 512, level=0.99).for_("monai")
@@ -256,7 +298,10 @@ def test_what_a_refused_call_advises_is_exact(library: str) -> None:
         recipe = handover(plan_tiles(network, (size, size), (tile, tile)), library)
         if recipe.exact:
             continue
-        advice, sides = recipe.words.rpartition("; ")[2], [int(n) for n in re.findall(r"\d+", recipe.words)]
+        advice, sides = (
+            recipe.words.rpartition("; ")[2],
+            [int(n) for n in re.findall(r"\d+", recipe.words)],
+        )
         advised.append(advice.split()[0])
         if advice.startswith("use tiles of"):
             assert tile < sides[-1] < size

@@ -45,7 +45,9 @@ class UNet(nn.Module):
         self.pool = nn.MaxPool2d(2)
         ups = {"transposed": lambda a, b: nn.ConvTranspose2d(a, b, 2, 2)}
         ups["nearest"] = lambda a, b: nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(a, b, 1))
-        ups["bilinear"] = lambda a, b: nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(a, b, 1))
+        ups["bilinear"] = lambda a, b: nn.Sequential(
+            nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(a, b, 1)
+        )
         self.ups = nn.ModuleList([ups[up](8, 6), ups[up](6, 4)])
         self.back = nn.ModuleList([twice(12, 6), twice(8, 4)])
         self.last = nn.Conv2d(4, 2, 1)
@@ -64,7 +66,9 @@ class UNet(nn.Module):
 
 def decoder() -> nn.Module:
     down = [nn.Conv2d(1, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 2, 1), nn.ReLU()]
-    return nn.Sequential(*down, nn.ConvTranspose2d(4, 4, 3, 2, 1, 1), nn.ConvTranspose2d(4, 2, 3, 2, 1, 1))
+    return nn.Sequential(
+        *down, nn.ConvTranspose2d(4, 4, 3, 2, 1, 1), nn.ConvTranspose2d(4, 2, 3, 2, 1, 1)
+    )
 
 
 def conv(a: int, b: int) -> nn.Module:
@@ -93,9 +97,17 @@ MODULES = {
     "u-net that repeats": (UNet(1, "replicate", "nearest"), (200, 212), (80, 96)),
     "u-net with bilinear resizes": (UNet(1, up="bilinear"), (200, 212), (80, 96)),
     "decoder with output padding": (decoder(), (128, 180), (64, 50)),
-    "pixel shuffle": (nn.Sequential(conv(1, 16), nn.PixelShuffle(4), conv(1, 1)), (67, 97), (24, 31)),
+    "pixel shuffle": (
+        nn.Sequential(conv(1, 16), nn.PixelShuffle(4), conv(1, 1)),
+        (67, 97),
+        (24, 31),
+    ),
     "cut to fit": (Fitted(), (97, 98), (41, 40)),
-    "same, odd and even kernels": (nn.Sequential(same(3, 1), same(4, 1), same(2, 3)), (101, 98), (41, 40)),
+    "same, odd and even kernels": (
+        nn.Sequential(same(3, 1), same(4, 1), same(2, 3)),
+        (101, 98),
+        (41, 40),
+    ),
 }
 
 
@@ -109,7 +121,9 @@ def stitched(module: nn.Module, plan: Plan) -> float:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_tiles_laid_together_are_the_whole_and_with_one_unit_less_of_context_they_are_not(name: str) -> None:
+def test_tiles_laid_together_are_the_whole_and_with_one_unit_less_of_context_they_are_not(
+    name: str,
+) -> None:
     module, size, most = MODULES[name]
     plan = plan_tiles(padviz.load(seeded(module), size=size), size, most)
     assert len(plan) > 4
@@ -173,7 +187,9 @@ def test_a_level_needs_less_context_and_still_keeps_every_unit_once() -> None:
 
 
 @pytest.mark.parametrize("level", [None, 0.999])
-def test_two_tiles_a_period_apart_are_refused_where_neither_has_the_units_between_right(level: float | None) -> None:
+def test_two_tiles_a_period_apart_are_refused_where_neither_has_the_units_between_right(
+    level: float | None,
+) -> None:
     net = padviz.load("unet_padded")
     context, enough = (94, 224) if level is None else (71, 176)
     for least in (32, enough - 16, enough):
@@ -206,7 +222,10 @@ class Both(nn.Module):
 
 
 GLOBAL: dict[str, tuple[nn.Module, str]] = {
-    "between": (nn.Sequential(conv(1, 4), nn.InstanceNorm2d(4), conv(4, 1)), r"1 \(instance norm\)"),
+    "between": (
+        nn.Sequential(conv(1, 4), nn.InstanceNorm2d(4), conv(4, 1)),
+        r"1 \(instance norm\)",
+    ),
     "gate": (nn.Sequential(conv(1, 4), Gated(), conv(4, 1)), r"1_\d \(gate\)"),
     "at the end": (nn.Sequential(conv(1, 4), nn.InstanceNorm2d(4)), r"1 \(instance norm\)"),
     "of a batch at the end": (
@@ -218,7 +237,9 @@ GLOBAL: dict[str, tuple[nn.Module, str]] = {
 
 
 @pytest.mark.parametrize("name", GLOBAL)
-def test_what_sees_all_of_what_a_network_returns_is_named_and_tiles_do_differ_there(name: str) -> None:
+def test_what_sees_all_of_what_a_network_returns_is_named_and_tiles_do_differ_there(
+    name: str,
+) -> None:
     module, why = seeded(GLOBAL[name][0]), GLOBAL[name][1]
     for cut in (lambda: padviz.tiles(module, 96, 48).plan, lambda: padviz.verify_tiles(module, 96)):
         with pytest.raises(OptionError, match=f"no tiles are exact: {why}"):
@@ -237,7 +258,10 @@ def test_what_sees_all_of_what_a_network_returns_is_named_and_tiles_do_differ_th
 @pytest.mark.parametrize(
     ("layer", "why"),
     [
-        (nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), "a resize that, with its corners aligned"),
+        (
+            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
+            "a resize that, with its corners aligned",
+        ),
         (nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular"), "circular padding"),
         (nn.Upsample(size=(50, 60)), None),
         (nn.AdaptiveAvgPool2d(8), None),
@@ -262,7 +286,14 @@ def test_tiles_are_run_several_at_once_into_what_is_given(tmp_path: Any) -> None
 
     one = tiled(run, image, plan)
     out = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", np.float64, one.shape)
-    several = tiled(run, image, plan, batch=4, out=out, on_progress=lambda done, count: seen.append((done, count)))
+    several = tiled(
+        run,
+        image,
+        plan,
+        batch=4,
+        out=out,
+        on_progress=lambda done, count: seen.append((done, count)),
+    )
     assert several is out
     assert np.allclose(out, one, rtol=1e-12)
     assert seen[-1] == (len(plan), len(plan))
@@ -286,7 +317,9 @@ def test_tiles_leave_no_steps_behind_and_modules_take_tensors() -> None:
     assert not tiled(module, torch.ones(1, 1, 24, 24), plan).requires_grad
     with pytest.raises(OptionError, match="a module takes tensors; give torch"):
         tiled(module, np.ones((1, 1, 24, 24)), plan)
-    with pytest.raises(OptionError, match="out of order; give the model, an array or tensor, and the plan"):
+    with pytest.raises(
+        OptionError, match="out of order; give the model, an array or tensor, and the plan"
+    ):
         tiled(module, plan, torch.ones(1, 1, 24, 24))
 
 
@@ -298,7 +331,9 @@ def test_an_audit_says_which_units_depend_on_padding_behind_a_norm() -> None:
         padding[pads] = padviz.audit(nn.Sequential(first, nn.InstanceNorm2d(1), last), 32).padding
     assert padding[0, 0] == f"No unit of 2 reads padding; {depends}"
     assert padding[1, 0] == f"Every unit depends on padding: {depends}"
-    assert padding[0, 1] == f"Of 30 x 30 units of 2 the inner 28 x 28 depend on no padding; {depends}"
+    assert (
+        padding[0, 1] == f"Of 30 x 30 units of 2 the inner 28 x 28 depend on no padding; {depends}"
+    )
 
 
 class ByTheSize(nn.Module):
@@ -315,9 +350,14 @@ class ByTheSize(nn.Module):
 
 
 def test_a_plan_reads_the_network_at_the_tiles_size() -> None:
-    with pytest.raises(padviz.PadvizError, match="the end: it has b_2 in its place at 96 x 96; try another"):
+    with pytest.raises(
+        padviz.PadvizError, match="the end: it has b_2 in its place at 96 x 96; try another"
+    ):
         padviz.tiles(ByTheSize(), 256, 96)
-    assert padviz.tiles(ByTheSize(), 256, 126).plan.tile == (124, 124)  # a multiple of 4, as the image
+    assert padviz.tiles(ByTheSize(), 256, 126).plan.tile == (
+        124,
+        124,
+    )  # a multiple of 4, as the image
     module = seeded(ByTheSize())
     assert stitched(module, padviz.tiles(module, 255, 127).plan) < 1e-12
 
@@ -364,9 +404,15 @@ def test_heads_are_compared_each_by_itself() -> None:
 
 @pytest.mark.parametrize(
     ("returned", "name"),
-    [(list, "output"), (lambda both: both[::-1], "output"), (lambda both: {"maps": [*both]}, "maps")],
+    [
+        (list, "output"),
+        (lambda both: both[::-1], "output"),
+        (lambda both: {"maps": [*both]}, "maps"),
+    ],
 )
-def test_heads_of_one_size_are_compared_in_the_order_in_which_they_are_returned(returned: Any, name: str) -> None:
+def test_heads_of_one_size_are_compared_in_the_order_in_which_they_are_returned(
+    returned: Any, name: str
+) -> None:
     class Pooled(nn.Conv2d):
         def forward(self, x: torch.Tensor) -> Any:
             made = super().forward(x)
@@ -380,7 +426,9 @@ def test_heads_of_one_size_are_compared_in_the_order_in_which_they_are_returned(
 
 
 def test_a_network_that_makes_the_same_of_everything_shows_nothing() -> None:
-    silent = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1, bias=False), nn.Conv2d(2, 1, 3, padding=1, bias=False))
+    silent = nn.Sequential(
+        nn.Conv2d(3, 2, 3, padding=1, bias=False), nn.Conv2d(2, 1, 3, padding=1, bias=False)
+    )
     nn.init.zeros_(silent[1].weight)
     with pytest.raises(DescriptionError, match="is the same everywhere for noise"):
         padviz.verify_tiles(silent, 32)
@@ -390,13 +438,17 @@ def test_an_image_that_would_take_too_long_is_refused() -> None:
     def never(image: object) -> list[np.ndarray]:
         raise AssertionError
 
-    with pytest.raises(OptionError, match=r"runs the network on \d+ x \d+ px, which takes too long"):
+    with pytest.raises(
+        OptionError, match=r"runs the network on \d+ x \d+ px, which takes too long"
+    ):
         verify(never, padviz.load("densenet201"), (224, 224), 3, False, 0)
 
 
 @pytest.mark.parametrize("name", ["unet", "unet_padded", "resnet50", "vgg16"])
 @pytest.mark.parametrize("size", [(512, 509), (700, 1311)])
-def test_the_smallest_tiles_are_three_a_side_and_none_are_smaller(name: str, size: tuple[int, int]) -> None:
+def test_the_smallest_tiles_are_three_a_side_and_none_are_smaller(
+    name: str, size: tuple[int, int]
+) -> None:
     network = padviz.load(name)
     plan = smallest_plan(network, size, False)
     assert [len(line.starts) for line in plan.lines] == [3, 3]
@@ -409,7 +461,9 @@ def test_the_smallest_tiles_are_three_a_side_and_none_are_smaller(name: str, siz
 
 
 @pytest.mark.parametrize("blocks", [{"size": 0, "step": 2}, {"size": 4, "step": 0}])
-def test_attention_between_rows_far_apart_counts_as_local_where_it_is_ignored(blocks: dict[str, int]) -> None:
+def test_attention_between_rows_far_apart_counts_as_local_where_it_is_ignored(
+    blocks: dict[str, int],
+) -> None:
     layers: list[dict[str, Any]] = [{"op": "conv", "name": "c", "kernel": 3, "padding": 1}]
     far = parse({"layers": [*layers, {"op": "mixing", "name": "m", **blocks}]}, "far")
     with pytest.raises(OptionError, match="no tiles are exact: m"):
@@ -439,11 +493,15 @@ def test_a_tile_keeps_exactly_the_units_that_the_whole_image_makes_too(name: str
         assert not line[last:].any()
 
 
-def test_a_tile_keeps_more_units_for_a_share_of_their_paths_and_all_of_an_image_that_it_holds() -> None:
+def test_a_tile_keeps_more_units_for_a_share_of_their_paths_and_all_of_an_image_that_it_holds() -> (
+    None
+):
     network = padviz.load("unet_padded")
     rows = [row for row in kept_of(network, (512, 512), (256, 600)) if row.axis == "height"]
     assert [row.units for row in rows] == [68, 114, 144]
-    assert {row.units for row in kept_of(network, (512, 512), (256, 600)) if row.axis == "width"} == {512}
+    assert {
+        row.units for row in kept_of(network, (512, 512), (256, 600)) if row.axis == "width"
+    } == {512}
     for row in rows[1:]:  # the tile begins at row 128 of the image
         inside = (int(row.before), int(256 - row.after) - 1)
         shares = []
@@ -454,13 +512,19 @@ def test_a_tile_keeps_more_units_for_a_share_of_their_paths_and_all_of_an_image_
         assert row.level == 0.999 or max(shares[2:]) < 0.999
     gated = kept_of(padviz.load("efficientnet_b0"), (2048, 1024), (1536, 1024))
     assert gated[0].units == 0 < gated[-2].units
-    with pytest.raises(OptionError, match="tile: tiles start on multiples of 16; use a larger `tile`"):
+    with pytest.raises(
+        OptionError, match="tile: tiles start on multiples of 16; use a larger `tile`"
+    ):
         kept_of(network, (512, 512), (8, 8))
 
 
 def test_what_a_tile_of_a_volume_keeps_is_listed_if_exact() -> None:
     network = padviz.load(torch.nn.Conv3d(1, 1, 3, padding=1), 8)
-    assert [(row.level, row.units) for row in kept_of(network, (32, 32, 32), (8, 8, 32))] == [(1, 6), (1, 6), (1, 32)]
+    assert [(row.level, row.units) for row in kept_of(network, (32, 32, 32), (8, 8, 32))] == [
+        (1, 6),
+        (1, 6),
+        (1, 32),
+    ]
 
 
 def test_no_level_keeps_less_than_what_is_exact() -> None:

@@ -22,7 +22,9 @@ def is_right(found: Any, pair: Pair) -> bool:
     figures = dict(pair.figures)
     if figures.pop("tiles", None) not in (None, {fit.area for fit in found.tiles}):
         return False
-    return all(getattr(found.tiles[0], name) == pytest.approx(value) for name, value in figures.items())
+    return all(
+        getattr(found.tiles[0], name) == pytest.approx(value) for name, value in figures.items()
+    )
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -43,7 +45,9 @@ def test_95_percent_of_all_faults_are_named() -> None:
 
 
 @pytest.mark.parametrize("name", SEAMLESS)
-@pytest.mark.parametrize("seed", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, TRIALS))])
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, TRIALS))]
+)
 def test_no_seams_are_found_where_there_are_none(name: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     whole = tiler(rng).whole

@@ -37,7 +37,11 @@ def image(height: int, width: int, seed: int = 0) -> Tensor:
     """An image that is not stationary: waves, texture that grows towards a corner, and flat areas with edges."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
-    values = np.sin(y / 23) + np.cos(x / 31) + rng.normal(size=(3, height, width)) * (y / height) * (x / width)
+    values = (
+        np.sin(y / 23)
+        + np.cos(x / 31)
+        + rng.normal(size=(3, height, width)) * (y / height) * (x / width)
+    )
     for top, left in rng.integers(0, (height, width), (8, 2)):
         values[:, top : top + height // 7, left : left + width // 5] += rng.normal(size=(3, 1, 1))
     return torch.from_numpy(values)[None]
@@ -51,12 +55,20 @@ def whole(model: nn.Module, picture: Tensor) -> Values:
 
 @torch.no_grad()
 def stitched(
-    model: nn.Module, picture: Tensor, tile: int, overlap: int = 0, blend: str = "", after: After | None = None
+    model: nn.Module,
+    picture: Tensor,
+    tile: int,
+    overlap: int = 0,
+    blend: str = "",
+    after: After | None = None,
 ) -> Values:
     """Run tile by tile, the last one pushed back, and cut at the middles of overlaps, or blend."""
     size, at = picture.shape[-2:], torch.arange(tile) + 0.5
     ends = [[*range(0, n - tile, tile - overlap), n - tile] for n in size]
-    cuts = [[0, *((a + tile + b) // 2 for a, b in pairwise(own)), n] for own, n in zip(ends, size, strict=True)]
+    cuts = [
+        [0, *((a + tile + b) // 2 for a, b in pairwise(own)), n]
+        for own, n in zip(ends, size, strict=True)
+    ]
     out, total = torch.zeros_like(model(picture)), torch.zeros(size).double()
     for i, y in enumerate(ends[0]):
         for j, x in enumerate(ends[1]):
@@ -89,7 +101,9 @@ def faulty(name: str) -> tuple[Values, Values]:
         "feathered": lambda: stitched(model, picture, 104, 24, "ramp"),
         "Gaussian weights": lambda: stitched(model, picture, 96, 48, "gauss"),
         "reflect-padded tiles": lambda: stitched(model_of(model, "reflect"), picture, 96),
-        "brighter tile": lambda: stitched(model, picture, 96, 16, after=lambda p, i, j: p + (i == j == 2)),
+        "brighter tile": lambda: stitched(
+            model, picture, 96, 16, after=lambda p, i, j: p + (i == j == 2)
+        ),
         "last tile cropped wrong": lambda: stitched(
             model, picture, 96, 16, after=lambda p, i, j: p.roll(3, -1) if j == 5 else p
         ),
@@ -99,7 +113,9 @@ def faulty(name: str) -> tuple[Values, Values]:
         "noise": lambda: right + np.random.default_rng(0).normal(0, 0.01, right.shape),
     }
     if name == "normed by tile":
-        return normed(torch.from_numpy(right)).numpy(), stitched(model, picture, 96, 16, after=normed)
+        return normed(torch.from_numpy(right)).numpy(), stitched(
+            model, picture, 96, 16, after=normed
+        )
     if name == "off the alignment":
         strided = network(0, stride=2)
         return whole(strided, picture), stitched(strided, picture, 96, 31)
@@ -134,7 +150,9 @@ def test_a_fault_is_found_by_name_or_period(name: str) -> None:
     kind, period = FAULTS[name]
     found = padviz.seams(*faulty(name))
     assert found.kind == kind, found.verdict
-    assert {each.period for each in found if each.period} == {*filter(None, [period])}, found.verdict
+    assert {each.period for each in found if each.period} == {*filter(None, [period])}, (
+        found.verdict
+    )
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -144,10 +162,15 @@ def test_the_period_is_the_step_of_the_tiler_and_turns_with_the_image(seed: int)
     picture = image(step * 5, step * 6 + 7, seed)
     right, made = whole(model, picture), stitched(model, picture, step)
     found = padviz.seams(right, made)
-    assert {(each.axis, each.period) for each in found if each.period} == {("height", step), ("width", step)}
+    assert {(each.axis, each.period) for each in found if each.period} == {
+        ("height", step),
+        ("width", step),
+    }
     turned = padviz.seams(right.transpose(0, 2, 1), made.transpose(0, 2, 1))
     other = {"height": "width", "width": "height"}
-    assert {(other[each.axis], each.at) for each in turned} == {(each.axis, each.at) for each in found}
+    assert {(other[each.axis], each.at) for each in turned} == {
+        (each.axis, each.at) for each in found
+    }
     assert turned.kind == found.kind
 
 
@@ -175,7 +198,9 @@ def test_a_faultless_tiler_has_no_seams_and_a_plan_says_where_they_would_be() ->
     found = padviz.seams(right, exact, plan=plan)
     assert found.kind == "context"
     assert (found.lines, [each.axis for each in found]) == (lines, ["height", "width"])
-    with pytest.raises(padviz.PadvizError, match="plan: makes outputs of 200 x 300, and whole is 200 x 299"):
+    with pytest.raises(
+        padviz.PadvizError, match="plan: makes outputs of 200 x 300, and whole is 200 x 299"
+    ):
         padviz.seams(right[..., :-1], right[..., :-1], plan=plan)
 
 
@@ -185,24 +210,41 @@ def test_signals_have_seams_too_and_a_period_that_is_known_finds_weak_ones() -> 
     for at in range(512, 8000, 512):
         made[at - 3 : at + 3] += (1, 2, 4, -4, -2, -1)
     found = padviz.seams(right, made)
-    assert [(each.axis, each.period, each.at) for each in found] == [("length", 512, (*range(512, 8000, 512),))]
-    assert [(each.axis, each.period) for each in padviz.seams(right[None], made[None])] == [("length", 512)]
+    assert [(each.axis, each.period, each.at) for each in found] == [
+        ("length", 512, (*range(512, 8000, 512),))
+    ]
+    assert [(each.axis, each.period) for each in padviz.seams(right[None], made[None])] == [
+        ("length", 512)
+    ]
     made[1500:] = right[1500:]
-    assert [] == [*padviz.seams(right, made)] != (known := padviz.seams(right, made, period=np.int64(512)))
+    assert (
+        []
+        == [*padviz.seams(right, made)]
+        != (known := padviz.seams(right, made, period=np.int64(512)))
+    )
     assert [(each.period, each.at) for each in known] == [(512, (512, 1024))]
 
 
 def test_all_that_is_read_is_read_alike(tmp_path: Path) -> None:
     right, made = faulty("no overlap")
     low, spread = right.min(), np.ptp(right)
-    bytes_of = [np.clip(255 * (each - low) / spread, 0, 255).round().astype("u1")[[0, 1, 0]] for each in (right, made)]
+    bytes_of = [
+        np.clip(255 * (each - low) / spread, 0, 255).round().astype("u1")[[0, 1, 0]]
+        for each in (right, made)
+    ]
     paths = [tmp_path / f"{k}.png" for k in range(2)]
     for path, values in zip(paths, bytes_of, strict=True):
         Image.fromarray(values.transpose(1, 2, 0)).save(path)
         np.save(path.with_suffix(".npy"), values)
         np.savez_compressed(path.with_suffix(".npz"), values.transpose(1, 2, 0)[None])
-    verdicts = {padviz.seams(*bytes_of).verdict, padviz.seams(*map(torch.from_numpy, bytes_of)).verdict}
-    verdicts |= {padviz.seams(*(path.with_suffix(s) for path in paths)).verdict for s in (".png", ".npy", ".npz")}
+    verdicts = {
+        padviz.seams(*bytes_of).verdict,
+        padviz.seams(*map(torch.from_numpy, bytes_of)).verdict,
+    }
+    verdicts |= {
+        padviz.seams(*(path.with_suffix(s) for path in paths)).verdict
+        for s in (".png", ".npy", ".npz")
+    }
     assert len(verdicts) == 1
     half = [torch.from_numpy(each).bfloat16().requires_grad_() for each in (right, made)]
     assert padviz.seams(*half).kind == "context"
@@ -247,14 +289,20 @@ def test_what_merely_differs_has_no_seams(seed: int) -> None:
         "median": np.median([np.roll(right, k, axis=2) for k in range(3)], axis=0),
     }
     assert {
-        name: padviz.seams(right, each).verdict for name, each in made.items() if len(padviz.seams(right, each))
+        name: padviz.seams(right, each).verdict
+        for name, each in made.items()
+        if len(padviz.seams(right, each))
     } == {}
 
 
-@pytest.mark.parametrize(("tile", "lines"), [(128, [128, 256]), (160, [160, 320]), (192, [192]), (240, [240])])
+@pytest.mark.parametrize(
+    ("tile", "lines"), [(128, [128, 256]), (160, [160, 320]), (192, [192]), (240, [240])]
+)
 def test_one_or_two_seams_are_found_too(tile: int, lines: list[int]) -> None:
     right, _ = faulty("shifted")
-    found = padviz.seams(right, stitched(network(1), image(384, 480), tile))  # where tiles overlap they are exact
+    found = padviz.seams(
+        right, stitched(network(1), image(384, 480), tile)
+    )  # where tiles overlap they are exact
     assert found.lines[1] == pytest.approx(lines, abs=2), found.verdict
 
 
@@ -270,19 +318,52 @@ def test_two_functions_are_called_with_an_image() -> None:
     ("tiled", "line"),
     [
         (np.full((3, 8, 8), np.nan), "tiled: has NaN or infinities; set them to 0 in both"),
-        (np.zeros((3, 0, 8)), "tiled: is no array of numbers, but float64 of shape (3, 0, 8); save the output..."),
-        (np.array([{}]), "tiled: is no array of numbers, but object of shape (1,); save the output with np.save"),
+        (
+            np.zeros((3, 0, 8)),
+            "tiled: is no array of numbers, but float64 of shape (3, 0, 8); save the output...",
+        ),
+        (
+            np.array([{}]),
+            "tiled: is no array of numbers, but object of shape (1,); save the output with np.save",
+        ),
         (np.full((8, 8), 1e160), "tiled: has values above 1e+100; divide both by the same number"),
-        (None, "tiled: is no array of numbers, but object of shape (); save the output with np.save"),
-        ("none.npy", "none.npy: no such file; give the path of an .npy or .npz file of one array, or a picture"),
-        ("text.npy", "text.npy: is not an .npy or .npz file of one array, or a picture; save the output with np.save"),
-        ("text.npz", "text.npz: is not an .npy or .npz file of one array, or a picture; save the output with np.save"),
+        (
+            None,
+            "tiled: is no array of numbers, but object of shape (); save the output with np.save",
+        ),
+        (
+            "none.npy",
+            "none.npy: no such file; give the path of an .npy or .npz file of one array, or a picture",
+        ),
+        (
+            "text.npy",
+            "text.npy: is not an .npy or .npz file of one array, or a picture; save the output with np.save",
+        ),
+        (
+            "text.npz",
+            "text.npz: is not an .npy or .npz file of one array, or a picture; save the output with np.save",
+        ),
         ("text.png", "text.png: cannot be read as a picture; use a .png or .jpg"),
-        ("pickled.npy", "pickled.npy: is not an .npy or .npz file of one array, or a picture; save the output..."),
-        ("open.npy", "open.npy: is not an .npy or .npz file of one array, or a picture; save the output with np.save"),
-        ("huge.npy", "huge.npy: is not an .npy or .npz file of one array, or a picture; save the output with np.save"),
-        ("damaged.npz", "damaged.npz: is not an .npy or .npz file of one array, or a picture; save the output..."),
-        ("two.npz", "two.npz: is not an .npy or .npz file of one array, or a picture; save the output with np.save"),
+        (
+            "pickled.npy",
+            "pickled.npy: is not an .npy or .npz file of one array, or a picture; save the output...",
+        ),
+        (
+            "open.npy",
+            "open.npy: is not an .npy or .npz file of one array, or a picture; save the output with np.save",
+        ),
+        (
+            "huge.npy",
+            "huge.npy: is not an .npy or .npz file of one array, or a picture; save the output with np.save",
+        ),
+        (
+            "damaged.npz",
+            "damaged.npz: is not an .npy or .npz file of one array, or a picture; save the output...",
+        ),
+        (
+            "two.npz",
+            "two.npz: is not an .npy or .npz file of one array, or a picture; save the output with np.save",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(
@@ -293,11 +374,15 @@ def test_what_cannot_be_compared_is_one_line(
         Path(f"text.{suffix}").write_text("no array")
     np.save("pickled.npy", np.array([{}]), allow_pickle=True)
     np.savez("two.npz", np.zeros(3), np.zeros(3))
-    Path("damaged.npz").write_bytes(Path("two.npz").read_bytes()[:-9])  # a file that stays open fails the test
+    Path("damaged.npz").write_bytes(
+        Path("two.npz").read_bytes()[:-9]
+    )  # a file that stays open fails the test
     head = {"descr": "<f8", "fortran_order": False, "shape": (1 << 40,)}
     with open("huge.npy", "wb") as file:
         np.lib.format.write_array_header_1_0(file, head)
-    Path("open.npy").write_bytes(Path("pickled.npy").read_bytes().replace(b"'shape': (1,)", b"'shape': (1 ("))
+    Path("open.npy").write_bytes(
+        Path("pickled.npy").read_bytes().replace(b"'shape': (1,)", b"'shape': (1 (")
+    )
     with pytest.raises(padviz.PadvizError) as error:
         padviz.seams(np.zeros((3, 8, 8)), tiled)
     start, _, _ = line.partition("...")
@@ -311,7 +396,9 @@ def test_advice_follows_the_error_far_from_seams() -> None:
     whole = np.sin(np.arange(256) / 23) + np.cos(np.arange(96) / 17)[:, None]
     near, far = whole.copy(), whole.copy()
     for k, start in enumerate(range(0, 256, 64)):
-        far[:, start : start + 64] += (-1) ** k * (0.2 + np.sin(5 * whole[:, start : start + 64]) / 9)
+        far[:, start : start + 64] += (-1) ** k * (
+            0.2 + np.sin(5 * whole[:, start : start + 64]) / 9
+        )
         near[:, start + (start > 0) * -2 : start + 2] += (-1) ** k * 0.2
     assert "Tiles need more context" in padviz.seams(whole, near, period=64).verdict
     assert "so context does not help" in padviz.seams(whole, far, period=64).verdict
@@ -319,7 +406,10 @@ def test_advice_follows_the_error_far_from_seams() -> None:
 
 def test_a_seam_is_the_same_in_any_unit() -> None:
     right, made = faulty("no overlap")
-    verdicts = {padviz.seams(unit * right, unit * made).verdict.split(" PSNR")[0] for unit in (1e-60, 1.0, 1e60)}
+    verdicts = {
+        padviz.seams(unit * right, unit * made).verdict.split(" PSNR")[0]
+        for unit in (1e-60, 1.0, 1e60)
+    }
     assert len(verdicts) == 1
 
 

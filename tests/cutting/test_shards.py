@@ -46,7 +46,8 @@ def test_shards_fetch_what_their_taps_read_and_others_own(drawn: Any, axis: int,
             assert part.owns == (k * m // n, (k + 1) * m // n)
             mine = range(k * rows // n, (k + 1) * rows // n)
             taps = [
-                reads[step["name"]][axis][unit] if reads[step["name"]] else [(unit, 1)] for unit in range(*part.owns)
+                reads[step["name"]][axis][unit] if reads[step["name"]] else [(unit, 1)]
+                for unit in range(*part.owns)
             ]
             wanted = {row for each in taps for row, _ in each if row is not None}
             assert rows_in(run[1:] for run in part.fetches) == sorted(wanted - {*mine})
@@ -59,7 +60,9 @@ def test_shards_fetch_what_their_taps_read_and_others_own(drawn: Any, axis: int,
 def in_parts(op: Any, n: int, shards: int, run: Any) -> None:
     """Hold what a layer makes of its parts against the whole: `run` applies it to rows that are padded already."""
     kind = "conv" if isinstance(op, Window) else "resize"
-    network = Network("one", (Layer("input", "input", ()), Layer("it", kind, (0,), (op,))), ("it",), size=(n,))
+    network = Network(
+        "one", (Layer("input", "input", ()), Layer("it", kind, (0,), (op,))), ("it",), size=(n,)
+    )
     layer = shards_of(network, 0, (n,), shards).layers[0]
     x = torch.rand(1, 1, n, dtype=torch.float64)
     before, after = place(op, n)[:2] if isinstance(op, Window) else (0, 0)
@@ -85,18 +88,38 @@ def in_parts(op: Any, n: int, shards: int, run: Any) -> None:
 @pytest.mark.parametrize("n", [17, 24])
 def test_layers_run_in_parts_make_the_whole(n: int, shards: int) -> None:
     weight = torch.rand(1, 1, 4, dtype=torch.float64)
-    for stride, dilation, pads in ((1, 1, (1, 2)), (2, 1, (0, 1)), (1, 3, (4, 5)), (3, 2, (6, 0)), (2, 1, (-1, -2))):
+    for stride, dilation, pads in (
+        (1, 1, (1, 2)),
+        (2, 1, (0, 1)),
+        (1, 3, (4, 5)),
+        (3, 2, (6, 0)),
+        (2, 1, (-1, -2)),
+    ):
         op = Window(4, stride, dilation, pads)
-        in_parts(op, n, shards, lambda x, s=stride, d=dilation: functional.conv1d(x, weight, None, s, 0, d))
+        in_parts(
+            op,
+            n,
+            shards,
+            lambda x, s=stride, d=dilation: functional.conv1d(x, weight, None, s, 0, d),
+        )
     for stride, pad, more in ((1, 0, 0), (2, 1, 0), (2, 1, 1), (4, 0, 0), (3, 1, 2), (6, 0, 0)):
         up = Transposed(4, stride, 1, (pad, pad), more)
-        in_parts(up, n, shards, lambda x, s=stride: functional.conv_transpose1d(x, weight, stride=s))
+        in_parts(
+            up, n, shards, lambda x, s=stride: functional.conv_transpose1d(x, weight, stride=s)
+        )
     for mode in ("nearest", "linear"):
         resize = Resize(scale=Fraction(3), mode=mode)
-        in_parts(resize, n, shards, lambda x, mode=mode: functional.interpolate(x, scale_factor=3, mode=mode))
+        in_parts(
+            resize,
+            n,
+            shards,
+            lambda x, mode=mode: functional.interpolate(x, scale_factor=3, mode=mode),
+        )
     assert trims_of(Resize(scale=Fraction(3, 2)), 8, 12, (2, 4), (3, 6)) is None
     assert trims_of(Resize(size=3, mode="linear", align_corners=True), 2, 3, (0, 2), (0, 3)) is None
-    late = Resize(scale=Fraction(1), grid="tf_half_pixel_for_nn", rounding="ceil")  # reads from the row behind on
+    late = Resize(
+        scale=Fraction(1), grid="tf_half_pixel_for_nn", rounding="ceil"
+    )  # reads from the row behind on
     assert trims_of(late, 8, 8, (3, 5), (2, 4)) is None
 
 
@@ -129,7 +152,9 @@ def test_norms_exchange_sums_and_attention_everything() -> None:
     assert needing(Attends(lines=True)) == []
     assert needing(Attends(lines=True), "width") == [("attention", "rows", 3 * 16)]
     assert padviz.shards(norms, 4, 16).overlap == 3 * 16  # of the whole image
-    assert [row.why for row in padviz.shards("efficientnet_b0", 2, 224) if row.exchange] == ["gate"] * 16
+    assert [row.why for row in padviz.shards("efficientnet_b0", 2, 224) if row.exchange] == [
+        "gate"
+    ] * 16
 
 
 def test_bins_of_a_pool_are_read_from_the_shards_that_own_them() -> None:
@@ -157,7 +182,10 @@ def test_bytes_are_rows_times_channels_times_the_other_axes() -> None:
     )
     found = padviz.shards(module, 2, (16, 10))
     assert (found[0].fetched, found[0].bytes) == (2, 2 * 10 * 3 * 4)
-    assert (found[1].halo, found[1].bytes) == ((1, 0), 1 * 10 * 8 * 4)  # as the convolutions around it have
+    assert (found[1].halo, found[1].bytes) == (
+        (1, 0),
+        1 * 10 * 8 * 4,
+    )  # as the convolutions around it have
     assert (found[-1].kind, found[-1].bytes) == ("avgpool", 2 * 5 * 5 * 4)
     assert (found.exchanges, found.bytes) == (3, 240 + 320 + 200)
     around = padviz.tiles(module, (48, 32), (24, 32)).contexts[0][0]
@@ -168,14 +196,18 @@ def test_bytes_are_rows_times_channels_times_the_other_axes() -> None:
 
 
 def test_channels_that_convolutions_disagree_on_are_unknown() -> None:
-    def layer(name: str, kind: Any, *inputs: int, op: Any = None, channels: Channels | None = None) -> Layer:
+    def layer(
+        name: str, kind: Any, *inputs: int, op: Any = None, channels: Channels | None = None
+    ) -> Layer:
         return Layer(name, kind, inputs, (op,), channels=channels)
 
     conv, pool = Window(3, padding=(1, 1)), Window(3, padding=(1, 1))
     layers = (
         layer("input", "input"),
         layer("a", "conv", 0, op=conv, channels=Channels(1, 8)),
-        layer("pool", "maxpool", 1, op=pool),  # of 8 channels in front, of 4 behind: something halves them between
+        layer(
+            "pool", "maxpool", 1, op=pool
+        ),  # of 8 channels in front, of 4 behind: something halves them between
         layer("b", "conv", 2, op=conv, channels=Channels(4, 6)),
         layer("both", "concat", 1, 3),
         layer("last", "maxpool", 4, op=pool),
@@ -190,7 +222,11 @@ def test_boundaries_at_multiples_are_those_before_over_the_stride(name: str, n: 
     network = padviz.load(name)
     multiple = padviz.shards(name, n, 256).multiple
     assert multiple is not None
-    for size, straight in ((multiple, True), (3 * multiple, True), (3 * multiple + multiple // n, False)):
+    for size, straight in (
+        (multiple, True),
+        (3 * multiple, True),
+        (3 * multiple + multiple // n, False),
+    ):
         found = shards_of(network, 0, (size, 64), n)
         spans = [owned(size, n), *([part.owns for part in layer.parts] for layer in found.layers)]
         strides = [size // spans[i][-1][1] for i in range(len(spans))]
@@ -208,7 +244,11 @@ def test_valid_convolutions_skew_boundaries_at_any_size_and_thin_shards_own_noth
     assert [part.owns[1] - part.owns[0] for part in thin[0].parts] == [0, 0, 1, 0, 1, 0, 1, 0, 1]
     assert [run.owner for run in thin[0].parts[4].fetches] == [2, 6, 8]
     for n in (0, -1):
-        with pytest.raises(padviz.PadvizError, match=rf"shards: {n}: must be an integer, 1 to 1,024"):
+        with pytest.raises(
+            padviz.PadvizError, match=rf"shards: {n}: must be an integer, 1 to 1,024"
+        ):
             padviz.shards("vgg11", n, 64)
-    with pytest.raises(padviz.PadvizError, match="axis: the input has height x width, not depth; name one of them"):
+    with pytest.raises(
+        padviz.PadvizError, match="axis: the input has height x width, not depth; name one of them"
+    ):
         padviz.shards("vgg11", 2, 64, "depth")

@@ -36,7 +36,11 @@ class UNet(nn.Module):
 
         def block(n: int, m: int) -> nn.Module:
             return nn.Sequential(
-                nn.Conv2d(n, m, 3, padding=1), norm(m), nn.ReLU(), nn.Conv2d(m, m, 3, padding=1), norm(m)
+                nn.Conv2d(n, m, 3, padding=1),
+                norm(m),
+                nn.ReLU(),
+                nn.Conv2d(m, m, 3, padding=1),
+                norm(m),
             )
 
         self.down, self.inner, self.up = block(3, 8), block(8, 16), nn.ConvTranspose2d(16, 8, 2, 2)
@@ -92,7 +96,9 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "timm": lambda: from_timm("resnet50_gn"),
     "timm, gates": lambda: from_timm("convnextv2_atto"),
     "monai": lambda: from_monai("SegResNet", 2, 8, 3, 2),
-    "monai, instance norm": lambda: from_monai("BasicUNet", 2, 3, 2, features=(8, 8, 16, 16, 16, 8)),
+    "monai, instance norm": lambda: from_monai(
+        "BasicUNet", 2, 3, 2, features=(8, 8, 16, 16, 16, 8)
+    ),
 }
 
 
@@ -108,7 +114,10 @@ def test_shared_norms_are_exact(name: str, size: tuple[int, int]) -> None:
 
 
 SHARDED: dict[str, tuple[Callable[[], nn.Module], tuple[int, int]]] = {
-    "resnet50": (lambda: nn.Sequential(*[*torchvision.models.resnet50(weights=None).children()][:-2]), (97, 65)),
+    "resnet50": (
+        lambda: nn.Sequential(*[*torchvision.models.resnet50(weights=None).children()][:-2]),
+        (97, 65),
+    ),
     "unet": (lambda: UNet(nn.BatchNorm2d), (62, 46)),
     "unet, instance norm": (lambda: UNet(nn.InstanceNorm2d), (62, 46)),
     "decoder": (Decoder, (33, 21)),
@@ -126,7 +135,9 @@ def test_shards_of_known_networks_are_exact(name: str, n: int) -> None:
     assert apart(whole, padviz.sharded(model, x, n, axis="width")) < 1e-12
 
 
-@pytest.mark.parametrize(("name", "least"), [("instance norm", 0.1), ("group norm", 0.1), ("decoder", 0.1)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("instance norm", 0.1), ("group norm", 0.1), ("decoder", 0.1)]
+)
 def test_norms_per_tile_differ(name: str, least: float) -> None:
     torch.manual_seed(0)
     model, x = NETWORKS[name]().double().eval(), image(1, 3, 112, 144)
@@ -160,13 +171,18 @@ class Attended(nn.Module):
 
 
 def test_what_is_refused_gets_a_line() -> None:
-    with pytest.raises(OptionError, match="\\(attention\\), and no overlap helps; run that layer whole"):
+    with pytest.raises(
+        OptionError, match="\\(attention\\), and no overlap helps; run that layer whole"
+    ):
         padviz.tiles(Attended(), 64, 32, norms="shared")
     with pytest.raises(
-        OptionError, match="shared plans exact tiles by `size` and `tile` alone; leave other options out"
+        OptionError,
+        match="shared plans exact tiles by `size` and `tile` alone; leave other options out",
     ):
         padviz.tiles(Decoder(), 64, 32, "first", norms="shared")
-    with pytest.raises(OptionError, match='norms: \'all\' is not known; use "shared" or "per-tile"'):
+    with pytest.raises(
+        OptionError, match='norms: \'all\' is not known; use "shared" or "per-tile"'
+    ):
         padviz.tiles(Decoder(), 64, 32, norms="all")
     with pytest.raises(OptionError, match="norms: shared plans exact tiles by"):
         padviz.tiles(Decoder(), 64, 32, norms="shared", level=0.99)
@@ -179,17 +195,24 @@ def test_what_is_refused_gets_a_line() -> None:
         padviz.tiled(Attended().eval(), torch.rand(1, 3, 64, 64), plan)
     unserved = {"batch": 2, "out": torch.zeros(1, 3, 512, 512), "on_progress": print}
     for name, value in unserved.items():
-        with pytest.raises(OptionError, match=f"{name}: is not served by a plan with shared norms; leave it out"):
+        with pytest.raises(
+            OptionError, match=f"{name}: is not served by a plan with shared norms; leave it out"
+        ):
             padviz.tiled(Decoder().eval(), torch.rand(1, 3, 64, 64), plan, **{name: value})
 
 
 @pytest.mark.parametrize("trains", ["", "1", "2"])
 def test_a_module_in_training_mode_is_refused_and_stays_as_it_is(trains: str) -> None:
-    model, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout()).eval(), torch.rand(1, 3, 40, 40)
+    model, x = (
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout()).eval(),
+        torch.rand(1, 3, 40, 40),
+    )
     plans = [padviz.tiles(model, 40, 20, norms=norms).plan for norms in (None, "shared")]
     before = {name: value.clone() for name, value in model.state_dict().items()}
     model.get_submodule(trains).train()
-    refused = pytest.raises(OptionError, match=rf"model: {trains or 'Sequential'} is in training mode; call model.eval")
+    refused = pytest.raises(
+        OptionError, match=rf"model: {trains or 'Sequential'} is in training mode; call model.eval"
+    )
     for plan in plans:
         with refused:
             padviz.tiled(model, x, plan)
@@ -203,7 +226,9 @@ REFUSED: dict[str, Callable[[Tensor], Any]] = {
     "running sum": lambda x: x.cumsum(3),
     "sorted columns": lambda x: x.sort(3)[0],
     "grid": lambda x: functional.grid_sample(
-        x, functional.affine_grid(torch.eye(2, 3)[None].to(x), [*x.shape], align_corners=False), align_corners=False
+        x,
+        functional.affine_grid(torch.eye(2, 3)[None].to(x), [*x.shape], align_corners=False),
+        align_corners=False,
     ),
     "mirror": lambda x: x.flip(2),
 }
@@ -232,8 +257,16 @@ UNTRIED: dict[str, tuple[Callable[[], Any], dict[str, Any], str]] = {
         {},
         "not tried, since padviz.tiled runs PyTorch modules alone, as they are",
     ),
-    "another padding": (lambda: nn.Conv2d(3, 4, 3, padding=1), {"padding": "reflect"}, "PyTorch modules alone"),
-    "values": (lambda: nn.Sequential(nn.Conv2d(3, 4, 3), Branch()), {}, "its forward does not run without data"),
+    "another padding": (
+        lambda: nn.Conv2d(3, 4, 3, padding=1),
+        {"padding": "reflect"},
+        "PyTorch modules alone",
+    ),
+    "values": (
+        lambda: nn.Sequential(nn.Conv2d(3, 4, 3), Branch()),
+        {},
+        "its forward does not run without data",
+    ),
     "many tiles": (
         lambda: nn.Conv2d(3, 4, 3),
         {"tile": 3},
@@ -294,7 +327,9 @@ BY_LAYER: dict[str, Callable[[], nn.Module]] = {
 def test_what_shared_norms_run_is_sent_to_them(name: str) -> None:
     model = nn.Sequential(nn.Conv2d(3, 3, 3), BY_LAYER[name](), nn.Conv2d(3, 4, 3)).double().eval()
     x = image(1, 3, 40, 30)
-    with pytest.raises(PadvizError, match=r"try `norms` shared, which runs a module layer by layer on all tiles$"):
+    with pytest.raises(
+        PadvizError, match=r"try `norms` shared, which runs a module layer by layer on all tiles$"
+    ):
         padviz.tiles(model, (40, 30), 20)
     found = padviz.tiles(model, (40, 30), 20, norms="shared")
     assert "Exact" in str(found)
@@ -304,5 +339,7 @@ def test_what_shared_norms_run_is_sent_to_them(name: str) -> None:
 @pytest.mark.slow
 def test_two_processes_make_what_one_makes() -> None:
     example = Path(__file__).parents[2] / "examples" / "two_processes.py"
-    done = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        [sys.executable, str(example)], capture_output=True, text=True, timeout=120, check=True
+    )
     assert all(f"process {rank}: rows" in done.stdout for rank in (0, 1))

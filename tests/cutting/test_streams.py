@@ -51,7 +51,9 @@ def taps(step: Any, n: int, like: int | None) -> list[list[int]]:
     return [[row for row, _ in each if row is not None] for each in naive.reads(step, 0, n, like)]
 
 
-Moment = dict[str, tuple[int, list[int]]]  # what each layer made by then, and what it keeps of each input
+Moment = dict[
+    str, tuple[int, list[int]]
+]  # what each layer made by then, and what it keeps of each input
 
 
 def simulated(steps: Any, chunk: int, length: int) -> Iterator[Moment]:
@@ -66,12 +68,18 @@ def simulated(steps: Any, chunk: int, length: int) -> Iterator[Moment]:
         found: Moment = {"input": (there, [])}
         for step, inputs in zip(steps, naive.sources(steps), strict=True):
             name, like = step["name"], ends.get(step.get("like"))
-            entering, ready, m = min(ends[each] for each in inputs), min(made[each] for each in inputs), 0
+            entering, ready, m = (
+                min(ends[each] for each in inputs),
+                min(made[each] for each in inputs),
+                0,
+            )
             ends[name] = outputs(step, entering, like)
             while m < ends[name] and ready and all(row < ready for row in far[name][m]):
                 m += 1
             made[name], next_ones = m, far[name][m : m + 40]
-            if step.get("mode") in COPYING and entering > 4:  # what it reads if the signal ends here
+            if (
+                step.get("mode") in COPYING and entering > 4
+            ):  # what it reads if the signal ends here
                 next_ones = [*next_ones, *taps(step, entering, like)[m:]]
             first = min((row for each in next_ones for row in each), default=there)
             found[name] = m, [max(0, made[each] - first) for each in inputs]
@@ -81,10 +89,16 @@ def simulated(steps: Any, chunk: int, length: int) -> Iterator[Moment]:
 def of_signals(steps: Any, size: Any) -> Network:
     """The first axis of a network of images."""
     network = parse({"layers": steps, "size": list(size)}, "drawn")
-    return replace(network, size=size[:1], layers=tuple(replace(each, ops=each.ops[:1]) for each in network.layers))
+    return replace(
+        network,
+        size=size[:1],
+        layers=tuple(replace(each, ops=each.ops[:1]) for each in network.layers),
+    )
 
 
-@given(drawn=networks(modes=["zero", *COPYING], scales=[2, [1.5, 0.5], 0.5]), chunk=st.integers(1, 7))
+@given(
+    drawn=networks(modes=["zero", *COPYING], scales=[2, [1.5, 0.5], 0.5]), chunk=st.integers(1, 7)
+)
 @examples(25)
 def test_layers_keep_and_make_what_a_slow_count_of_taps_does(drawn: Any, chunk: int) -> None:
     steps, size = drawn
@@ -97,7 +111,15 @@ def test_layers_keep_and_make_what_a_slow_count_of_taps_does(drawn: Any, chunk: 
     except PadvizError as error:
         why = re.search(r"cannot be streamed: .*\((.*)\)|repeat", str(error))
         assert why is not None
-        assert why[1] in (None, "gate", "adaptive pooling", "global pooling", "grid attention", FAR_SIDE, FOLLOWS)
+        assert why[1] in (
+            None,
+            "gate",
+            "adaptive pooling",
+            "global pooling",
+            "grid attention",
+            FAR_SIDE,
+            FOLLOWS,
+        )
         return
     step, strides = alignment_on(network, 0, size[0])
     if step > LONG:
@@ -107,18 +129,26 @@ def test_layers_keep_and_make_what_a_slow_count_of_taps_does(drawn: Any, chunk: 
     period = step // gcd(step, chunk)
     for layer, stride in zip(stream.layers, strides[1:], strict=True):
         made = [moment[layer.layer][0] for moment in moments]
-        keeps = [max(own) for own in zip(*(moment[layer.layer][1] for moment in moments), strict=True)]
+        keeps = [
+            max(own) for own in zip(*(moment[layer.layer][1] for moment in moments), strict=True)
+        ]
         assert (layer.layer, layer.keeps) == (layer.layer, tuple(keeps))
         news = [b - a for a, b in pairwise(made)][-period:]
         assert layer.makes == (min(news), max(news))
         assert layer.lag == max(
-            0, max(ceil(moment["input"][0] - m * stride) for moment, m in zip(moments, made, strict=True))
+            0,
+            max(
+                ceil(moment["input"][0] - m * stride)
+                for moment, m in zip(moments, made, strict=True)
+            ),
         )
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 16])
 @pytest.mark.parametrize("name", SIGNALS)
-def test_the_lag_is_how_far_outputs_that_nothing_changes_end_before_the_chunk(name: str, chunk: int) -> None:
+def test_the_lag_is_how_far_outputs_that_nothing_changes_end_before_the_chunk(
+    name: str, chunk: int
+) -> None:
     make, channels, (size, _) = SIGNALS[name]
     module = positive(make)
     stream = padviz.stream(module, chunk, size)
@@ -144,15 +174,22 @@ def test_what_cannot_be_streamed_is_named() -> None:
     assert refused(nn.InstanceNorm1d(4)) == "1 (instance norm)"
     assert refused(nn.Conv1d(4, 4, 3, padding=1, padding_mode="circular")) == f"1 ({FAR_SIDE})"
     assert refused(nn.AdaptiveAvgPool1d(8), nn.Conv1d(4, 1, 3)) == "1 (adaptive pooling)"
-    assert refused(nn.Upsample(size=96), nn.Conv1d(4, 1, 3)).startswith("Sequential, 1 (it is another")
-    assert (
-        refused(nn.Upsample(scale_factor=2, mode="linear", align_corners=True), nn.Conv1d(4, 1, 3)) == f"1 ({FOLLOWS})"
+    assert refused(nn.Upsample(size=96), nn.Conv1d(4, 1, 3)).startswith(
+        "Sequential, 1 (it is another"
     )
-    wide = Resize(scale=Fraction(3, 2), mode="linear", grid="align_corners")  # whose rate is 3/2 at 3, 67, 131 samples
+    assert (
+        refused(nn.Upsample(scale_factor=2, mode="linear", align_corners=True), nn.Conv1d(4, 1, 3))
+        == f"1 ({FOLLOWS})"
+    )
+    wide = Resize(
+        scale=Fraction(3, 2), mode="linear", grid="align_corners"
+    )  # whose rate is 3/2 at 3, 67, 131 samples
     layers = Layer("input", "input", ()), Layer("wide", "resize", (0,), (wide,))
     with pytest.raises(PadvizError, match=re.escape(f"wide ({FOLLOWS})")):
         stream_of(Network("wide", layers, ("wide",), size=(3,)), 2)
-    with pytest.raises(PadvizError, match="its input has height x width, and streams are of signals"):
+    with pytest.raises(
+        PadvizError, match="its input has height x width, and streams are of signals"
+    ):
         padviz.stream("vgg11", 8)
     for chunk in (0, -1):
         with pytest.raises(PadvizError, match=f"chunk: {chunk}: must be an integer, at least 1"):
@@ -163,13 +200,18 @@ def test_a_signal_in_one_chunk_keeps_nothing_and_reflection_in_front_waits_for_i
     for chunk, kept in ((63, 14), (64, 0), (100, 0)):
         found = padviz.stream(Tcn(), chunk, 64)
         assert (found.kept, found.heads[0].makes) == (kept, (chunk,) * 2 if kept else (64, 64))
-    pointwise = padviz.stream(nn.Sequential(nn.Conv1d(1, 4, 1), nn.ReLU(), nn.Conv1d(4, 1, 1)), 5, 64)
+    pointwise = padviz.stream(
+        nn.Sequential(nn.Conv1d(1, 4, 1), nn.ReLU(), nn.Conv1d(4, 1, 1)), 5, 64
+    )
     assert (pointwise.kept, pointwise.lag) == (0, 0)
     reflected = padviz.stream(nn.Sequential(nn.ReflectionPad1d((6, 0)), nn.Conv1d(1, 1, 3)), 2, 64)
     assert [layer.keeps for layer in reflected.layers] == [(6,), (2,)]  # rows 0 to 6 make the first
     assert reflected.lag == 6
     behind = padviz.stream(nn.Sequential(nn.ReflectionPad1d((0, 3)), nn.Conv1d(1, 1, 3)), 5, 64)
-    assert [layer.keeps for layer in behind.layers] == [(4,), (2,)]  # which are read again if the signal ends
+    assert [layer.keeps for layer in behind.layers] == [
+        (4,),
+        (2,),
+    ]  # which are read again if the signal ends
 
 
 def test_upsampling_drops_what_kept_samples_made_before_and_what_is_to_come() -> None:
@@ -188,9 +230,13 @@ def test_a_stream_that_runs_makes_what_is_planned(name: str, chunk: int) -> None
     make, channels, (size, _) = SIGNALS[name]
     module = positive(make)
     plan, running = padviz.stream(module, chunk, size), padviz.streamed(module, chunk)
-    made = [running(torch.rand(1, channels, chunk, dtype=torch.float64)).shape[-1] for _ in range(4 * size // chunk)]
+    made = [
+        running(torch.rand(1, channels, chunk, dtype=torch.float64)).shape[-1]
+        for _ in range(4 * size // chunk)
+    ]
     ends = [
-        alignment_on(padviz.load(module, size), 0, size).strides[-1] * sum(made[:k]) for k in range(1, len(made) + 1)
+        alignment_on(padviz.load(module, size), 0, size).strides[-1] * sum(made[:k])
+        for k in range(1, len(made) + 1)
     ]
     steady = made[len(made) // 2 :]
     assert plan.heads[0].makes == (min(steady), max(steady))

@@ -35,7 +35,10 @@ counts = st.integers(0, 2**150)
 
 
 def tally_of(values: list[int], limbs: int) -> np.ndarray:
-    parts = [[value >> (LIMB_BITS * i) & ((1 << LIMB_BITS) - 1) for value in values] for i in range(limbs)]
+    parts = [
+        [value >> (LIMB_BITS * i) & ((1 << LIMB_BITS) - 1) for value in values]
+        for i in range(limbs)
+    ]
     return np.array(parts, dtype=np.int64).reshape(limbs, 1, len(values))
 
 
@@ -48,13 +51,17 @@ def test_limbs_are_the_integers(values: list[int]) -> None:
     assert largest_difference(tally, tally[..., ::-1]) == max(
         abs(x - y) for x, y in zip(values, values[::-1], strict=True)
     )
-    np.testing.assert_allclose(shares(tally, max(values))[0], [v / max(values) if max(values) else 0 for v in values])
+    np.testing.assert_allclose(
+        shares(tally, max(values))[0], [v / max(values) if max(values) else 0 for v in values]
+    )
 
 
 @given(value=counts, above=st.integers(0, 40), peak=st.sampled_from([1, 7, 2**64, 2**7000]))
 def test_shares_do_not_ask_how_many_limbs_a_bound_gave(value: int, above: int, peak: int) -> None:
     """Where a count may be far larger than the largest is, the most significant limbs are empty."""
-    np.testing.assert_allclose(shares(tally_of([value], 5 + above), peak), [[value / peak]], rtol=1e-12)
+    np.testing.assert_allclose(
+        shares(tally_of([value], 5 + above), peak), [[value / peak]], rtol=1e-12
+    )
 
 
 @given(values=st.lists(counts, min_size=6, max_size=6), data=st.data())
@@ -66,7 +73,9 @@ def test_sums_take_rows_and_columns_as_often_as_they_occur(values: list[int], da
         if data
         else ((2**22,) * 2, (2**22,) * 3)
     )
-    total = sum(values[3 * i + j] * row * col for i, row in enumerate(rows) for j, col in enumerate(cols))
+    total = sum(
+        values[3 * i + j] * row * col for i, row in enumerate(rows) for j, col in enumerate(cols)
+    )
     tally = tally_of(values, 5).reshape(5, 2, 3)
     ones = np.ones((1, 2), dtype=np.int64), np.ones((1, 3), dtype=np.int64)
     found = totals(tally, np.concatenate([ones[0], [rows]]), np.concatenate([[cols], ones[1]]))
@@ -81,7 +90,9 @@ def test_total_of_large_counts_does_not_wrap() -> None:
 @pytest.mark.parametrize(("depth", "limbs"), [(19, 1), (20, 2), (25, 2), (26, 3)])
 def test_limbs_hold_what_int64_cannot(depth: int, limbs: int) -> None:
     """A 3x3 layer grows counts by 9, and 9**20 passes 2**63."""
-    net = parse({"layers": [{"op": "conv", "kernel": 3, "padding": 1, "mode": "circular"}] * depth}, "deep")
+    net = parse(
+        {"layers": [{"op": "conv", "kernel": 3, "padding": 1, "mode": "circular"}] * depth}, "deep"
+    )
     found = padviz.usage(net, (3, 4))
     assert len(found.tally) == limbs
     assert found.counts.dtype == (np.int64 if limbs == 1 else object)
@@ -90,8 +101,13 @@ def test_limbs_hold_what_int64_cannot(depth: int, limbs: int) -> None:
 
 
 def test_a_sum_of_many_rows_fits_into_limbs() -> None:
-    layers = [*[{"op": "conv", "kernel": 3, "padding": 1, "mode": "circular"}] * 20, {"op": "adaptive", "output": 1}]
-    assert padviz.coverage(parse({"layers": layers}, "sums"), (700, 3)).counts.tolist() == [[9**20 * 2100]]
+    layers = [
+        *[{"op": "conv", "kernel": 3, "padding": 1, "mode": "circular"}] * 20,
+        {"op": "adaptive", "output": 1},
+    ]
+    assert padviz.coverage(parse({"layers": layers}, "sums"), (700, 3)).counts.tolist() == [
+        [9**20 * 2100]
+    ]
 
 
 @given(kernel=st.integers(128, 300), stride=st.integers(1, 2), depth=st.integers(1, 2))
@@ -100,7 +116,10 @@ def test_limbs_have_room_for_wide_windows(kernel: int, stride: int, depth: int) 
     sides = {"kernel": [kernel, 1], "stride": [stride, 1], "padding": [[5, 9], [0, 0]]}
     wide_conv = {"op": "conv", "mode": "circular", **sides}
     fold = {"op": "conv", "kernel": 3, "padding": 1, "mode": "circular"}
-    net = parse({"layers": [*[wide_conv] * depth, {"op": "add", "branches": [[], []]}, *[fold] * 19]}, "large")
+    net = parse(
+        {"layers": [*[wide_conv] * depth, {"op": "add", "branches": [[], []]}, *[fold] * 19]},
+        "large",
+    )
     size = (kernel * (depth + 2) * stride**depth, 2)
     for engine in ("numpy", "numba"):
         counts = padviz.usage(net, size, engine=engine).counts
@@ -124,7 +143,10 @@ def test_branches_that_end_elsewhere_are_ignored() -> None:
 
 
 def test_partial_with_a_pad_that_no_convolution_owns_is_refused() -> None:
-    steps = [{"op": "pad", "name": "p", "padding": 1}, {"op": "add", "name": "m", "from": ["p", "p"]}]
+    steps = [
+        {"op": "pad", "name": "p", "padding": 1},
+        {"op": "add", "name": "m", "from": ["p", "p"]},
+    ]
     net = parse({"layers": steps}, "own")
     with pytest.raises(PadvizError, match=r"own: partial convolution .* p pads on its own"):
         padviz.usage(net, 9, padding="partial")
@@ -153,7 +175,13 @@ def test_layers_that_leave_each_row_where_it_is_are_idle() -> None:
 
 def test_a_target_may_be_the_input_or_out_of_its_reach() -> None:
     net = parse(
-        {"layers": [{"op": "pad", "name": "p", "padding": 3}, {"op": "crop", "name": "c", "padding": [[0, 9], 3]}]}, "x"
+        {
+            "layers": [
+                {"op": "pad", "name": "p", "padding": 3},
+                {"op": "crop", "name": "c", "padding": [[0, 9], 3]},
+            ]
+        },
+        "x",
     )
     assert padviz.usage(net, 6, layer="input").counts.tolist() == [[1] * 6] * 6
     assert padviz.usage(net, 6).max == 0
@@ -169,8 +197,13 @@ def test_sizes_and_engines_that_there_are_not_are_refused() -> None:
 
 def test_a_listing_says_what_is_before_and_after_on_each_axis() -> None:
     pads = [[2, 1], [0, 3]]
-    layers = [{"op": op, "kernel": 4, "stride": 2, "padding": pads} for op in ("conv", "convtranspose")]
-    assert [row[5] for row in layer_rows(parse({"layers": layers}, "net"), (20, 20))] == [pads, pads]
+    layers = [
+        {"op": op, "kernel": 4, "stride": 2, "padding": pads} for op in ("conv", "convtranspose")
+    ]
+    assert [row[5] for row in layer_rows(parse({"layers": layers}, "net"), (20, 20))] == [
+        pads,
+        pads,
+    ]
 
 
 ROOT = Path(__file__).parent.parent.parent
@@ -186,7 +219,9 @@ cli(["usage", "resnet18", "--size", "64", "--no-picture", "--format", "json"])
 
 def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **more}
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, cwd=ROOT)
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=environment, cwd=ROOT
+    )
 
 
 def test_each_case_has_its_counts() -> None:
@@ -212,5 +247,11 @@ def test_python_warns_once() -> None:
 
 def test_a_numba_that_breaks_says_why(tmp_path: Path) -> None:
     (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 2.3 or less')")
-    counted = run("-c", "import padviz; padviz.usage('vgg11', 64, engine='numba')", PYTHONPATH=f"{tmp_path}:{ROOT}")
-    assert "numba cannot be imported (Numba needs NumPy 2.3 or less): numpy counts" in counted.stderr
+    counted = run(
+        "-c",
+        "import padviz; padviz.usage('vgg11', 64, engine='numba')",
+        PYTHONPATH=f"{tmp_path}:{ROOT}",
+    )
+    assert (
+        "numba cannot be imported (Numba needs NumPy 2.3 or less): numpy counts" in counted.stderr
+    )

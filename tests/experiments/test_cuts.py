@@ -68,7 +68,12 @@ def test_chunks_that_restart_are_wrong_and_a_stream_is_not(tmp_path: Path) -> No
     assert made.stream < 1e-12
     lag = padviz.stream(codec_decoder(), cuts.CHUNK).lag
     assert f"{lag}, {lag * cuts.PER_FRAME / cuts.RATE * 1000:.0f}" == "4, 53"
-    assert says("chunks-for-audio.md", "for 50 ms on both sides", "up to 2.2 standard", "lags by 4 frames, 53 ms")
+    assert says(
+        "chunks-for-audio.md",
+        "for 50 ms on both sides",
+        "up to 2.2 standard",
+        "lags by 4 frames, 53 ms",
+    )
 
 
 def test_a_globe_has_a_seam_where_a_zero_column_mends_a_skip(tmp_path: Path) -> None:

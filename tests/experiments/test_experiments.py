@@ -23,7 +23,9 @@ MODULES = ("grid_offset", "detector", "detector_scenes", "detector_training")
 @pytest.fixture(scope="module")
 def lab() -> Any:
     sys.path.insert(0, str(ROOT / "experiments"))
-    yield SimpleNamespace(**{name.removeprefix("detector_"): import_module(name) for name in MODULES})
+    yield SimpleNamespace(
+        **{name.removeprefix("detector_"): import_module(name) for name in MODULES}
+    )
     sys.path.remove(str(ROOT / "experiments"))
 
 
@@ -48,13 +50,28 @@ def trained(experiment: Any, folder: Path, mark: str, head: str, *asked: str) ->
 
 
 def test_two_detectors_are_trained_and_make_a_table(lab: Any, tmp_path: Path, capsys: Any) -> None:
-    asked = ["--steps", "8", "--tasks", "stride 4, rim unseen", "--arms", "zero;reflect", "--coco", str(tmp_path)]
+    asked = [
+        "--steps",
+        "8",
+        "--tasks",
+        "stride 4, rim unseen",
+        "--arms",
+        "zero;reflect",
+        "--coco",
+        str(tmp_path),
+    ]
     runs = trained(lab.detector, tmp_path, "detector", "| detector | padding |", *asked)
     assert "| SSD of the slides | mirror | 83.2 | 57.0 | 8.4 | | | |" in capsys.readouterr().out
-    assert [(run.task, run.arm) for run in runs] == [("stride 4, rim unseen", arm) for arm in ("zero", "reflect")]
+    assert [(run.task, run.arm) for run in runs] == [
+        ("stride 4, rim unseen", arm) for arm in ("zero", "reflect")
+    ]
     assert all(0 <= value <= 100 for run in runs for value in run.ap + run.rings)
-    (ring,) = padviz.rings(tmp_path / "instances.json", tmp_path / "results.json", rings=1, iou=[0.2, 0.5, 0.75])
-    assert [100 * ring.figures[name].value for name in ("AP20", "AP50", "AP75")] == pytest.approx(runs[0].ap)
+    (ring,) = padviz.rings(
+        tmp_path / "instances.json", tmp_path / "results.json", rings=1, iou=[0.2, 0.5, 0.75]
+    )
+    assert [100 * ring.figures[name].value for name in ("AP20", "AP50", "AP75")] == pytest.approx(
+        runs[0].ap
+    )
 
 
 def test_arms_differ_in_their_padding_alone(lab: Any) -> None:
@@ -65,7 +82,9 @@ def test_arms_differ_in_their_padding_alone(lab: Any) -> None:
             padded = padviz.repad(net, arm.scheme, size=size) if arm.scheme else net
             cells = -(-size // task.stride)
             assert padded(torch.zeros(1, 1, size, size)).shape == (1, 5, cells, cells)
-            assert sum(each.numel() for each in padded.parameters()) == sum(each.numel() for each in net.parameters())
+            assert sum(each.numel() for each in padded.parameters()) == sum(
+                each.numel() for each in net.parameters()
+            )
         assert padviz.uneven(net, task.size + 1).balanced
         assert not padviz.uneven(net, task.size).balanced
 
@@ -103,7 +122,9 @@ def test_boxes_turn_with_their_images(lab: Any, turn: int) -> None:
     assert torch.equal(lab.training.turned(x, turn)[0, 0], there)
 
 
-def test_the_network_is_as_described_its_offsets_are_padvizs_and_d_is_that_of_filters(lab: Any) -> None:
+def test_the_network_is_as_described_its_offsets_are_padvizs_and_d_is_that_of_filters(
+    lab: Any,
+) -> None:
     experiment = lab.grid_offset
     torch.manual_seed(0)
     expected = {"32 zero": -3.5, "33 zero": 0, "32 far side": 3.5, "33 one-sided": 0, "33 one-sided AdamW": 0,
@@ -117,7 +138,9 @@ def test_the_network_is_as_described_its_offsets_are_padvizs_and_d_is_that_of_fi
         assert padviz.fields(net, arm.size)[-1].offsets == (arm.offset, arm.offset)
     net = experiment.Net(experiment.ARMS[0])
     found, error = experiment.leaning(net)
-    own = [axis.skew for row in padviz.filters(net.eval(), 32).rows if row.strided for axis in row.axes]
+    own = [
+        axis.skew for row in padviz.filters(net.eval(), 32).rows if row.strided for axis in row.axes
+    ]
     assert np.allclose(found, own, atol=1e-6)
     assert 0.002 < error < 0.05
 
@@ -143,15 +166,21 @@ def test_edges_are_those_of_a_digit_at_them_minus_the_interior(lab: Any) -> None
     assert run.far == pytest.approx((bottom - top) / 2, abs=0.05)
 
 
-def test_two_arms_lean_to_opposite_sides_and_see_less_there(lab: Any, tmp_path: Path, capsys: Any) -> None:
+def test_two_arms_lean_to_opposite_sides_and_see_less_there(
+    lab: Any, tmp_path: Path, capsys: Any
+) -> None:
     experiment = lab.grid_offset
     runs = trained(experiment, tmp_path, "experiment", "| arm |", "--arms", "32 zero,32 far side")
     near, far = experiment.results(runs)
-    assert f"| 32 zero | -3.5 | {near.skew[0]:+.3f} ± {near.skew[1]:.3f} |" in capsys.readouterr().out
+    assert (
+        f"| 32 zero | -3.5 | {near.skew[0]:+.3f} ± {near.skew[1]:.3f} |" in capsys.readouterr().out
+    )
     assert (near.arm, far.arm) == ("32 zero", "32 far side")
     assert near.skew[0] - near.skew[1] > 0 > far.skew[0] + far.skew[1]
     assert near.far[0] < 0 < far.far[0]
-    assert max(edge for run in runs for edge in run.edges) < 0  # each edge sees less than the interior
+    assert (
+        max(edge for run in runs for edge in run.edges) < 0
+    )  # each edge sees less than the interior
     assert min(near.accuracy[0], far.accuracy[0]) > 0.6
 
 

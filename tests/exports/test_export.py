@@ -51,12 +51,31 @@ def everything_is_whole(folder: Path) -> None:
 
 
 def test_the_product_of_what_is_named_is_made_and_listed() -> None:
-    asked = ("--size", "64,96x128", "--padding", "declared,reflect", "--what", "usage,coverage,uneven,taps")
-    assert exported("vgg11", "resnet18", *asked, "--format", "png,npz", jobs=2) == {"made": 24, "kept": 0, "failed": 0}
+    asked = (
+        "--size",
+        "64,96x128",
+        "--padding",
+        "declared,reflect",
+        "--what",
+        "usage,coverage,uneven,taps",
+    )
+    assert exported("vgg11", "resnet18", *asked, "--format", "png,npz", jobs=2) == {
+        "made": 24,
+        "kept": 0,
+        "failed": 0,
+    }
     everything_is_whole(Path("out"))
-    items = {item["item"]["name"]: item for item in json.loads(Path("out/index.json").read_text())["items"]}
+    items = {
+        item["item"]["name"]: item
+        for item in json.loads(Path("out/index.json").read_text())["items"]
+    }
     assert len(items) == 24
-    assert {"vgg11-64-usage", "vgg11-96x128-reflect-coverage", "resnet18-64-uneven", "resnet18-96x128-taps"} < {*items}
+    assert {
+        "vgg11-64-usage",
+        "vgg11-96x128-reflect-coverage",
+        "resnet18-64-uneven",
+        "resnet18-96x128-taps",
+    } < {*items}
     for name, item in items.items():
         assert all((Path("out") / file).is_file() for file in item["files"])
         assert item == json.loads((Path("out") / f"{name}.json").read_text())
@@ -65,7 +84,9 @@ def test_the_product_of_what_is_named_is_made_and_listed() -> None:
     assert items["vgg11-96x128-reflect-usage"]["max"] == counts.max
     (shown,) = items["vgg11-96x128-reflect-coverage"]["layers"]
     assert (shown["max"], shown["full"], shown["min"]) == (cover.max, cover.full, cover.min)
-    rows = {row["name"]: row for row in csv.DictReader(Path("out/index.csv").read_text().splitlines())}
+    rows = {
+        row["name"]: row for row in csv.DictReader(Path("out/index.csv").read_text().splitlines())
+    }
     assert [*rows] == [*items]
     uneven = rows["resnet18-64-uneven"]
     counted = int(uneven["uneven_convolutions"]) + int(uneven["uneven_pools"])
@@ -153,7 +174,9 @@ def test_a_move_that_fails_half_way_leaves_the_item_unfinished() -> None:
 
 def test_a_network_whose_own_size_changed_is_compared_again() -> None:
     Path("one.toml").write_text(f"size = 9\n{ONE}")
-    Path("all.toml").write_text('[[compare]]\nname = "c"\nmodels = ["one.toml"]\npaddings = ["zero", "reflect"]')
+    Path("all.toml").write_text(
+        '[[compare]]\nname = "c"\nmodels = ["one.toml"]\npaddings = ["zero", "reflect"]'
+    )
     exported("all.toml")
     Path("one.toml").write_text(f"size = 12\n{ONE}")
     assert exported("all.toml") == {"made": 1, "kept": 0, "failed": 0}
@@ -171,7 +194,9 @@ def test_an_index_that_cannot_be_written_does_not_lose_the_tally() -> None:
 def test_a_digest_depends_on_network_options_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
     def prints(**lists: list[str]) -> set[str]:
         items = expand(Manifest(maps=[Maps(["vgg11", "vgg13"], [64, 65], **lists)]))
-        return {digest_item(item, look) for item in items for look in (Look(), Look(cmap="viridis"))}
+        return {
+            digest_item(item, look) for item in items for look in (Look(), Look(cmap="viridis"))
+        }
 
     first = prints()
     assert (len(first), prints()) == (8, first)
@@ -183,35 +208,65 @@ def test_a_digest_depends_on_network_options_and_version(monkeypatch: pytest.Mon
 
 def test_many_maps_go_to_processes_by_size() -> None:
     items = expand(
-        Manifest(maps=[Maps(["vgg11", "vgg13", "vgg16", "vgg19"], ["64:96:8"], ["zero", "reflect", "circular"])])
+        Manifest(
+            maps=[
+                Maps(
+                    ["vgg11", "vgg13", "vgg16", "vgg19"],
+                    ["64:96:8"],
+                    ["zero", "reflect", "circular"],
+                )
+            ]
+        )
     )
     pairs = [(item, item.name) for item in items]
     grouped = [*batch.groups(pairs)]
-    assert sorted(name for group in grouped for _, name in group) == sorted(name for _, name in pairs)
+    assert sorted(name for group in grouped for _, name in group) == sorted(
+        name for _, name in pairs
+    )
     assert {len({str(item.about["sizes"]) for item, _ in group}) for group in grouped} == {1}
     assert max(map(len, grouped)) <= batch.GROUP
     assert [*map(len, batch.groups(pairs[:9]))] == [1] * 9
 
 
 def test_one_that_fails_is_told_and_the_rest_is_done() -> None:
-    result = run("export", "resnet18", "vgg11", "--size", "224", "--padding", "valid,zero", "-o", "out", "--jobs", "2")
+    result = run(
+        "export",
+        "resnet18",
+        "vgg11",
+        "--size",
+        "224",
+        "--padding",
+        "valid,zero",
+        "-o",
+        "out",
+        "--jobs",
+        "2",
+    )
     assert result.exit_code == 3
     assert tally(result.stdout) == {"made": 3, "kept": 0, "failed": 1}
     (line,) = result.stderr.splitlines()
-    assert line.startswith("padviz: resnet18-224-valid-usage: resnet18, layer1.0: its branches disagree")
+    assert line.startswith(
+        "padviz: resnet18-224-valid-usage: resnet18, layer1.0: its branches disagree"
+    )
     index = json.loads(Path("out/index.json").read_text())
     (failed,) = index["failed"]
-    assert (failed["name"], failed["what"], failed["networks"]) == ("resnet18-224-valid-usage", "usage", ["resnet18"])
+    assert (failed["name"], failed["what"], failed["networks"]) == (
+        "resnet18-224-valid-usage",
+        "usage",
+        ["resnet18"],
+    )
     assert (failed["sizes"], failed["paddings"]) == (["224x224"], ["valid"])
     assert len(index["items"]) == 3
     assert "branches disagree" in Path("out/index.html").read_text()
-    assert [row["error"] != "" for row in csv.DictReader(Path("out/index.csv").read_text().splitlines())] == [
-        False
-    ] * 3 + [True]
+    assert [
+        row["error"] != "" for row in csv.DictReader(Path("out/index.csv").read_text().splitlines())
+    ] == [False] * 3 + [True]
 
 
 def test_many_failures_are_cut_short() -> None:
-    result = run("export", "resnet18", "--size", "60:82", "--padding", "valid", "-o", "out", "--jobs", "1")
+    result = run(
+        "export", "resnet18", "--size", "60:82", "--padding", "valid", "-o", "out", "--jobs", "1"
+    )
     assert result.exit_code == 3
     assert len(result.stderr.splitlines()) == 21
     assert [line.split("-")[1] for line in result.stderr.splitlines()[:3]] == ["60", "61", "62"]
@@ -250,7 +305,14 @@ def test_a_manifest_names_maps_comparisons_and_kernels() -> None:
 
 def test_the_decks_manifest_expands() -> None:
     items = expand(read_manifest(ROOT / "configs/exports/deck.toml"))
-    assert {item.analysis for item in items} == {"usage", "uneven", "taps", "coverage", "compare", "kernel"}
+    assert {item.analysis for item in items} == {
+        "usage",
+        "uneven",
+        "taps",
+        "coverage",
+        "compare",
+        "kernel",
+    }
 
 
 def test_names_are_cut_and_do_not_leave_the_folder() -> None:
@@ -263,7 +325,10 @@ def test_names_are_cut_and_do_not_leave_the_folder() -> None:
 
 
 def test_taps_are_those_of_windows_with_several_unless_a_layer_is_named() -> None:
-    layers = ('{op = "conv", name = "one", kernel = 1, stride = 2}', '{op = "conv", name = "line", kernel = [1, 3]}')
+    layers = (
+        '{op = "conv", name = "one", kernel = 1, stride = 2}',
+        '{op = "conv", name = "line", kernel = [1, 3]}',
+    )
     Path("net.toml").write_text(f"layers = [{', '.join(layers)}]")
     exported("net.toml", "--size", "9", "--what", "taps", "--layer", "one,line", "--format", "json")
     exported("net.toml", "--size", "9", "--what", "taps", "--format", "json")
@@ -274,7 +339,19 @@ def test_taps_are_those_of_windows_with_several_unless_a_layer_is_named() -> Non
 
 def test_a_terminal_gets_a_bar() -> None:
     master, slave = pty.openpty()
-    command = [sys.executable, "-m", "padviz", "export", "vgg11", "--size", "32:48:4", "--jobs", "1", "-o", "out"]
+    command = [
+        sys.executable,
+        "-m",
+        "padviz",
+        "export",
+        "vgg11",
+        "--size",
+        "32:48:4",
+        "--jobs",
+        "1",
+        "-o",
+        "out",
+    ]
     shown = b""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=slave) as process:
         os.close(slave)
@@ -301,9 +378,13 @@ main()
 
 
 def test_where_no_process_can_be_started_one_line_says_so(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", CODE], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", CODE], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0
-    assert done.stderr.startswith("padviz: pictures are made one after another, since no processes can be started (")
+    assert done.stderr.startswith(
+        "padviz: pictures are made one after another, since no processes can be started ("
+    )
     assert "No space left on device" in done.stderr
     assert done.stderr.count("\n") == 1
     assert (tmp_path / "maps" / "vgg11-32-usage.png").exists()

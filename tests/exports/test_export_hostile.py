@@ -35,14 +35,21 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 def exported(*args: str) -> list[str]:
     result = run("export", *args, "-o", "out", "--jobs", "1")
     assert (result.exit_code, result.stderr) == (0, ""), result.output
-    return [item["item"]["name"] for item in json.loads(Path("out/index.json").read_text())["items"]]
+    return [
+        item["item"]["name"] for item in json.loads(Path("out/index.json").read_text())["items"]
+    ]
 
 
 def test_a_record_that_names_files_elsewhere_deletes_none_of_them() -> None:
     exported("vgg11", "--size", "64")
     for name in ("victim.txt", "out/mine.txt"):
         Path(name).write_text("mine")
-    files = ["../victim.txt", str(Path("victim.txt").absolute()), "mine.txt", "thumbs/../../victim.txt"]
+    files = [
+        "../victim.txt",
+        str(Path("victim.txt").absolute()),
+        "mine.txt",
+        "thumbs/../../victim.txt",
+    ]
     path = Path(f"out/{ITEM}.json")
     facts = json.loads(path.read_text())
     facts["item"] |= {"digest": "other", "lengths": dict.fromkeys(files, 4)}
@@ -85,7 +92,12 @@ def test_only_what_padviz_left_is_swept() -> None:
     Path("out/.partial/stage/mine").write_text("mine")
     Path("out/.padviz-12345.csv").write_text("mine")
     kept = {"out/.partial/stage/mine", "out/.padviz-12345.csv"}
-    for name, files in {"mine": {"mine"}, "like": {MARK, "mine"}, "dead": {MARK, "half.png"}, "none": set()}.items():
+    for name, files in {
+        "mine": {"mine"},
+        "like": {MARK, "mine"},
+        "dead": {MARK, "half.png"},
+        "none": set(),
+    }.items():
         stage = Path("out", PREFIX + name)
         stage.mkdir()
         for each in files:
@@ -143,20 +155,35 @@ def test_damaged_records_are_passed_over_and_made_anew(damage: str, whole: Path)
 
 def test_records_of_somebody_else_are_passed_over() -> None:
     exported("vgg11", "--size", "64", "--what", "usage,coverage,uneven,taps")
-    kinds = {what: json.loads(Path(f"out/vgg11-64-{what}.json").read_text()) for what in ("uneven", "taps", "coverage")}
+    kinds = {
+        what: json.loads(Path(f"out/vgg11-64-{what}.json").read_text())
+        for what in ("uneven", "taps", "coverage")
+    }
     Path("out/nested.json").write_text("[" * 100_000)
     Path("out/bytes.json").write_bytes(b'{"name": "\xff"}')
     Path("out/folder.json").mkdir()
     os.mkfifo("out/pipe.json")
-    wrong = {"uneven": {"results": [{"layers": [{}]}]}, "taps": {"layers": []}, "coverage": {"layers": [{}]}}
+    wrong = {
+        "uneven": {"results": [{"layers": [{}]}]},
+        "taps": {"layers": []},
+        "coverage": {"layers": [{}]},
+    }
     for what, figures in wrong.items():
         for name, given in ((what, figures), ("javascript:alert(1)", {})):
             facts = {**kinds[what], **given}
             facts["item"] = facts["item"] | {"name": name, "lengths": {}}
             Path(f"out/{name}.json").write_text(json.dumps(facts))
-    kinds["uneven"] |= {"target": 5, "skew": [], "min": "x", "marginalised": {}}  # which only maps have
+    kinds["uneven"] |= {
+        "target": 5,
+        "skew": [],
+        "min": "x",
+        "marginalised": {},
+    }  # which only maps have
     kinds["uneven"]["results"][0]["=cmd()"] = 1
-    worse = {**kinds["coverage"], "item": {**kinds["coverage"]["item"], "name": "worse", "lengths": {}}}
+    worse = {
+        **kinds["coverage"],
+        "item": {**kinds["coverage"]["item"], "name": "worse", "lengths": {}},
+    }
     worse["layers"] = [{**worse["layers"][0], "consumed": 5}]  # which CSV has as a pair
     Path("out/worse.json").write_text(json.dumps(worse))
     Path("out/vgg11-64-uneven.json").write_text(json.dumps(kinds["uneven"]))
@@ -185,13 +212,25 @@ def test_layers_whose_names_would_be_one_file_are_refused() -> None:
     layers = ", ".join(f'{{op = "conv", name = "{name}", kernel = 3}}' for name in ("/a/b", "/a_b"))
     Path("one.toml").write_text(f"layers = [{layers}]")
     line = told("export", "one.toml", "--size", "9", "--layer", "/a/b,/a_b", "-o", "out")
-    assert "called one-9-_a_b-usage: usage of one.toml /a/b, and usage of one.toml /a_b; rename one" in line
+    assert (
+        "called one-9-_a_b-usage: usage of one.toml /a/b, and usage of one.toml /a_b; rename one"
+        in line
+    )
 
 
 def test_names_fit_any_file_system() -> None:
     for end in "\U00020000\U00020001":
         Path("\U00020000" * 50 + end + ".toml").write_text(ONE)
-    result = run("export", *(path.name for path in Path().glob("*.toml")), "--size", "9", "-o", "out", "--jobs", "1")
+    result = run(
+        "export",
+        *(path.name for path in Path().glob("*.toml")),
+        "--size",
+        "9",
+        "-o",
+        "out",
+        "--jobs",
+        "1",
+    )
     assert (result.exit_code, len([*Path("out").glob("*-usage.png")])) == (0, 2)
 
 
@@ -205,7 +244,9 @@ BOUNDS = [
 def test_too_many_items_are_counted_before_they_are_laid_out(manifest: str) -> None:
     Path("many.toml").write_text(manifest)
     started = time.monotonic()
-    assert "has more than 100000 items; split it into several exports" in told("export", "many.toml", "-o", "o")
+    assert "has more than 100000 items; split it into several exports" in told(
+        "export", "many.toml", "-o", "o"
+    )
     assert time.monotonic() - started < 5
 
 
@@ -246,7 +287,9 @@ def code(elsewhere: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("model", ["foreign_code:net", "./foreign_code:net"])
-@pytest.mark.parametrize("table", ["[[maps]]", "[[compare]]\nname = 'x'\npaddings = ['zero', 'reflect']"])
+@pytest.mark.parametrize(
+    "table", ["[[maps]]", "[[compare]]\nname = 'x'\npaddings = ['zero', 'reflect']"]
+)
 def test_a_manifest_that_names_code_is_refused(table: str, model: str, code: None) -> None:
     Path("survey.toml").write_text(f"{table}\nmodels = ['{model}']\nsizes = [32]\n")
     line = told("export", "survey.toml", "-o", "out", "--jobs", "1")
@@ -258,7 +301,9 @@ def test_a_manifest_that_names_code_is_refused(table: str, model: str, code: Non
     assert not Path("out").exists()
 
 
-@pytest.mark.parametrize("asked", [["survey.toml", "--allow-modules"], ["foreign_code:net", "--size", "32"]])
+@pytest.mark.parametrize(
+    "asked", [["survey.toml", "--allow-modules"], ["foreign_code:net", "--size", "32"]]
+)
 def test_allowed_or_on_the_command_line_it_runs(asked: list[str], code: None) -> None:
     Path("survey.toml").write_text("[[maps]]\nmodels = ['foreign_code:net']\nsizes = [32]\n")
     result = run("export", *asked, "-o", "out", "--jobs", "1", "--format", "json")
@@ -269,9 +314,13 @@ def test_allowed_or_on_the_command_line_it_runs(asked: list[str], code: None) ->
 def test_a_module_that_hides_an_installed_one_is_said_once_for_each_model() -> None:
     Path("hypothesis.py").write_text("from torch import nn\nnet = nn.Conv2d(3, 4, 3)\n")
     tables = "[[maps]]\nmodels = ['hypothesis:net']\nsizes = [32, 33]\n" * 2
-    Path("survey.toml").write_text(tables + "[[compare]]\nname = 'c'\nmodels = ['hypothesis:net']\nsizes = [32, 64]\n")
+    Path("survey.toml").write_text(
+        tables + "[[compare]]\nname = 'c'\nmodels = ['hypothesis:net']\nsizes = [32, 64]\n"
+    )
     line = "export survey.toml --allow-modules -o out --jobs 1 --format json"
-    done = subprocess.run([sys.executable, "-m", "padviz", *line.split()], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "padviz", *line.split()], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("padviz: hypothesis:net: hypothesis is ")
@@ -281,7 +330,16 @@ def test_a_module_that_hides_an_installed_one_is_said_once_for_each_model() -> N
 def test_what_hides_an_installed_module_is_said_before_its_code_runs() -> None:
     Path("hypothesis.py").write_text("raise ValueError('no')\n")
     Path("survey.toml").write_text("[[maps]]\nmodels = ['hypothesis:net']\nsizes = [32]\n")
-    command = [sys.executable, "-m", "padviz", "export", "survey.toml", "--allow-modules", "-o", "out"]
+    command = [
+        sys.executable,
+        "-m",
+        "padviz",
+        "export",
+        "survey.toml",
+        "--allow-modules",
+        "-o",
+        "out",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert ["hides" in line for line in done.stderr.splitlines()] == [True, False]
@@ -293,7 +351,11 @@ fcntl = pytest.importorskip("fcntl", reason="this system has no locks that end w
 def started(*args: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "padviz", *args]
     return subprocess.Popen(
-        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -301,7 +363,9 @@ def indexed() -> dict[str, int]:
     """The items of the index, and how many bytes each one's first file has; all that it lists is whole."""
     items = [facts["item"] for facts in json.loads(Path("out/index.json").read_text())["items"]]
     for item in items:
-        assert {name: Path("out", name).stat().st_size for name in item["lengths"]} == item["lengths"], item["name"]
+        assert {name: Path("out", name).stat().st_size for name in item["lengths"]} == item[
+            "lengths"
+        ], item["name"]
         for name in item["lengths"]:
             if name.endswith(".png"):
                 with Image.open(Path("out", name)) as picture:
@@ -330,7 +394,9 @@ def test_items_are_moved_into_place_by_one_export_at_a_time() -> None:
     with locked(Path("out")):
         process = started("export", "vgg11", "--size", "64", "--jobs", "1", "-o", "out")
         until = time.monotonic() + 60
-        while not [*Path("out").glob(f"{PREFIX}*/vgg11-64-usage.json")] and time.monotonic() < until:
+        while (
+            not [*Path("out").glob(f"{PREFIX}*/vgg11-64-usage.json")] and time.monotonic() < until
+        ):
             time.sleep(0.01)
         time.sleep(0.3)
         assert not [*Path("out").glob("[!.]*.*"), *Path("out/thumbs").iterdir()]
@@ -371,15 +437,22 @@ ENDINGS = {"SIGKILL": -9, "SIGTERM": 143, "SIGINT": 130}
 @SLOW
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
 def test_ctrl_c_while_workers_start_leaves_one_line() -> None:
-    process = started("export", "vgg11", "resnet18", "--size", "64:512:8", "--jobs", "4", "-o", "out")
+    process = started(
+        "export", "vgg11", "resnet18", "--size", "64:512:8", "--jobs", "4", "-o", "out"
+    )
     while len(session(process.pid)) < 4 and process.poll() is None:
         time.sleep(0.001)
     time.sleep(0.1)  # Python loads, and its handlers are not set yet
     os.killpg(process.pid, signal.SIGINT)
-    assert (process.communicate(timeout=60)[1], process.returncode) == ("padviz: interrupted\n", 130)
+    assert (process.communicate(timeout=60)[1], process.returncode) == (
+        "padviz: interrupted\n",
+        130,
+    )
 
 
-def make_or_die(group: Sequence[tuple[Item, str]], folder: Path, look: Any, caller: int) -> list[ItemOutcome]:
+def make_or_die(
+    group: Sequence[tuple[Item, str]], folder: Path, look: Any, caller: int
+) -> list[ItemOutcome]:
     """What the kernel does to a process where memory is short."""
     if any(item.about["sizes"] == ["64x64"] for item, _ in group):
         os.kill(os.getpid(), signal.SIGKILL)
@@ -391,7 +464,10 @@ def test_a_worker_that_is_killed_fails_its_item_alone(monkeypatch: pytest.Monkey
     monkeypatch.setattr(batch, "_make_all", make_or_die)
     done = run("export", "vgg11", "--size", "32,64,96,128", "--jobs", "2", "-o", "out")
     assert done.exit_code == 3
-    assert "padviz: vgg11-64-usage: its process was killed, perhaps for lack of memory\n" in done.stderr
+    assert (
+        "padviz: vgg11-64-usage: its process was killed, perhaps for lack of memory\n"
+        in done.stderr
+    )
     assert {*indexed()} == {f"vgg11-{n}-usage" for n in (32, 96, 128)}
     assert hidden() == []
 
@@ -400,7 +476,9 @@ def test_a_worker_that_is_killed_fails_its_item_alone(monkeypatch: pytest.Monkey
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("few", [0, pytest.param(1, marks=REST), 5])
-def test_workers_end_with_their_export_and_the_next_run_leaves_nothing(few: int, ending: str) -> None:
+def test_workers_end_with_their_export_and_the_next_run_leaves_nothing(
+    few: int, ending: str
+) -> None:
     sizes = ["--size", "500:900:10", "--format", "png,npz"]
     process = started("export", "densenet201", "vgg11", *sizes, "--jobs", "2", "-o", "out")
     try:
@@ -422,7 +500,10 @@ def test_workers_end_with_their_export_and_the_next_run_leaves_nothing(few: int,
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         _, words = process.communicate()
-    assert (process.returncode, words) == (ENDINGS[ending], "padviz: interrupted\n" if ending == "SIGINT" else "")
+    assert (process.returncode, words) == (
+        ENDINGS[ending],
+        "padviz: interrupted\n" if ending == "SIGINT" else "",
+    )
     if ending != "SIGKILL":  # which lets nobody tidy up
         assert hidden() == []
     assert run("export", "vgg11", "--size", "64", "-o", "out", "--jobs", "1").exit_code == 0
@@ -431,9 +512,13 @@ def test_workers_end_with_their_export_and_the_next_run_leaves_nothing(few: int,
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
-    distributed = pytest.importorskip("dask.distributed", reason="the extra padviz[dask] is not installed")
+    distributed = pytest.importorskip(
+        "dask.distributed", reason="the extra padviz[dask] is not installed"
+    )
     sizes = range(64, 64 + 8 * 20, 8)
     killed = []
 
@@ -444,7 +529,9 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
         os.kill(pid, signal.SIGKILL)
 
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
         distributed.Client(cluster) as client,
     ):
         victim = next(iter(client.run(os.getpid).values()))
@@ -462,15 +549,21 @@ def test_no_file_of_the_current_folder_says_where_compiled_code_is() -> None:
     Path(".numba_config.yaml").write_text("cache_dir: here\ncache_locator_classes: here.Locator\n")
     shown = "from numba.core import config; print([config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES])"
     code = f"from padviz.cli import cli\ntry: cli(['--version'])\nexcept SystemExit: {shown}"
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_CACHE")}
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith("NUMBA_CACHE")
+    }
     command = [sys.executable, "-P", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=clean)
     assert done.stdout.splitlines()[1] == "['', '']"
 
 
-@pytest.mark.parametrize("line", ["usage vgg11 --size 64 -o a.png", "export vgg11 --size 64,96 -o out --jobs 2"])
+@pytest.mark.parametrize(
+    "line", ["usage vgg11 --size 64 -o a.png", "export vgg11 --size 64,96 -o out --jobs 2"]
+)
 def test_settings_of_the_current_folder_change_no_picture(line: str) -> None:
-    Path("matplotlibrc").write_text("text.usetex: True\nbackend: module://none\nlines.linewidth: abc\nnonsense\n")
+    Path("matplotlibrc").write_text(
+        "text.usetex: True\nbackend: module://none\nlines.linewidth: abc\nnonsense\n"
+    )
     command = [sys.executable, "-m", "padviz", *line.split()]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -478,9 +571,32 @@ def test_settings_of_the_current_folder_change_no_picture(line: str) -> None:
 
 @pytest.mark.parametrize("started", [["-P", "-m"], ["-m"]])
 def test_modules_of_the_current_folder_do_not_run(started: list[str]) -> None:
-    for name in ("numpy", "random", "json", "pickle", "joblib", "multiprocessing", "signal", "click"):
+    for name in (
+        "numpy",
+        "random",
+        "json",
+        "pickle",
+        "joblib",
+        "multiprocessing",
+        "signal",
+        "click",
+    ):
         Path(f"{name}.py").write_text("open('RAN', 'w'); raise ImportError('not the library')")
-    command = [sys.executable, *started, "padviz", "export", "vgg11", "--size", "64,96", "-o", "out", "--jobs", "2"]
-    done = subprocess.run([*command, "--format", "json"], capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        *started,
+        "padviz",
+        "export",
+        "vgg11",
+        "--size",
+        "64,96",
+        "-o",
+        "out",
+        "--jobs",
+        "2",
+    ]
+    done = subprocess.run(
+        [*command, "--format", "json"], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert not Path("RAN").exists()

@@ -58,7 +58,10 @@ def test_filters_are_exported_and_made_anew_when_weights_change() -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("m.toml --allow-modules", "none.pth: no such file; give the path of a .safetensors or .pth file"),
+        (
+            "m.toml --allow-modules",
+            "none.pth: no such file; give the path of a .safetensors or .pth file",
+        ),
         ("vgg11 --what filters", "vgg11: a description has no weights"),
         (
             "torchvision.models:alexnet --what filters",
@@ -76,7 +79,12 @@ def test_items_without_weights_fail(line: str, says: str) -> None:
 
 def test_the_manifest_of_trained_networks_names_what_is_fetched() -> None:
     manifest = read_manifest(ROOT / "configs/exports/trained.toml")
-    named = {name for maps in manifest.maps for name in (*maps.models, maps.weights) if "." in name and ":" not in name}
+    named = {
+        name
+        for maps in manifest.maps
+        for name in (*maps.models, maps.weights)
+        if "." in name and ":" not in name
+    }
     assert len(named) == 5
     assert named <= {*WEIGHTS, *(f"{name}.onnx" for name in FILES)}
 
@@ -97,7 +105,20 @@ def figures() -> Any:
 def test_responses_are_of_what_the_manifest_says_as_in_the_command() -> None:
     Path("m.toml").write_text(RUN + SHOWN)
     assert tally("m.toml", "--allow-modules") == [1, 0, 0]
-    same = ("--size", "32", "--padding", "reflect", "-n", "3", "--seed", "5", "--mean", ".1,.2,.3", "--std", ".5")
+    same = (
+        "--size",
+        "32",
+        "--padding",
+        "reflect",
+        "-n",
+        "3",
+        "--seed",
+        "5",
+        "--mean",
+        ".1,.2,.3",
+        "--std",
+        ".5",
+    )
     command = ("responses", "filtered_net:net", "--weights", "w.pth", "--format", "json")
     told_ = json.loads(run(*command, *same).stdout)
     found = figures()
@@ -127,7 +148,9 @@ def test_pictures_lie_beside_the_manifest_and_are_read_anew_when_they_change() -
 
 def test_two_responses_of_one_name_are_refused() -> None:
     Path("m.toml").write_text(f"{RUN}{RUN}mean = 0.5\n")
-    assert "two items would be called net-32-responses" in told("export", "m.toml", "--allow-modules", "-o", "out2")
+    assert "two items would be called net-32-responses" in told(
+        "export", "m.toml", "--allow-modules", "-o", "out2"
+    )
 
 
 def test_responses_are_by_default_of_the_inputs_that_the_function_takes() -> None:

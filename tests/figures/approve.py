@@ -22,7 +22,9 @@ def thumbnail(figure: Figure) -> Image.Image:
 def differences(figure: Figure) -> dict[str, float]:
     """Measure how far a picture is from each approved one, in the mean over pixels, of 255."""
     drawn = np.asarray(thumbnail(figure), float)
-    approved = {name: np.asarray(Image.open(FOLDER / f"{name}.png").convert("RGB")) for name in NAMES}
+    approved = {
+        name: np.asarray(Image.open(FOLDER / f"{name}.png").convert("RGB")) for name in NAMES
+    }
     return {name: float(np.abs(drawn - pixels).mean()) for name, pixels in approved.items()}
 
 

@@ -28,7 +28,9 @@ def _ringed(scored: Rings) -> Figure:
 def _kernel(size: Size) -> Figure:
     schemes = ["zero", "reflect", "circular", "symmetric", "replicate", "partial"]
     shape = (7, 7) if size[0] == size[1] else (5, 9) if size[1] > size[0] else (9, 5)
-    return padviz.kernel(size=shape, padding=schemes if size[0] == 224 else "zero", pixel=(0, 0))._shown.draw()
+    return padviz.kernel(
+        size=shape, padding=schemes if size[0] == 224 else "zero", pixel=(0, 0)
+    )._shown.draw()
 
 
 KINDS: dict[str, Callable[[Size], Figure]] = {
@@ -44,16 +46,25 @@ KINDS: dict[str, Callable[[Size], Figure]] = {
     "filters": lambda size: mean_filters.filters(made_up.filtered(size)),
     "responses": lambda size: responses.panels(made_up.responses(size)),
     "kernel": _kernel,
-    "tiles": lambda size: padviz.tiles("unet_padded", size, tuple(min(n, 512) for n in size))._shown.draw(),
+    "tiles": lambda size: padviz.tiles(
+        "unet_padded", size, tuple(min(n, 512) for n in size)
+    )._shown.draw(),
     "sizes": lambda size: padviz.sizes("resnet50", range(32, max(size) // 32 + 200))._shown.draw(),
-    "seams": lambda size: padviz.seams(*made_up.outputs(tuple(min(n, 1000) for n in size)))._shown.draw(),
+    "seams": lambda size: padviz.seams(
+        *made_up.outputs(tuple(min(n, 1000) for n in size))
+    )._shown.draw(),
     "seen": lambda size: position_maps.seen(made_up.seen(size)),
     "trial": lambda size: intervals.dots(made_up.tried(size)),
     "signal": lambda size: padviz.usage("tests.signals:Tcn", size[1])._shown.draw(),
     "rings": lambda size: _ringed(made_up.ringed(size, network=size[0] != size[1])),
 }
 
-PLACES = ("detect", "detect_as_trained", "seams", "seen")  # kinds whose ticks are other places than the last pixel
+PLACES = (
+    "detect",
+    "detect_as_trained",
+    "seams",
+    "seen",
+)  # kinds whose ticks are other places than the last pixel
 
 
 def laid_out(figure: Figure) -> Figure:
@@ -65,7 +76,11 @@ def laid_out(figure: Figure) -> Figure:
 
 def texts(figure: Figure) -> list[Text]:
     hidden = {id(label) for ax in laid_out(figure).axes for label in _out_of_view(ax)}
-    shown = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and id(t) not in hidden]
+    shown = [
+        t
+        for t in figure.findobj(Text)
+        if t.get_visible() and t.get_text().strip() and id(t) not in hidden
+    ]
     return [text for text in shown if text.get_window_extent().width > 0]
 
 
@@ -92,7 +107,10 @@ def overlapping(figure: Figure) -> list[tuple[str, str]]:
     seen = texts(figure)
     x0, y0, x1, y1 = np.array([text.get_window_extent().padded(-1).extents for text in seen]).T
     over = (x0 <= x1[:, None]) & (x0[:, None] <= x1) & (y0 <= y1[:, None]) & (y0[:, None] <= y1)
-    return [(seen[one].get_text(), seen[other].get_text()) for one, other in np.argwhere(np.triu(over, 1))]
+    return [
+        (seen[one].get_text(), seen[other].get_text())
+        for one, other in np.argwhere(np.triu(over, 1))
+    ]
 
 
 def dead(figure: Figure) -> float:
@@ -112,6 +130,10 @@ def last_ticks(figure: Figure, size: Size) -> Iterator[str]:
     """Axes that have ticks of pixels, of which the last is not the last pixel."""
     for ax in figure.axes:
         for axis, n in ((ax.xaxis, size[1]), (ax.yaxis, size[0])):
-            ticks = [tick.get_text() for tick in axis.get_ticklabels()] if ax.images and ax.axison else []
+            ticks = (
+                [tick.get_text() for tick in axis.get_ticklabels()]
+                if ax.images and ax.axison
+                else []
+            )
             if ticks and ticks[-1] != str(n - 1):
                 yield f"{ax}: {ticks}"

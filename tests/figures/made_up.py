@@ -33,7 +33,9 @@ def detected(size: Size, paddings: int = 1, threshold: bool = False) -> Detectab
     values[0] = np.inf if threshold else 0.1
     names = [None, "symmetric", "circular", "reflect"][:paddings]
     maps = tuple(PositionMap(name, values, np.zeros_like(values), threshold) for name in names)
-    return Detectability("net", "a network", size, "'word', 12 px high", (12, 40), 0.3, "y", 0, tops, lefts, maps)
+    return Detectability(
+        "net", "a network", size, "'word', 12 px high", (12, 40), 0.3, "y", 0, tops, lefts, maps
+    )
 
 
 def responses(size: Size) -> BorderResponses:
@@ -48,7 +50,11 @@ def responses(size: Size) -> BorderResponses:
                 continue
             lines = energy / (i + 1) * np.exp(-np.arange(min(12, min(shape) // 2)))
             response = 1 - energy / (i + 1) * np.exp(-distances(shape))
-            rows.append(BorderResponse(*about, Sides(*[float(lines[0])] * 4), profiles=(lines,) * 4, map=response))
+            rows.append(
+                BorderResponse(
+                    *about, Sides(*[float(lines[0])] * 4), profiles=(lines,) * 4, map=response
+                )
+            )
     return BorderResponses("net", "a network", size, PADDINGS, "noise", 16, tuple(rows))
 
 
@@ -58,11 +64,29 @@ def filtered(size: Size, count: int = 30) -> MeanFilters:
     for i in range(count):
         taps, stride = (7, 2) if i == 0 else (3, 2 if i % 7 == 0 else 1)
         skew = random.normal(scale=0.02) + (0.08 if stride > 1 else 0)
-        about = AxisSkew(skew, 3.0, 0.001 if stride > 1 else 0.4, 0.1, 0.2, stride, -1.0, (1, 0 if stride > 1 else 1))
+        about = AxisSkew(
+            skew,
+            3.0,
+            0.001 if stride > 1 else 0.4,
+            0.1,
+            0.2,
+            stride,
+            -1.0,
+            (1, 0 if stride > 1 else 1),
+        )
         mean = random.normal(size=(taps, taps))
         reads = np.full((taps, taps), 1.0)
         reads[0] = reads[:, 0] = 1 - 1 / max(min(size) // 8, 2)
-        layer = f"layer{i // 4}.{i % 4}.conv", "conv", (taps, taps), (stride, stride), 64, 0, True, 1
+        layer = (
+            f"layer{i // 4}.{i % 4}.conv",
+            "conv",
+            (taps, taps),
+            (stride, stride),
+            64,
+            0,
+            True,
+            1,
+        )
         rows.append(MeanFilter(*layer, mean, np.abs(mean), reads, about, about))
     return MeanFilters("net", "a network", size, tuple(rows), {})
 
@@ -90,14 +114,18 @@ def ringed(size: Size, names: tuple[str, ...] = ("c",), network: bool = True) ->
         return scored
     compared = ComparedNetwork("a network", [*size], Estimate(0.12, 0.08, 0.15))
     shares = zip(scored.rings, (0.6, 0.9, 1, 1), (0.3, 0.1, 0, 0), strict=False)
-    rings = tuple(replace(ring, fair_share=share, padding=padding) for ring, share, padding in shares)
+    rings = tuple(
+        replace(ring, fair_share=share, padding=padding) for ring, share, padding in shares
+    )
     return replace(scored, rings=rings, network=compared)
 
 
 def tried(size: Size) -> Trial:
     larger = size[0] + 1, size[1] + 1
 
-    def row(kind: str, at: Size, how: str | None, padding: str | None, mean: float, needs: str | None) -> TrialRow:
+    def row(
+        kind: str, at: Size, how: str | None, padding: str | None, mean: float, needs: str | None
+    ) -> TrialRow:
         kept = {"kept": Estimate(mean, mean - 0.1, mean + 0.08)}
         return TrialRow(kind, at, how, padding, size, kept, needs=needs)  # type: ignore[arg-type]
 
@@ -116,7 +144,9 @@ def outputs(size: Size, apart: int = 96) -> tuple[np.ndarray, np.ndarray]:
     """An output for the whole image, and one with seams so many pixels apart."""
     whole = np.random.default_rng(0).normal(size=(2, *size))
     error = np.random.default_rng(1).normal(size=whole.shape)
-    away = (np.abs(np.arange(n)[:, None] + 0.5 - np.arange(apart, n, apart)).min(axis=1) for n in size)
+    away = (
+        np.abs(np.arange(n)[:, None] + 0.5 - np.arange(apart, n, apart)).min(axis=1) for n in size
+    )
     depth = np.minimum.outer(*away)
     return whole, whole + 0.3 * error * np.exp(-depth / 1.5) * (depth < 8)
 

@@ -32,9 +32,13 @@ def test_taps_are_red_of_uneven_convolutions_and_blue_of_pools() -> None:
 
 
 def test_a_field_is_drawn_where_it_lies_and_hatched_outside_of_the_image() -> None:
-    figure = padviz.fields("vgg16", (224, 160), layer="features.2")._shown.draw()  # of 5 x 5 pixels, from -2 to 2
+    figure = padviz.fields(
+        "vgg16", (224, 160), layer="features.2"
+    )._shown.draw()  # of 5 x 5 pixels, from -2 to 2
     corner, centre = figure.axes
-    assert [patch.get_bbox().bounds for patch in corner.patches if patch.get_hatch()] == [(-2.5, -2.5, 5, 5)]
+    assert [patch.get_bbox().bounds for patch in corner.patches if patch.get_hatch()] == [
+        (-2.5, -2.5, 5, 5)
+    ]
     assert corner.patches[1].get_bbox().bounds == (-0.5, -0.5, 160, 224)
     assert centre.patches[0].get_bbox().bounds == (77.5, 109.5, 5, 5)
     assert "5 × 5 px, 64.0\xa0% padding" in said(figure)
@@ -50,7 +54,9 @@ TILED = [
 
 
 @pytest.mark.parametrize(("name", "size", "tile", "places"), TILED)
-def test_tiles_are_whole_and_to_scale(name: str, size: tuple[int, int], tile: int, places: int) -> None:
+def test_tiles_are_whole_and_to_scale(
+    name: str, size: tuple[int, int], tile: int, places: int
+) -> None:
     plan = plan_tiles(padviz.load(name), size, (tile, tile))
     figure = tiles(plan, words_of(plan))
     assert not clipped(figure)
@@ -68,16 +74,23 @@ def test_tiles_are_whole_and_to_scale(name: str, size: tuple[int, int], tile: in
 
 
 def test_what_tiles_keep_is_drawn_where_it_lies_in_the_image() -> None:
-    plan = plan_tiles(padviz.load("unet"), (2044, 2044), (572, 572))  # 92 px of the image have no units, on each side
+    plan = plan_tiles(
+        padviz.load("unet"), (2044, 2044), (572, 572)
+    )  # 92 px of the image have no units, on each side
     assert [place.kept for place in examples_of(plan)][-1] == (92, 92 + 386, 92, 92 + 386)
     assert [line.keeps[0][0] for line in plan.lines] == [(0, 386), (0, 386)]
     strided = plan_tiles(padviz.load("resnet50"), (2048, 1536), (1024, 1024))
     keeps = [line.keeps[0] for line in strided.lines]
-    assert examples_of(strided)[0].kept == (*(32 * n for n in keeps[0][1]), *(32 * n for n in keeps[1][1]))
+    assert examples_of(strided)[0].kept == (
+        *(32 * n for n in keeps[0][1]),
+        *(32 * n for n in keeps[1][1]),
+    )
 
 
 @pytest.mark.parametrize(("name", "size"), [("resnet50", (224, 224)), ("densenet201", (224, 330))])
-def test_the_ledger_picture_shows_what_is_declared_and_read(name: str, size: tuple[int, int]) -> None:
+def test_the_ledger_picture_shows_what_is_declared_and_read(
+    name: str, size: tuple[int, int]
+) -> None:
     net = padviz.load(name)
     found = padviz.uneven(net, size)
     figure = ledger_bars(found, net.title)
@@ -90,10 +103,17 @@ def test_the_ledger_picture_shows_what_is_declared_and_read(name: str, size: tup
     assert listed == [*names, f"{len(found.layers) - len(names)} even windows"]
     if name == "resnet50":
         bars = figure.axes[0].patches
-        assert [round(bar.get_width()) for bar in bars[:4]] == [-3, -3, 2, 3]  # conv1: read and declared, both sides
+        assert [round(bar.get_width()) for bar in bars[:4]] == [
+            -3,
+            -3,
+            2,
+            3,
+        ]  # conv1: read and declared, both sides
         assert {to_hex(bar.get_facecolor()) for bar in bars[:3:2]} == {colours.UNEVEN}
         assert (to_hex(bars[4].get_edgecolor()), bars[4].get_hatch()) == (colours.POOLED, HATCH)
-        assert "5 of 21 windows are uneven (4 convolutions, 1 pool), 3 leave rows unread" in said(figure)
+        assert "5 of 21 windows are uneven (4 convolutions, 1 pool), 3 leave rows unread" in said(
+            figure
+        )
 
 
 def test_blind_spots_are_outlined_and_each_score_is_drawn_around_its_position() -> None:
@@ -110,7 +130,9 @@ def test_blind_spots_are_outlined_and_each_score_is_drawn_around_its_position() 
     ("size", "maps", "threshold", "most"),
     [((320, 320), 2, False, 1.0), ((64, 640), 1, True, 0.8), ((640, 64), 4, True, 0.8)],
 )
-def test_the_bar_ends_where_colours_end(size: tuple[int, int], maps: int, threshold: bool, most: float) -> None:
+def test_the_bar_ends_where_colours_end(
+    size: tuple[int, int], maps: int, threshold: bool, most: float
+) -> None:
     figure = position_maps.detected(detected(size, maps, threshold))
     *drawn, bar = figure.axes
     assert {ax.images[0].norm.vmax for ax in drawn} == {most}

@@ -10,7 +10,9 @@ EMPTY = 0.15  # of a page, at most
 MOST = 4.0  # of 255, in the mean, between a picture and the approved one
 
 
-@pytest.mark.parametrize(("kind", "size"), [*thirds(KINDS, SIZES), *((name, SIZE) for name in NAMES)])
+@pytest.mark.parametrize(
+    ("kind", "size"), [*thirds(KINDS, SIZES), *((name, SIZE) for name in NAMES)]
+)
 def test_a_picture_is_whole_and_full_and_as_approved(kind: str, size: tuple[int, int]) -> None:
     figure = KINDS[kind](size)
     assert not clipped(figure)

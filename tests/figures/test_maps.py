@@ -35,7 +35,11 @@ def test_the_picture_is_one_map_of_fair_shares_with_one_bar() -> None:
     counts = padviz.usage("vgg19", (200, 300), padding="reflect/replicate")
     figure = heatmap(counts)
     words = said(figure)
-    for part in ("VGG-19, 200 × 300: the outer", "reflect/replicate padding (height/width)", "features.36 (6 × 9)"):
+    for part in (
+        "VGG-19, 200 × 300: the outer",
+        "reflect/replicate padding (height/width)",
+        "features.36 (6 × 9)",
+    ):
         assert part in words
     for part in ("fair share: 1 is", "starved", "row (pixels)", "row 100", "col 150"):
         assert part in words
@@ -44,12 +48,21 @@ def test_the_picture_is_one_map_of_fair_shares_with_one_bar() -> None:
     assert (image.get_cmap().name, image.norm.vmin, image.norm.vmax) == ("PuOr", 0, 2)
     assert bar.get_ylim() == (0, 2)
     assert (np.asarray(image.get_array()) == counts.share()).all()
-    assert (image.get_interpolation(), shown.bbox.width) == ("nearest", 2 * 300)  # whole screen pixels
+    assert (image.get_interpolation(), shown.bbox.width) == (
+        "nearest",
+        2 * 300,
+    )  # whole screen pixels
 
 
 def test_a_picture_over_a_kept_frame_is_that_of_a_new_figure() -> None:
-    maps = [padviz.usage("vgg11", size, scheme) for size in (64, 96) for scheme in ("zero", "reflect")]
-    maps += [padviz.usage("resnet18", (9, 300)), padviz.usage("resnet50", 65536), padviz.coverage("vgg11", 64)[0]]
+    maps = [
+        padviz.usage("vgg11", size, scheme) for size in (64, 96) for scheme in ("zero", "reflect")
+    ]
+    maps += [
+        padviz.usage("resnet18", (9, 300)),
+        padviz.usage("resnet50", 65536),
+        padviz.coverage("vgg11", 64)[0],
+    ]
     again = [png(counts) for counts in maps]  # drawn by now, each in its frame
     for counts, first in zip(maps, again, strict=True):
         assert png(counts) == first
@@ -75,7 +88,12 @@ def test_cells_have_the_pixels_of_matplotlibs_image(monkeypatch: pytest.MonkeyPa
 def test_counts_are_drawn_on_request_or_where_there_are_no_fair_shares() -> None:
     counts, one_unit = padviz.usage("resnet50", (70, 500)), padviz.usage("vgg19", 64, unit=(1, 1))
     for each, figure, cmap, words in (
-        (counts, heatmap(counts, scale="counts"), "plasma", f"counts; 100% is {scientific(counts.max)} paths"),
+        (
+            counts,
+            heatmap(counts, scale="counts"),
+            "plasma",
+            f"counts; 100% is {scientific(counts.max)} paths",
+        ),
         (
             one_unit,
             heatmap(one_unit, "viridis"),
@@ -92,15 +110,33 @@ def test_counts_are_drawn_on_request_or_where_there_are_no_fair_shares() -> None
 
 def test_titles_say_what_is_found() -> None:
     titles = {
-        ("resnet50", 224, None): "ResNet-50, 224 × 224: the outer 14 px above and left and 34 px below and right get",
-        ("resnet50", 32, None): "ResNet-50, 32 × 32: all starved, the most used pixel 102 times the least",
-        ("resnet50", 225, "replicate"): "ResNet-50, 225 × 225: the outer 8 px on all sides get more than 3/2 of",
-        ("vgg11", 224, "circular"): "VGG-11, 224 × 224: no pixel gets less than half its fair share",
+        (
+            "resnet50",
+            224,
+            None,
+        ): "ResNet-50, 224 × 224: the outer 14 px above and left and 34 px below and right get",
+        (
+            "resnet50",
+            32,
+            None,
+        ): "ResNet-50, 32 × 32: all starved, the most used pixel 102 times the least",
+        (
+            "resnet50",
+            225,
+            "replicate",
+        ): "ResNet-50, 225 × 225: the outer 8 px on all sides get more than 3/2 of",
+        (
+            "vgg11",
+            224,
+            "circular",
+        ): "VGG-11, 224 × 224: no pixel gets less than half its fair share",
     }
     for (network, size, padding), title in titles.items():
         assert caption(padviz.usage(network, size, padding))[0].startswith(title)
     maps = coverages(padviz.load("vgg19"), 224, layers=["features.4", "features.36"])
-    assert "down to 26.3 % of the paths start at real pixels, in features.36" in said(panels.strip(maps))
+    assert "down to 26.3 % of the paths start at real pixels, in features.36" in said(
+        panels.strip(maps)
+    )
 
 
 def test_a_map_that_is_all_starved_has_the_colours_of_what_there_is() -> None:
@@ -122,9 +158,17 @@ def test_rims_are_marked_where_they_end() -> None:
     def at(ends: list[Any]) -> list[float]:
         return sorted(float(first) for first, last in ends if first == last)
 
-    assert at([line.get_ydata() for line in ax.lines]) == [rim.height[0] - 0.5, 224 - rim.height[1] - 0.5]
-    assert at([line.get_xdata() for line in ax.lines]) == [rim.width[0] - 0.5, 320 - rim.width[1] - 0.5]
-    assert [text.get_text() for text in ax.texts] == [f"{depth} px" for depth in rim.depths if depth]
+    assert at([line.get_ydata() for line in ax.lines]) == [
+        rim.height[0] - 0.5,
+        224 - rim.height[1] - 0.5,
+    ]
+    assert at([line.get_xdata() for line in ax.lines]) == [
+        rim.width[0] - 0.5,
+        320 - rim.width[1] - 0.5,
+    ]
+    assert [text.get_text() for text in ax.texts] == [
+        f"{depth} px" for depth in rim.depths if depth
+    ]
 
 
 def test_small_maps_have_their_numbers_in_the_cells() -> None:
@@ -152,7 +196,9 @@ BROKEN = [("resnet50", (200, 65_536)), ("vgg11", (30_000, 400)), ("mobilenet_v2"
 
 
 @pytest.mark.parametrize(("name", "size"), BROKEN)
-def test_the_border_of_a_large_image_is_drawn_at_its_own_scale(name: str, size: tuple[int, int]) -> None:
+def test_the_border_of_a_large_image_is_drawn_at_its_own_scale(
+    name: str, size: tuple[int, int]
+) -> None:
     counts = padviz.usage(name, size)
     view = view_of(counts, 440)
     values = view.values(counts, share=True)
@@ -161,13 +207,17 @@ def test_the_border_of_a_large_image_is_drawn_at_its_own_scale(name: str, size: 
     for along, axis, n in ((view.down, "height", size[0]), (view.across, "width", size[1])):
         assert along.broken == (n > 500)
         assert (along.pieces[0].start, along.pieces[-1].stop) == (0, n)
-        assert len(along.pieces[0]) >= 4 * max(depth for rim in counts.rims or () for depth in getattr(rim, axis))
+        assert len(along.pieces[0]) >= 4 * max(
+            depth for rim in counts.rims or () for depth in getattr(rim, axis)
+        )
     core = counts.shares.values
     for cell_row, first_row, last_row in [*view.down.windows()][::17]:
         for cell_col, first_col, last_col in [*view.across.windows()][::23]:
             rows, cols = slice(first_row, last_row), slice(first_col, last_col)
             index = np.ix_(counts.rows.index[rows], counts.cols.index[cols])
-            assert values[cell_row, cell_col] == pytest.approx(float(np.nanmean(core[index])), rel=1e-9)
+            assert values[cell_row, cell_col] == pytest.approx(
+                float(np.nanmean(core[index])), rel=1e-9
+            )
     figure, view = heatmap(counts), view_of(counts, 560)
     assert not clipped(figure)
     for along, axis in ((view.across, figure.axes[0].xaxis), (view.down, figure.axes[0].yaxis)):
@@ -193,14 +243,18 @@ def test_positions_and_cells_of_a_broken_axis_are_each_other_s(data: st.DataObje
     assert along.at(n - 0.5) == along.cells - 0.5
     drawn = {at for _, first, last in windows for at in range(first, last)}
     assert all(np.isnan(along.at(at)) for at in set(range(n)) - drawn)
-    assert along.weights(Tiling(n)).sum(1).round(9).tolist() == [float(cell in cells) for cell in range(along.cells)]
+    assert along.weights(Tiling(n)).sum(1).round(9).tolist() == [
+        float(cell in cells) for cell in range(along.cells)
+    ]
 
 
 def test_maps_side_by_side_have_breaks_in_all_or_in_none_and_show_as_much_of_the_border() -> None:
     far, small = padviz.usage("resnet50", 2048), padviz.usage("vgg11", 64)
     assert any(view_of(far, 300).broken)
     assert [any(view.broken) for view in views_of([far, small], [300, 300])] == [False, False]
-    views = views_of([padviz.usage("resnet50", n) for n in (65_536, 65_537)], [300, 300])  # uneven, and even
+    views = views_of(
+        [padviz.usage("resnet50", n) for n in (65_536, 65_537)], [300, 300]
+    )  # uneven, and even
     assert len({len(view.across.pieces[0]) for view in views}) == 1
 
 
@@ -243,7 +297,9 @@ def test_the_dark_theme_turns_greys_over_and_leaves_colours_and_images() -> None
     assert dark[0, 0].tolist() == [23, 23, 23]
     image = figure.axes[0].get_window_extent()
     top = light.shape[0] - round(image.y1)
-    inside = np.s_[top + 2 : top + round(image.height) - 2, round(image.x0) + 2 : round(image.x1) - 2]
+    inside = np.s_[
+        top + 2 : top + round(image.height) - 2, round(image.x0) + 2 : round(image.x1) - 2
+    ]
     assert (light[inside] == dark[inside]).mean() > 0.98  # but for what is transparent
 
 
@@ -269,7 +325,9 @@ def test_commands_take_the_same_words(elsewhere: None) -> None:
     assert (picture.size[0], picture.getpixel((0, 0))) == (500, (23, 23, 23))
     assert run(*asked, "-o", "b.png", "--dpi", "90").exit_code == 2
     assert not Path("b.png").exists()
-    assert len(rendered(padviz.uneven("resnet18", 64)._shown.draw())) > 1000  # nothing is asked for from here on
+    assert (
+        len(rendered(padviz.uneven("resnet18", 64)._shown.draw())) > 1000
+    )  # nothing is asked for from here on
 
 
 def test_thumbnails_show_fair_shares_up_to_2_and_are_as_small_as_asked(tmp_path: Path) -> None:
@@ -280,7 +338,9 @@ def test_thumbnails_show_fair_shares_up_to_2_and_are_as_small_as_asked(tmp_path:
     for counts, cmap, most in [*maps, (cover, "plasma", 1), (one_unit, "plasma", 1)]:
         values = counts.relative() if counts is one_unit else counts.share()
         write_map_thumbnail(counts, path, 1000)
-        assert (np.asarray(opened(path)) == colormaps[cmap](values / most, bytes=True)[..., :3]).all()
+        assert (
+            np.asarray(opened(path)) == colormaps[cmap](values / most, bytes=True)[..., :3]
+        ).all()
     write_map_thumbnail(padviz.usage("vgg11", (90, 301)), path, 200)
     assert opened(path).size == (151, 45)
     write_thumbnail(path, tmp_path / "thumb.png", 100)

@@ -15,7 +15,16 @@ from typing import Any
 import pytest
 
 from padviz.errors import OptionError
-from padviz.files.atomic import LOCK, MARK, MARKED, PREFIX, atomic_path, locked, remove_abandoned, temporary_folder
+from padviz.files.atomic import (
+    LOCK,
+    MARK,
+    MARKED,
+    PREFIX,
+    atomic_path,
+    locked,
+    remove_abandoned,
+    temporary_folder,
+)
 from tests.sweeps import SLOW
 
 pytest.importorskip("fcntl", reason="this system has no locks that end with their process")
@@ -135,6 +144,9 @@ def test_a_full_disk_leaves_nothing_hidden(swept: bool, monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "write", full)
-    with pytest.raises(OptionError, match=r"^x[.]csv: cannot be written"), atomic_path(Path("x.csv")):
+    with (
+        pytest.raises(OptionError, match=r"^x[.]csv: cannot be written"),
+        atomic_path(Path("x.csv")),
+    ):
         raise AssertionError
     assert os.listdir() == []

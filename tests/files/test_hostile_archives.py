@@ -30,7 +30,11 @@ WIDE = np.dtype([("little_endian_digits", "u1", (15,))])
 
 def npy(array: Any, **lies: Any) -> bytes:
     """An .npy file, whose header may say something else than is there."""
-    head = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape} | lies
+    head = {
+        "descr": np.lib.format.dtype_to_descr(array.dtype),
+        "fortran_order": False,
+        "shape": array.shape,
+    } | lies
     text = repr(head).replace("}", ", }").encode().ljust(117) + b"\n"
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + array.tobytes()
 
@@ -47,9 +51,15 @@ def zipped(path: Path, *members: tuple[str, bytes], method: int = zipfile.ZIP_DE
 
 
 def npz(
-    core: bytes = CORE, rows: bytes = ROWS, cols: bytes = ROWS, *others: tuple[str, bytes], method: int = 8
+    core: bytes = CORE,
+    rows: bytes = ROWS,
+    cols: bytes = ROWS,
+    *others: tuple[str, bytes],
+    method: int = 8,
 ) -> Callable[[Path], Any]:
-    return lambda path: zipped(path, ("core.npy", core), ("rows.npy", rows), ("cols.npy", cols), *others, method=method)
+    return lambda path: zipped(
+        path, ("core.npy", core), ("rows.npy", rows), ("cols.npy", cols), *others, method=method
+    )
 
 
 def cut(path: Path) -> None:
@@ -67,7 +77,9 @@ def plain(data: bytes) -> Callable[[Path], Any]:
 
 
 HOSTILE: dict[str, Callable[[Path], Any]] = {
-    "a column beyond the core": npz(npy(np.ones((2, 1), dtype=np.int64)), npy(np.arange(2)), npy(np.array([1]))),
+    "a column beyond the core": npz(
+        npy(np.ones((2, 1), dtype=np.int64)), npy(np.arange(2)), npy(np.array([1]))
+    ),
     "empty": plain(b""),
     "another version": plain(CORE.replace(b"\x01\x00", b"\x03\x00", 1)),
     "cut data": plain(CORE[:-1]),
@@ -94,7 +106,9 @@ HOSTILE: dict[str, Callable[[Path], Any]] = {
     "rows out of range": npz(CORE, npy(ZERO + 1)),
     "rows without end": npz(CORE, npy(np.zeros(1 << 23, dtype=np.int32))),
     "a core that no row shows": npz(npy(np.ones((2, 1), dtype=np.int64))),
-    "a core shorter than it says": npz(npy(ONE, shape=(1, 2)), ROWS, npy(np.zeros(2, dtype=np.int32))),
+    "a core shorter than it says": npz(
+        npy(ONE, shape=(1, 2)), ROWS, npy(np.zeros(2, dtype=np.int32))
+    ),
 }
 
 
@@ -103,7 +117,8 @@ def test_what_padviz_did_not_write_is_one_error(what: str, tmp_path: Path) -> No
     HOSTILE[what](tmp_path / "counts.npz")
     for ask in ((), ([0], [0])):
         with pytest.raises(
-            DescriptionError, match=r"counts\.npz: holds no counts that padviz wrote; give its .npy or .npz"
+            DescriptionError,
+            match=r"counts\.npz: holds no counts that padviz wrote; give its .npy or .npz",
         ):
             padviz.read_counts(tmp_path / "counts.npz", *ask)
 
@@ -111,14 +126,18 @@ def test_what_padviz_did_not_write_is_one_error(what: str, tmp_path: Path) -> No
 def test_the_archive_that_the_hostile_ones_are_made_of_is_read(tmp_path: Path) -> None:
     npz()(tmp_path / "good.npz")
     (tmp_path / "good.npy").write_bytes(CORE)
-    assert padviz.read_counts(tmp_path / "good.npz").tolist() == padviz.read_counts(tmp_path / "good.npy").tolist()
+    assert (
+        padviz.read_counts(tmp_path / "good.npz").tolist()
+        == padviz.read_counts(tmp_path / "good.npy").tolist()
+    )
 
 
 def test_a_small_file_may_tell_of_a_map_that_fits_nowhere(tmp_path: Path) -> None:
     side = npy(np.zeros(1_000_000, dtype=np.int32))
     npz(CORE, side, side)(tmp_path / "vast.npz")
     with pytest.raises(
-        DescriptionError, match=r"vast.npz: its 1000000 x 1000000 counts do not fit into memory; read p"
+        DescriptionError,
+        match=r"vast.npz: its 1000000 x 1000000 counts do not fit into memory; read p",
     ):
         padviz.read_counts(tmp_path / "vast.npz")
     assert padviz.read_counts(tmp_path / "vast.npz", -1, [0, 5]).tolist() == [[1, 1]]
@@ -139,8 +158,12 @@ print(re.search("VmHWM:(.*)kB", open("/proc/self/status").read())[1])
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells how much memory a process had")
-def test_memory_follows_what_is_asked_and_nothing_larger_than_its_map_is_expanded(tmp_path: Path) -> None:
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="only Linux tells how much memory a process had"
+)
+def test_memory_follows_what_is_asked_and_nothing_larger_than_its_map_is_expanded(
+    tmp_path: Path,
+) -> None:
     side = 5_000
     core = npy(np.zeros((0, 0), dtype=np.int64), shape=(side, side)) + bytes(8 * side**2)
     index = npy(np.arange(side, dtype=np.int32))
@@ -149,7 +172,9 @@ def test_memory_follows_what_is_asked_and_nothing_larger_than_its_map_is_expande
     with (tmp_path / "large.npy").open("wb") as file:
         file.write(npy(np.zeros((0, 0), dtype=np.int64), shape=(40_000, 40_000)))
         file.truncate(128 + 8 * 40_000**2)
-    run = subprocess.run([sys.executable, "-c", PEAK], cwd=tmp_path, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", PEAK], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert int(run.stdout) * 1024 < 150e6 < 8 * side**2
 
 
@@ -170,7 +195,10 @@ def resumed(path: Path) -> Unfinished:
     return Unfinished(path, "question", COUNT, resume=True)
 
 
-READABLE, OTHER = "is not a readable unfinished sweep", "was started with other options, or another network"
+READABLE, OTHER = (
+    "is not a readable unfinished sweep",
+    "was started with other options, or another network",
+)
 SWEEPS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "empty": (plain(b""), READABLE),
     "a member more": (npz(), READABLE),
@@ -182,11 +210,15 @@ SWEEPS: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("what", SWEEPS)
-def test_a_sweep_that_cannot_be_taken_up_is_one_error_before_anything_is_expanded(what: str, tmp_path: Path) -> None:
+def test_a_sweep_that_cannot_be_taken_up_is_one_error_before_anything_is_expanded(
+    what: str, tmp_path: Path
+) -> None:
     write, says = SWEEPS[what]
     write(tmp_path / "kept.npz")
     tracemalloc.start()
-    with pytest.raises((DescriptionError, OptionError), match=rf"kept\.npz: {says}.*; leave out `resume`"):
+    with pytest.raises(
+        (DescriptionError, OptionError), match=rf"kept\.npz: {says}.*; leave out `resume`"
+    ):
         resumed(tmp_path / "kept.npz")
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
@@ -205,12 +237,33 @@ def test_what_is_kept_of_a_sweep_is_read_back_exactly(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "kept.npz")
-    with pytest.raises(DescriptionError, match=r"kept\.npz: is not a file; give the path of an unfinished sweep"):
+    with pytest.raises(
+        DescriptionError, match=r"kept\.npz: is not a file; give the path of an unfinished sweep"
+    ):
         resumed(tmp_path / "kept.npz")
 
 
-STEERING = ["\x1b", "\x07", "\x9b", "\x7f", "\0", "\r", "\n", "\t", *map(chr, range(0x202A, 0x202F))]
-STEERING += [*map(chr, range(0x2066, 0x206A)), "\u200b", "\u200e", "\u200f", "\u2028", "\u2029", "\ufeff", "\udcff"]
+STEERING = [
+    "\x1b",
+    "\x07",
+    "\x9b",
+    "\x7f",
+    "\0",
+    "\r",
+    "\n",
+    "\t",
+    *map(chr, range(0x202A, 0x202F)),
+]
+STEERING += [
+    *map(chr, range(0x2066, 0x206A)),
+    "\u200b",
+    "\u200e",
+    "\u200f",
+    "\u2028",
+    "\u2029",
+    "\ufeff",
+    "\udcff",
+]
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -228,13 +281,17 @@ def test_every_writer_writes_out_what_steers(c: str) -> None:
     assert all(line.isprintable() for line in to_json({"n": name}).split("\n"))
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "-a", "+", "=", "-1 x 2", "-1e", "+1-2"])
+@pytest.mark.parametrize(
+    "cell", ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "-a", "+", "=", "-1 x 2", "-1e", "+1-2"]
+)
 def test_no_cell_starts_a_formula(cell: str) -> None:
     assert [*csv.reader([to_csv(["n"], [[cell]]).split("\n")[1]])] == [["'" + cell]]
     assert to_csv(["n"], [["\t" + cell]]).split("\n")[1] == repr("\t" + cell)[1:-1]
 
 
-@pytest.mark.parametrize("cell", [-1, -0.5, -1e300, 9**99, "-1", "-0.5", "+3", "-1e-07", "conv", "a=b", "/conv", ""])
+@pytest.mark.parametrize(
+    "cell", [-1, -0.5, -1e300, 9**99, "-1", "-0.5", "+3", "-1e-07", "conv", "a=b", "/conv", ""]
+)
 def test_numbers_and_names_stay_as_they_are(cell: Any) -> None:
     assert [*csv.reader([to_csv(["n", "m"], [[cell, 0]]).split("\n")[1]])] == [[str(cell), "0"]]
 
@@ -282,7 +339,12 @@ def test_no_command_says_what_steers(command: list[str]) -> None:
 
 
 def test_click_says_nothing_that_steers() -> None:
-    for args in (["\x1b[31m"], ["--\x9b"], ["kernel", "--stride", "\x1b"], ["usage", "vgg11", "more\u202e"]):
+    for args in (
+        ["\x1b[31m"],
+        ["--\x9b"],
+        ["kernel", "--stride", "\x1b"],
+        ["usage", "vgg11", "more\u202e"],
+    ):
         result = run(*args)
         assert result.exit_code == 2
         assert result.stderr.removesuffix("\n").isprintable()

@@ -38,7 +38,9 @@ class Vectors(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        if func is torch.ops.aten.convolution.default and (args[0].ndim == 3 or prod(args[0].shape[2:]) == 1):
+        if func is torch.ops.aten.convolution.default and (
+            args[0].ndim == 3 or prod(args[0].shape[2:]) == 1
+        ):
             self.macs += out.numel() * prod(args[1].shape[1:])
         return out
 
@@ -80,7 +82,9 @@ def test_the_zoo_costs_what_pytorch_counts_by_the_channels_of_torchvision(name: 
     for layer in network.layers:
         if layer.kind == "conv":
             module: Any = modules[layer.name]
-            assert layer.channels == Channels(module.in_channels, module.out_channels, module.groups)
+            assert layer.channels == Channels(
+                module.in_channels, module.out_channels, module.groups
+            )
 
 
 @pytest.mark.parametrize("name", sampled([*MORE, *TIMM], "", SLOWER))
@@ -116,21 +120,32 @@ def upsampling(draw: Any) -> tuple[int, nn.Module]:
     first = channels = draw(st.sampled_from([1, 3] if shuffled else [1, 2, 3, 4, 6, 8]))
     layers: list[nn.Module] = []
     for _ in range(draw(st.integers(1, 4))):
-        kind = draw(st.sampled_from([nn.Conv2d, nn.ConvTranspose2d, nn.ConvTranspose2d, nn.MaxPool2d]))
+        kind = draw(
+            st.sampled_from([nn.Conv2d, nn.ConvTranspose2d, nn.ConvTranspose2d, nn.MaxPool2d])
+        )
         if kind is nn.MaxPool2d:
             layers.append(nn.MaxPool2d(2))
             continue
         out = draw(st.sampled_from([2, 4, 6, 8]))
         groups = 2 if channels % 2 == 0 and draw(st.booleans()) else 1
-        kernel, stride, pad = draw(st.integers(1, 3)), draw(st.integers(1, 2)), draw(st.integers(0, 1))
-        layers.append(kind(channels, out, kernel, stride, min(pad, kernel - 1), groups=groups, device="meta"))
+        kernel, stride, pad = (
+            draw(st.integers(1, 3)),
+            draw(st.integers(1, 2)),
+            draw(st.integers(0, 1)),
+        )
+        layers.append(
+            kind(channels, out, kernel, stride, min(pad, kernel - 1), groups=groups, device="meta")
+        )
         channels = out
     order = draw(st.permutations(range(len(layers)))) if shuffled else range(len(layers))
     return first, Shuffled(layers, [*order]).eval()
 
 
 @given(drawn=upsampling(), size=st.tuples(st.integers(17, 24), st.integers(17, 24)))
-@example(drawn=(3, nn.Sequential(nn.ConvTranspose2d(3, 8, 2, 2), nn.Conv2d(8, 4, 3)).to("meta")), size=(20, 20))
+@example(
+    drawn=(3, nn.Sequential(nn.ConvTranspose2d(3, 8, 2, 2), nn.Conv2d(8, 4, 3)).to("meta")),
+    size=(20, 20),
+)
 @examples(15)
 def test_networks_cost_what_pytorch_counts_wherever_a_transposed_convolution_stands(
     drawn: tuple[int, nn.Module], size: tuple[int, int]
@@ -146,14 +161,26 @@ def test_networks_cost_what_pytorch_counts_wherever_a_transposed_convolution_sta
 def test_what_is_no_convolution_costs_nothing_and_what_is_unknown_has_a_name() -> None:
     step = '{op = "conv", name = "a", out = 4}, {op = "maxpool", kernel = 3}, {op = "gate"}, {op = "resize", scale = 2}'
     assert padviz.costs(described(step), 8).macs == 64 * 12
-    found = padviz.costs(described(step + ', {op = "conv", name = "b"}, {op = "conv", name = "c"}'), 8)
+    found = padviz.costs(
+        described(step + ', {op = "conv", name = "b"}, {op = "conv", name = "c"}'), 8
+    )
     assert (found.macs, found.unknown) == (None, "b")
     assert [cost.macs for cost in found.layers] == [64 * 12, 0, 0, 0, None, None]
     assert macs_of_squares(described(step + ', {op = "conv", name = "b"}'), [8, 9]) is None
 
 
 def test_many_sizes_at_once_are_each_alone_and_none_overflows() -> None:
-    for name, sizes in (("resnet50", [224, 225, 1000]), ("unet", [572, 588, 604]), ("googlenet", [224, 257])):
-        assert macs_of_squares(padviz.load(name), sizes) == [padviz.costs(name, n).macs for n in sizes]
-    wide = described('{op = "conv", name = "a", in = 100000, out = 100000, kernel = 9, padding = 4}')
-    assert macs_of_squares(wide, [1_000_000]) == [padviz.costs(wide, 1_000_000).macs] == [81 * 10**22]
+    for name, sizes in (
+        ("resnet50", [224, 225, 1000]),
+        ("unet", [572, 588, 604]),
+        ("googlenet", [224, 257]),
+    ):
+        assert macs_of_squares(padviz.load(name), sizes) == [
+            padviz.costs(name, n).macs for n in sizes
+        ]
+    wide = described(
+        '{op = "conv", name = "a", in = 100000, out = 100000, kernel = 9, padding = 4}'
+    )
+    assert (
+        macs_of_squares(wide, [1_000_000]) == [padviz.costs(wide, 1_000_000).macs] == [81 * 10**22]
+    )

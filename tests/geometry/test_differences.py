@@ -88,14 +88,29 @@ APART: dict[str, tuple[list[nn.Module], list[nn.Module], str, str]] = {  # in th
 }  # fmt: skip
 ALIKE: dict[str, tuple[list[nn.Module], list[nn.Module]]] = {
     "a pad apart": ([nn.ZeroPad2d(1), conv(3)], [conv(3, padding=1)]),
-    "a mirrored pad apart": ([nn.ReflectionPad2d(1), conv(3)], [conv(3, padding=1, padding_mode="reflect")]),
-    "the outermost row twice": ([nn.ReplicationPad2d(1), nn.MaxPool2d(3)], [nn.MaxPool2d(3, padding=1)]),
+    "a mirrored pad apart": (
+        [nn.ReflectionPad2d(1), conv(3)],
+        [conv(3, padding=1, padding_mode="reflect")],
+    ),
+    "the outermost row twice": (
+        [nn.ReplicationPad2d(1), nn.MaxPool2d(3)],
+        [nn.MaxPool2d(3, padding=1)],
+    ),
     "same": ([conv(3, padding="same")], [conv(3, padding=1)]),
-    "a pad in two": ([nn.ZeroPad2d((1, 0, 1, 0)), nn.ZeroPad2d((0, 1, 0, 1)), conv(3)], [conv(3, padding=1)]),
-    "a pad around an activation": ([nn.ZeroPad2d(1), nn.ReLU(), conv(3)], [nn.ReLU(), conv(3, padding=1)]),
+    "a pad in two": (
+        [nn.ZeroPad2d((1, 0, 1, 0)), nn.ZeroPad2d((0, 1, 0, 1)), conv(3)],
+        [conv(3, padding=1)],
+    ),
+    "a pad around an activation": (
+        [nn.ZeroPad2d(1), nn.ReLU(), conv(3)],
+        [nn.ReLU(), conv(3, padding=1)],
+    ),
     "a crop undone": ([nn.ZeroPad2d((0, 0, 2, 1)), Cropped(2, 1)], [nn.Identity()]),
     "counted padding": ([nn.ZeroPad2d(1), nn.AvgPool2d(3, 2)], [nn.AvgPool2d(3, 2, 1)]),
-    "nothing to a max pool": ([nn.ConstantPad2d(1, -math.inf), nn.MaxPool2d(3, 2)], [nn.MaxPool2d(3, 2, 1)]),
+    "nothing to a max pool": (
+        [nn.ConstantPad2d(1, -math.inf), nn.MaxPool2d(3, 2)],
+        [nn.MaxPool2d(3, 2, 1)],
+    ),
     "a pool of halves": ([nn.AvgPool2d(2)], [nn.AdaptiveAvgPool2d(7)]),
     "maxima of halves": ([nn.AdaptiveMaxPool2d(7)], [nn.MaxPool2d(2)]),
     "ceil that changes nothing": ([nn.MaxPool2d(2, ceil_mode=True)], [nn.MaxPool2d(2)]),
@@ -132,7 +147,9 @@ def test_another_spelling_is_no_difference(spelling: str) -> None:
 @pytest.mark.parametrize("name", [*APART, *ALIKE][::2])
 def test_a_module_and_its_own_export_are_alike(name: str, tmp_path: Path) -> None:
     module, path = whole((APART.get(name) or ALIKE[name])[0]), tmp_path / "net.onnx"
-    torch.onnx.export(module, (torch.zeros(1, 3, SIZE, SIZE),), str(path), dynamo=False, opset_version=18)
+    torch.onnx.export(
+        module, (torch.zeros(1, 3, SIZE, SIZE),), str(path), dynamo=False, opset_version=18
+    )
     assert not list(padviz.diff(module, path, SIZE))
     assert not list(padviz.diff(module, parse_again(module, tmp_path), SIZE))
 
@@ -157,7 +174,9 @@ NODES = [
 
 
 @pytest.mark.parametrize(("one", "other", "what"), NODES)
-def test_nodes_of_a_file_that_differ_in_one_attribute(one: str, other: str, what: str, tmp_path: Path) -> None:
+def test_nodes_of_a_file_that_differ_in_one_attribute(
+    one: str, other: str, what: str, tmp_path: Path
+) -> None:
     paths = tmp_path / "a.onnx", tmp_path / "b.onnx"
     for path, node in zip(paths, (one, other), strict=True):
         onnx.save(onnx.parser.parse_model(GRAPH.replace("NODE", node)), path)
@@ -195,16 +214,23 @@ def test_differences_between_descriptions() -> None:
     step = {"op": "conv", "kernel": 3, "padding": 1}
     layers = {**step, "name": "x", "kernel": [3, 5]}, {**step, "name": "y"}
     found = padviz.diff(*(parse({"layers": [layer]}, "net") for layer in layers), 9)
-    assert [(row.a, row.b, row.axis, row.what, row.in_a, row.in_b, row.change) for row in found] == [
+    assert [
+        (row.a, row.b, row.axis, row.what, row.in_a, row.in_b, row.change) for row in found
+    ] == [
         ("x", "y", "width", "kernel", "5", "3", "set it to 3"),
         ("x", "y", "width", "output", "7", "9", ""),
     ]
     gone = padviz.diff("vgg16", "vgg13", 224)
-    assert [(row.a, row.in_b) for row in gone] == [(f"features.{i}", "missing") for i in (14, 21, 24)]
+    assert [(row.a, row.in_b) for row in gone] == [
+        (f"features.{i}", "missing") for i in (14, 21, 24)
+    ]
 
 
 def test_a_layer_that_copies_each_row_is_not_named() -> None:
-    nets = [whole([conv(1, 2), conv(1), nn.AvgPool2d(3, 2, 1, ceil_mode=ceil)]) for ceil in (False, True)]
+    nets = [
+        whole([conv(1, 2), conv(1), nn.AvgPool2d(3, 2, 1, ceil_mode=ceil)])
+        for ceil in (False, True)
+    ]
     assert {row.a for row in padviz.diff(*nets, 18)} == {"3"}
 
 
@@ -216,7 +242,10 @@ def test_both_grid_offsets_stand_at_the_end() -> None:
 
 def test_a_branch_that_reads_another_layer_is_a_difference() -> None:
     steps = [{"op": "conv", "name": name, "kernel": 3, "padding": 1} for name in "abc"]
-    nets = [parse({"layers": [*steps, {"op": "add", "name": "s", "from": ["c", skip]}]}, "net") for skip in ("a", "b")]
+    nets = [
+        parse({"layers": [*steps, {"op": "add", "name": "s", "from": ["c", skip]}]}, "net")
+        for skip in ("a", "b")
+    ]
     (row,) = padviz.diff(*nets, 9)
     assert (row.a, row.what, row.in_a, row.in_b) == ("s", "inputs", "a, c", "b, c")
 
@@ -226,7 +255,10 @@ class Sums(nn.Module):
 
     def __init__(self, first: bool) -> None:
         super().__init__()
-        self.branches, self.first = nn.ModuleList([conv(k, padding=k // 2) for k in (3, 5, 7)]), first
+        self.branches, self.first = (
+            nn.ModuleList([conv(k, padding=k // 2) for k in (3, 5, 7)]),
+            first,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         a, b, c = (branch(x) for branch in self.branches)

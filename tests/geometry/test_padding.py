@@ -109,12 +109,17 @@ def test_a_map_mirrors_exactly_where_nothing_is_uneven_and_nothing_dropped(name:
         found, counts = padviz.uneven(name, n), padviz.usage(name, n)
         rows = [row for row in found.layers if row.layer in counts.network.index]
         for axis in ("height", "width"):
-            mirrors = not any(getattr(row, axis).uneven or getattr(row, axis).remainder for row in rows)
+            mirrors = not any(
+                getattr(row, axis).uneven or getattr(row, axis).remainder for row in rows
+            )
             assert (getattr(counts.summary().asymmetry, axis) == 0) == mirrors, (name, n, axis)
 
 
 @pytest.mark.parametrize(
-    "name", sampled(sorted({*zoo()} - {"ssd300_vgg16"}), "", f"{ALIKE} deeplabv3_resnet50 densenet121 unet")
+    "name",
+    sampled(
+        sorted({*zoo()} - {"ssd300_vgg16"}), "", f"{ALIKE} deeplabv3_resnet50 densenet121 unet"
+    ),
 )
 def test_balanced_sizes_are_the_brute_force_ones(name: str) -> None:
     even, strict = {}, {}
@@ -157,12 +162,20 @@ def test_balanced_sizes_of_every_shape(window: Window, stride: int) -> None:
     for n in range(1, 61):
         with suppress(AssertionError):
             expected += [n] if naive.is_even(naive.ledger(steps, 0, n)) else []
-    assert list(padviz.sizes(parse({"layers": steps}, "shape"), "1:60").height.balanced.sizes) == expected
+    assert (
+        list(padviz.sizes(parse({"layers": steps}, "shape"), "1:60").height.balanced.sizes)
+        == expected
+    )
 
 
 def test_sizes_at_which_branches_disagree_are_not_even() -> None:
-    down, up = {"op": "maxpool", "name": "down", "kernel": 2}, {"op": "resize", "name": "up", "scale": 2}
-    network = parse({"layers": [down, up, {"op": "add", "name": "sum", "from": ["up", "input"]}]}, "hourglass")
+    down, up = (
+        {"op": "maxpool", "name": "down", "kernel": 2},
+        {"op": "resize", "name": "up", "scale": 2},
+    )
+    network = parse(
+        {"layers": [down, up, {"op": "add", "name": "sum", "from": ["up", "input"]}]}, "hourglass"
+    )
     found = padviz.sizes(network, "2:20").height
     for kind in (found.accepted, found.balanced):
         assert (kind.sizes, kind.rule) == (tuple(range(2, 21, 2)), "2*i")
@@ -183,12 +196,20 @@ def test_suggestions_drop_nothing_first_and_stay_near(name: str) -> None:
     network = padviz.load(name)
     for n in (65, 100):
         rows = {each: brute(name, 0, each) for each in range(n // 2, 2 * n + 1)}
-        even = [each for each, found in rows.items() if found is not None and naive.is_even(found) and n <= 2 * each]
+        even = [
+            each
+            for each, found in rows.items()
+            if found is not None and naive.is_even(found) and n <= 2 * each
+        ]
         whole = [each for each in even if not any(row[3] for row in rows[each].values())]
         if rows[n] is None or {*even} <= {n}:
             continue
-        for found, side in zip(nearest_balanced(network, (n, n)), (range(1, n), range(n + 1, 2 * n + 1)), strict=True):
-            best = [each for each in whole if each in side] or [each for each in even if each in side]
+        for found, side in zip(
+            nearest_balanced(network, (n, n)), (range(1, n), range(n + 1, 2 * n + 1)), strict=True
+        ):
+            best = [each for each in whole if each in side] or [
+                each for each in even if each in side
+            ]
             if not best:
                 assert found is None
                 continue
@@ -219,7 +240,9 @@ REST = [  # of which each balanced size leaves rows unread
         ("rest", (9, 8), [(9, 7), (9, 9)]),
     ],
 )
-def test_an_axis_that_is_balanced_stays_unless_both_are(name: str, size: Any, expected: list[Any]) -> None:
+def test_an_axis_that_is_balanced_stays_unless_both_are(
+    name: str, size: Any, expected: list[Any]
+) -> None:
     network = parse({"layers": REST}, name) if name == "rest" else padviz.load(name)
     below, above = nearest_balanced(network, size)
     assert below is not None
@@ -253,7 +276,10 @@ def test_taps_sum_to_the_reads_and_lean_where_uneven(name: str) -> None:
         by_name = {step["name"]: step for step in steps_of(name)}
         for row in padviz.taps(name, size):
             figures = [axis[row.layer] for axis in expected]
-            units = [naive.reads(by_name[row.layer], axis, figure[0]) for axis, figure in enumerate(figures)]
+            units = [
+                naive.reads(by_name[row.layer], axis, figure[0])
+                for axis, figure in enumerate(figures)
+            ]
             reads = [sum(read is not None for unit in each for read, _ in unit) for each in units]
             assert row.grid.sum() == reads[0] * reads[1]
             assert row.units == figures[0][1] * figures[1][1]
@@ -265,7 +291,12 @@ def test_taps_sum_to_the_reads_and_lean_where_uneven(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "size", "stride", "padding"),
-    [("vgg16", 212, 32, 90), ("vgg19", 268, 32, 118), ("resnet50", 427, 32, 213), ("inception_v3", 1311, 32, 618)],
+    [
+        ("vgg16", 212, 32, 90),
+        ("vgg19", 268, 32, 118),
+        ("resnet50", 427, 32, 213),
+        ("inception_v3", 1311, 32, 618),
+    ],
 )
 def test_published_fields(name: str, size: int, stride: int, padding: int) -> None:
     last = padviz.fields(name)[-1]
@@ -276,16 +307,32 @@ def test_published_fields(name: str, size: int, stride: int, padding: int) -> No
 
 def test_where_branches_part() -> None:
     def last(*layers: dict[str, Any]) -> Any:
-        both = [{"op": "conv", "name": name, "from": "input", **each} for name, each in zip("ab", layers, strict=True)]
-        both += [{"op": "add", "name": "sum", "from": ["a", "b"]}, {"op": "conv", "name": "after", "kernel": 3}]
+        both = [
+            {"op": "conv", "name": name, "from": "input", **each}
+            for name, each in zip("ab", layers, strict=True)
+        ]
+        both += [
+            {"op": "add", "name": "sum", "from": ["a", "b"]},
+            {"op": "conv", "name": "after", "kernel": 3},
+        ]
         return padviz.fields(parse({"layers": both}, "branches"), 10)[-1]
 
     def of(pad: list[int]) -> dict[str, Any]:
         return {"kernel": 3, "padding": [pad, pad]}
 
     same, apart = last(of([1, 1]), of([1, 1])), last(of([2, 0]), of([0, 2]))
-    assert (same.height.size, same.height.padding, same.height.centre, same.parts_at) == (5, 1, 1, None)
-    assert (apart.height.size, apart.height.padding, apart.height.centre, apart.parts_at) == (7, None, None, "sum")
+    assert (same.height.size, same.height.padding, same.height.centre, same.parts_at) == (
+        5,
+        1,
+        1,
+        None,
+    )
+    assert (apart.height.size, apart.height.padding, apart.height.centre, apart.parts_at) == (
+        7,
+        None,
+        None,
+        "sum",
+    )
     odd = last({"kernel": 2, "stride": 2}, {"kernel": 6})
     assert (odd.height.stride, odd.parts_at) == (None, "sum")
 
@@ -305,13 +352,17 @@ def test_coverage_of_several_layers_has_a_map_of_each() -> None:
     net = padviz.load("ssd300_vgg16")
     found = padviz.coverage(net, 300)
     assert [counts.target.layer for counts in found] == [*net.targets]
-    with pytest.raises(padviz.PadvizError, match=r"several target layers: backbone.features.21, .* name one layer"):
+    with pytest.raises(
+        padviz.PadvizError, match=r"several target layers: backbone.features.21, .* name one layer"
+    ):
         coverage(net, 300)
 
 
 def test_coverage_of_a_deep_network_is_exact() -> None:
     found = padviz.coverage("resnet152", (64, 33))
-    assert found.counts.tolist() == naive.coverage(steps_of("resnet152"), (64, 33), found.network.targets[0])
+    assert found.counts.tolist() == naive.coverage(
+        steps_of("resnet152"), (64, 33), found.network.targets[0]
+    )
     assert isinstance(found.full, int)
     assert found.full.bit_length() > 64
     assert found.share().max() <= 1
@@ -324,7 +375,9 @@ def test_no_share_is_lost_where_padding_copies() -> None:
         assert found.min == found.max == found.full
     assert padviz.coverage("vgg11", 96, padding="partial").share().min() == pytest.approx(1)
     assert padviz.coverage("vgg11", 96, pooling="mean").share().min() < 0.8
-    with pytest.raises(padviz.PadvizError, match="only usage by all units of a layer has fair shares"):
+    with pytest.raises(
+        padviz.PadvizError, match="only usage by all units of a layer has fair shares"
+    ):
         padviz.usage("vgg11", 96, unit=(0, 0)).share()
 
 
@@ -337,12 +390,21 @@ def test_a_pad_of_its_own_counts_as_the_padding_of_the_window_after_it() -> None
     assert padviz.uneven(apart, 8) == padviz.uneven(whole, 8)
     assert [row.layer for row in padviz.uneven(apart, 8).uneven] == ["c"]
     assert padviz.sizes(apart, "8:40").height == padviz.sizes(whole, "8:40").height
-    assert [row.grid.tolist() for row in padviz.taps(apart, 8)] == [row.grid.tolist() for row in padviz.taps(whole, 8)]
+    assert [row.grid.tolist() for row in padviz.taps(apart, 8)] == [
+        row.grid.tolist() for row in padviz.taps(whole, 8)
+    ]
     for scheme in (None, "reflect", "partial", "valid", "full"):
-        assert (padviz.usage(apart, 8, scheme).counts == padviz.usage(whole, 8, scheme).counts).all()
-    crop, both = {"op": "crop", "name": "e", "from": "pad", "like": "d"}, {"op": "add", "name": "s", "from": ["d", "e"]}
+        assert (
+            padviz.usage(apart, 8, scheme).counts == padviz.usage(whole, 8, scheme).counts
+        ).all()
+    crop, both = (
+        {"op": "crop", "name": "e", "from": "pad", "like": "d"},
+        {"op": "add", "name": "s", "from": ["d", "e"]},
+    )
     shared = parse({"layers": [pad, strided, last, crop, both]}, "shared")
-    assert [row.layer for row in padviz.uneven(shared, 8).uneven] == ["c"]  # though the pad is not the window's alone
+    assert [row.layer for row in padviz.uneven(shared, 8).uneven] == [
+        "c"
+    ]  # though the pad is not the window's alone
     assert padviz.usage(shared, 8).target.shape == [4, 4]
 
 
@@ -350,7 +412,10 @@ def test_same_puts_the_odd_row_on_the_far_side() -> None:
     net = padviz.load("mobilenet_v1")
     near, far = padviz.uneven(net, 224).uneven, padviz.uneven(with_same(net), 224).uneven
     assert [row.layer for row in near] == [row.layer for row in far]
-    assert ({row.height.consumed for row in near}, {row.height.consumed for row in far}) == ({(1, 0)}, {(0, 1)})
+    assert ({row.height.consumed for row in near}, {row.height.consumed for row in far}) == (
+        {(1, 0)},
+        {(0, 1)},
+    )
     assert padviz.uneven(with_same(net), 225).balanced
     valid = padviz.load("inception_v3")
     assert with_same(valid).find("Conv2d_1a_3x3.conv").ops == valid.find("Conv2d_1a_3x3.conv").ops
@@ -361,7 +426,9 @@ SHAPES = [(3, 1, 1), (5, 1, 1), (3, 1, 2), (4, 2, 1)]  # kernel, stride, dilatio
 
 def step(kernel: int, stride: int, dilation: int, scheme: str) -> dict[str, Any]:
     extent = dilation * (kernel - 1)
-    pads = {"valid": [0, 0], "full": [extent, extent]}.get(scheme, [extent // 2, extent - extent // 2])
+    pads = {"valid": [0, 0], "full": [extent, extent]}.get(
+        scheme, [extent // 2, extent - extent // 2]
+    )
     mode: Any = "zero" if scheme in ("valid", "full") else scheme
     if "/" in scheme:
         both = [step(kernel, stride, dilation, each) for each in scheme.split("/")]
@@ -371,7 +438,9 @@ def step(kernel: int, stride: int, dilation: int, scheme: str) -> dict[str, Any]
     return {"op": "conv", "name": "c", **shape, "padding": [pads, pads], "mode": mode}
 
 
-@pytest.mark.parametrize("scheme", [*SCHEMES, "zero/circular", "full/reflect", "partial/valid", "symmetric/partial"])
+@pytest.mark.parametrize(
+    "scheme", [*SCHEMES, "zero/circular", "full/reflect", "partial/valid", "symmetric/partial"]
+)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_tables_are_the_naive_ones(shape: tuple[int, int, int], scheme: str) -> None:
     shown = illustrate(*shape, (7, 7), scheme)
@@ -406,5 +475,9 @@ def test_a_picture_has_the_tables() -> None:
     figure = kernels(shown, (0, 0))
     assert not clipped(figure)
     assert len(figure.axes) == 6
-    assert [text.get_text() for text in figure.axes[1].texts] == [str(n) for row in shown[0].uses for n in row]
-    assert illustrate(3, 1, 1, (9, 9), "zero").padded[1][1] == "0"  # numbers, where there are too few letters
+    assert [text.get_text() for text in figure.axes[1].texts] == [
+        str(n) for row in shown[0].uses for n in row
+    ]
+    assert (
+        illustrate(3, 1, 1, (9, 9), "zero").padded[1][1] == "0"
+    )  # numbers, where there are too few letters

@@ -18,7 +18,12 @@ from padviz.analyses.uneven import verdict
 from padviz.geometry.ledger import ledger
 from padviz.geometry.reaching.near_padding import NearPadding, near_padding
 from padviz.geometry.reaching.reach import Reach
-from padviz.geometry.receptive_fields import fields_of_units, grid_in_words, grid_offsets, reaches_of
+from padviz.geometry.receptive_fields import (
+    fields_of_units,
+    grid_in_words,
+    grid_offsets,
+    reaches_of,
+)
 from padviz.network.sizes import resolve_each
 from padviz.sources.toml.load import parse
 from padviz.sources.toml.write import to_toml
@@ -37,10 +42,14 @@ def check(reaches: tuple[Reach, ...], net: padviz.Network, fields: naive.Fields)
         if reach.whole:
             continue
         seen = [fields.of(layer.name, unit) for unit in range(m)]
-        assert [reach.interval(unit) for unit in range(m)] == [(min(each), max(each)) for each in seen]
+        assert [reach.interval(unit) for unit in range(m)] == [
+            (min(each), max(each)) for each in seen
+        ]
         assert reach.size == max(max(each) - min(each) + 1 for each in seen)
         centres = [Fraction(min(each) + max(each), 2) for each in seen]
-        assert reach.on_the_line(m) == (centres == [centres[0] + unit * reach.stride for unit in range(m)])
+        assert reach.on_the_line(m) == (
+            centres == [centres[0] + unit * reach.stride for unit in range(m)]
+        )
         assert reach.mean_centre(m) == sum(centres) / m
 
 
@@ -87,8 +96,13 @@ def described(steps: list[str]) -> padviz.Network:
 
 def mean_centre(network: padviz.Network, size: int) -> Fraction:
     """The mean centre of all units of the last layer along the height, from the image's centre on."""
-    reach, units = reaches_of(network, 0, size)[-1], resolve_each(network, (size, size))[0].sizes[-1]
-    return Fraction(sum(sum(reach.interval(unit)) for unit in range(units)), 2 * units) - Fraction(size - 1, 2)
+    reach, units = (
+        reaches_of(network, 0, size)[-1],
+        resolve_each(network, (size, size))[0].sizes[-1],
+    )
+    return Fraction(sum(sum(reach.interval(unit)) for unit in range(units)), 2 * units) - Fraction(
+        size - 1, 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,7 +114,9 @@ def mean_centre(network: padviz.Network, size: int) -> Fraction:
     ],
 )
 @pytest.mark.parametrize("size", [64, 67])
-def test_a_chain_has_a_grid_and_the_audit_says_what_fields_says(layers: tuple[nn.Module, ...], size: int) -> None:
+def test_a_chain_has_a_grid_and_the_audit_says_what_fields_says(
+    layers: tuple[nn.Module, ...], size: int
+) -> None:
     network = padviz.load(nn.Sequential(*layers), size=size)
     row = padviz.fields(network, size)[-1]
     assert row.height.offset == mean_centre(network, size)
@@ -111,7 +127,9 @@ def test_a_chain_has_a_grid_and_the_audit_says_what_fields_says(layers: tuple[nn
 
 
 def test_units_at_the_corners_see_the_corners() -> None:
-    net = parse({"layers": [{"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": 1}]}, "net")
+    net = parse(
+        {"layers": [{"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": 1}]}, "net"
+    )
     assert fields_of_units(net, (8, 11), "a") == {
         "centre": ((3, 5), (5, 7)),
         "top left": ((-1, 1), (-1, 1)),
@@ -124,7 +142,8 @@ def test_units_at_the_corners_see_the_corners() -> None:
 def test_a_grid_that_rounding_alone_moves_is_centred() -> None:
     """Nearest rows, of which 41 are made of 32, are off by a fraction of a pixel on average."""
     resized = padviz.load(
-        nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Upsample((41, 41), mode="nearest-exact")), size=32
+        nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Upsample((41, 41), mode="nearest-exact")),
+        size=32,
     )
     row = padviz.fields(resized, 32)[-1]
     assert 0 < abs(row.height.offset) < 0.05
@@ -145,10 +164,15 @@ class Means(nn.Module):
 
 
 @pytest.mark.parametrize("padding", [(1, 1), (1, 0), (0, 1)])
-def test_a_mean_of_rows_makes_positions_depend_on_their_rows_alone(padding: tuple[int, int]) -> None:
+def test_a_mean_of_rows_makes_positions_depend_on_their_rows_alone(
+    padding: tuple[int, int],
+) -> None:
     audit = padviz.audit(Means(padding), 64)
     if padding[1]:  # rows that read padding at their ends do so everywhere
-        assert "mean (global pooling) makes every position depend on all along the width." in audit.padding
+        assert (
+            "mean (global pooling) makes every position depend on all along the width."
+            in audit.padding
+        )
     else:
         assert "Every unit" not in audit.padding
 
@@ -165,7 +189,10 @@ def test_where_branches_are_centred_differently_the_layer_is_named() -> None:
     assert row.offsets == (None, 0)
     assert grid_in_words(row) == "not defined: branches have different centres, first at sum"
     said = " ".join(verdict(network, ledger(network, (57, 57))))
-    assert "Sampling-grid offset of out: not defined: branches have different centres, first at sum." in said
+    assert (
+        "Sampling-grid offset of out: not defined: branches have different centres, first at sum."
+        in said
+    )
 
 
 def test_where_fields_cannot_be_followed_uneven_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +207,10 @@ def test_where_fields_cannot_be_followed_uneven_goes_on(monkeypatch: pytest.Monk
 def test_it_is_said_where_a_pad_is_counted_to_a_convolution(apart: bool) -> None:
     pads = [nn.ZeroPad2d(1), nn.Conv2d(3, 8, 3, 2)] if apart else [nn.Conv2d(3, 8, 3, 2, 1)]
     network = padviz.load(nn.Sequential(*pads), size=32)
-    for said in (padviz.audit(network, 32).symmetry, " ".join(verdict(network, ledger(network, (32, 32))))):
+    for said in (
+        padviz.audit(network, 32).symmetry,
+        " ".join(verdict(network, ledger(network, (32, 32)))),
+    ):
         assert ("ows that are padded before 1 are counted as its padding" in said) == apart
 
 
@@ -281,11 +311,15 @@ NODES = {
 def test_onnx_norms_over_positions_are_global(nodes: str, tmp_path: Path) -> None:
     body = f"""s = Constant <value = float[4] {{1, 1, 1, 1}}> ()\n a = Conv <pads = [1, 1, 1, 1]> (x, f3x3x4)
     {nodes}\n y = Conv <pads = [1, 1, 1, 1]> (b, w3x3x4)"""
-    row = near_padding(padviz.load(saved(model_of(body, 18), tmp_path), size=(16, 16)), (16, 16))[-1]
+    row = near_padding(padviz.load(saved(model_of(body, 18), tmp_path), size=(16, 16)), (16, 16))[
+        -1
+    ]
     assert (row.layer, (row.barrier or ("", ""))[1]) == ("y", NODES[nodes])
 
 
-@pytest.mark.parametrize(("training", "kinds"), [(1, [("identity", "batch norm")]), (0, [("gate", "")])])
+@pytest.mark.parametrize(
+    ("training", "kinds"), [(1, [("identity", "batch norm")]), (0, [("gate", "")])]
+)
 def test_a_batch_norm_by_computed_statistics_is_global(
     training: int, kinds: list[tuple[str, str]], tmp_path: Path
 ) -> None:
@@ -294,7 +328,11 @@ def test_a_batch_norm_by_computed_statistics_is_global(
     m = ReduceMean <axes = [0, 2, 3], keepdims = 0> (a)
     b = BatchNormalization <training_mode = {training}> (a, s, s, m, m)\n y = Conv (b, w3x3x4)"""
     network = padviz.load(saved(model_of(body, 17), tmp_path))
-    assert [(layer.kind, layer.everywhere) for layer in network.layers[1:]] == [("conv", ""), *kinds, ("conv", "")]
+    assert [(layer.kind, layer.everywhere) for layer in network.layers[1:]] == [
+        ("conv", ""),
+        *kinds,
+        ("conv", ""),
+    ]
 
 
 def test_a_norm_of_what_is_pooled_makes_no_layer(tmp_path: Path) -> None:

@@ -74,7 +74,9 @@ NETWORKS = {
     "unet": UNet(),
     "resized": UNet(resized=True),
     "heads": Heads(),
-    "pads itself": nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(1, 1, 3, 2), nn.Conv2d(1, 1, 3, 2, 1)),
+    "pads itself": nn.Sequential(
+        nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(1, 1, 3, 2), nn.Conv2d(1, 1, 3, 2, 1)
+    ),
     "reflects": nn.Sequential(nn.Conv2d(1, 1, 3, 2, 1), nn.ReflectionPad2d(5), nn.Conv2d(1, 1, 3)),
     "flat": Flat(),
 }
@@ -131,7 +133,8 @@ class Deeper(nn.Module):
 
 
 @pytest.mark.parametrize(
-    "takes", [lambda n: n % 12 == 0, lambda n: n <= 100, lambda n: n % 48 == 0, lambda n: n in (96, 101)]
+    "takes",
+    [lambda n: n % 12 == 0, lambda n: n <= 100, lambda n: n % 48 == 0, lambda n: n in (96, 101)],
 )
 def test_a_check_of_its_own_is_met_where_it_follows_no_stride(takes: Callable[[int], bool]) -> None:
     network = padviz.load(Checks(takes), 96)
@@ -160,7 +163,9 @@ class Multiples(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
-        return self.inner(functional.pad(x, (0, -width % 48, 0, -height % 48)))[..., :height, :width]
+        return self.inner(functional.pad(x, (0, -width % 48, 0, -height % 48)))[
+            ..., :height, :width
+        ]
 
 
 def test_padding_to_multiples_beyond_the_strides_is_no_short_period() -> None:
@@ -238,7 +243,9 @@ def networks_and_images() -> Iterator[tuple[nn.Module, tuple[int, int]]]:
 
 
 @pytest.mark.parametrize(("module", "size"), [*networks_and_images()])
-def test_pasted_lines_run_and_keep_the_rows_that_see_no_padding(module: nn.Module, size: tuple[int, int]) -> None:
+def test_pasted_lines_run_and_keep_the_rows_that_see_no_padding(
+    module: nn.Module, size: tuple[int, int]
+) -> None:
     module = module.double().eval()
     network = padviz.load(module, 64)
     near = near_sizes(network, size)
@@ -272,7 +279,9 @@ class AlwaysStretched(nn.Module):
         self.conv = nn.Conv2d(1, 1, 3, 2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        fine = functional.interpolate(self.conv(x), scale_factor=2, mode="bilinear", align_corners=True)
+        fine = functional.interpolate(
+            self.conv(x), scale_factor=2, mode="bilinear", align_corners=True
+        )
         return x + fine
 
 
@@ -294,7 +303,11 @@ class Several(nn.Module):
     def forward(self, x: Tensor) -> object:
         half = self.conv(x)
         whole = functional.interpolate(half, size=x.shape[2:], mode="bilinear")
-        return {"dict": {"seg": whole, "half": half}, "tuple": (whole, half), "one": {"seg": whole}}[self.form]
+        return {
+            "dict": {"seg": whole, "half": half},
+            "tuple": (whole, half),
+            "one": {"seg": whole},
+        }[self.form]
 
 
 @pytest.mark.parametrize("form", ["dict", "tuple", "one"])
@@ -303,7 +316,11 @@ def test_pasted_lines_pick_the_outputs_from_what_a_module_returns(form: str) -> 
     network = padviz.load(module, 16)
     names = {"x": torch.zeros(1, 1, 21, 23), "F": functional, "model": module}
     exec("\n".join(lines_to_paste(network, near_sizes(network, (21, 23)))), names)
-    found = [value.shape[2:] for name, value in names.items() if name in ("y", "y0", "y1") and hasattr(value, "shape")]
+    found = [
+        value.shape[2:]
+        for name, value in names.items()
+        if name in ("y", "y0", "y1") and hasattr(value, "shape")
+    ]
     assert found == ([(21, 23)] if form == "one" else [(21, 23), (11, 12)])
 
 
@@ -367,7 +384,9 @@ def test_units_are_kept_whose_cell_begins_inside_the_image(stride: int) -> None:
     network = padviz.load(nn.Conv2d(1, 1, 2 * stride + 1, stride, stride), 48)
     for n in range(20, 48):
         (output,) = _padded(network, (n, 48), (48, 48))
-        assert output.kept[0] == sum(2 * k * stride - (stride - 1) < 2 * n for k in range(output.units[0]))
+        assert output.kept[0] == sum(
+            2 * k * stride - (stride - 1) < 2 * n for k in range(output.units[0])
+        )
 
 
 def pictures(folder: Path) -> Path:
@@ -387,7 +406,15 @@ def test_pictures_of_a_folder(tmp_path: Path) -> None:
 
 
 COMMANDS = ["audit", "usage", "layers", "uneven", "coverage", "tiles --tile 16"]
-ANALYSES = [padviz.audit, padviz.usage, padviz.layers, padviz.uneven, padviz.coverage, padviz.taps, padviz.costs]
+ANALYSES = [
+    padviz.audit,
+    padviz.usage,
+    padviz.layers,
+    padviz.uneven,
+    padviz.coverage,
+    padviz.taps,
+    padviz.costs,
+]
 TO_24 = "pad the image to 24 x 24 or crop it to 20 x 24"
 AGAIN = "the file declares an input of 16 x 16 .*export it again with open axes, or resize the image: padviz sizes "
 
@@ -406,11 +433,19 @@ def test_each_command_names_the_nearest_sizes(command: str) -> None:
     assert "padviz sizes tests.geometry.test_sizing:UNet --size 22x24" in said
 
 
-def onnx_file(module: nn.Module, path: Path, open_axes: bool, names: Sequence[str] = ("y",)) -> Path:
+def onnx_file(
+    module: nn.Module, path: Path, open_axes: bool, names: Sequence[str] = ("y",)
+) -> Path:
     axes = {"x": {2: "h", 3: "w"}} if open_axes else None
     example = (torch.zeros(1, 1, 16, 16),)
     torch.onnx.export(
-        module.eval(), example, str(path), dynamo=False, input_names=["x"], output_names=[*names], dynamic_axes=axes
+        module.eval(),
+        example,
+        str(path),
+        dynamo=False,
+        input_names=["x"],
+        output_names=[*names],
+        dynamic_axes=axes,
     )
     return path
 
@@ -441,7 +476,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """Files of U-Nets with open axes, and with fixed ones."""
     folder = tmp_path_factory.mktemp("files")
     return {
-        "onnx": (onnx_file(UNet(), folder / "open.onnx", True), onnx_file(UNet(), folder / "fixed.onnx", False)),
+        "onnx": (
+            onnx_file(UNet(), folder / "open.onnx", True),
+            onnx_file(UNet(), folder / "fixed.onnx", False),
+        ),
         "keras": (keras_file(folder / "open.keras", None), keras_file(folder / "fixed.keras", 16)),
         "pt2": (program_file(folder / "open.pt2", True), program_file(folder / "fixed.pt2", False)),
     }
@@ -528,7 +566,9 @@ def test_a_file_that_declares_its_size_takes_no_other(kind: str, files: Files) -
 def test_a_side_that_a_file_declares_is_the_only_one_accepted(height: str, tmp_path: Path) -> None:
     path, axes = tmp_path / "part.onnx", {2: "h"} if height == "4*i" else {}
     image = (torch.zeros(1, 1, 16, 16),)
-    torch.onnx.export(UNet().eval(), image, str(path), dynamo=False, input_names=["x"], dynamic_axes={"x": axes})
+    torch.onnx.export(
+        UNet().eval(), image, str(path), dynamo=False, input_names=["x"], dynamic_axes={"x": axes}
+    )
     found = padviz.sizes(padviz.load(path, 16), "8:40")
     assert (found.height.accepted.rule, found.width.accepted.rule) == (height, "16 only")
     assert found.width.refusal is not None

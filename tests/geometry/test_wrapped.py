@@ -78,18 +78,24 @@ def test_a_module_without_a_seam_turns_what_it_makes_with_its_image(name: str, s
         step = alignment_on(network, axis, size[axis])
         units = step.step / step.strides[-1]
         other = model(image.roll(step.step, 2 + axis))
-        assert seamless[axis] == torch.allclose(other, made.roll(int(units), 2 + axis), rtol=0, atol=1e-12)
+        assert seamless[axis] == torch.allclose(
+            other, made.roll(int(units), 2 + axis), rtol=0, atol=1e-12
+        )
         if seamless[axis]:
             counts = padviz.usage(network, size).counts
             assert (np.roll(counts, step.step, axis) == counts).all()
     if seamless == (True, True):
         rows, share = ledger(network, size), padviz.usage(network, size).share()
         assert (rows.balanced, rows.remainders, rows.jumps) == (True, (), ())
-        assert not any(any(ends) for ends in near_padding(network, size, around=True)[-1].axes.values())
+        assert not any(
+            any(ends) for ends in near_padding(network, size, around=True)[-1].axes.values()
+        )
         assert (share[~np.isnan(share)] == 1).all()
 
 
-@given(network=networks(), scheme=st.sampled_from(["circular", "zero/circular", "circular/reflect"]))
+@given(
+    network=networks(), scheme=st.sampled_from(["circular", "zero/circular", "circular/reflect"])
+)
 @settings(deadline=None)
 def test_no_window_is_uneven_on_an_axis_that_wraps(network: Any, scheme: str) -> None:
     steps, size = network
@@ -98,7 +104,10 @@ def test_no_window_is_uneven_on_an_axis_that_wraps(network: Any, scheme: str) ->
         return  # it wraps by a pad of its own
     try:
         padded = with_padding(net, scheme)
-        rows, before = padviz.uneven(padded, size).layers, padviz.uneven(with_padding(net, "zero"), size).layers
+        rows, before = (
+            padviz.uneven(padded, size).layers,
+            padviz.uneven(with_padding(net, "zero"), size).layers,
+        )
     except PadvizError:
         return
     around = dict(zip(("height", "width"), circular_axes(padded), strict=True))
@@ -106,7 +115,9 @@ def test_no_window_is_uneven_on_an_axis_that_wraps(network: Any, scheme: str) ->
         for axis, read in row.axes.items():
             assert read.circular == around[axis]
             assert not (read.circular and read.uneven)
-            plain = replace(read, circular=False, remainder=0, skipped=read.skipped + read.remainder)
+            plain = replace(
+                read, circular=False, remainder=0, skipped=read.skipped + read.remainder
+            )
             twin = other.axes[axis]
             assert plain == replace(twin, remainder=0, skipped=twin.skipped + twin.remainder)
             if not read.circular:
@@ -120,9 +131,16 @@ def test_an_audit_of_what_wraps_finds_nothing_uneven_and_no_other_size() -> None
         ("vgg11", (96, 64), "wrap."),
     ):
         found = padviz.audit(with_padding(padviz.load(name), "circular"), size)
-        assert (found.uneven_convolutions, found.uneven_pools, found.remainders, found.remedies) == ([], [], [], [])
+        assert (
+            found.uneven_convolutions,
+            found.uneven_pools,
+            found.remainders,
+            found.remedies,
+        ) == ([], [], [], [])
         assert found.offset == [None, None]
-        assert found.symmetry == f"No convolution reads its padding unevenly; height and width {ends}"
+        assert (
+            found.symmetry == f"No convolution reads its padding unevenly; height and width {ends}"
+        )
         assert found.padding.startswith("All" if name == "resnet18" else "No unit")
 
 
@@ -153,9 +171,14 @@ def test_one_axis_that_wraps_is_left_as_it_is() -> None:
     found = padviz.audit(with_padding(padviz.load("resnet50"), "zero/circular"), (224, 448))
     assert len(found.uneven_convolutions) == 4
     assert {each.outcome.size[1] for each in found.remedies} == {448}
-    assert {each.padding for each in found.remedies if each.padding} >= {"reflect/circular", "partial/circular"}
+    assert {each.padding for each in found.remedies if each.padding} >= {
+        "reflect/circular",
+        "partial/circular",
+    }
     assert all(each.padding.endswith("/circular") for each in found.remedies if each.padding)
-    assert {each.outcome.uneven_convolutions for each in found.remedies if each.kind == "both"} == {0}
+    assert {each.outcome.uneven_convolutions for each in found.remedies if each.kind == "both"} == {
+        0
+    }
     balanced = next(each for each in found.remedies if each.kind == "size")
     assert balanced.outcome.size == [225, 448]
     assert found.offset == [-15.5, None]
@@ -163,10 +186,17 @@ def test_one_axis_that_wraps_is_left_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("modes", "around"),
-    [(("circular", "zero"), (False, False)), (("circular", ["zero", "circular"]), (False, True)), ((), (False, False))],
+    [
+        (("circular", "zero"), (False, False)),
+        (("circular", ["zero", "circular"]), (False, True)),
+        ((), (False, False)),
+    ],
 )
 def test_only_what_pads_by_the_far_side_alone_wraps(modes: Any, around: tuple[bool, bool]) -> None:
-    steps = [{"op": "conv", "name": f"l{i}", "kernel": 3, "padding": 1, "mode": mode} for i, mode in enumerate(modes)]
+    steps = [
+        {"op": "conv", "name": f"l{i}", "kernel": 3, "padding": 1, "mode": mode}
+        for i, mode in enumerate(modes)
+    ]
     steps.append({"op": "conv", "name": "last", "kernel": 1})
     assert circular_axes(parse({"layers": steps}, "net")) == around
 
@@ -184,7 +214,9 @@ class Net(nn.Module):
         y = self.inner(nn.functional.avg_pool2d(skip, 2))
         y = self.inner(nn.functional.avg_pool2d(y, 2))
         for size in (x.shape[-1] // 2, x.shape[-1]):
-            y = nn.functional.interpolate(nn.functional.pad(y, (1, 1, 1, 1), mode="circular"), scale_factor=2.0)
+            y = nn.functional.interpolate(
+                nn.functional.pad(y, (1, 1, 1, 1), mode="circular"), scale_factor=2.0
+            )
             y = y[..., 2:-2, 2:-2]
             if self.zeros and y.shape[-1] != size:
                 y = nn.functional.pad(y, (0, size - y.shape[-1]))
@@ -193,19 +225,31 @@ class Net(nn.Module):
 
 @pytest.mark.parametrize("zeros", [True, False])
 @pytest.mark.parametrize(("width", "meet"), [(88, True), (90, False), (92, True), (93, False)])
-def test_an_axis_is_said_to_wrap_where_usage_is_periodic_along_it(width: int, meet: bool, zeros: bool) -> None:
+def test_an_axis_is_said_to_wrap_where_usage_is_periodic_along_it(
+    width: int, meet: bool, zeros: bool
+) -> None:
     size = 32, width
     network = padviz.load(Net(zeros).eval(), size=size)
     counts = padviz.usage(network, size).counts
     assert bool((np.roll(counts, 4, 1) == counts).all()) == meet
     assert wrapping_axes(network, size)[1] == meet
-    said = " ".join([padviz.audit(network, size).symmetry, *verdict(network, ledger(network, size))])
+    said = " ".join(
+        [padviz.audit(network, size).symmetry, *verdict(network, ledger(network, size))]
+    )
     assert ("width wrap" in said) == meet
 
 
 def test_pads_of_what_wraps_are_not_shared_out() -> None:
     """One axis consumes an even number of rows unevenly, the other wraps and keeps its pads."""
-    step = {"op": "conv", "name": "a", "kernel": 3, "padding": [[0, 2], [1, 1]], "mode": ["zero", "circular"]}
-    found = {change.kind: change for change in changes(Case(parse({"layers": [step]}, "net"), (9, 12)))}
+    step = {
+        "op": "conv",
+        "name": "a",
+        "kernel": 3,
+        "padding": [[0, 2], [1, 1]],
+        "mode": ["zero", "circular"],
+    }
+    found = {
+        change.kind: change for change in changes(Case(parse({"layers": [step]}, "net"), (9, 12)))
+    }
     assert found["pads"].edit[1:] == ("a: padding=(1, 1)",)
     assert not found["pads"].case.uneven

@@ -40,21 +40,29 @@ BODIES = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_a_file_is_followed_at_another_size_than_it_declares_and_says_so(name: str, tmp_path: Path) -> None:
+def test_a_file_is_followed_at_another_size_than_it_declares_and_says_so(
+    name: str, tmp_path: Path
+) -> None:
     path = saved(fixed(BODIES[name], (10, 16)), tmp_path)
     assert all("resized" in note for note in padviz.usage(path).notes)
     counts = padviz.usage(path, (12, 18))
     np.testing.assert_array_equal(counts.counts, bright_pixels(open_again(path), (12, 18)))
     *_, note = counts.notes
     assert note.startswith(ANEW)
-    result = run("usage", str(path), "--size", "12x18", "--format", "json", "-o", str(tmp_path / "o.npz"))
+    result = run(
+        "usage", str(path), "--size", "12x18", "--format", "json", "-o", str(tmp_path / "o.npz")
+    )
     assert json.loads(result.stdout)["notes"] == [*counts.notes]
     assert result.stderr == "".join(f"padviz: model: {each}\n" for each in counts.notes)
 
 
 @pytest.mark.parametrize("command", ["sizes", "audit", "uneven"])
-def test_other_sizes_of_a_file_that_declares_its_own_need_another_export(command: str, tmp_path: Path) -> None:
-    path = saved(fixed("y = Conv <strides = [2, 2], pads = [1, 1, 1, 1]> (x, w3x3)", (32, 32)), tmp_path)
+def test_other_sizes_of_a_file_that_declares_its_own_need_another_export(
+    command: str, tmp_path: Path
+) -> None:
+    path = saved(
+        fixed("y = Conv <strides = [2, 2], pads = [1, 1, 1, 1]> (x, w3x3)", (32, 32)), tmp_path
+    )
     result = run(command, str(path), *(["--size", "16:64"] if command == "sizes" else []))
     assert result.exit_code == 0, result.stderr
     said = " ".join((result.stdout + result.stderr).split())

@@ -20,7 +20,9 @@ def test_folds_are_those_of_the_naive_twin(mode: str) -> None:
                     rows = naive.padded_axis(n, before, after, mode)
                 except AssertionError:
                     assert not fits(mode, n, max(before, after))
-                    with pytest.raises(SizeError, match=f"too few for {mode} padding of {max(before, after)}"):
+                    with pytest.raises(
+                        SizeError, match=f"too few for {mode} padding of {max(before, after)}"
+                    ):
                         fold(mode, n, before, after)
                     continue
                 ends = fold(mode, n, before, after)
@@ -29,7 +31,9 @@ def test_folds_are_those_of_the_naive_twin(mode: str) -> None:
                 head, tail = range(-before, 0), range(n, n + after)
                 assert [*(a * p + b for p in head), *range(n), *(c * p + d for p in tail)] == rows
                 if before:
-                    assert depth(mode, before) == (n - 1 - rows[0] if SCHEMES[mode].wraps else rows[0])
+                    assert depth(mode, before) == (
+                        n - 1 - rows[0] if SCHEMES[mode].wraps else rows[0]
+                    )
 
 
 @pytest.mark.parametrize("rule", ROUNDINGS)

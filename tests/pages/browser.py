@@ -12,8 +12,17 @@ from typing import Any
 
 from PIL import Image
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+]
 FLAGS += ["--disable-background-networking", "--disable-component-update"]
 SIZES = [96, (120, 160), 224]  # of the explorer that all look at
 VIEWS = count()
@@ -30,14 +39,19 @@ def browsing() -> Iterator[Any]:
         browser.close()
 
 
-def opened(browser: Any, path: Path, fragment: str = "", *, waiting: bool = True, **options: Any) -> Any:
+def opened(
+    browser: Any, path: Path, fragment: str = "", *, waiting: bool = True, **options: Any
+) -> Any:
     """The page of a file: `said` has what its console says, `asked` every address that it asks for."""
     page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **options})
     page.said, page.asked = [], []
     page.on("console", lambda message: page.said.append(message.text))
     page.on("pageerror", lambda error: page.said.append(str(error)))
     page.on("request", lambda request: page.asked.append(request.url))
-    page.route("**/*", lambda route: route.continue_() if route.request.url.startswith("file:") else route.abort())
+    page.route(
+        "**/*",
+        lambda route: route.continue_() if route.request.url.startswith("file:") else route.abort(),
+    )
     page.goto(path.as_uri() + fragment)
     if waiting:
         page.wait_for_function("() => document.documentElement.dataset.ready")
@@ -57,7 +71,9 @@ def begins(text: str) -> re.Pattern[str]:
 def show(page: Any, fragment: str) -> None:
     """Goes to a view: what the fragment does not name is as when the page opens."""
     views = next(VIEWS)  # with a number, so that the address changes
-    after(page, lambda: page.evaluate("hash => { location.hash = hash; }", f"{fragment}&view={views}"))
+    after(
+        page, lambda: page.evaluate("hash => { location.hash = hash; }", f"{fragment}&view={views}")
+    )
 
 
 def choose(page: Any, where: str, label: str) -> None:
@@ -82,7 +98,10 @@ def says(page: Any, where: str, *texts: str) -> None:
 def point(page: Any, row: int, col: int, shape: tuple[int, int], key: str = "a") -> None:
     """Moves the pointer onto the middle of a pixel."""
     box = page.locator(f"#panel-{key} [data-part=over]").bounding_box()
-    page.mouse.move(box["x"] + (col + 0.5) / shape[1] * box["width"], box["y"] + (row + 0.5) / shape[0] * box["height"])
+    page.mouse.move(
+        box["x"] + (col + 0.5) / shape[1] * box["width"],
+        box["y"] + (row + 0.5) / shape[0] * box["height"],
+    )
     rests_at(page, row, col, key)
 
 
@@ -92,7 +111,9 @@ def rests_at(page: Any, row: int, col: int, key: str = "a") -> None:
 
 
 def drawn(page: Any, key: str = "a") -> Any:
-    url = page.evaluate("key => document.querySelector(`#panel-${key} [data-part=picture]`).toDataURL()", key)
+    url = page.evaluate(
+        "key => document.querySelector(`#panel-${key} [data-part=picture]`).toDataURL()", key
+    )
     return Image.open(io.BytesIO(b64decode(url.partition(",")[2])))
 
 

@@ -36,7 +36,9 @@ NASTY = [
     "\x00\x1b[31m\r\n\u2028\u202e",
     "x" * 10_000,
 ]
-TEXTS = st.one_of(st.sampled_from(NASTY), st.text(min_size=1, max_size=60).map(lambda text: text + "<b>'\"&"))
+TEXTS = st.one_of(
+    st.sampled_from(NASTY), st.text(min_size=1, max_size=60).map(lambda text: text + "<b>'\"&")
+)
 STATIC = files("padviz.pages").joinpath("static")
 
 
@@ -50,7 +52,9 @@ def named(texts: list[str]) -> Network:
 @example(texts=NASTY)
 @examples(1)
 @given(texts=st.lists(TEXTS, min_size=1, max_size=4))
-def test_names_with_markup_are_only_ever_texts(browser: Any, tmp_path_factory: Any, texts: list[str]) -> None:
+def test_names_with_markup_are_only_ever_texts(
+    browser: Any, tmp_path_factory: Any, texts: list[str]
+) -> None:
     path = tmp_path_factory.mktemp("hostile") / "page.html"
     padviz.explore(named(texts), [64], padding=["zero"]).save(path)
     page = opened(browser, path, viewport={"width": 390, "height": 800})
@@ -60,7 +64,9 @@ def test_names_with_markup_are_only_ever_texts(browser: Any, tmp_path_factory: A
     assert page.evaluate("() => window.harmed") is None
     assert page.evaluate("() => document.scripts.length") == 2
     expect(page.locator("img, b")).to_have_count(0)
-    expect(page.locator("#part-layers [data-part=strip] .layer")).to_have_count(len(padviz.load("vgg11").layers))
+    expect(page.locator("#part-layers [data-part=strip] .layer")).to_have_count(
+        len(padviz.load("vgg11").layers)
+    )
     assert len(page.title()) <= 300
     assert (page.said, page.asked) == ([], [path.as_uri()])
     page.close()
@@ -95,13 +101,20 @@ def test_the_command_says_what_it_wrote_and_opens_it(elsewhere: None, monkeypatc
     result = run("explore", "vgg11", "--size", "64,96x128", "--padding", "zero,reflect", "--open")
     assert (result.exit_code, result.stderr) == (0, "")
     assert shown == [str(Path.cwd() / "vgg11-64-96x128-zero-reflect-explore.html")]
-    assert [line.split()[0] for line in result.stdout.splitlines()] == ["network", "maps", "size", "file"]
+    assert [line.split()[0] for line in result.stdout.splitlines()] == [
+        "network",
+        "maps",
+        "size",
+        "file",
+    ]
     assert "maps     4" in result.stdout
 
 
 def test_networks_that_pad_otherwise_offer_what_they_declare(tmp_path: Path) -> None:
     net = tmp_path / "net.toml"
-    net.write_text('layers = [{op = "conv", name = "c", kernel = 3, padding = 1, mode = "reflect"}]')
+    net.write_text(
+        'layers = [{op = "conv", name = "c", kernel = 3, padding = 1, mode = "reflect"}]'
+    )
     page = padviz.explore(net, [16])
     assert page.maps == 6
     assert '"paddings":["declared","zero"' in page.html
@@ -112,7 +125,9 @@ def test_the_page_of_a_detector_with_six_heads_is_small_and_soon_there() -> None
     began = time.process_time()
     page = padviz.explore("ssd300_vgg16")
     assert time.process_time() - began < 5
-    assert len(page.html.encode()) < 1_200_000  # a remedy has the map of a scheme, or a core of its own
+    assert (
+        len(page.html.encode()) < 1_200_000
+    )  # a remedy has the map of a scheme, or a core of its own
 
 
 def test_maps_of_a_deep_network_that_are_too_large_are_left_out(tmp_path: Path) -> None:
@@ -122,7 +137,9 @@ def test_maps_of_a_deep_network_that_are_too_large_are_left_out(tmp_path: Path) 
     path = tmp_path / "deep.toml"
     path.write_text(f"size = 64\nlayers = [{layers}]\n")
     steps: list[tuple[int, int]] = []
-    page = padviz.explore(path, [64, 512], padding="zero", on_progress=lambda done, of: steps.append((done, of)))
+    page = padviz.explore(
+        path, [64, 512], padding="zero", on_progress=lambda done, of: steps.append((done, of))
+    )
     small, large = facts_of(page)["maps"]
     assert "reason" not in small
     assert large["reason"].startswith(
@@ -148,7 +165,9 @@ def facts_of(page: Any) -> Any:
     return json.loads(packed[1])
 
 
-def test_a_module_that_branches_on_its_size_is_followed_at_each(elsewhere: None, monkeypatch: Any) -> None:
+def test_a_module_that_branches_on_its_size_is_followed_at_each(
+    elsewhere: None, monkeypatch: Any
+) -> None:
     """The maps of its page are those of `usage`, and the audits, one of each size, those of `audit`."""
     pytest.importorskip("torch")
     monkeypatch.syspath_prepend(Path.cwd())
@@ -173,7 +192,9 @@ def test_a_module_that_branches_on_its_size_is_followed_at_each(elsewhere: None,
         assert (audit["size"], audit["border"]) == (size, expected.border)
         assert audit["outcome"]["share"] == to_builtins(expected.outcome.share)
         assert audit["target"] == [padviz.usage(source, tuple(size)).target.layer]
-        remedied = [facts["maps"][found] if isinstance(found, int) else found for found in audit["maps"]]
+        remedied = [
+            facts["maps"][found] if isinstance(found, int) else found for found in audit["maps"]
+        ]
         for remedy, found in zip(expected.remedies, remedied, strict=True):
             assert found["size"] == remedy.outcome.size
             assert found["figures"]["share"] == to_builtins(remedy.outcome.share)
@@ -193,7 +214,9 @@ def test_a_size_that_a_module_refuses_has_a_reason_and_the_others_their_maps(ref
     facts = facts_of(padviz.explore(Refusing(), [shown, refused]))
     assert facts["paddings"][0] == "declared"
     first = facts["maps"][:: len(facts["paddings"])]
-    reasons = {tuple(size): found.get("reason") for size, found in zip(facts["sizes"], first, strict=True)}
+    reasons = {
+        tuple(size): found.get("reason") for size, found in zip(facts["sizes"], first, strict=True)
+    }
     assert reasons[shown] is None
     assert "its forward fails" in reasons[refused]
     with pytest.raises(padviz.PadvizError, match="its forward fails"):

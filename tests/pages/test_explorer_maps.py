@@ -41,8 +41,12 @@ DEEP = parse({"layers": [{**CONV, "name": f"c{i}"} for i in range(60)]}, "deep")
 LAST = "row 1, column 223"
 
 
-@pytest.mark.parametrize(("size", "padding"), [((224, 224), "zero"), ((120, 160), "reflect"), ((224, 224), "partial")])
-def test_the_read_out_is_the_exact_count_and_the_share(page: Any, size: tuple[int, int], padding: str) -> None:
+@pytest.mark.parametrize(
+    ("size", "padding"), [((224, 224), "zero"), ((120, 160), "reflect"), ((224, 224), "partial")]
+)
+def test_the_read_out_is_the_exact_count_and_the_share(
+    page: Any, size: tuple[int, int], padding: str
+) -> None:
     choose(page, "#panel-a [data-part=size]", f"{size[0]} × {size[1]}")
     choose(page, "#panel-a [data-part=padding]", padding)
     counts = padviz.usage("resnet18", size, padding)
@@ -86,7 +90,9 @@ def test_counts_are_exact_however_they_are_kept(
 
 
 @pytest.mark.parametrize("shown", ["share", "counts"])
-def test_every_pixel_of_the_picture_has_the_colour_that_matplotlib_gives_the_value_there(page: Any, shown: str) -> None:
+def test_every_pixel_of_the_picture_has_the_colour_that_matplotlib_gives_the_value_there(
+    page: Any, shown: str
+) -> None:
     after(page, lambda: page.check(f"input[name=show][value={shown}]"))
     picture = np.array(drawn(page))
     width = picture.shape[1]
@@ -96,7 +102,9 @@ def test_every_pixel_of_the_picture_has_the_colour_that_matplotlib_gives_the_val
     edges = (np.arange(width + 1) * 224 / width).astype(int)
     for y, x in ((0, 0), (width // 3, width // 2), (width - 1, width - 2)):
         rows, cols = (
-            slice(edges[at], max(edges[at + 1], edges[at] + 1)) if width < 224 else int((at + 0.5) * 224 / width)
+            slice(edges[at], max(edges[at + 1], edges[at] + 1))
+            if width < 224
+            else int((at + 0.5) * 224 / width)
             for at in (y, x)
         )
         value = values[rows, cols].mean()
@@ -128,7 +136,9 @@ def test_keys_move_zoom_and_follow(page: Any) -> None:
     rests_at(page, 1, 223)
     press(page, "0")
     assert drawn(page) == whole
-    page.wait_for_function("said => document.getElementById('live').textContent.includes(said)", arg=LAST)
+    page.wait_for_function(
+        "said => document.getElementById('live').textContent.includes(said)", arg=LAST
+    )
     press(page, "Enter")
     expect(page.locator("#part-layers [data-part=col]")).to_have_value("223")
 
@@ -153,7 +163,9 @@ def test_an_address_that_makes_no_sense_does_no_harm(browser: Any, file: Path) -
     page.close()
 
 
-FOCUSED = "() => document.activeElement.closest('[data-part]')?.dataset.part || document.activeElement.id"
+FOCUSED = (
+    "() => document.activeElement.closest('[data-part]')?.dataset.part || document.activeElement.id"
+)
 OVER, LAYERS = "#panel-a [data-part=over]", "#part-layers"
 
 
@@ -184,7 +196,9 @@ def settle(page: Any, act: Any) -> None:
     """Does something, and waits until the address has it."""
     before = page.evaluate("history.length"), page.url
     after(page, act)
-    page.wait_for_function("([length, url]) => history.length !== length || location.href !== url", arg=[*before])
+    page.wait_for_function(
+        "([length, url]) => history.length !== length || location.href !== url", arg=[*before]
+    )
 
 
 def test_back_and_forward_walk_the_views(browser: Any, file: Path) -> None:
@@ -200,7 +214,9 @@ def test_back_and_forward_walk_the_views(browser: Any, file: Path) -> None:
         after(page, page.go_back)
         expect(page.locator(f"#part-{part}")).to_be_visible()
         if layer:
-            expect(page.locator(f"[data-layer='{layer}']")).to_have_attribute("aria-selected", "true")
+            expect(page.locator(f"[data-layer='{layer}']")).to_have_attribute(
+                "aria-selected", "true"
+            )
     expect(where).to_have_text(pinned)
     after(page, page.go_back)
     rests_at(page, 22, 22)
@@ -208,7 +224,9 @@ def test_back_and_forward_walk_the_views(browser: Any, file: Path) -> None:
     expect(where).to_have_text(pinned)
     steps = page.evaluate("history.length")
     page.focus(OVER)
-    settle(page, lambda: page.keyboard.press("ArrowDown"))  # keys and zoom are no steps of their own
+    settle(
+        page, lambda: page.keyboard.press("ArrowDown")
+    )  # keys and zoom are no steps of their own
     settle(page, lambda: page.keyboard.press("+"))
     assert page.evaluate("history.length") == steps
     assert page.said == []
@@ -226,7 +244,9 @@ def test_a_shared_link_opens_the_same_view(browser: Any, file: Path) -> None:
     click(page, "#copy")
     expect(page.locator("#copy")).to_have_text("copied")
     link = page.evaluate("navigator.clipboard.readText()")
-    other = opened(browser, file, "#" + link.partition("#")[2], viewport={"width": 1440, "height": 900})
+    other = opened(
+        browser, file, "#" + link.partition("#")[2], viewport={"width": 1440, "height": 900}
+    )
     rests_at(other, 40, 50)
     for panel in "ab":
         assert other.inner_text(f"#panel-{panel} .read") == page.inner_text(f"#panel-{panel} .read")
@@ -247,21 +267,31 @@ def test_what_is_shown_can_be_saved_as_a_picture(page: Any) -> None:
 
 
 REST = ((1440, "light"), (1024, "dark"), (1024, "light"), (1440, "dark"), (390, "light"))
-COLUMNS = {"remedies": ["uneven", "starved", "overused", "needs"], "padding ledger": ["k/s/d", "used", "verdict"]}
+COLUMNS = {
+    "remedies": ["uneven", "starved", "overused", "needs"],
+    "padding ledger": ["k/s/d", "used", "verdict"],
+}
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), *(pytest.param(*each, marks=SLOW) for each in REST)])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(390, "dark"), *(pytest.param(*each, marks=SLOW) for each in REST)]
+)
 def test_every_part_fits_the_screen_and_axe_finds_no_serious_violation(
     browser: Any, file: Path, width: int, scheme: Any
 ) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    )
     look = {"color_scheme": scheme, "bypass_csp": True, "viewport": {"width": width, "height": 844}}
     page = opened(browser, file, reduced_motion="reduce", **look)
     for part in ("maps", "layers", "audit", "kernel"):
         click(page, f"#tab-{part}")
         found = axe.Axe().run(page).response["violations"]
         serious = [each["id"] for each in found if each["impact"] in ("serious", "critical")]
-        assert serious == [], (part, [node["html"][:200] for each in found for node in each["nodes"]][:5])
+        assert serious == [], (
+            part,
+            [node["html"][:200] for each in found for node in each["nodes"]][:5],
+        )
         assert page.evaluate("() => document.documentElement.scrollWidth") <= width, part
         style = page.evaluate(
             "() => [getComputedStyle(document.body)].map(each => [each.color, each.backgroundColor])[0]"
@@ -269,7 +299,9 @@ def test_every_part_fits_the_screen_and_axe_finds_no_serious_violation(
         ink, paper = (sum(map(int, re.findall(r"\d+", colour))) for colour in style)
         assert (ink > paper) == (scheme == "dark")
         for name, kept in COLUMNS.items() if (part, width) == ("audit", 390) else ():
-            region = page.get_by_role("region", name=name)  # a narrow screen keeps the columns that decide
+            region = page.get_by_role(
+                "region", name=name
+            )  # a narrow screen keeps the columns that decide
             assert region.evaluate("each => each.scrollWidth <= each.clientWidth"), name
             shown = region.locator("thead th:visible").all_inner_texts()
             assert [each.strip() for each in shown[1:]] == kept
@@ -309,7 +341,9 @@ def test_everything_is_reached_by_keyboard_alone(
 
 
 def test_no_request_could_leave_the_page(page: Any) -> None:
-    refused = page.evaluate("() => fetch('https://example.invalid/').then(() => 'sent', error => error.name)")
+    refused = page.evaluate(
+        "() => fetch('https://example.invalid/').then(() => 'sent', error => error.name)"
+    )
     assert refused == "TypeError"
     assert all("Content Security Policy" in each for each in page.said)
     page.said.clear()
@@ -335,7 +369,9 @@ def test_what_a_unit_sees_is_as_the_engine_counts(page: Any) -> None:
 
 def _runs(numbers: Any) -> str:
     parts = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
-    return " and ".join(f"{part[0]} to {part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts)
+    return " and ".join(
+        f"{part[0]} to {part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts
+    )
 
 
 def test_a_layer_shows_its_ledger_and_taps(page: Any) -> None:
@@ -394,12 +430,16 @@ def test_the_ledger_leads_to_the_layers(page: Any) -> None:
     marked = page.locator(f"{ledger} tr.uneven th").all_inner_texts()
     assert sorted(marked) == sorted(row.layer for row in rows.uneven_convolutions)
     click(page, f"{ledger} button:text-is('{layers[3]}')")
-    expect(page.locator(f"{LAYERS} [data-part=name]")).to_have_text(begins(layers[3]), use_inner_text=True)
+    expect(page.locator(f"{LAYERS} [data-part=name]")).to_have_text(
+        begins(layers[3]), use_inner_text=True
+    )
 
 
 def test_one_layer_is_what_the_engine_says_for_every_combination_offered(page: Any) -> None:
     offered = [
-        page.eval_on_selector_all(f"select[name={name}] option", "all => all.map(each => each.value)")
+        page.eval_on_selector_all(
+            f"select[name={name}] option", "all => all.map(each => each.value)"
+        )
         for name in ("kernel", "stride", "dilation", "kscheme")
     ]
     assert sorted(offered[3]) == sorted(SCHEMES)
@@ -407,7 +447,9 @@ def test_one_layer_is_what_the_engine_says_for_every_combination_offered(page: A
         (*map(int, numbers), scheme, i % 7, i // 7 % 7)
         for i, (*numbers, scheme) in enumerate(itertools.product(*offered))
     ]
-    found = page.evaluate("all => all.map(each => document.getElementById('part-kernel').illustrated(...each))", asked)
+    found = page.evaluate(
+        "all => all.map(each => document.getElementById('part-kernel').illustrated(...each))", asked
+    )
     assert len(found) == len(asked) == 54 * len(SCHEMES)
     for (kernel, stride, dilation, scheme, *pixel), shown in zip(asked, found, strict=True):
         if "error" in shown:
@@ -416,14 +458,25 @@ def test_one_layer_is_what_the_engine_says_for_every_combination_offered(page: A
             assert shown == {"error": f"{refused.value.where}: {refused.value.what}"}
             continue
         engine = illustrate(kernel, stride, dilation, (7, 7), scheme)
-        for name, grid in (("padded", engine.padded), ("uses", engine.uses), ("taps", engine.taps(*pixel))):
-            assert shown[name] == [[str(cell) for cell in row] for row in grid], (kernel, stride, dilation, scheme)
+        for name, grid in (
+            ("padded", engine.padded),
+            ("uses", engine.uses),
+            ("taps", engine.taps(*pixel)),
+        ):
+            assert shown[name] == [[str(cell) for cell in row] for row in grid], (
+                kernel,
+                stride,
+                dilation,
+                scheme,
+            )
 
 
 def test_the_windows_of_a_pixel_play(page: Any) -> None:
     def window(text: str | re.Pattern[str]) -> None:
         pattern = begins(text) if isinstance(text, str) else text
-        expect(page.locator("[data-part=window]")).to_have_text(pattern, timeout=15_000, use_inner_text=True)
+        expect(page.locator("[data-part=window]")).to_have_text(
+            pattern, timeout=15_000, use_inner_text=True
+        )
 
     show(page, "part=kernel&kscheme=symmetric")
     click(page, f"{KERNEL} [data-part=uses] button >> nth=8")
@@ -437,7 +490,9 @@ def test_the_windows_of_a_pixel_play(page: Any) -> None:
     click(page, "[data-part=play]")
     says(page, "[data-part=play]", "play")
     for name, value in (("kernel", "7"), ("dilation", "3")):
-        after(page, lambda name=name, value=value: page.select_option(f"select[name={name}]", value))
+        after(
+            page, lambda name=name, value=value: page.select_option(f"select[name={name}]", value)
+        )
     says(page, f"{KERNEL} [data-part=cannot]", "too few for symmetric padding of 9")
 
 
@@ -465,7 +520,9 @@ def test_the_page_counts_through_every_layer_as_the_engine_does(
 ) -> None:
     html = padviz.explore(network, [size], padding=[padding]).html
     end = "</script>\n</body>"
-    (tmp_path / "open.html").write_text(html.replace(end, f"\nglobalThis.padviz = modules;{end}"), encoding="utf-8")
+    (tmp_path / "open.html").write_text(
+        html.replace(end, f"\nglobalThis.padviz = modules;{end}"), encoding="utf-8"
+    )
     page = opened(browser, tmp_path / "open.html", bypass_csp=True)
     found = page.evaluate(FOLLOWED)
     names = [name for name, _ in found["covered"]]

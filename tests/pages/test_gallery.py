@@ -15,20 +15,28 @@ from tests.pages.browser import expect, opened, says
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export with a space, a percent sign and a failure in it."""
     place = tmp_path_factory.mktemp("a gallery 100%")
-    (place / "odd#net.toml").write_text('layers = [{op = "conv", name = "c%20", kernel = 3, padding = 1}]')
+    (place / "odd#net.toml").write_text(
+        'layers = [{op = "conv", name = "c%20", kernel = 3, padding = 1}]'
+    )
     source = [str(place / "odd#net.toml"), "resnet18", "vgg11"]
     (place / "more.toml").write_text(
         '[[compare]]\nname = "schemes"\nmodels = ["vgg11"]\nsizes = [64]\npaddings = ["zero", "symmetric"]'
     )
     padviz.export(place / "more.toml", place / "out")
-    lists: dict[str, Any] = {"size": [64, 96], "padding": ["reflect", "valid"], "what": ["usage", "uneven"]}
+    lists: dict[str, Any] = {
+        "size": [64, 96],
+        "padding": ["reflect", "valid"],
+        "what": ["usage", "uneven"],
+    }
     padviz.export(source, place / "out", **lists, jobs=1, format_=["png", "npz"])
     return place / "out"
 
 
 @pytest.fixture(scope="module")
 def gallery(browser: Any, folder: Path) -> Any:
-    return opened(browser, folder / "index.html", waiting=False, viewport={"width": 1200, "height": 800})
+    return opened(
+        browser, folder / "index.html", waiting=False, viewport={"width": 1200, "height": 800}
+    )
 
 
 @pytest.fixture
@@ -50,7 +58,9 @@ def shown(page: Any) -> list[str]:
 def shows(page: Any, names: list[str]) -> None:
     """Waits until a page shows these items and no others, in this order."""
     cards = "[...document.querySelectorAll('article')].filter(each => each.checkVisibility())"
-    page.wait_for_function(f"names => {cards}.map(each => each.dataset.name).join() === names.join()", arg=names)
+    page.wait_for_function(
+        f"names => {cards}.map(each => each.dataset.name).join() === names.join()", arg=names
+    )
 
 
 def test_all_pictures_load_from_disk_and_nothing_else_is_fetched(page: Any, folder: Path) -> None:
@@ -58,12 +68,18 @@ def test_all_pictures_load_from_disk_and_nothing_else_is_fetched(page: Any, fold
     assert len(cards) == len(list(folder.glob("*.png"))) > 10
     for card in cards:
         card.scroll_into_view_if_needed()
-    page.wait_for_function("() => [...document.querySelectorAll('main img')].every(each => each.complete)")
-    assert page.evaluate("[...document.querySelectorAll('main img')].every(each => each.naturalWidth > 0)")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('main img')].every(each => each.complete)"
+    )
+    assert page.evaluate(
+        "[...document.querySelectorAll('main img')].every(each => each.naturalWidth > 0)"
+    )
     expect(page.locator("main img, main .mini")).to_have_count(len(cards))
     assert all(url.startswith(folder.as_uri()) or url.startswith("data:") for url in page.asked)
     says(page, "#failed", "could not be made")
-    links = page.evaluate("[...document.querySelectorAll('article a, footer a')].map(each => each.href)")
+    links = page.evaluate(
+        "[...document.querySelectorAll('article a, footer a')].map(each => each.href)"
+    )
     assert len(links) > 30
     for link in links:
         assert link.startswith("file://")
@@ -77,8 +93,12 @@ def test_the_page_may_ask_for_nothing_but_pictures(browser: Any, folder: Path) -
     tags = ("img", "script", "iframe", "video", "embed")
     slipped = "".join(f'<{tag} src="https://elsewhere.example/{tag}"></{tag}>' for tag in tags)
     slipped += '<link rel="stylesheet" href="https://elsewhere.example/style">'
-    slipped += '<script>document.title = "ran"</script><a href="#" onclick="document.title = 1">here</a>'
-    (folder / "slipped.html").write_text(text.replace("<main>", f"<main>{slipped}"), encoding="utf-8")
+    slipped += (
+        '<script>document.title = "ran"</script><a href="#" onclick="document.title = 1">here</a>'
+    )
+    (folder / "slipped.html").write_text(
+        text.replace("<main>", f"<main>{slipped}"), encoding="utf-8"
+    )
     page = opened(browser, folder / "index.html", waiting=False)
     refused: dict[str, str | None] = {}
     page.on("requestfailed", lambda request: refused.update({request.url: request.failure}))
@@ -115,7 +135,9 @@ def test_filters_stand_in_the_address_and_come_back(page: Any, browser: Any, fol
     shows(page, [name for name in everything if name.endswith("uneven")])
     page.fill("#search", "VGG11-64")
     shows(page, ["vgg11-64-uneven"])
-    page.wait_for_function("() => location.hash.includes('what=uneven') && location.hash.includes('VGG11')")
+    page.wait_for_function(
+        "() => location.hash.includes('what=uneven') && location.hash.includes('VGG11')"
+    )
     other = opened(browser, folder / "index.html", "#" + page.url.partition("#")[2], waiting=False)
     shows(other, ["vgg11-64-uneven"])
     expect(other.locator("select[data-key=what]")).to_have_value("uneven")
@@ -145,8 +167,12 @@ def test_a_viewer_goes_from_item_to_item_and_keeps_one_beside_the_next(page: Any
 
 
 def test_axe_finds_no_serious_violation(browser: Any, folder: Path) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    viewed = opened(browser, folder / "index.html", "#item=resnet18-64-reflect-usage", waiting=False)
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    )
+    viewed = opened(
+        browser, folder / "index.html", "#item=resnet18-64-reflect-usage", waiting=False
+    )
     viewed.wait_for_selector("#viewer[open]")
     found = axe.Axe().run(viewed).response["violations"]
     assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
@@ -172,13 +198,19 @@ def test_what_the_notebook_shows_fits_a_screen_and_its_page_works(
     book = nbformat.read(ROOT / "examples" / "padding.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in book.cells)
     assert len(book.cells) >= 20
-    ExecutePreprocessor(timeout=240, kernel_name="python3").preprocess(book, {"metadata": {"path": str(tmp_path)}})
+    ExecutePreprocessor(timeout=240, kernel_name="python3").preprocess(
+        book, {"metadata": {"path": str(tmp_path)}}
+    )
     shown = [_shown(cell) for cell in book.cells if cell.cell_type == "code"]
     assert all(shown)
     assert sum("image/png" in kinds for kinds in shown) == 2  # of plot()
-    (tmp_path / "book.html").write_text(HTMLExporter(template_name="lab").from_notebook_node(book)[0], encoding="utf-8")
+    (tmp_path / "book.html").write_text(
+        HTMLExporter(template_name="lab").from_notebook_node(book)[0], encoding="utf-8"
+    )
     page = opened(browser, tmp_path / "book.html", waiting=False)
-    heights = page.evaluate("[...document.querySelectorAll('.jp-Cell-outputWrapper')].map(cell => cell.offsetHeight)")
+    heights = page.evaluate(
+        "[...document.querySelectorAll('.jp-Cell-outputWrapper')].map(cell => cell.offsetHeight)"
+    )
     assert len(heights) >= len(shown)
     assert max(heights) <= TALLEST
     frame = page.frame_locator("iframe[title='padviz explorer']")

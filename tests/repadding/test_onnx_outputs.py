@@ -85,7 +85,9 @@ def written(name: str, folder: Path) -> Path:
 
 
 CASES = [
-    pytest.param(name, scheme, marks=() if (i + j) % 3 == 0 else REST)  # each with some schemes, and each scheme
+    pytest.param(
+        name, scheme, marks=() if (i + j) % 3 == 0 else REST
+    )  # each with some schemes, and each scheme
     for i, name in enumerate(GRAPHS)
     for j, scheme in enumerate(OPEN)
 ]
@@ -139,7 +141,10 @@ def test_a_pad_before_a_pool_stays(scheme: str, tmp_path: Path) -> None:
     onnx.save(sized(model, SIZES[0]) if scheme == "partial" else model, path)
     found = repad_to(out, path, scheme, size=SIZES[0])
     assert (len(found.changed), found.left) == (1, ())
-    counts, declared = padviz.usage(path, SIZES[0], scheme).counts, padviz.usage(path, SIZES[0]).counts
+    counts, declared = (
+        padviz.usage(path, SIZES[0], scheme).counts,
+        padviz.usage(path, SIZES[0]).counts,
+    )
     np.testing.assert_array_equal(padviz.usage(out, SIZES[0]).counts, counts)
     assert (counts != declared).any()
 
@@ -162,7 +167,9 @@ def test_rows_of_a_gather_that_depend_on_the_size_stay_as_they_are(tmp_path: Pat
     path, there = written("two, and a pad of its own", tmp_path), tmp_path / "there.onnx"
     repad_to(there, path, "circular", size=SIZES[0])
     found = repad_file(there, "zero", size=SIZES[0])
-    assert {each.why for each in found.left} == {"its rows depend on the size, and are not made by a Pad"}
+    assert {each.why for each in found.left} == {
+        "its rows depend on the size, and are not made by a Pad"
+    }
     assert found.changed == ("y",)
 
 
@@ -176,14 +183,26 @@ def exported(module: nn.Module, path: Path, **options: Any) -> Path:
 
 
 @pytest.mark.parametrize("dynamo", [False, pytest.param(True, marks=REST)])
-def test_exports_of_same_layers_compute_what_repadded_modules_compute(dynamo: bool, tmp_path: Path) -> None:
+def test_exports_of_same_layers_compute_what_repadded_modules_compute(
+    dynamo: bool, tmp_path: Path
+) -> None:
     layers = pytest.importorskip("timm.layers")
     torch.manual_seed(0)
     same2d = layers.Conv2dSame
-    module = nn.Sequential(same2d(3, 4, 3, 2), nn.ReLU(), same2d(4, 4, (7, 3), (2, 1)), nn.Conv2d(4, 4, 3, padding=1))
-    new: dict[str, Any] = {"dynamo": True, "dynamic_shapes": {"input": {2: ANY, 3: ANY}}, "external_data": False}
-    path = exported(module, tmp_path / "net.onnx", **(new if dynamo else FREE | {"opset_version": 17}))
-    for scheme in ("symmetric", "zero/reflect") if not dynamo else ("reflect", "symmetric", "circular"):
+    module = nn.Sequential(
+        same2d(3, 4, 3, 2), nn.ReLU(), same2d(4, 4, (7, 3), (2, 1)), nn.Conv2d(4, 4, 3, padding=1)
+    )
+    new: dict[str, Any] = {
+        "dynamo": True,
+        "dynamic_shapes": {"input": {2: ANY, 3: ANY}},
+        "external_data": False,
+    }
+    path = exported(
+        module, tmp_path / "net.onnx", **(new if dynamo else FREE | {"opset_version": 17})
+    )
+    for scheme in (
+        ("symmetric", "zero/reflect") if not dynamo else ("reflect", "symmetric", "circular")
+    ):
         found = repad_file(path, scheme, size=(32, 41))
         assert (found.left, len(found.changed)) == ((), 3)
         for size in ((32, 41), (45, 64)):
@@ -219,7 +238,11 @@ class Mixed(nn.Module):
         return self.deep(x + self.wide(x)).mean((2, 3))
 
 
-KINDS: dict[str, dict[str, Any]] = {"fixed": {"opset_version": 17}, "old": {"opset_version": 9}, "open": FREE}
+KINDS: dict[str, dict[str, Any]] = {
+    "fixed": {"opset_version": 17},
+    "old": {"opset_version": 9},
+    "open": FREE,
+}
 PAIRS = [
     (kind, scheme)
     for kind in KINDS
@@ -244,7 +267,9 @@ def test_outputs_equal_those_of_the_repadded_module(kind: str, scheme: str, tmp_
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_zero_by_zero_is_the_same_file_and_there_and_back_the_same_output(kind: str, tmp_path: Path) -> None:
+def test_zero_by_zero_is_the_same_file_and_there_and_back_the_same_output(
+    kind: str, tmp_path: Path
+) -> None:
     path, there = exported(Mixed(), tmp_path / "net.onnx", **KINDS[kind]), tmp_path / "there.onnx"
     before = run_file(path.read_bytes(), IMAGE)
     assert repad_file(path, "zero").content == onnx.load(path).SerializeToString()
@@ -256,14 +281,18 @@ def test_zero_by_zero_is_the_same_file_and_there_and_back_the_same_output(kind: 
         assert np.abs(again - before[0]).max() <= NEAR * np.abs(before[0]).max()
 
 
-@pytest.mark.parametrize(("name", "scheme"), [*zip(FILES, cycle(["symmetric", "circular/replicate"]), strict=False)])
+@pytest.mark.parametrize(
+    ("name", "scheme"), [*zip(FILES, cycle(["symmetric", "circular/replicate"]), strict=False)]
+)
 def test_real_files_obey_the_law(name: str, scheme: str) -> None:
     path, size = real_file(name), REAL[name]
     net = padviz.load(path, size=size)
     found = repad_file(path, scheme, size=size)
     assert (found.left, len(found.changed)) == ((), found.plan.pads)
     counts = padviz.usage(net, size, scheme, layer=last_maps(net)).counts
-    np.testing.assert_array_equal(padviz.usage(found.network, size, layer=last_maps(net)).counts, counts)
+    np.testing.assert_array_equal(
+        padviz.usage(found.network, size, layer=last_maps(net)).counts, counts
+    )
 
 
 SIZE = (6, 8)
@@ -280,7 +309,9 @@ def sized(model: Any, size: tuple[int, int]) -> Any:
 def saved_small(name: str, opset: str, body: str, folder: Path) -> Path:
     model = model_of(body, int(opset.partition(" | ")[0]))
     path = folder / f"{name.replace(' ', '_').replace(',', '')}.onnx"
-    rank = len(session_of(model).run(None, {"x": np.zeros((1, 1, *SIZE), dtype=np.float32)})[0].shape)
+    rank = len(
+        session_of(model).run(None, {"x": np.zeros((1, 1, *SIZE), dtype=np.float32)})[0].shape
+    )
     shape = model.graph.output[0].type.tensor_type.shape
     shape.SetInParent()
     for _ in range(rank):
@@ -292,7 +323,10 @@ def saved_small(name: str, opset: str, body: str, folder: Path) -> Path:
 def is_valid(model: Any) -> bool:
     try:
         onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError):  # old versions know no `value_ints`
+    except (
+        onnx.checker.ValidationError,
+        onnx.shape_inference.InferenceError,
+    ):  # old versions know no `value_ints`
         return False
     return True
 
@@ -305,7 +339,10 @@ CANNOT = {  # the schemes that change nothing in a file, and the reason
         "y: its pad also pads channels",
     ),
     "transposed image": (EACH[1:], "y: it has width before height"),
-    "a row that is padded above and below": (["reflect"], "y: its input has 1 row, too few for reflect padding of 1"),
+    "a row that is padded above and below": (
+        ["reflect"],
+        "y: its input has 1 row, too few for reflect padding of 1",
+    ),
     "a map of one unit": (["partial", "symmetric/partial"], f"y: {ONE_UNIT}"),
 }
 
@@ -337,10 +374,21 @@ def test_files_read_what_usage_says_of_the_scheme(
     counts = padviz.usage(wanted, SIZE, scheme).counts
     np.testing.assert_array_equal(counts, padviz.usage(found.network, SIZE).counts)
     channels = int(opset.partition(" | ")[2] or 1)
-    np.testing.assert_allclose(counts * channels, bright_pixels(model, SIZE), rtol=1e-5 if "partial" in scheme else 0)
+    np.testing.assert_allclose(
+        counts * channels, bright_pixels(model, SIZE), rtol=1e-5 if "partial" in scheme else 0
+    )
 
 
-BOTH = ("zero", "reflect", "symmetric", "circular", "replicate", "partial", "reflect/circular", "partial/symmetric")
+BOTH = (
+    "zero",
+    "reflect",
+    "symmetric",
+    "circular",
+    "replicate",
+    "partial",
+    "reflect/circular",
+    "partial/symmetric",
+)
 
 
 def pair_of_files(body: str, size: Pair, folder: Path) -> tuple[Path, Path]:
@@ -353,7 +401,11 @@ def pair_of_files(body: str, size: Pair, folder: Path) -> tuple[Path, Path]:
     onnx.save(model, paths[0])
     sized(model, size[::-1])
     for tensor in model.graph.initializer:
-        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).swapaxes(2, 3).copy(), tensor.name))
+        tensor.CopyFrom(
+            numpy_helper.from_array(
+                numpy_helper.to_array(tensor).swapaxes(2, 3).copy(), tensor.name
+            )
+        )
     for each in (each for node in model.graph.node for each in node.attribute):
         if each.name in ("kernel_shape", "strides", "dilations"):
             each.ints[:] = each.ints[::-1]
@@ -366,7 +418,9 @@ def pair_of_files(body: str, size: Pair, folder: Path) -> tuple[Path, Path]:
 
 
 @graphs(TURNED)
-def test_a_file_turned_is_repadded_as_its_original_turned(name: str, opset: str, body: str, tmp_path: Path) -> None:
+def test_a_file_turned_is_repadded_as_its_original_turned(
+    name: str, opset: str, body: str, tmp_path: Path
+) -> None:
     path, other = pair_of_files(body, (15, 22), tmp_path)
     image = np.random.default_rng(0).random((1, 1, 15, 22), dtype=np.float32)
     for scheme in BOTH:
@@ -374,20 +428,27 @@ def test_a_file_turned_is_repadded_as_its_original_turned(name: str, opset: str,
         assert one.changed == two.changed
         assert one.left == two.left == ()
         maps = [
-            padviz.usage(each.network, each.plan.size, layer=target_names(None, each.network)) for each in (one, two)
+            padviz.usage(each.network, each.plan.size, layer=target_names(None, each.network))
+            for each in (one, two)
         ]
         wanted = padviz.usage(path, padding=scheme).counts
         near = 1e-12 if "partial" in scheme else 0  # floats, which are added in another order
         np.testing.assert_allclose(maps[0].counts, wanted, rtol=near)
         np.testing.assert_allclose(maps[1].counts.T, wanted, rtol=near)
-        (seen,), (twin,) = run_file(one.content, image), run_file(two.content, image.swapaxes(2, 3).copy())
+        (seen,), (twin,) = (
+            run_file(one.content, image),
+            run_file(two.content, image.swapaxes(2, 3).copy()),
+        )
         np.testing.assert_allclose(twin.swapaxes(2, 3), seen, rtol=1e-5)
 
 
 def report(path: Path) -> Any:
     """What JSON tells, to 12 digits, since means are taken in another order."""
     result = run("repad", str(path), "--even", "--format", "json")
-    assert (result.exit_code, result.stderr) == (0, "padviz: nothing is written; add -o FILE.onnx\n")
+    assert (result.exit_code, result.stderr) == (
+        0,
+        "padviz: nothing is written; add -o FILE.onnx\n",
+    )
     return json.loads(result.stdout, parse_float=lambda text: float(f"{float(text):.12g}"))
 
 
@@ -397,14 +458,21 @@ def of_axes(value: Any) -> Any:
         return [of_axes(each) for each in value]
     if not isinstance(value, dict):
         return value
-    names = {"height": "width", "width": "height", "top_right": "bottom_left", "bottom_left": "top_right"}
+    names = {
+        "height": "width",
+        "width": "height",
+        "top_right": "bottom_left",
+        "bottom_left": "top_right",
+    }
     found = {names.get(key, key): of_axes(each) for key, each in value.items()}
     pairs = {"size", "shape", "period", "input", "was", "now"} & found.keys()
     return found | {key: found[key][::-1] for key in pairs}
 
 
 @graphs(UNEVEN)
-def test_a_report_of_even_windows_turns_with_its_file(name: str, opset: str, body: str, tmp_path: Path) -> None:
+def test_a_report_of_even_windows_turns_with_its_file(
+    name: str, opset: str, body: str, tmp_path: Path
+) -> None:
     path, other = pair_of_files(body, (16, 28), tmp_path)
     one, two = report(path), report(other)
     assert {row["pooled"] for row in one["changed"]} == {name == "pooled"}

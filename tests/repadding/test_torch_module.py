@@ -32,7 +32,9 @@ class Standardised(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
-        return functional.conv2d(input, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        return functional.conv2d(
+            input, weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+        )
 
 
 class Same(nn.Conv2d):
@@ -40,8 +42,12 @@ class Same(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         pads: list[int] = []
-        for n, k, s in zip(input.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
-            total = max(((n + s - 1) // s - 1) * s + k - n, 0)  # negative ones are rounded otherwise in exports
+        for n, k, s in zip(
+            input.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True
+        ):
+            total = max(
+                ((n + s - 1) // s - 1) * s + k - n, 0
+            )  # negative ones are rounded otherwise in exports
             pads += [total // 2, total - total // 2]
         return functional.conv2d(functional.pad(input, pads), self.weight, self.bias, self.stride)
 
@@ -55,7 +61,9 @@ class Calls(nn.Module):
         self.own = nn.Conv2d(4, 4, 5, padding=2)
 
     def forward(self, input: Tensor) -> Tensor:
-        return self.own(functional.conv2d(functional.pad(input, (2, 1, 0, 3)), self.weight, padding=1).relu())
+        return self.own(
+            functional.conv2d(functional.pad(input, (2, 1, 0, 3)), self.weight, padding=1).relu()
+        )
 
 
 def small() -> nn.Module:
@@ -84,7 +92,9 @@ def law(module: nn.Module, scheme: str, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_the_law_holds_on_every_kind_of_padding(scheme: str) -> None:
     for size in ((64, 70), (65, 97)):
-        if scheme == "partial":  # which has none for the reflection pad before a convolution that pads by itself
+        if (
+            scheme == "partial"
+        ):  # which has none for the reflection pad before a convolution that pads by itself
             law(nn.Sequential(*list(small())[:8]).eval(), scheme, size)
         else:
             law(small(), scheme, size)
@@ -94,7 +104,11 @@ def test_the_law_holds_on_every_kind_of_padding(scheme: str) -> None:
 class Shared(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.pad, self.pool, self.conv = nn.ZeroPad2d((0, 1, 0, 1)), nn.AvgPool2d(3, 2), nn.Conv2d(3, 3, 3, 2)
+        self.pad, self.pool, self.conv = (
+            nn.ZeroPad2d((0, 1, 0, 1)),
+            nn.AvgPool2d(3, 2),
+            nn.Conv2d(3, 3, 3, 2),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.pad(x)
@@ -102,7 +116,9 @@ class Shared(nn.Module):
 
 
 @pytest.mark.parametrize("layer", [None, "pad", "pool", "conv"])
-def test_a_pad_is_a_convolution_s_also_where_the_network_ends_before_that(layer: str | None) -> None:
+def test_a_pad_is_a_convolution_s_also_where_the_network_ends_before_that(
+    layer: str | None,
+) -> None:
     module = Shared()
     found = padviz.usage(padviz.repad(module, "circular", 20), 20, layer=layer)
     assert (found.counts == padviz.usage(module, 20, "circular", layer=layer).counts).all()
@@ -116,7 +132,14 @@ def test_a_pad_before_a_pool_stays(scheme: str) -> None:
         assert padviz.repad(module, scheme, size=(21, 30)).repadded.changed == ("0",)
 
 
-REAL = ["resnet18", "mobilenet_v2", "googlenet", "tf_mobilenetv3_small_minimal_100", "resnetblur18", "resnetv2_18"]
+REAL = [
+    "resnet18",
+    "mobilenet_v2",
+    "googlenet",
+    "tf_mobilenetv3_small_minimal_100",
+    "resnetblur18",
+    "resnetv2_18",
+]
 
 
 @pytest.mark.parametrize(("name", "scheme"), thirds(REAL, ["reflect", "partial", "zero/circular"]))
@@ -159,7 +182,9 @@ def by_hand(input: Tensor, pads: Any, scheme: str) -> Tensor:
 
 
 @pytest.mark.parametrize("scheme", [*COPYING, "reflect/circular"])
-@pytest.mark.parametrize("figures", [((5, 5), 2, (2, 2), 1), ((3, 3), 1, (2, 2), 2), ((4, 2), (3, 1), (1, 3), 1)])
+@pytest.mark.parametrize(
+    "figures", [((5, 5), 2, (2, 2), 1), ((3, 3), 1, (2, 2), 2), ((4, 2), (3, 1), (1, 3), 1)]
+)
 def test_outputs_are_those_of_padding_by_hand(scheme: str, figures: Any) -> None:
     kernel, stride, (rows, columns), dilation = figures
     conv = nn.Conv2d(3, 4, kernel, stride, (rows, columns), dilation).double()
@@ -203,7 +228,9 @@ def test_a_training_step_leaves_the_module_as_it_is_and_checkpoints_load() -> No
     mine(image).square().sum().backward()
     torch.optim.SGD(mine.parameters(), 0.1).step()
     assert not torch.equal(mine.conv1.weight, module.conv1.weight)  # type: ignore[union-attr,arg-type]
-    assert all(map(torch.equal, module.state_dict().values(), saved.values()))  # its own, statistics too
+    assert all(
+        map(torch.equal, module.state_dict().values(), saved.values())
+    )  # its own, statistics too
     mine.load_state_dict(saved)
     module.load_state_dict(mine.state_dict())
 
@@ -217,8 +244,12 @@ def test_weights_are_shared_hooks_kept_and_the_module_left_as_it_is() -> None:
     mine(torch.randn(1, 3, 64, 70))
     assert len(seen) == 1
     assert [type(each) for each in module.modules()] == kinds
-    assert all(one is other for one, other in zip(mine.parameters(), module.parameters(), strict=True))
-    assert not any(one is other for one, other in zip(mine.buffers(), module.buffers(), strict=True))
+    assert all(
+        one is other for one, other in zip(mine.parameters(), module.parameters(), strict=True)
+    )
+    assert not any(
+        one is other for one, other in zip(mine.buffers(), module.buffers(), strict=True)
+    )
     assert [*mine.state_dict()] == [*module.state_dict()]
     assert isinstance(mine[0], nn.Conv2d)  # type: ignore[index]
 
@@ -228,14 +259,21 @@ WAYS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
     "pickled": lambda module, image: pickle.loads(pickle.dumps(module))(image),
     "channels last": lambda module, image: module(image.to(memory_format=torch.channels_last)),
     "compiled": lambda module, image: torch.compile(module, backend="eager")(image),
-    "compiled whole": lambda module, image: torch.compile(module[:4], backend="eager", fullgraph=True)(image),
-    "exported": lambda module, image: torch.export.export(module, (image,), strict=False).module()(image),
+    "compiled whole": lambda module, image: torch.compile(
+        module[:4], backend="eager", fullgraph=True
+    )(image),
+    "exported": lambda module, image: torch.export.export(module, (image,), strict=False).module()(
+        image
+    ),
 }
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_repadded_module_can_be(way: str) -> None:
-    module, image = nn.Sequential(*list(small())[: 4 if "compiled" in way else 8]), torch.randn(1, 3, 33, 40)
+    module, image = (
+        nn.Sequential(*list(small())[: 4 if "compiled" in way else 8]),
+        torch.randn(1, 3, 33, 40),
+    )
     for scheme in ("partial/circular",) if "compiled" in way else ("symmetric", "partial/circular"):
         mine = padviz.repad(module, scheme, size=(33, 40)).eval()
         with torch.no_grad():
@@ -245,11 +283,19 @@ def test_a_repadded_module_can_be(way: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_modules_of_other_numbers_are_repadded_as_they_are_and_exported(dtype: torch.dtype, tmp_path: Path) -> None:
+def test_modules_of_other_numbers_are_repadded_as_they_are_and_exported(
+    dtype: torch.dtype, tmp_path: Path
+) -> None:
     size = (129, 140)  # whose halves have more positions than constants that are folded at once
-    plain, image = nn.Sequential(*list(small())[:4], Same(8, 4, 3, 2, bias=False)), torch.randn(1, 3, *size)
+    plain, image = (
+        nn.Sequential(*list(small())[:4], Same(8, 4, 3, 2, bias=False)),
+        torch.randn(1, 3, *size),
+    )
     mine = padviz.repad(copy.deepcopy(plain).to(dtype), "partial/symmetric", size=size)
-    found, wanted = mine(image.to(dtype)), padviz.repad(plain, "partial/symmetric", size=size)(image)
+    found, wanted = (
+        mine(image.to(dtype)),
+        padviz.repad(plain, "partial/symmetric", size=size)(image),
+    )
     assert found.dtype == dtype
     assert torch.allclose(found.float(), wanted, atol=0.02 * float(wanted.abs().max()))
     path = to_onnx(mine, tmp_path / "net.onnx", image.to(dtype), opset_version=17)
@@ -264,7 +310,10 @@ def test_names_choose_what_is_changed_and_what_is_within_keeps_its_padding() -> 
 
     mine = padviz.repad(Calls(), "circular", only="conv", size=64)
     assert modes(mine) == {"conv": "circular", "own": "zero"}
-    assert modes(padviz.repad(mine, "reflect", only="own", size=64)) == {"conv": "circular", "own": "reflect"}
+    assert modes(padviz.repad(mine, "reflect", only="own", size=64)) == {
+        "conv": "circular",
+        "own": "reflect",
+    }
     with pytest.raises(padviz.PadvizError, match=r"no layer is called 'owm'.*own"):
         padviz.repad(Calls(), "circular", only="owm")
 
@@ -284,19 +333,28 @@ class Joined(nn.Module):
 
 
 def test_what_is_out_of_reach_is_said_by_name() -> None:
-    with pytest.raises(padviz.PadvizError, match=r"Joined, last: its padding is made by calls that cannot be replaced"):
+    with pytest.raises(
+        padviz.PadvizError,
+        match=r"Joined, last: its padding is made by calls that cannot be replaced",
+    ):
         padviz.repad(Joined(), "reflect", size=32)
-    with pytest.warns(UserWarning, match=r"Joined: last is unchanged: its padding is made by calls"):
+    with pytest.warns(
+        UserWarning, match=r"Joined: last is unchanged: its padding is made by calls"
+    ):
         mine = padviz.repad(Joined(1), "reflect", size=32)
     assert [each.layer for each in mine.repadded.left] == ["last"]  # type: ignore[union-attr]
 
 
 def test_what_has_too_few_rows_is_left_alone_and_refused_when_it_runs() -> None:
     module = nn.Sequential(nn.Conv2d(3, 3, 3, 8, 1), nn.Conv2d(3, 3, 5, padding=2))
-    with pytest.warns(UserWarning, match=r"1 is unchanged: its input has 2 rows, too few for reflect padding of 2"):
+    with pytest.warns(
+        UserWarning, match=r"1 is unchanged: its input has 2 rows, too few for reflect padding of 2"
+    ):
         padviz.repad(module, "reflect", size=16)
     mine = padviz.repad(module, "symmetric", size=64)
-    with pytest.raises(padviz.PadvizError, match="its input has 1 row, too few for symmetric padding of 2"):
+    with pytest.raises(
+        padviz.PadvizError, match="its input has 1 row, too few for symmetric padding of 2"
+    ):
         mine(torch.zeros(1, 3, 8, 8))
 
 
@@ -322,15 +380,25 @@ def test_a_module_that_cannot_be_counted_is_changed_by_its_code_and_a_warning_sa
 @pytest.mark.parametrize(
     ("module", "scheme", "message"),
     [
-        (lambda: nn.Sequential(torch.jit.script(nn.ReLU())), "reflect", "Sequential, 0: is a ScriptMod"),
-        (lambda: nn.Sequential(nn.LazyConv2d(3, 3, padding=1)), "reflect", "Sequential, 0: is a lazy module"),
+        (
+            lambda: nn.Sequential(torch.jit.script(nn.ReLU())),
+            "reflect",
+            "Sequential, 0: is a ScriptMod",
+        ),
+        (
+            lambda: nn.Sequential(nn.LazyConv2d(3, 3, padding=1)),
+            "reflect",
+            "Sequential, 0: is a lazy module",
+        ),
         (lambda: padviz.load("vgg11"), "reflect", "vgg11: has no weights"),
         (lambda: 3, "reflect", "3 is not a torch.nn.Module"),
         (lambda: nn.ReflectionPad2d(1), "partial", "pads on its own"),
         (Two, "partial", "Two: its forward fails on 3 x 16 x 16: TypeError"),
     ],
 )
-def test_what_cannot_be_changed_is_refused_by_name(module: Callable[[], Any], scheme: str, message: str) -> None:
+def test_what_cannot_be_changed_is_refused_by_name(
+    module: Callable[[], Any], scheme: str, message: str
+) -> None:
     with warnings.catch_warnings(), pytest.raises(padviz.PadvizError, match=message) as caught:
         padviz.repad(module(), scheme, size=16 if module is Two else None)
     assert "\n" not in str(caught.value)

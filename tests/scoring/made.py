@@ -20,7 +20,13 @@ def scenes(
     box = np.empty((n, 4))
     box[:, 2:] = rng.uniform(8, 40, (n, 2))
     box[:, :2] = rng.uniform(0, size[::-1], (n, 2)) - box[:, 2:] / 2
-    objects = boxes(rng.integers(images, size=n), rng.integers(categories, size=n), box, 0.0, rng.random(n) < crowd)
+    objects = boxes(
+        rng.integers(images, size=n),
+        rng.integers(categories, size=n),
+        box,
+        0.0,
+        rng.random(n) < crowd,
+    )
     centre = box[:, :2] + box[:, 2:] / 2
     depth = np.minimum(centre, size[::-1] - centre).min(axis=1) / 48
     hit = rng.random(n) < seen(depth)
@@ -29,19 +35,30 @@ def scenes(
     m = int(false * n)
     wrong = np.column_stack([rng.uniform(-10, 100, (m, 2)), rng.uniform(8, 40, (m, 2))])
     found = np.concatenate([near, wrong])
-    found[:, :2] = np.clip(found[:, :2], 0.5 - found[:, 2:], size[::-1] - 0.5)  # not outside of the image
+    found[:, :2] = np.clip(
+        found[:, :2], 0.5 - found[:, 2:], size[::-1] - 0.5
+    )  # not outside of the image
     detections = boxes(
         np.r_[objects.image[hit], rng.integers(images, size=m)],
         np.r_[objects.category[hit], rng.integers(categories, size=m)],
         found,
         np.round(np.r_[0.3 + 0.7 * rng.random(hit.sum()), 0.6 * rng.random(m)], 2),
     )
-    return Scenes(np.tile(size, (images, 1)), tuple(f"c{k}" for k in range(categories)), objects, detections)
+    return Scenes(
+        np.tile(size, (images, 1)), tuple(f"c{k}" for k in range(categories)), objects, detections
+    )
 
 
 def perfect(of: Scenes) -> Scenes:
     there = of.objects
-    found = Boxes(there.image, there.category, there.box, np.ones(len(there)), np.zeros(len(there), bool), there.area)
+    found = Boxes(
+        there.image,
+        there.category,
+        there.box,
+        np.ones(len(there)),
+        np.zeros(len(there), bool),
+        there.area,
+    )
     return Scenes(of.sizes, of.categories, there, found)
 
 
@@ -51,10 +68,14 @@ def as_coco(of: Scenes) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     categories = [{"id": k + 1, "name": name} for k, name in enumerate(of.categories)]
     rows = [_row(of.objects, n) | {"id": n + 1} for n in range(len(of.objects))]
     annotations = [
-        row | {"area": float(of.objects.area[n]), "iscrowd": int(of.objects.crowd[n]), "ignore": n % 2}
+        row
+        | {"area": float(of.objects.area[n]), "iscrowd": int(of.objects.crowd[n]), "ignore": n % 2}
         for n, row in enumerate(rows)
     ]
-    results = [_row(of.detections, n) | {"score": float(of.detections.score[n])} for n in range(len(of.detections))]
+    results = [
+        _row(of.detections, n) | {"score": float(of.detections.score[n])}
+        for n in range(len(of.detections))
+    ]
     return {"images": images, "categories": categories, "annotations": annotations}, results
 
 
@@ -63,7 +84,9 @@ def _row(boxes: Boxes, n: int) -> dict[str, Any]:
     return {**place, "bbox": boxes.box[n].tolist()}
 
 
-def coco_files(of: Scenes, folder: Path = Path(), names: tuple[str, str] = ("gt.json", "pred.json")) -> None:
+def coco_files(
+    of: Scenes, folder: Path = Path(), names: tuple[str, str] = ("gt.json", "pred.json")
+) -> None:
     for name, content in zip(names, as_coco(of), strict=True):
         (folder / name).write_text(json.dumps(content))
 

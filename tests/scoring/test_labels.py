@@ -22,7 +22,11 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 
 def classified(wrong_outside: bool = True, n: int = 400) -> None:
     """Write a classifier's files: outside the middle it is right half of the time, inside 9 times of 10."""
-    rng, objects, labels = np.random.default_rng(0), ["image,label,x,y,image_width,image_height"], ["image,label"]
+    rng, objects, labels = (
+        np.random.default_rng(0),
+        ["image,label,x,y,image_width,image_height"],
+        ["image,label"],
+    )
     for k in range(n):
         x, y = rng.uniform(0, [128, 96])
         outer = min(x, y, 128 - x, 96 - y) < 24
@@ -41,9 +45,14 @@ def test_a_classifier_that_is_wrong_outside_is_less_accurate_there() -> None:
     assert outer.figures["accuracy"].high < inner.figures["accuracy"].low
     apart = found.differences[0].difference
     assert apart.low < -0.4 < apart.high
-    assert "Accuracy is lower in the outermost ring (" in run("rings", "--gt", "gt.csv", "--pred", "pred.csv").stdout
+    assert (
+        "Accuracy is lower in the outermost ring ("
+        in run("rings", "--gt", "gt.csv", "--pred", "pred.csv").stdout
+    )
     classified(wrong_outside=False)
-    assert "does not differ measurably" in run("rings", "--gt", "gt.csv", "--pred", "pred.csv").stdout
+    assert (
+        "does not differ measurably" in run("rings", "--gt", "gt.csv", "--pred", "pred.csv").stdout
+    )
 
 
 def masks(shape: tuple[int, int] = (40, 60), n: int = 30, wrong: int = 6) -> None:
@@ -66,9 +75,14 @@ def masks(shape: tuple[int, int] = (40, 60), n: int = 30, wrong: int = 6) -> Non
 def test_a_segmenter_that_is_wrong_in_the_outer_pixels_has_no_iou_there() -> None:
     masks()
     found = padviz.rings("gt", "pred", px=[6])
-    assert [{name: figure.value for name, figure in ring.figures.items()} for ring in found] == [{"IoU": 0}, {"IoU": 1}]
+    assert [{name: figure.value for name, figure in ring.figures.items()} for ring in found] == [
+        {"IoU": 0},
+        {"IoU": 1},
+    ]
     assert found.count == sum(ring.count for ring in found) == 30 * (40 * 60 - 16)
-    facts = json.loads(run("rings", "--gt", "gt", "--pred", "pred", "--px", "6", "--format", "json").stdout)
+    facts = json.loads(
+        run("rings", "--gt", "gt", "--pred", "pred", "--px", "6", "--format", "json").stdout
+    )
     assert [(ring["first"], ring["last"]) for ring in facts["rings"]] == [(0, 6), (6, None)]
     assert facts["differences"][0]["difference"]["value"] == -1
 
@@ -107,16 +121,25 @@ def check_sides_and_places(
     for row, column in np.ndindex(6, 6):
         things = cells.get((row, column), [])
         assert found.places.count[row][column] == len(things)
-        assert found.places.figure[row][column] == (pytest.approx(figure(things)) if things else None)
+        assert found.places.figure[row][column] == (
+            pytest.approx(figure(things)) if things else None
+        )
     assert found.places.aspect == pytest.approx(width / height)
 
 
 def test_a_classifier_is_counted_by_side_and_place_one_by_one() -> None:
     classified(n=300)
-    objects, made = ([*csv.DictReader(Path(path).read_text().splitlines())] for path in ("gt.csv", "pred.csv"))
+    objects, made = (
+        [*csv.DictReader(Path(path).read_text().splitlines())] for path in ("gt.csv", "pred.csv")
+    )
     label_of = {row["image"]: row["label"] for row in made}
-    placed = [(float(row["y"]), float(row["x"]), label_of[row["image"]] == row["label"]) for row in objects]
-    check_sides_and_places(padviz.rings("gt.csv", "pred.csv", px=[20]), placed, (96, 128), 20, np.mean)
+    placed = [
+        (float(row["y"]), float(row["x"]), label_of[row["image"]] == row["label"])
+        for row in objects
+    ]
+    check_sides_and_places(
+        padviz.rings("gt.csv", "pred.csv", px=[20]), placed, (96, 128), 20, np.mean
+    )
 
 
 def test_a_segmenter_is_counted_by_side_and_place_pixel_by_pixel() -> None:
@@ -124,7 +147,9 @@ def test_a_segmenter_is_counted_by_side_and_place_pixel_by_pixel() -> None:
     placed = []
     for k in range(3):
         true, made = (np.asarray(Image.open(f"{name}/{k}.png")) for name in ("gt", "pred"))
-        placed += [(y + 0.5, x + 0.5, (true[y, x], made[y, x])) for y, x in np.argwhere(true != 255)]
+        placed += [
+            (y + 0.5, x + 0.5, (true[y, x], made[y, x])) for y, x in np.argwhere(true != 255)
+        ]
 
     def overlap(pairs: list[Any]) -> float:
         true, made = np.array(pairs).T
@@ -143,15 +168,28 @@ def test_masks_turned_have_turned_sides_and_places() -> None:
     for name in ("gt", "pred"):
         Path(f"turned-{name}").mkdir()
         for k in range(4):
-            Image.fromarray(np.asarray(Image.open(f"{name}/{k}.png")).T.copy()).save(f"turned-{name}/{k}.png")
+            Image.fromarray(np.asarray(Image.open(f"{name}/{k}.png")).T.copy()).save(
+                f"turned-{name}/{k}.png"
+            )
     other = padviz.rings("turned-gt", "turned-pred", px=[4])
     assert one.rings == other.rings
-    assert np.array_equal(np.array(one.places.figure, float).T, np.array(other.places.figure, float), equal_nan=True)
-    for side, turned in (("left", "top"), ("top", "left"), ("right", "bottom"), ("bottom", "right")):
+    assert np.array_equal(
+        np.array(one.places.figure, float).T, np.array(other.places.figure, float), equal_nan=True
+    )
+    for side, turned in (
+        ("left", "top"),
+        ("top", "left"),
+        ("right", "bottom"),
+        ("bottom", "right"),
+    ):
         assert one.sides[side] == other.sides[turned]
     left_right, top_bottom = ("left border", "right border"), ("top border", "bottom border")
     apart, turned_apart = (
-        {row[1:3]: row.difference for row in scored.differences if row[1:3] in (left_right, top_bottom)}
+        {
+            row[1:3]: row.difference
+            for row in scored.differences
+            if row[1:3] in (left_right, top_bottom)
+        }
         for scored in (one, other)
     )
     assert apart[left_right] == turned_apart[top_bottom]
@@ -179,9 +217,21 @@ def test_one_image_has_figures_without_intervals() -> None:
 MISTAKES: list[list[Any]] = [
     *([*asked.split(" | "), line] for asked, line in mistakes(1)),
     ["pred/1.png", None, "pred/1.png: no such file; give the path of a label map"],
-    ["pred/1.png", Image.new("RGB", (60, 40)), "pred/1.png: has colours (RGB), not numbers of classes"],
-    ["pred/0.png", Image.new("L", (60, 41)), "pred/0.png: is 41 x 60, and 0.png of the true ones is 40"],
-    ["gt", 255, "gt: has no class but 0; 255 counts for nothing; number classes 0, 1, 2, ... in both"],
+    [
+        "pred/1.png",
+        Image.new("RGB", (60, 40)),
+        "pred/1.png: has colours (RGB), not numbers of classes",
+    ],
+    [
+        "pred/0.png",
+        Image.new("L", (60, 41)),
+        "pred/0.png: is 41 x 60, and 0.png of the true ones is 40",
+    ],
+    [
+        "gt",
+        255,
+        "gt: has no class but 0; 255 counts for nothing; number classes 0, 1, 2, ... in both",
+    ],
     ["pred", 7, "pred: has hardly a class in common with gt, which has 0, 1; number classes"],
 ]
 
@@ -211,7 +261,9 @@ def test_a_mistake_is_one_line(path: str, content: Any, line: str) -> None:
 def test_what_is_for_boxes_is_refused_and_so_are_swapped_files() -> None:
     classified(n=5)
     for option in (["--iou", ".5"], ["--by-class"], ["vgg11"]):
-        assert "for boxes; leave it out" in told("rings", *option, "--gt", "gt.csv", "--pred", "pred.csv")
+        assert "for boxes; leave it out" in told(
+            "rings", *option, "--gt", "gt.csv", "--pred", "pred.csv"
+        )
     swapped = "padviz: --gt: --gt and --pred look swapped: gt.csv has the places of objects"
     assert told("rings", "--gt", "pred.csv", "--pred", "gt.csv").startswith(swapped)
 
@@ -224,7 +276,11 @@ def test_a_side_that_is_wrong_stands_out_of_masks() -> None:
         Image.fromarray(pred).save(f"pred/{k}.png")
     words = run("rings", "--gt", "gt", "--pred", "pred").stdout.splitlines()
     assert words[2].startswith("IoU is lower near the bottom border (")
-    rows = [line.split()[0] for line in words if line.startswith(" ") and line.split()[1:2] != ["border,"]]
+    rows = [
+        line.split()[0]
+        for line in words
+        if line.startswith(" ") and line.split()[1:2] != ["border,"]
+    ]
     assert [*SIDES] == [name for name in rows if name in SIDES]
 
 
@@ -244,7 +300,9 @@ def folders(turned: bool = False) -> None:
         Image.fromarray(np.zeros((*size[::-1], 3), np.uint8)).save(f"images/{k:03}.jpg", exif=exif)
         for name, boxes in (("gt", MADE.objects), ("pred", MADE.detections)):
             lines = []
-            for box, score in zip(boxes.box[boxes.image == k], boxes.score[boxes.image == k], strict=True):
+            for box, score in zip(
+                boxes.box[boxes.image == k], boxes.score[boxes.image == k], strict=True
+            ):
                 shares = (box[:2] + box[2:] / 2) / (width, height), box[2:] / (width, height)
                 numbers = [*shares[0], *shares[1], *([score] if name == "pred" else [])]
                 lines.append(" ".join(["0", *(repr(float(n)) for n in numbers)]))
@@ -256,7 +314,10 @@ def folders(turned: bool = False) -> None:
 def test_labels_have_the_rings_of_cocos_files(turned: bool) -> None:
     folders(turned)
     coco_files(MADE)
-    ours, theirs = padviz.rings("gt", "pred", image_sizes="images"), padviz.rings("gt.json", "pred.json")
+    ours, theirs = (
+        padviz.rings("gt", "pred", image_sizes="images"),
+        padviz.rings("gt.json", "pred.json"),
+    )
     for one, other in zip(ours, theirs, strict=True):
         assert one.count == other.count
         assert one.uncut == other.uncut
@@ -267,9 +328,14 @@ def test_labels_have_the_rings_of_cocos_files(turned: bool) -> None:
 @pytest.mark.parametrize("name", ["{:03}.jpg", "{:03}", "val/images/{:03}.PNG"])
 def test_sizes_may_be_listed(name: str) -> None:
     folders()
-    rows = [f"{name.format(k)},x,{width},{height}" for k, (height, width) in enumerate(MADE.sizes.tolist())]
+    rows = [
+        f"{name.format(k)},x,{width},{height}"
+        for k, (height, width) in enumerate(MADE.sizes.tolist())
+    ]
     Path("sizes.csv").write_text("\n".join(["image,split,width,height", *rows]))
-    ours, theirs = (padviz.rings("gt", "pred", image_sizes=images) for images in ("sizes.csv", "images"))
+    ours, theirs = (
+        padviz.rings("gt", "pred", image_sizes=images) for images in ("sizes.csv", "images")
+    )
     assert ours == theirs
     assert run(*ASKED[:-1], "sizes.csv").stdout == run(*ASKED).stdout
 
@@ -284,8 +350,12 @@ def test_a_mistake_in_labels_is_one_line(asked: str, line: str) -> None:
     assert told(*ASKED[:-1], sizes, "-o", "rings.png").startswith(f"padviz: {line}")
 
 
-@pytest.mark.parametrize(("exif", "size"), [(b"Exif\0\0no TIFF", None), (b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", (8, 6))])
-def test_damaged_exif_is_an_error_or_no_orientation(exif: bytes, size: tuple[int, int] | None) -> None:
+@pytest.mark.parametrize(
+    ("exif", "size"), [(b"Exif\0\0no TIFF", None), (b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", (8, 6))]
+)
+def test_damaged_exif_is_an_error_or_no_orientation(
+    exif: bytes, size: tuple[int, int] | None
+) -> None:
     Image.new("L", (6, 8)).save("a.png", exif=exif)
     if size is None:
         with pytest.raises(OptionError, match=r"a\.png: cannot be read as a picture; leave it out"):

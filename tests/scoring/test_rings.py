@@ -39,7 +39,10 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_one_ring_is_what_pycocotools_has(name: str) -> None:
-    coco, cocoeval = pytest.importorskip("pycocotools.coco"), pytest.importorskip("pycocotools.cocoeval")
+    coco, cocoeval = (
+        pytest.importorskip("pycocotools.coco"),
+        pytest.importorskip("pycocotools.cocoeval"),
+    )
     instances, results = as_coco(FILES[name])
     with contextlib.redirect_stdout(io.StringIO()):
         there = coco.COCO()
@@ -60,11 +63,18 @@ def test_one_ring_is_what_pycocotools_has(name: str) -> None:
 @given(seed=st.integers(0, 1000), rings=st.integers(1, 6))
 @examples(15)
 def test_a_perfect_detector_has_one_in_every_ring(seed: int, rings: int) -> None:
-    for ring in rings_of_boxes(perfect(scenes(seed, images=10, false=0, noise=0, crowd=0.1)), rings).rings:
+    for ring in rings_of_boxes(
+        perfect(scenes(seed, images=10, false=0, noise=0, crowd=0.1)), rings
+    ).rings:
         if ring.count:
             assert ring.figures["recall"].value == 1
-            assert ring.figures["recall"].high in (1, None)  # no interval, where few images have them
-            assert all(figure.value == pytest.approx(1, abs=1e-12) for figure in ring.figures.values())
+            assert ring.figures["recall"].high in (
+                1,
+                None,
+            )  # no interval, where few images have them
+            assert all(
+                figure.value == pytest.approx(1, abs=1e-12) for figure in ring.figures.values()
+            )
         else:
             assert {figure.value for figure in ring.figures.values()} == {None}
 
@@ -94,11 +104,15 @@ def test_each_object_and_each_find_is_of_one_ring(seed: int, rings: int) -> None
     made = scenes(seed, images=8, crowd=0.1)
     scored = rings_of_boxes(made, rings)
     assert (
-        sum(ring.count for ring in scored.rings) == scored.count == made.objects.crowd.size - made.objects.crowd.sum()
+        sum(ring.count for ring in scored.rings)
+        == scored.count
+        == made.objects.crowd.size - made.objects.crowd.sum()
     )
     found = match(made.objects, made.detections, [0.5]).found[0]
     finds = (found != FREE) & ~made.objects.crowd[found]
-    recalls = [(known(ring.figures["recall"].value), ring.count) for ring in scored.rings if ring.count]
+    recalls = [
+        (known(ring.figures["recall"].value), ring.count) for ring in scored.rings if ring.count
+    ]
     assert sum(round(recall * count) for recall, count in recalls) == finds.sum()
 
 
@@ -112,12 +126,18 @@ def test_images_turned_over_and_enlarged_have_the_same_rings(seed: int) -> None:
         left, top, w, h = each.box.T
         return replace(each, box=2 * np.column_stack([height - top - h, width - left - w, h, w]))
 
-    other = Scenes(2 * made.sizes[:, ::-1], made.categories, turned(made.objects), turned(made.detections))
-    assert np.allclose(depths(made.objects, made.sizes, True), depths(other.objects, other.sizes, True))
+    other = Scenes(
+        2 * made.sizes[:, ::-1], made.categories, turned(made.objects), turned(made.detections)
+    )
+    assert np.allclose(
+        depths(made.objects, made.sizes, True), depths(other.objects, other.sizes, True)
+    )
     one, two = (rings_of_boxes(each, 3) for each in (made, other))
     assert [ring.count for ring in one.rings] == [ring.count for ring in two.rings]
     for name in one.rings[0].figures:
-        ours, theirs = ([ring.figures[name].value for ring in scored.rings] for scored in (one, two))
+        ours, theirs = (
+            [ring.figures[name].value for ring in scored.rings] for scored in (one, two)
+        )
         assert ours == pytest.approx(theirs, abs=1e-9)
 
 
@@ -137,12 +157,16 @@ def test_what_is_of_few_objects_or_images_has_no_interval_and_no_side_of_them_is
         assert recall.value is not None
         assert (recall.low is None) == (count < 20)
     few = {f"{name} border" for name, side in found.sides.items() if side.count < 20}
-    opposite = [row for row in found.differences if row.other.removesuffix(" border") in found.sides]
+    opposite = [
+        row for row in found.differences if row.other.removesuffix(" border") in found.sides
+    ]
     assert len(opposite) == 2
     for row in opposite:
         assert (row.difference.low is None) == bool(few & {row.one, row.other})
     made = scenes(0, each=60)
-    rings = rings_of_boxes(replace(made, objects=select(made.objects, made.objects.image < 9))).rings
+    rings = rings_of_boxes(
+        replace(made, objects=select(made.objects, made.objects.image < 9))
+    ).rings
     assert {figure.low for ring in rings for figure in ring.figures.values()} == {None}
 
 
@@ -176,25 +200,47 @@ def test_a_set_without_detections_finds_nothing() -> None:
 def one_object(box: list[float], area: float | None = None) -> Rings:
     """The outermost ring of an image of 200 x 300 px with one object, which is found."""
     there = boxes([0], [0], [box], area=area and [area])
-    return rings_of_boxes(Scenes(np.array([[200, 300]]), ("c",), there, boxes([0], [0], [box], [1.0])), 1)
+    return rings_of_boxes(
+        Scenes(np.array([[200, 300]]), ("c",), there, boxes([0], [0], [box], [1.0])), 1
+    )
 
 
 def test_objects_within_a_pixel_of_a_border_are_cut() -> None:
-    for box, uncut in (([1, 50, 20, 20], 0), ([1.5, 50, 20, 20], 1), ([50, 0, 20, 20], 0), ([50, 179, 9, 20], 0)):
+    for box, uncut in (
+        ([1, 50, 20, 20], 0),
+        ([1.5, 50, 20, 20], 1),
+        ([50, 0, 20, 20], 0),
+        ([50, 179, 9, 20], 0),
+    ):
         assert one_object(box).rings[0].uncut["all"].count == uncut
 
 
 def test_sizes_are_cocos_classes_by_the_area_of_the_file() -> None:
-    for side, area, size in ((31, None, "small"), (32, None, "medium"), (97, None, "large"), (97, 1000, "small")):
+    for side, area, size in (
+        (31, None, "small"),
+        (32, None, "medium"),
+        (97, None, "large"),
+        (97, 1000, "small"),
+    ):
         uncut = one_object([50, 50, side, side], area).rings[0].uncut
-        assert {name: part.count for name, part in uncut.items() if part.count} == {"all": 1, size: 1}
+        assert {name: part.count for name, part in uncut.items() if part.count} == {
+            "all": 1,
+            size: 1,
+        }
 
 
 def coco_scenes(folder: Path, boxes: list[list[float]], **row: Any) -> Scenes:
     """Read COCO's files of an image that is 20 px wide and 40 px high, with these boxes as objects and detections."""
     rows = [{"image_id": 1, "category_id": 1, "bbox": box, **row} for box in boxes]
-    instances = {"images": [{"id": 1, "width": 20, "height": 40}], "categories": [{"id": 1}], "annotations": rows}
-    for name, content in (("gt.json", instances), ("pred.json", [each | {"score": 1} for each in rows])):
+    instances = {
+        "images": [{"id": 1, "width": 20, "height": 40}],
+        "categories": [{"id": 1}],
+        "annotations": rows,
+    }
+    for name, content in (
+        ("gt.json", instances),
+        ("pred.json", [each | {"score": 1} for each in rows]),
+    ):
         (folder / name).write_text(json.dumps(content))
     return read_scenes(folder / "gt.json", folder / "pred.json", None, "coco")
 
@@ -207,14 +253,27 @@ def test_an_object_without_area_has_that_of_its_box(tmp_path: Path) -> None:
 
 def test_boxes_outside_of_an_image_that_is_no_square_are_left_out(tmp_path: Path) -> None:
     inside = [[2, 30, 5, 7], [19, 39, 9, 9], [-4, -8, 5, 9], [15, -8, 3, 9]]
-    outside = [[20, 5, 5, 7], [5, 40, 5, 7], [-5, 5, 5, 30], [5, -7, 30, 7], [5, 5, 0, 7], [5, 5, 7, 0]]
+    outside = [
+        [20, 5, 5, 7],
+        [5, 40, 5, 7],
+        [-5, 5, 5, 30],
+        [5, -7, 30, 7],
+        [5, 5, 0, 7],
+        [5, 5, 7, 0],
+    ]
     made = coco_scenes(tmp_path, inside + outside)
     assert made.objects.box.tolist() == made.detections.box.tolist() == inside
-    assert [note.split(": ")[1] for note in made.notes] == [f"6 {what}s left out" for what in ("object", "detection")]
+    assert [note.split(": ")[1] for note in made.notes] == [
+        f"6 {what}s left out" for what in ("object", "detection")
+    ]
 
 
 def test_objects_are_of_the_side_that_is_nearest() -> None:
-    for box, sides in (([2, 90, 8, 8], ["left"]), ([90, 190, 8, 8], ["bottom"]), ([0, 0, 12, 12], [])):
+    for box, sides in (
+        ([2, 90, 8, 8], ["left"]),
+        ([90, 190, 8, 8], ["bottom"]),
+        ([0, 0, 12, 12], []),
+    ):
         found = one_object(box)
         assert [name for name, part in found.sides.items() for _ in range(part.count)] == sides
         row, column = int((box[1] + box[3] / 2) / 200 * 6), int((box[0] + box[2] / 2) / 300 * 6)
@@ -249,7 +308,9 @@ def test_fair_shares_stand_beside_and_go_with_what_is_found_by_them() -> None:
     centre = (made.objects.box[:, :2] + made.objects.box[:, 2:] / 2).astype(int).T
     due = share[centre[1].clip(0, 95), centre[0].clip(0, 127)]
     there = replace(made, detections=select(perfect(made).detections, due > 0.9))
-    beside, of_all = (rings_of_boxes(each, 3, network=network, size=(96, 128)) for each in (there, perfect(made)))
+    beside, of_all = (
+        rings_of_boxes(each, 3, network=network, size=(96, 128)) for each in (there, perfect(made))
+    )
     assert beside.network
     assert of_all.network
     ring = np.searchsorted([1 / 4, 1 / 2], depths(made.objects, made.sizes, True), side="right")
@@ -258,19 +319,26 @@ def test_fair_shares_stand_beside_and_go_with_what_is_found_by_them() -> None:
     assert shares[0] < shares[-1]
     assert known(beside.rings[0].padding) > known(beside.rings[-1].padding)
     ranks = np.argsort(np.argsort(due, kind="stable"))
-    assert beside.network.correlation.value == pytest.approx(np.corrcoef(ranks, due > 0.9)[0, 1], abs=0.05)
+    assert beside.network.correlation.value == pytest.approx(
+        np.corrcoef(ranks, due > 0.9)[0, 1], abs=0.05
+    )
     assert ends_of(beside.network.correlation)[0] > 0.3
     assert of_all.network.correlation.value is None  # all are found
 
 
 def test_no_side_stands_out_by_chance() -> None:
     """Of 20 detectors that are as good at all sides, one at most; a pair of sides that is worse is named."""
-    fair = [rings_of_boxes(scenes(seed, images=40, seen=lambda depth: 0.7 + 0 * depth)) for seed in range(20)]
+    fair = [
+        rings_of_boxes(scenes(seed, images=40, seen=lambda depth: 0.7 + 0 * depth))
+        for seed in range(20)
+    ]
     assert sum(row.other == OTHERS for scored in fair for row in scored.differences) <= 1
     made = scenes(7, images=200, noise=0, false=0)
     far = (made.detections.box[:, :2] > 12).all(axis=1)
     scored = rings_of_boxes(replace(made, detections=select(made.detections, far)))
-    assert [row.one for row in scored.differences if row.other == OTHERS] == ["left and top borders"]
+    assert [row.one for row in scored.differences if row.other == OTHERS] == [
+        "left and top borders"
+    ]
 
 
 Ends = st.tuples(st.floats(0, 1), st.floats(0, 1), st.sampled_from([None, 0.01, 0.3]))
@@ -280,12 +348,20 @@ Ends = st.tuples(st.floats(0, 1), st.floats(0, 1), st.sampled_from([None, 0.01, 
 @examples(60)
 def test_what_the_sentence_says_follows_from_its_figures(rows: list[Any], odd: bool) -> None:
     """It names the first sides and all rings whose interval excludes 0, what is lower there, and both figures."""
-    names = [("recall", OUTERMOST, INNERMOST), ("AP", OUTERMOST, INNERMOST), ("recall", "left border", OTHERS)]
+    names = [
+        ("recall", OUTERMOST, INNERMOST),
+        ("AP", OUTERMOST, INNERMOST),
+        ("recall", "left border", OTHERS),
+    ]
     names += [("recall", "left border", "right border"), ("recall", "top border", "bottom border")]
     differences = []
     for name, (first, second, half) in zip(names, rows, strict=True):
         apart = first - second
-        interval = Estimate(apart, None, None) if half is None else Estimate(apart, apart - half, apart + half)
+        interval = (
+            Estimate(apart, None, None)
+            if half is None
+            else Estimate(apart, apart - half, apart + half)
+        )
         differences.append(Difference(*name, first, second, interval))
     if not odd:
         del differences[2]
@@ -293,7 +369,10 @@ def test_what_the_sentence_says_follows_from_its_figures(rows: list[Any], odd: b
 
     def clause(row: Difference, at: str) -> str:
         word = "lower" if row.first < row.second else "higher"  # type: ignore[operator]
-        here, there = (f"{at} {part} ({percent(known(value))})" for part, value in zip(row[1:3], row[3:5], strict=True))
+        here, there = (
+            f"{at} {part} ({percent(known(value))})"
+            for part, value in zip(row[1:3], row[3:5], strict=True)
+        )
         return f"{row.figure} is {word} {here} than {there}"
 
     rings = [row for row in differences if row.other == INNERMOST]
@@ -303,7 +382,11 @@ def test_what_the_sentence_says_follows_from_its_figures(rows: list[Any], odd: b
     if any(row.difference.low is None for row in rings):
         few = "fewer than 20 objects or 10 images"
         expected.append(f"not enough to compare: the outermost or the innermost ring has {few}")
-    alike = [row.figure for row in rings if row.difference.low is not None and not excludes_zero(row.difference)]
+    alike = [
+        row.figure
+        for row in rings
+        if row.difference.low is not None and not excludes_zero(row.difference)
+    ]
     if alike:
         do = "do" if len(alike) == 2 else "does"
         ends = "between the outermost and the innermost ring"
@@ -345,7 +428,9 @@ def trial(seed: int) -> Held:
         likely = rng.beta(4 * p, 4 * (1 - p), count)
         draw = rng.random(64)
         shift = (draw < likely[at]).astype(float)
-        change = (np.where(rng.random(64) < 0.5, draw, rng.random(64)) < 0.8 * likely[at]).astype(float)
+        change = (np.where(rng.random(64) < 0.5, draw, rng.random(64)) < 0.8 * likely[at]).astype(
+            float
+        )
         yield f"trial: {name}", share(np.bincount(at, shift), np.bincount(at), 0).figure, p
         yield f"trial: {name}, minus the shift's", mean(change - shift, at).figure, -0.2 * p
     for name, spread in (("KL", 0.5), ("KL, uneven", 1.0)):
@@ -372,13 +457,18 @@ def seen(seed: int) -> Held:
     _, *found = estimates((true**2).ravel() * each, np.arange(count), USAGE, DISTANCE)
     usage, distance = (float(unit_ranks(true) @ unit_ranks(by)) for by in (USAGE, DISTANCE))
     names = ("by usage", "by distance", "usage minus distance", "edge over inside")
-    for name, figure, value in zip(names, found, (usage, distance, usage - distance, edge_of(true)), strict=True):
+    for name, figure, value in zip(
+        names, found, (usage, distance, usage - distance, edge_of(true)), strict=True
+    ):
         yield f"seen: {name}", figure, value
 
 
 def made(seed: int, images: int) -> Any:
     return rings_of_boxes(
-        scenes(seed, images=images, false=0.3, seen=lambda depth: np.where(depth < 0.25, 0.6, 0.95)), 3
+        scenes(
+            seed, images=images, false=0.3, seen=lambda depth: np.where(depth < 0.25, 0.6, 0.95)
+        ),
+        3,
     )
 
 
@@ -393,14 +483,20 @@ def rings_figures(scored: Any) -> dict[str, Estimate]:
 
 @cache
 def truth() -> dict[str, float]:
-    return {name: figure.value for name, figure in rings_figures(made(99_999, 4000 if MANY else 1500)).items()}
+    return {
+        name: figure.value
+        for name, figure in rings_figures(made(99_999, 4000 if MANY else 1500)).items()
+    }
 
 
 def rings(seed: int) -> Held:
     """20, 30 or 60 images, against far more; rings of .25, .5 and all of half the shorter side."""
     scored = made(seed, (20, 30, 60)[seed % 3])
     if len(scored.rings) == 3:
-        yield from ((f"rings: {name}", figure, truth()[name]) for name, figure in rings_figures(scored).items())
+        yield from (
+            (f"rings: {name}", figure, truth()[name])
+            for name, figure in rings_figures(scored).items()
+        )
 
 
 @pytest.mark.parametrize("room", [trial, seen, rings])
@@ -414,4 +510,8 @@ def test_intervals_hold_the_truth(room: Callable[[int], Held], runs: int) -> Non
     chance = 3 * (0.05 * 0.95 / runs) ** 0.5
     shares = {name: float(np.mean(each)) for name, each in found.items()}
     assert shares
-    assert {name: held for name, held in shares.items() if not 0.93 - chance <= held <= min(0.97 + chance, 1)} == {}
+    assert {
+        name: held
+        for name, held in shares.items()
+        if not 0.93 - chance <= held <= min(0.97 + chance, 1)
+    } == {}

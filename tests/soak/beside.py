@@ -32,14 +32,20 @@ def network() -> bytes:
     """A network with weights and a map of scores, of any size."""
     from onnx import numpy_helper, parser
 
-    head = '<ir_version: 8, opset_import: ["" : 13]> g (float[N, 3, H, W] x) => (float[N, 1, P, Q] y)'
+    head = (
+        '<ir_version: 8, opset_import: ["" : 13]> g (float[N, 3, H, W] x) => (float[N, 1, P, Q] y)'
+    )
     model = parser.parse_model(f"{head} {{ {NODES} }}")
     for node in model.graph.node:
         node.name = node.output[0]
     rng = np.random.default_rng(0)
     for name, shape in (("wa", (4, 3, 3, 3)), ("wb", (1, 4, 3, 3))):
-        model.graph.initializer.append(numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name))
-    low = numpy_helper.from_array(np.full(1, -1, np.float32), "bias")  # of the empty background: nothing is seen there
+        model.graph.initializer.append(
+            numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name)
+        )
+    low = numpy_helper.from_array(
+        np.full(1, -1, np.float32), "bias"
+    )  # of the empty background: nothing is seen there
     model.graph.initializer.append(low)
     return bytes(model.SerializeToString())
 
@@ -72,7 +78,9 @@ def members(content: bytes) -> Members:
 
 def packed(members: Members, compressed: bool) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(
+        buffer, "w", zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    ) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     return buffer.getvalue()
@@ -90,7 +98,10 @@ def keras() -> list[bytes]:
         layer("Multiply", "m", ["inner#1", "g"]),
         layer("Concatenate", "k", ["m", "inner#1"], axis=-1),
     ]
-    models = [*(sequential([image(24, 20, 3), keras, LAST]) for keras, _ in CASES), *[functional(gated, "k")] * 9]
+    models = [
+        *(sequential([image(24, 20, 3), keras, LAST]) for keras, _ in CASES),
+        *[functional(gated, "k")] * 9,
+    ]
     with tempfile.TemporaryDirectory() as folder:
         return [written(Path(folder, "net.keras"), model).read_bytes() for model in models]
 
@@ -102,4 +113,7 @@ def programs() -> list[bytes]:
 
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return [saved(Joining(), Path(folder, "net.pt2"), (32, 48), open_).read_bytes() for open_ in (False, True)]
+        return [
+            saved(Joining(), Path(folder, "net.pt2"), (32, 48), open_).read_bytes()
+            for open_ in (False, True)
+        ]

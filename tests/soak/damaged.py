@@ -18,7 +18,18 @@ from tests.scoring.made import as_coco, scenes
 from tests.soak import beside
 from tests.soak.mutants import damaged_archive, damaged_bytes, damaged_text
 
-HUGE = ["0", "-1", "1e160", "1e999", "nan", "9" * 19, "9" * 400, "1" + "0" * 30, "-9223372036854775808", "4294967296"]
+HUGE = [
+    "0",
+    "-1",
+    "1e160",
+    "1e999",
+    "nan",
+    "9" * 19,
+    "9" * 400,
+    "1" + "0" * 30,
+    "-9223372036854775808",
+    "4294967296",
+]
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 TYPES = [
     "<f8",
@@ -78,7 +89,16 @@ what = ["usage"]
 name = "corner"
 kernel = 3
 """
-BASELINE = [{"model": "net.toml", "size": [12, 12], "rule": "even", "layer": "a", "axis": "height", "figure": 1}]
+BASELINE = [
+    {
+        "model": "net.toml",
+        "size": [12, 12],
+        "rule": "even",
+        "layer": "a",
+        "axis": "height",
+        "figure": 1,
+    }
+]
 PROJECT = """[tool.padviz]
 [[tool.padviz.check]]
 model = "net.toml"
@@ -103,7 +123,10 @@ def damaged_file(rng: Random) -> Damaged:
 
 
 def _damaged(path: str, content: bytes, rng: Random) -> bytes:
-    ways: list[Callable[[], bytes]] = [lambda: damaged_bytes(content, rng), lambda: _cut(content, rng)]
+    ways: list[Callable[[], bytes]] = [
+        lambda: damaged_bytes(content, rng),
+        lambda: _cut(content, rng),
+    ]
     if path.endswith(TEXTS):
         text = content.decode()
         ways += 3 * [
@@ -140,7 +163,11 @@ def _head_damaged(content: bytes, rng: Random) -> bytes:
     way = rng.randrange(3)
     if way == 0:
         at = rng.randrange(len(head))
-        head = head[:at] + rng.choice(["(", ")", "[", "{", "'", ",", "\0", "", "O", "\xff"]) + head[at + 1 :]
+        head = (
+            head[:at]
+            + rng.choice(["(", ")", "[", "{", "'", ",", "\0", "", "O", "\xff"])
+            + head[at + 1 :]
+        )
     elif way == 1:
         head = _huge(head, rng)
     else:
@@ -166,7 +193,11 @@ def lay_out() -> None:
 
 @cache
 def files() -> dict[str, bytes]:
-    made = {"net.toml": beside.NET.encode(), "net.onnx": beside.network(), "net.keras": beside.keras()[-1]}
+    made = {
+        "net.toml": beside.NET.encode(),
+        "net.onnx": beside.network(),
+        "net.keras": beside.keras()[-1],
+    }
     made["net.pt2"] = beside.programs()[0]
     rng = np.random.default_rng(0)
     whole = rng.random((3, 40, 48), dtype=np.float32)
@@ -174,7 +205,11 @@ def files() -> dict[str, bytes]:
     tiled[:, :, 24:] += 0.1
     made |= {"whole.npy": _saved(np.save, whole), "tiled.npy": _saved(np.save, tiled)}
     made["whole.npz"] = _saved(np.savez, whole)
-    made |= {"whole.png": _png(whole), "tiled.png": _png(tiled.clip(0, 1)), "b.png": beside.picture()}
+    made |= {
+        "whole.png": _png(whole),
+        "tiled.png": _png(tiled.clip(0, 1)),
+        "b.png": beside.picture(),
+    }
     for name, content in zip(("gt.json", "pred.json"), as_coco(scenes(0, images=4)), strict=True):
         made[name] = json.dumps(content).encode()
     rows = [f"i{k},{k % 3},{5 * k + 1},{3 * k + 2},100,80" for k in range(12)]
@@ -187,7 +222,11 @@ def files() -> dict[str, bytes]:
     for k in range(3):
         label = rng.integers(0, 3, (20, 30)).astype(np.uint8)
         made[f"masks/{'abc'[k]}.png"] = made[f"masks2/{'abc'[k]}.png"] = _png(label)
-    made |= {"small_net.py": CODE.encode(), "manifest.toml": MANIFEST.encode(), "pyproject.toml": PROJECT.encode()}
+    made |= {
+        "small_net.py": CODE.encode(),
+        "manifest.toml": MANIFEST.encode(),
+        "pyproject.toml": PROJECT.encode(),
+    }
     made |= _weights()
     made["baseline.json"] = json.dumps(BASELINE).encode()
     question = np.zeros(4, "<i8")
@@ -204,7 +243,9 @@ def _saved(save: Callable[..., None], *arrays: object, **named: object) -> bytes
 def _png(values: np.ndarray) -> bytes:
     from PIL import Image
 
-    pixels = values if values.dtype == np.uint8 else (values.transpose(1, 2, 0) * 255).astype(np.uint8)
+    pixels = (
+        values if values.dtype == np.uint8 else (values.transpose(1, 2, 0) * 255).astype(np.uint8)
+    )
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "png")
     return buffer.getvalue()

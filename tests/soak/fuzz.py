@@ -28,7 +28,12 @@ from tests.soak.mutants import mutant
 
 SECONDS, BYTES = 10, 1 << 30  # of calculating; six times as long by the clock, on a busy machine
 WARMING = 40  # mutants that import what others need
-SUFFIX = {"TOML descriptions": ".toml", "ONNX files": ".onnx", "Keras files": ".keras", "programs": ".pt2"}
+SUFFIX = {
+    "TOML descriptions": ".toml",
+    "ONNX files": ".onnx",
+    "Keras files": ".keras",
+    "programs": ".pt2",
+}
 REFUSALS = (1, 2, 3)  # exit codes
 
 
@@ -52,7 +57,11 @@ def tried(kind: str, made: Any, rng: Random) -> str:
             network = padviz.load(path)
             _counted(network, rng, any_size=kind == "TOML descriptions")
     except PadvizError as error:
-        return "refused" if str(error).isprintable() and len(str(error)) < 3000 else f"says {str(error)[:500]!r}"
+        return (
+            "refused"
+            if str(error).isprintable() and len(str(error)) < 3000
+            else f"says {str(error)[:500]!r}"
+        )
     return "fine"
 
 
@@ -60,7 +69,9 @@ def _counted(network: Network, rng: Random, any_size: bool) -> None:
     """Use a network, at a small size where it is of `any_size`."""
     if len(network.layers) > 12 and rng.random() < 0.95:
         return
-    size = (rng.randint(3, 12), rng.randint(3, 12)) if any_size and not network.fixed else network.size
+    size = (
+        (rng.randint(3, 12), rng.randint(3, 12)) if any_size and not network.fixed else network.size
+    )
     padviz.usage(network, size, layer=network.targets)
     padviz.uneven(network, size)
     costs = padviz.costs(network, size)
@@ -84,8 +95,12 @@ def _commanded(args: list[str]) -> str:
         assert result.stderr.count("\n") == 1, f"not one line: {result.stderr!r}"
         assert result.stderr[:-1].isprintable(), f"not one line: {result.stderr!r}"
         assert not result.stdout, "refused after something was printed"
-        assert "stdout: cannot be written" not in result.stderr, "takes an error of the input for one of stdout"
-        assert not (new := {*after.items()} ^ {*before.items()}), f"refused, and changed {sorted(new)}"
+        assert "stdout: cannot be written" not in result.stderr, (
+            "takes an error of the input for one of stdout"
+        )
+        assert not (new := {*after.items()} ^ {*before.items()}), (
+            f"refused, and changed {sorted(new)}"
+        )
     return "fine" if result.exit_code == 0 else "refused"
 
 
@@ -148,6 +163,8 @@ if __name__ == "__main__":
     warnings.simplefilter("error")
     kind_, seed_, first_, count_ = sys.argv[1:]
     run(kind_, "warming", 0, WARMING)
-    mapped, resident = (int(n) * resource.getpagesize() for n in Path("/proc/self/statm").read_text().split()[:2])
+    mapped, resident = (
+        int(n) * resource.getpagesize() for n in Path("/proc/self/statm").read_text().split()[:2]
+    )
     resource.setrlimit(resource.RLIMIT_AS, (mapped - resident + BYTES,) * 2)
     print(json.dumps(run(kind_, seed_, int(first_), int(count_))))

@@ -19,7 +19,17 @@ out in groups like use repeat with size scale op ceil "conv" "convtranspose" "ma
 "pad" "crop" "resize" "gate" "add" "concat" "multiply" "block" "depthwise" "linear" "cubic" "nearest"
 "half_pixel" "align_corners" 1979-05-27 ' " = , ] } [["""
 HOSTILE = WORDS.split()
-HOSTILE += ["\n", "\0", "\r", "\ud7ff", "9" * 5000, "1" + "0" * 30, "[" * 500, "a." * 500 + "b = 1\n", "ceil = true"]
+HOSTILE += [
+    "\n",
+    "\0",
+    "\r",
+    "\ud7ff",
+    "9" * 5000,
+    "1" + "0" * 30,
+    "[" * 500,
+    "a." * 500 + "b = 1\n",
+    "ceil = true",
+]
 
 
 def mutant(kind: str, rng: Random) -> Any:
@@ -28,9 +38,13 @@ def mutant(kind: str, rng: Random) -> Any:
         return damaged_text(rng.choice(descriptions()), rng)
     if kind == "command lines":
         line = rng.choice(COMMANDS)
-        return (crossed(line, rng) if rng.random() < 0.6 else damaged_text(line, rng, commands=True)).split(" ")
+        return (
+            crossed(line, rng) if rng.random() < 0.6 else damaged_text(line, rng, commands=True)
+        ).split(" ")
     if kind in ("Keras files", "programs"):
-        return damaged_archive(rng.choice(beside.keras() if kind == "Keras files" else beside.programs()), rng)
+        return damaged_archive(
+            rng.choice(beside.keras() if kind == "Keras files" else beside.programs()), rng
+        )
     return rng.choice((damaged_graph, lambda rng: damaged_bytes(rng.choice(models()), rng)))(rng)
 
 
@@ -39,7 +53,11 @@ def damaged_text(text: str, rng: Random, commands: bool = False) -> str:
     parts = text.split(" ") if commands else TOKEN.findall(text)
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         at = rng.choice(
-            [at for at, part in enumerate(parts) if part.strip() and (part not in MARKS or rng.random() < 0.1)]
+            [
+                at
+                for at, part in enumerate(parts)
+                if part.strip() and (part not in MARKS or rng.random() < 0.1)
+            ]
         )
         alike = [word for word in (*parts, *HOSTILE) if _kind(word) == _kind(parts[at])]
         way = rng.random()
@@ -53,7 +71,13 @@ def damaged_text(text: str, rng: Random, commands: bool = False) -> str:
 
 
 def _kind(word: str) -> str:
-    return "number" if word.lstrip("-").replace(".", "").isdecimal() else word[:1] if word[:1] in MARKS else "word"
+    return (
+        "number"
+        if word.lstrip("-").replace(".", "").isdecimal()
+        else word[:1]
+        if word[:1] in MARKS
+        else "word"
+    )
 
 
 def damaged_bytes(data: bytes, rng: Random) -> bytes:
@@ -69,7 +93,9 @@ def damaged_bytes(data: bytes, rng: Random) -> bytes:
         elif way == 4:
             made[at:at] = made[at : at + rng.choice((1, 8, 64))]
         else:
-            made[at : at + 8] = rng.choice((0, 1, 2**31, 2**63 - 1, 2**64 - 1)).to_bytes(8, "little")
+            made[at : at + 8] = rng.choice((0, 1, 2**31, 2**63 - 1, 2**64 - 1)).to_bytes(
+                8, "little"
+            )
     return bytes(made)
 
 
@@ -118,12 +144,16 @@ def damaged_archive(content: bytes, rng: Random) -> bytes:
     if rng.random() < 0.3:
         return damaged_bytes(content, rng)
     members = beside.members(content)
-    text = max((name for name in members if name.endswith(".json")), key=lambda name: len(members[name]))
+    text = max(
+        (name for name in members if name.endswith(".json")), key=lambda name: len(members[name])
+    )
     way = rng.random()
     if way < 0.85:
         members[text] = damaged_text(members[text].decode(), rng).encode("utf-8", "surrogatepass")
     elif way < 0.9:
-        members[text] = rng.choice((b"[" * 100_000, b'{"a":' * 5_000, b" " * (1 << 26), b"1" * (1 << 20), b"null"))
+        members[text] = rng.choice(
+            (b"[" * 100_000, b'{"a":' * 5_000, b" " * (1 << 26), b"1" * (1 << 20), b"null")
+        )
     elif way < 0.95:
         members[f"{rng.choice(('/', '../', 'C:'))}{text}"] = members.pop(text)
     else:
@@ -144,13 +174,25 @@ def descriptions() -> list[str]:
 def models() -> list[bytes]:
     from tests.sources.test_onnx_ops import GRAPHS, MEANS, model_of
 
-    small = [model_of(body, int(opset.split()[0])).SerializeToString() for _, opset, body in GRAPHS + MEANS]
+    small = [
+        model_of(body, int(opset.split()[0])).SerializeToString()
+        for _, opset, body in GRAPHS + MEANS
+    ]
     return [*small, *[beside.network()] * 9]
 
 
 Options = list[list[str]]  # each with its values
 COMMANDS = (Path(__file__).parent / "commands.txt").read_text().splitlines()
-MODELS = ["net.toml", "net.toml", "net.onnx", "net.onnx", "vgg11", "net.onnx net.toml", "a.npz", "missing.onnx"]
+MODELS = [
+    "net.toml",
+    "net.toml",
+    "net.onnx",
+    "net.onnx",
+    "vgg11",
+    "net.onnx net.toml",
+    "a.npz",
+    "missing.onnx",
+]
 NUMBERS = ["0", "1", "2", "3", "5", "7", "16", "17", "99", "0.5", "-1", "1e9", "100000"]
 
 

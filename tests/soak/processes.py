@@ -23,8 +23,29 @@ from tests.soak import beside
 
 STARTED = "import os, padviz.__main__ as m; handle = m.handle_signals; m.handle_signals = lambda: (handle(), os.write"
 STARTED += "({}, b'.')); m.main()"
-MANY = ["vgg11", "resnet18", "--size", "64:160:32", "--format", "png,npz", "--jobs", "2", "-o", "out"]
-SWEPT = ["--size", "64", "--height", "8", "--step", "1", "--threshold", "--padding", "trained,reflect"]
+MANY = [
+    "vgg11",
+    "resnet18",
+    "--size",
+    "64:160:32",
+    "--format",
+    "png,npz",
+    "--jobs",
+    "2",
+    "-o",
+    "out",
+]
+SWEPT = [
+    "--size",
+    "64",
+    "--height",
+    "8",
+    "--step",
+    "1",
+    "--threshold",
+    "--padding",
+    "trained,reflect",
+]
 TRAINED = """[[maps]]
 models = ["net.onnx"]
 sizes = [64, 96, 128]
@@ -33,15 +54,36 @@ what = ["filters", "responses"]
 RUNS = {  # and the seconds that they take
     "usage": (["usage", "resnet18", "--size", "224", "-o", "map.csv", "--overwrite"], 0.8),
     "export": (["export", *MANY], 3.0),
-    "torch": (["usage", "torchvision.models:resnet18", "--size", "64", "-o", "map.npy", "--overwrite"], 4.0),
+    "torch": (
+        ["usage", "torchvision.models:resnet18", "--size", "64", "-o", "map.npy", "--overwrite"],
+        4.0,
+    ),
     "audit drawn": (["audit", "resnet50", "--size", "224", "-o", "audit.png", "--overwrite"], 1.2),
     "explore": (["explore", "resnet18", "--size", "64,96", "-o", "page.html", "--overwrite"], 1.0),
-    "repad": (["repad", "net.onnx", "--size", "64", "--padding", "symmetric", "-o", "out.onnx", "--overwrite"], 0.8),
+    "repad": (
+        [
+            "repad",
+            "net.onnx",
+            "--size",
+            "64",
+            "--padding",
+            "symmetric",
+            "-o",
+            "out.onnx",
+            "--overwrite",
+        ],
+        0.8,
+    ),
     "detect": (["detect", "net.onnx", *SWEPT, "-o", "spots.png", "--resume", "--overwrite"], 4.0),
     "manifest": (["export", "trained.toml", "--jobs", "2", "-o", "out"], 3.0),
 }
-NOTES = re.compile(r"padviz: .*(the run began anew|the background is seen without a stimulus.*)\n")  # of detect
-CODES = {signal.SIGINT: (130, -2), signal.SIGTERM: (143, -15)}  # a shell says 130 and 143 of the others too
+NOTES = re.compile(
+    r"padviz: .*(the run began anew|the background is seen without a stimulus.*)\n"
+)  # of detect
+CODES = {
+    signal.SIGINT: (130, -2),
+    signal.SIGTERM: (143, -15),
+}  # a shell says 130 and 143 of the others too
 
 
 class Started:
@@ -52,8 +94,15 @@ class Started:
         (Path(folder) / "trained.toml").write_text(TRAINED)
         ready, told = os.pipe()
         command = [sys.executable, "-c", STARTED.format(told), *args]
-        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
-        self.process = subprocess.Popen(command, cwd=folder, pass_fds=[told], start_new_session=True, **pipes)  # type: ignore[call-overload]
+        pipes = {
+            "stdout": subprocess.DEVNULL,
+            "stderr": subprocess.PIPE,
+            "text": True,
+            "errors": "replace",
+        }
+        self.process = subprocess.Popen(
+            command, cwd=folder, pass_fds=[told], start_new_session=True, **pipes
+        )  # type: ignore[call-overload]
         os.close(told)
         os.read(ready, 1)
         os.close(ready)

@@ -50,7 +50,9 @@ def test_paths_of_a_signal_are_where_gradients_are(make, channels, sizes) -> Non
             alone = padviz.usage(module, size, unit=(unit,)).counts[0]
             np.testing.assert_array_equal(alone > 0, seen(module, channels, (size,), (unit,)))
     last = padviz.fields(module, size)[-1]
-    middle = [np.flatnonzero(seen(module, channels, (4 * size,), (2 * units + i,))) for i in range(8)]
+    middle = [
+        np.flatnonzero(seen(module, channels, (4 * size,), (2 * units + i,))) for i in range(8)
+    ]
     assert last.length.size == max(rows[-1] - rows[0] + 1 for rows in middle)
 
 
@@ -102,7 +104,9 @@ def test_fields_say_what_a_unit_sees_around_its_samples() -> None:
         assert around is not None
         assert stride is not None
         first, period = units // 2 // 16 * 16, 16 if stride <= 1 else 1
-        sees = [np.flatnonzero(seen(module, channels, (size,), (first + i,))) for i in range(period)]
+        sees = [
+            np.flatnonzero(seen(module, channels, (size,), (first + i,))) for i in range(period)
+        ]
         before = max(int((first + i) * stride) - rows[0] for i, rows in enumerate(sees))
         after = max(rows[-1] - ceil((first + i + 1) * stride) + 1 for i, rows in enumerate(sees))
         assert (name, around) == (name, (before, after))
@@ -129,7 +133,11 @@ def test_files_of_volumes_are_what_their_modules_are(tmp_path: Path, make, chann
     path, module = tmp_path / "net.onnx", make().eval()
     to_onnx(module, path, torch.zeros(1, channels, *sizes[0]), input_names=["x"])
     network = padviz.load(path)
-    assert (network.axes, network.size, network.declared) == (("depth", "height", "width"), sizes[0], sizes[0])
+    assert (network.axes, network.size, network.declared) == (
+        ("depth", "height", "width"),
+        sizes[0],
+        sizes[0],
+    )
     own, its = (padviz.fields(one, sizes[0])[-1] for one in (module, network))
     assert own.axes == its.axes
     assert padviz.costs(module, sizes[0]).macs == padviz.costs(network, sizes[0]).macs
@@ -144,7 +152,9 @@ def test_a_volume_may_have_its_channels_last(tmp_path: Path) -> None:
     assert (network.size, network.layers[-1].ops) == ((5, 6, 7), (Window(3),) * 3)
 
 
-SIZES = st.tuples(st.sampled_from([1, 2, 4, 6]), st.sampled_from([4, 6, 8, 12]), st.sampled_from([4, 6, 9]))
+SIZES = st.tuples(
+    st.sampled_from([1, 2, 4, 6]), st.sampled_from([4, 6, 8, 12]), st.sampled_from([4, 6, 9])
+)
 Tensor = tuple[Dims, np.ndarray]  # with the channel, the row and the column of each place in front
 
 
@@ -157,7 +167,9 @@ def shapes(dims: Dims) -> st.SearchStrategy[list[int]]:
     """Shapes that cut the sizes of dimensions between any of their prime factors."""
     parts = [each for n in shape_of(dims) for each in factors(n)]
     cuts = st.sets(st.integers(1, max(len(parts) - 1, 1))).map(sorted)
-    return cuts.map(lambda at: [prod(parts[a:b]) for a, b in zip([0, *at], [*at, len(parts)], strict=True)])
+    return cuts.map(
+        lambda at: [prod(parts[a:b]) for a, b in zip([0, *at], [*at, len(parts)], strict=True)]
+    )
 
 
 @st.composite
@@ -169,12 +181,19 @@ def tensors(draw: st.DrawFn) -> Tensor:
     for step in draw(st.lists(st.sampled_from(["transpose", "reshape", "slice"]), max_size=8)):
         if step == "transpose":
             order = draw(st.permutations(range(len(dims))))
-            dims, places = tuple(dims[i] for i in order), places.transpose(0, *(i + 1 for i in order))
+            dims, places = (
+                tuple(dims[i] for i in order),
+                places.transpose(0, *(i + 1 for i in order)),
+            )
         elif step == "reshape":
             shape = draw(shapes(dims))
             if made := reshape_dims(dims, shape):
                 dims, places = made, places.reshape(3, *shape)
-        elif of := [i for i, dim in enumerate(dims) if dim and all(isinstance(factor, Channel) for factor in dim)]:
+        elif of := [
+            i
+            for i, dim in enumerate(dims)
+            if dim and all(isinstance(factor, Channel) for factor in dim)
+        ]:
             at = draw(st.sampled_from(of))
             left = draw(st.integers(1, places.shape[at + 1]))
             dims = (*dims[:at], plain(left), *dims[at + 1 :])
@@ -188,13 +207,17 @@ def rows_of(dims: Dims, role: str) -> np.ndarray:
     rows = np.zeros([factor.size for factor in own], dtype=int)
     for i, factor in enumerate(own):
         step = factor.step if isinstance(factor, Axis) and factor.role == role else 0
-        rows += np.arange(factor.size).reshape([-1 if i == j else 1 for j in range(len(own))]) * step
+        rows += (
+            np.arange(factor.size).reshape([-1 if i == j else 1 for j in range(len(own))]) * step
+        )
     return rows.reshape(shape_of(dims))
 
 
 @examples(40)
 @given(tensors(), st.data())
-def test_factors_say_which_row_and_column_each_place_is_of(tensor: Tensor, data: st.DataObject) -> None:
+def test_factors_say_which_row_and_column_each_place_is_of(
+    tensor: Tensor, data: st.DataObject
+) -> None:
     """And a reshape there and back leaves them as they are."""
     dims, (channel, *places) = tensor
     for role, expected in zip("hw", places, strict=True):

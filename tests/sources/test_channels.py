@@ -35,7 +35,11 @@ from tests.torch_attention import After
 
 
 def channels(network: padviz.Network) -> dict[str, Channels | None]:
-    return {layer.name: layer.channels for layer in network.layers if layer.kind in ("conv", "convtranspose")}
+    return {
+        layer.name: layer.channels
+        for layer in network.layers
+        if layer.kind in ("conv", "convtranspose")
+    }
 
 
 def read_back(network: padviz.Network) -> padviz.Network:
@@ -47,10 +51,14 @@ DESCRIBED = tomllib.loads(Path(__file__).with_name("channels.toml").read_text())
 
 @pytest.mark.parametrize("name", DESCRIBED)
 def test_channels_of_a_description(name: str) -> None:
-    expected = {key: Channels(*each) if each else None for key, each in DESCRIBED[name]["channels"].items()}
+    expected = {
+        key: Channels(*each) if each else None for key, each in DESCRIBED[name]["channels"].items()
+    }
     net = parse({"layers": DESCRIBED[name]["layers"]}, "net")
     assert channels(net) == channels(read_back(net)) == expected
-    assert padviz.costs(net, 9).unknown == next((key for key, each in expected.items() if each is None), None)
+    assert padviz.costs(net, 9).unknown == next(
+        (key for key, each in expected.items() if each is None), None
+    )
 
 
 def test_modules_say_their_channels() -> None:
@@ -80,7 +88,9 @@ def test_a_vector_that_is_spread_costs_what_made_it() -> None:
     line = nn.Conv2d(8, 6, 1)
 
     def pyramid(x: Tensor) -> Tensor:
-        return torch.cat([x, functional.interpolate(line(functional.adaptive_avg_pool2d(x, 1)), x.shape[2:])], 1)
+        return torch.cat(
+            [x, functional.interpolate(line(functional.adaptive_avg_pool2d(x, 1)), x.shape[2:])], 1
+        )
 
     net = padviz.load(After(pyramid))
     assert channels(net) == {"conv": Channels(3, 8), "conv_2": Channels(8, 6)}
@@ -110,7 +120,9 @@ def test_files_say_their_channels(name: str, batch: int, tmp_path: Path) -> None
     text = f'<ir_version: 8, opset_import: ["" : 13]> g ({image}, float[a, b, c, d, e] g) => (float[] y)'
     model = parser.parse_model(f"{text} {{ {body} }}")
     for key, shape in WEIGHTS.items():
-        model.graph.initializer.append(numpy_helper.from_array(np.ones(shape, dtype=np.float32), key))
+        model.graph.initializer.append(
+            numpy_helper.from_array(np.ones(shape, dtype=np.float32), key)
+        )
     network = padviz.load(saved(model, tmp_path))
     assert [*channels(network).values()] == [expected]
     assert padviz.costs(network).unknown == (None if expected else "y")
@@ -140,8 +152,13 @@ def test_operations_that_move_positions_are_told_by_their_words() -> None:
 def test_neutral_is_neither_hinted_nor_taken_where_positions_move(op: str, tmp_path: Path) -> None:
     network: Any = After(lambda x: x.rot90(2, (2, 3)))
     if op != "rot90":
-        network = saved(model_of(f"conv = Conv (x, w3x3)\n b = {op} (conv, conv)\n y = Conv (b, w3x3)", 18), tmp_path)
-    with pytest.raises(PadvizError, match=f"{op} .*is not known, and moves .*; `layer` conv stops") as error:
+        network = saved(
+            model_of(f"conv = Conv (x, w3x3)\n b = {op} (conv, conv)\n y = Conv (b, w3x3)", 18),
+            tmp_path,
+        )
+    with pytest.raises(
+        PadvizError, match=f"{op} .*is not known, and moves .*; `layer` conv stops"
+    ) as error:
         padviz.usage(network, 32)
     assert "neutral=" not in str(error.value)
     with pytest.raises(PadvizError, match=f"neutral: '{op}' moves positions or joins them"):
@@ -157,8 +174,13 @@ def test_a_neutral_operation_of_several_maps_sees_all_of_them(tmp_path: Path) ->
 
 
 def test_what_makes_another_shape_is_not_elementwise() -> None:
-    net = padviz.load(After(lambda y: torch.tensordot(y, y, ([3], [3]))), size=16, neutral=["tensordot"])
-    with pytest.raises(PadvizError, match=r"tensordot makes .* of 1 x 8 x 16 x 16, so it is not elementwise; `layer`"):
+    net = padviz.load(
+        After(lambda y: torch.tensordot(y, y, ([3], [3]))), size=16, neutral=["tensordot"]
+    )
+    with pytest.raises(
+        PadvizError,
+        match=r"tensordot makes .* of 1 x 8 x 16 x 16, so it is not elementwise; `layer`",
+    ):
         padviz.usage(net)
 
 
@@ -169,8 +191,13 @@ def joins(function: Callable[..., Any], args: Sequence[Any]) -> bool:
     other = one.clone()
     other[:, :, 2, 3] += 0.37
     try:
-        made = [function(*(image.clone() if each == "map" else each for each in args)) for image in (one, one, other)]
-        first, again, changed = (each if isinstance(each, torch.Tensor) else each[0] for each in made)
+        made = [
+            function(*(image.clone() if each == "map" else each for each in args))
+            for image in (one, one, other)
+        ]
+        first, again, changed = (
+            each if isinstance(each, torch.Tensor) else each[0] for each in made
+        )
         if first.shape[-2:] != (6, 6) or not first.eq(again).all():
             return False  # another size, or random
         differs = first.ne(changed).reshape(-1, 6, 6).any(0)
@@ -184,7 +211,9 @@ def joins(function: Callable[..., Any], args: Sequence[Any]) -> bool:
 def test_no_function_of_pytorch_that_joins_positions_can_be_called_neutral() -> None:
     functions = {op_of(each): each for each in get_testing_overrides()}
     asked = {
-        op: each for op, each in functions.items() if stem_of(op) not in TABLE and op not in CONSTANTS and not moves(op)
+        op: each
+        for op, each in functions.items()
+        if stem_of(op) not in TABLE and op not in CONSTANTS and not moves(op)
     }
     ways = [["map"], ["map", "map"], ["map", 2], ["map", "map", "map"]]
     assert [op for op, each in asked.items() for args in ways if joins(each, args)] == []
@@ -203,7 +232,11 @@ def round_trips(network: Network, counts: bool = True) -> None:
 @given(networks())
 def test_random_networks_round_trip(drawn: tuple[list[dict[str, Any]], tuple[int, int]]) -> None:
     steps, size = drawn
-    round_trips(parse({"layers": steps, "size": list(size), "title": 'a "title"', "source": "a\\b"}, "drawn"))
+    round_trips(
+        parse(
+            {"layers": steps, "size": list(size), "title": 'a "title"', "source": "a\\b"}, "drawn"
+        )
+    )
 
 
 ODD = 'odd "name"\n\x7f\\é'
@@ -223,7 +256,11 @@ def one(kind: Kind, height: Op | None, width: Op | None, name: str = ODD) -> Net
         one("avgpool", Window(2, 1, padding="same_upper"), Window(3, 1, padding="same_upper")),
         one("global", Adaptive(1), Adaptive(1)),
         one("resize", Resize(scale=Fraction(1, 3)), Resize(scale=Fraction(10_001, 20_000))),
-        one("resize", Resize(7, mode="linear", align_corners=True), Resize(9, mode="linear", align_corners=True)),
+        one(
+            "resize",
+            Resize(7, mode="linear", align_corners=True),
+            Resize(9, mode="linear", align_corners=True),
+        ),
         one("identity", None, None),
         *(replace(padviz.load("vgg11"), fixed=axes) for axes in ((0,), (1,), (0, 1))),
         replace(padviz.load("vgg11"), targets=()),

@@ -64,13 +64,19 @@ FILES: dict[str, tuple[Any, str]] = {  # what makes the file, or its bytes
         b"\x1c\0\0\0TFL3" + bytes(8),
         "is TFLite; convert it: python -m tf2onnx.convert --tflite {} --output x.onnx",
     ),
-    "saved": (_folder, "is a SavedModel; convert it: python -m tf2onnx.convert --saved-model {} --output x.onnx"),
+    "saved": (
+        _folder,
+        "is a SavedModel; convert it: python -m tf2onnx.convert --saved-model {} --output x.onnx",
+    ),
     "net.h5": (
         HDF5,
         "is HDF5, in which Keras kept models before .keras; save it again: "
         'keras.models.load_model("{}").save("x.keras")',
     ),
-    "net.weights.h5": (HDF5, 'holds weights without the network; save the model as a whole: model.save("x.keras")'),
+    "net.weights.h5": (
+        HDF5,
+        'holds weights without the network; save the model as a whole: model.save("x.keras")',
+    ),
     "net.mlmodel": (b"\x08\x04", "is CoreML; export the model that it was made of to .onnx"),
 }
 BY_NAME = ("net.weights.h5", "net.mlmodel")  # alone
@@ -95,7 +101,9 @@ def test_a_file_that_is_read_may_have_another_name(tmp_path: Path) -> None:
 
 def test_weights_that_are_not_read_get_the_road_that_works(tmp_path: Path) -> None:
     saved(nn.Conv2d(3, 2, 3), tmp_path / "net.pt2")
-    with pytest.raises(PadvizError, match=r"net\.pt2: is read without its weights; export it to \.onnx, with them"):
+    with pytest.raises(
+        PadvizError, match=r"net\.pt2: is read without its weights; export it to \.onnx, with them"
+    ):
         padviz.filters(tmp_path / "net.pt2")
 
 
@@ -127,25 +135,38 @@ def test_only_files_are_read(reader: str) -> None:
     os.mkfifo("pipe" + suffix)
     Path("device" + suffix).symlink_to("/dev/zero")
     for path in ("pipe" + suffix, "device" + suffix):
-        assert told(command, *more, path).startswith(f"padviz: {path}: is not a file; give the path of a")
+        assert told(command, *more, path).startswith(
+            f"padviz: {path}: is not a file; give the path of a"
+        )
 
 
 @IN_TIME
 def test_counts_are_read_from_files_only() -> None:
     os.mkfifo("pipe.npz")
     Path("folder.npy").mkdir()
-    for path in ("pipe.npz", "folder.npy", "/dev/zero", "missing.npz", "a\0b.npz", "x" * 300 + ".npz"):
+    for path in (
+        "pipe.npz",
+        "folder.npy",
+        "/dev/zero",
+        "missing.npz",
+        "a\0b.npz",
+        "x" * 300 + ".npz",
+    ):
         with pytest.raises(DescriptionError) as refused:
             padviz.read_counts(path)
         assert str(refused.value).isprintable()
 
 
 @IN_TIME
-def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     os.mkfifo("pipe")
     Path("file").write_bytes(b"hello")
     before = os.stat("file")
-    monkeypatch.setattr("padviz.files.opened.os.stat", lambda path: before)  # looked at before it was replaced
+    monkeypatch.setattr(
+        "padviz.files.opened.os.stat", lambda path: before
+    )  # looked at before it was replaced
     assert read_file("pipe", KIND, 100) == b""
     assert read_file("/proc/self/pagemap", KIND, 5) == b""  # 256 GB, of which it says 0
 
@@ -160,13 +181,20 @@ def test_a_manifest_has_a_largest_size() -> None:
 
 @IN_TIME
 @pytest.mark.parametrize(
-    "text", ["a." * 1_000_000 + "b = 1", "[" + '"a" . ' * 600_000 + "b]", "a = {" + "'a'. " * 600_000 + "b = 1}"]
+    "text",
+    [
+        "a." * 1_000_000 + "b = 1",
+        "[" + '"a" . ' * 600_000 + "b]",
+        "a = {" + "'a'. " * 600_000 + "b = 1}",
+    ],
 )
 def test_a_key_of_a_million_parts_is_refused_at_once(text: str) -> None:
     Path("deep.toml").write_text(text)
     start = time.monotonic()
     for read in (padviz.load, read_manifest):
-        with pytest.raises(DescriptionError, match=r"deep\.toml: is nested too deeply; give each key a few parts"):
+        with pytest.raises(
+            DescriptionError, match=r"deep\.toml: is nested too deeply; give each key a few parts"
+        ):
             read("deep.toml")
     assert time.monotonic() - start < 5
 

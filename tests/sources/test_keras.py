@@ -19,8 +19,14 @@ SAME = {"padding": "same"}
 Steps = list[dict[str, Any]]
 
 
-def step(op: str, name: str, kernel: Any = None, out: int | None = None, **more: Any) -> dict[str, Any]:
-    return {key: each for key, each in {"op": op, "name": name, "kernel": kernel, "out": out, **more}.items() if each}
+def step(
+    op: str, name: str, kernel: Any = None, out: int | None = None, **more: Any
+) -> dict[str, Any]:
+    return {
+        key: each
+        for key, each in {"op": op, "name": name, "kernel": kernel, "out": out, **more}.items()
+        if each
+    }
 
 
 LAST = layer("Conv2D", "last", filters=2, kernel_size=[3, 3], strides=[2, 2], activation="relu")
@@ -57,7 +63,9 @@ def reading(model: Layer, *names: str) -> Layer:
 
 def alike(one: Any, other: Any) -> None:
     for size in SIZES:
-        np.testing.assert_array_equal(padviz.usage(one, size).counts, padviz.usage(other, size).counts)
+        np.testing.assert_array_equal(
+            padviz.usage(one, size).counts, padviz.usage(other, size).counts
+        )
         assert padviz.costs(one, size).macs == padviz.costs(other, size).macs
 
 
@@ -79,12 +87,24 @@ def test_channels_may_come_first(tmp_path: Path) -> None:
 
 
 def test_models_inside_of_models_are_called_each_time(tmp_path: Path) -> None:
-    inner = sequential([image(), layer("Conv2D", "c", filters=3, kernel_size=[3, 3], **SAME)], "inner")
-    joins, called = layer("Add", "inner/c", ["image", "inner#1"]), reading(inner, "image", "inner#0")
-    network = padviz.load(written(tmp_path / "f.keras", functional([image(), joins, called], "inner/c")))
+    inner = sequential(
+        [image(), layer("Conv2D", "c", filters=3, kernel_size=[3, 3], **SAME)], "inner"
+    )
+    joins, called = (
+        layer("Add", "inner/c", ["image", "inner#1"]),
+        reading(inner, "image", "inner#0"),
+    )
+    network = padviz.load(
+        written(tmp_path / "f.keras", functional([image(), joins, called], "inner/c"))
+    )
     branch = [step("conv", name, 3, 3, padding=1) for name in "ab"]
     alike(network, parse({"layers": [step("add", "sum", branches=[[], branch])]}, "two"))
-    assert [layer.name for layer in network.layers] == ["input", "inner/c", "inner/c_2", "inner/c_3"]
+    assert [layer.name for layer in network.layers] == [
+        "input",
+        "inner/c",
+        "inner/c_2",
+        "inner/c_3",
+    ]
 
 
 CONV = layer("Conv2D", "c", "image", filters=2, kernel_size=[3, 3])
@@ -114,8 +134,15 @@ def test_what_keras_2_writes_is_read(tmp_path: Path) -> None:
     ]
     keys = "class_name", "name", "config", "inbound_nodes"
     listed = [dict(zip(keys, each, strict=True)) for each in layers]
-    config = {"name": "old", "layers": listed, "input_layers": [["i", 0, 0]], "output_layers": [["a", 0, 0]]}
-    network = padviz.load(written(tmp_path / "f.keras", {"class_name": "Functional", "config": config}))
+    config = {
+        "name": "old",
+        "layers": listed,
+        "input_layers": [["i", 0, 0]],
+        "output_layers": [["a", 0, 0]],
+    }
+    network = padviz.load(
+        written(tmp_path / "f.keras", {"class_name": "Functional", "config": config})
+    )
     assert (network.size, network.declared, padviz.usage(network).max) == ((9, 12), (9, 12), 9)
 
 
@@ -132,7 +159,12 @@ def test_attention_sees_all_positions(tmp_path: Path) -> None:
     assert (counts == 24).all()
 
 
-OWN = {"module": "builtins", "class_name": "function", "config": "wavy", "registered_name": "function"}
+OWN = {
+    "module": "builtins",
+    "class_name": "function",
+    "config": "wavy",
+    "registered_name": "function",
+}
 OTHERS = {  # by the name that makes them neutral
     "mine>Mystery": (
         layer("Mystery", "m", module="mine", registered="mine>Mystery"),
@@ -157,25 +189,39 @@ def test_what_others_wrote_is_refused_by_name_or_neutral(name: str, tmp_path: Pa
 def _nested() -> Layer:
     model = sequential([image(8, 8, 3), layer("ReLU", "r")], "m")
     for _ in range(15):
-        model = functional([image(8, 8, 3), {**reading(model, "image", "m", "m#1"), "name": "m"}], "m")
+        model = functional(
+            [image(8, 8, 3), {**reading(model, "image", "m", "m#1"), "name": "m"}], "m"
+        )
     return model
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "class": ({**functional([image(), CONV], "c"), "class_name": "Mine"}, "is a model of the class Mine, whose own"),
-    "circle": (functional([image(), layer("ReLU", "a", "b"), layer("ReLU", "b", "a")], "a"), "form a cycle"),
+    "class": (
+        {**functional([image(), CONV], "c"), "class_name": "Mine"},
+        "is a model of the class Mine, whose own",
+    ),
+    "circle": (
+        functional([image(), layer("ReLU", "a", "b"), layer("ReLU", "b", "a")], "a"),
+        "form a cycle",
+    ),
     "missing": (functional([image(), CONV], "d"), "nothing makes the tensor 0 of 'd'"),
     "kernel": (
         functional([image(), layer("Conv2D", "c", "image", filters=2, kernel_size="x")], "c"),
         r"layer c: Conv2D is invalid \(its kernel_size is not a whole number",
     ),
     "lists": (
-        functional([image(), layer("UpSampling2D", "u", "image", interpolation=["x"], data_format=["x"])], "u"),
+        functional(
+            [image(), layer("UpSampling2D", "u", "image", interpolation=["x"], data_format=["x"])],
+            "u",
+        ),
         r"u: UpSampling2D interpolates by \['x'\]",
     ),
     "vector": (functional([image(3), CONV], "c"), "has no input of four dimensions"),
     "list": ([[]], "without a class"),
-    "sizes": (functional([image(), CONV, layer("Add", "a", ["image", "c"])], "a"), "a: Add joins 1x9x9x3 and 1x7x7x2"),
+    "sizes": (
+        functional([image(), CONV, layer("Add", "a", ["image", "c"])], "a"),
+        "a: Add joins 1x9x9x3 and 1x7x7x2",
+    ),
     "nested": (_nested(), r"f\.keras: calls more than 5000 layers"),
 }
 

@@ -35,17 +35,31 @@ MODELS = [  # all of the zoo that torchvision has but SSD, a detector, and more
     "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "shufflenet_v2_x1_0", "squeezenet1_0",
     "squeezenet1_1", "vgg11", "vgg11_bn", "vgg13", "vgg16", "vgg19", "wide_resnet50_2",
 ]  # fmt: skip
-BAKED = {"shufflenet_v2_x1_0", "deeplabv3_resnet50", "lraspp_mobilenet_v3_large"}  # which hold sizes as numbers
-WHOLE = {"alexnet", "vgg11", "vgg11_bn", "vgg13", "vgg16", "vgg19"}  # whose adaptive pools the old exporter
+BAKED = {
+    "shufflenet_v2_x1_0",
+    "deeplabv3_resnet50",
+    "lraspp_mobilenet_v3_large",
+}  # which hold sizes as numbers
+WHOLE = {
+    "alexnet",
+    "vgg11",
+    "vgg11_bn",
+    "vgg13",
+    "vgg16",
+    "vgg19",
+}  # whose adaptive pools the old exporter
 # writes at a fixed size only, which they divide
 SINCE_2_5 = pytest.mark.skipif(
-    "external_data" not in signature(torch.onnx.export).parameters, reason="PyTorch's new exporter came with 2.5"
+    "external_data" not in signature(torch.onnx.export).parameters,
+    reason="PyTorch's new exporter came with 2.5",
 )
 SEGMENTS = {"deeplabv3_resnet50", "lraspp_mobilenet_v3_large"}
 
 
 def torch_model(name: str) -> torch.nn.Module:
-    options: dict[str, Any] = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    options: dict[str, Any] = (
+        {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    )
     options |= {"weights_backbone": None} if name in SEGMENTS else {}
     model = torchvision.models.get_model(name, weights=None, **options).eval()
     if name in WHOLE:  # the real classifier is most of the file, and past all maps
@@ -76,22 +90,38 @@ def agreed(net: padviz.Network, model: Any, size: tuple[int, int], tokens: bool 
     ends = [made[last] for last in lasts]
     known = onnx_oracle.run(model, size, ends)
     rows, cols = resolve_each(net, size)
-    laid = [each for each in zip(net.layers, rows.sizes, cols.sizes, strict=True) if each[0].name in made]
+    laid = [
+        each
+        for each in zip(net.layers, rows.sizes, cols.sizes, strict=True)
+        if each[0].name in made
+    ]
     for layer, *shape in laid:
         found = known[made[layer.name]].shape
         as_tokens = "MatMul" in layer.name or (layer.kind == "add" and shape[0] * shape[1] in found)
-        assert [*found[-2:]] == shape or (as_tokens if tokens else [*found[1:3]] == shape), layer.name
-    assert len(laid) >= sum(layer.kind in ("conv", "maxpool", "avgpool", "convtranspose") for layer in net.layers) > 4
+        assert [*found[-2:]] == shape or (as_tokens if tokens else [*found[1:3]] == shape), (
+            layer.name
+        )
+    assert (
+        len(laid)
+        >= sum(
+            layer.kind in ("conv", "maxpool", "avgpool", "convtranspose") for layer in net.layers
+        )
+        > 4
+    )
     known["opset"] = np.array(model.opset_import[0].version)
     counts = padviz.usage(net, size, layer=lasts).counts
-    np.testing.assert_allclose(counts.astype(float), onnx_oracle.paths(model, size, ends, known), rtol=1e-12)
+    np.testing.assert_allclose(
+        counts.astype(float), onnx_oracle.paths(model, size, ends, known), rtol=1e-12
+    )
     assert counts.max() > 0
     return counts
 
 
 def check_law(path: Path, name: str, size: tuple[int, int]) -> None:
     """Usage of the file repadded is usage of the file with the scheme, which is another one for each model."""
-    scheme = ("reflect", "symmetric", "circular", "replicate", "zero/symmetric")[MODELS.index(name) % 5]
+    scheme = ("reflect", "symmetric", "circular", "replicate", "zero/symmetric")[
+        MODELS.index(name) % 5
+    ]
     net, found = padviz.load(path, size=size), padviz.repad(path, scheme, size)
     if not found.left:  # as where maps are too small
         lasts = last_maps(net)
@@ -131,11 +161,17 @@ def test_what_the_new_exporter_writes_counts_as_the_model(name: str, tmp_path: P
 @SINCE_2_5
 @pytest.mark.parametrize("rows", [(None, 4), (5, 11)], ids=str)
 def test_an_adaptive_pool_is_read_as_the_new_exporter_writes_it(rows: Any, tmp_path: Path) -> None:
-    pool, first, last = torch.nn.AdaptiveAvgPool2d(rows), torch.nn.Conv2d(1, 4, 3), torch.nn.Conv2d(4, 4, 3, padding=1)
+    pool, first, last = (
+        torch.nn.AdaptiveAvgPool2d(rows),
+        torch.nn.Conv2d(1, 4, 3),
+        torch.nn.Conv2d(4, 4, 3, padding=1),
+    )
     module = torch.nn.Sequential(first, pool, last).eval()
     image = torch.zeros(1, 1, 26, 32)
     path = to_onnx(module, tmp_path / "net.onnx", image, dynamo=True, external_data=False)
-    assert (padviz.usage(path, size=(26, 32)).counts == padviz.usage(module, size=(26, 32)).counts).all()
+    assert (
+        padviz.usage(path, size=(26, 32)).counts == padviz.usage(module, size=(26, 32)).counts
+    ).all()
 
 
 REAL = {
@@ -149,15 +185,21 @@ REAL = {
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [(name, size) for name in FILES for size in REAL[name]], ids=lambda value: str(value)
+    ("name", "size"),
+    [(name, size) for name in FILES for size in REAL[name]],
+    ids=lambda value: str(value),
 )
-def test_real_files_agree_with_onnxruntime_and_the_all_ones_copy(name: str, size: tuple[int, int]) -> None:
+def test_real_files_agree_with_onnxruntime_and_the_all_ones_copy(
+    name: str, size: tuple[int, int]
+) -> None:
     net = padviz.load(real_file(name), size=size)
     agreed(net, onnx.load(real_file(name), load_external_data=False), size, tokens=True)
     assert padviz.uneven(net, size).layers
     assert len(padviz.fields(net, size)) == len(net.layers) - 1 > 10
     # A file that declares its input takes no other size.
-    widths = range(size[1] - 4, size[1] + 5) if not any(net.declared) else sorted({*net.declared, 20})
+    widths = (
+        range(size[1] - 4, size[1] + 5) if not any(net.declared) else sorted({*net.declared, 20})
+    )
     assert padviz.sizes(net, widths).range == (widths[0], widths[-1])
 
 
@@ -177,8 +219,13 @@ class Residual(nn.Sequential):
 def floats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file whose biases are stored, as quantisation asks for."""
     path = tmp_path_factory.mktemp("floats") / "net.onnx"
-    stem, branch = nn.Conv2d(3, 8, 7, 2, 3), nn.Sequential(nn.Conv2d(8, 8, 3, 1, 1), nn.BatchNorm2d(8))
-    module = Residual(stem, nn.MaxPool2d(3, 2, 1), branch, nn.Conv2d(8, 16, 3, 2, 1), nn.Linear(16, 5)).eval()
+    stem, branch = (
+        nn.Conv2d(3, 8, 7, 2, 3),
+        nn.Sequential(nn.Conv2d(8, 8, 3, 1, 1), nn.BatchNorm2d(8)),
+    )
+    module = Residual(
+        stem, nn.MaxPool2d(3, 2, 1), branch, nn.Conv2d(8, 16, 3, 2, 1), nn.Linear(16, 5)
+    ).eval()
     to_onnx(module, path, torch.zeros(1, 3, *SMALL), input_names=["image"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -188,7 +235,9 @@ def floats(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class Noise(quantization.CalibrationDataReader):  # type: ignore[misc,name-defined]
     def __init__(self) -> None:
-        self.images = iter([{"image": np.random.default_rng(0).normal(size=(1, 3, *SMALL)).astype(np.float32)}])
+        self.images = iter(
+            [{"image": np.random.default_rng(0).normal(size=(1, 3, *SMALL)).astype(np.float32)}]
+        )
 
     def get_next(self) -> Any:
         return next(self.images, None)
@@ -199,7 +248,11 @@ def static(how: str) -> Any:
     return lambda one, other: quantization.quantize_static(one, other, Noise(), quant_format=form)
 
 
-WAYS = {"QDQ": static("QDQ"), "QOperator": static("QOperator"), "dynamic": quantization.quantize_dynamic}
+WAYS = {
+    "QDQ": static("QDQ"),
+    "QOperator": static("QOperator"),
+    "dynamic": quantization.quantize_dynamic,
+}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -207,9 +260,13 @@ def test_a_quantised_file_counts_as_its_floats_do(way: str, floats: Path, tmp_pa
     WAYS[way](str(floats), str(tmp_path / "quantised.onnx"))
     network, own = padviz.load(tmp_path / "quantised.onnx"), padviz.load(floats)
     for size in (SMALL, (33, 49)):
-        np.testing.assert_array_equal(padviz.usage(network, size).counts, padviz.usage(own, size).counts)
+        np.testing.assert_array_equal(
+            padviz.usage(network, size).counts, padviz.usage(own, size).counts
+        )
         assert padviz.costs(network, size).macs == padviz.costs(own, size).macs
-        ledger, expected = ([(row.height, row.width) for row in padviz.uneven(net, size)] for net in (network, own))
+        ledger, expected = (
+            [(row.height, row.width) for row in padviz.uneven(net, size)] for net in (network, own)
+        )
         assert ledger == expected
 
 
@@ -229,7 +286,9 @@ QUANTISED = [  # reads of a map, and the scale s and the zero point z beside it
 def test_a_quantised_operation_counts_as_its_twin_does(node: str, tmp_path: Path) -> None:
     scales = "s = Constant <value = float {1}> ()\n z = Constant <value = uint8 {0}> ()\n"
     twin = re.sub(r"\bs, z, |, s, z|, opset = 13", "", node.removeprefix("QLinear"))
-    network = padviz.load(saved(model_of(f"{scales}{BOTH} y = com.microsoft.{node}", 17), tmp_path), 12)
+    network = padviz.load(
+        saved(model_of(f"{scales}{BOTH} y = com.microsoft.{node}", 17), tmp_path), 12
+    )
     own = padviz.load(saved(model_of(f"{BOTH} y = {twin}", 17), tmp_path), 12)
     assert [(layer.name, layer.kind, layer.ops) for layer in network.layers] == [
         (layer.name, layer.kind, layer.ops) for layer in own.layers

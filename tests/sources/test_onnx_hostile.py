@@ -52,7 +52,9 @@ def many(op: str, count: int, *weights: str) -> Any:
     model = model_of("y = Conv (x, w1x1)", 13)
     del model.graph.node[:]
     names = ["x", *(f"n{i}" for i in range(count))]
-    model.graph.node.extend(helper.make_node(op, [a, *weights], [b]) for a, b in itertools.pairwise(names))
+    model.graph.node.extend(
+        helper.make_node(op, [a, *weights], [b]) for a, b in itertools.pairwise(names)
+    )
     model.graph.output[0].name = names[-1]
     return model
 
@@ -82,7 +84,8 @@ def control_characters() -> Any:
 
 def a_branch_without_its_output() -> Any:
     branches = ", ".join(
-        f"{kind}_branch = {kind} () => (float[] a) {{ a = Conv (x, w3x3) }}" for kind in ("then", "else")
+        f"{kind}_branch = {kind} () => (float[] a) {{ a = Conv (x, w3x3) }}"
+        for kind in ("then", "else")
     )
     model = model_of(f"c = Constant <value_int = 1> ()\ny = If (c) <{branches}>", 13)
     for attribute in model.graph.node[-1].attribute:
@@ -99,13 +102,19 @@ def endless_scales() -> Any:
 
 def endless_parts() -> Any:
     zeros = ", ".join("0" * 16)
-    return model_of(f"s, t = Split <num_outputs = 1000000000> ([{zeros}])\na = Pad (x, s)\ny = Conv (a, w3x3)", 18)
+    return model_of(
+        f"s, t = Split <num_outputs = 1000000000> ([{zeros}])\na = Pad (x, s)\ny = Conv (a, w3x3)",
+        18,
+    )
 
 
 NO_CONSTANT = "y: Pad (opset 13) has an input that is not a small constant"
 HOSTILE: dict[str, tuple[Any, str]] = {
     "empty": (b"", "is not an ONNX file, or has no nodes"),
-    "a part": (lambda: model_of(CONV, 13).SerializeToString()[:-1], "is not an ONNX file, or only a part of one"),
+    "a part": (
+        lambda: model_of(CONV, 13).SerializeToString()[:-1],
+        "is not an ONNX file, or only a part of one",
+    ),
     "noise": (bytes(range(256)) * 40, "is not an ONNX file"),
     "no shape": (lambda: model_of(CONV, 13, inputs="float[] x"), "has no input of four dimensions"),
     "huge image": (
@@ -116,8 +125,14 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "many nodes": (lambda: many("Relu", 31_000), "has more than 30000 nodes"),
     "many layers": (lambda: many("Conv", 10_100, "w1x1"), "has more than 10000 layers"),
     "doubling functions": (doubling_functions, "has more than 30000 nodes"),
-    "control characters": (control_characters, "the operation Foo (opset 13) is not known; --neutral Foo"),
-    "a branch without its output": (a_branch_without_its_output, "nothing in it makes 'lost', which it returns"),
+    "control characters": (
+        control_characters,
+        "the operation Foo (opset 13) is not known; --neutral Foo",
+    ),
+    "a branch without its output": (
+        a_branch_without_its_output,
+        "nothing in it makes 'lost', which it returns",
+    ),
     "endless parts": (endless_parts, ""),
     "endless scales": (endless_scales, "u: Upsample (opset 8) needs either scales or sizes"),
     "external shape": (lambda: external("y = Pad (x, p)", "p", TensorProto.INT64, 8), NO_CONSTANT),
@@ -137,12 +152,18 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Any:
         models[name] = model_of(text, int(version)), size
     for number, (made, size) in enumerate(models.values()):
         content = made() if callable(made) else made
-        (folder / f"{number}.onnx").write_bytes(content if isinstance(content, bytes) else content.SerializeToString())
+        (folder / f"{number}.onnx").write_bytes(
+            content if isinstance(content, bytes) else content.SerializeToString()
+        )
         asked[f"{number}.onnx"] = size
     (folder / "asked.json").write_text(json.dumps(asked))
-    run = subprocess.run([sys.executable, "-c", RUN], cwd=folder, capture_output=True, text=True, timeout=120)
+    run = subprocess.run(
+        [sys.executable, "-c", RUN], cwd=folder, capture_output=True, text=True, timeout=120
+    )
     assert run.returncode == 0, run.stderr
-    return dict(zip(models, json.loads((folder / "answers.json").read_text()).values(), strict=True))
+    return dict(
+        zip(models, json.loads((folder / "answers.json").read_text()).values(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", MESSAGES)
@@ -159,7 +180,9 @@ def test_hostile_files_get_one_line(name: str, answers: Any) -> None:
     assert MESSAGES[name] in said
 
 
-@pytest.mark.parametrize("kind", [TypeError, ValueError, KeyError, IndexError, ZeroDivisionError, MemoryError])
+@pytest.mark.parametrize(
+    "kind", [TypeError, ValueError, KeyError, IndexError, ZeroDivisionError, MemoryError]
+)
 def test_an_error_of_our_own_is_not_blamed_on_the_file(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -169,7 +192,11 @@ def test_an_error_of_our_own_is_not_blamed_on_the_file(
         raise kind("ours")
 
     (tmp_path / "net.onnx").write_bytes(model_of(CONV, 13).SerializeToString())
-    for name, put in (("OPS", {**OPS, "Conv": wrong}), ("foreign_network", wrong), ("needed", wrong)):
+    for name, put in (
+        ("OPS", {**OPS, "Conv": wrong}),
+        ("foreign_network", wrong),
+        ("needed", wrong),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(f"padviz.sources.onnx.load.{name}", put)
             with pytest.raises(kind, match="ours"):
@@ -182,7 +209,9 @@ PARTS = [np.asarray(partial_weights(WINDOW, n), dtype=np.float32) for n in SIZE]
 FACTOR = np.outer(*(partial_weights(WINDOW, n) for n in SIZE)).astype(np.float32)
 
 
-def saved(path: Path, factor: Any, *before: Any, op: str = "Mul", pad: int = 2, size: Any = SIZE) -> Path:
+def saved(
+    path: Path, factor: Any, *before: Any, op: str = "Mul", pad: int = 2, size: Any = SIZE
+) -> Path:
     """A convolution that pads, times a constant, which nodes `before` may make; all is kept beside the model."""
     image = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, *size])
     made = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None] * 4)
@@ -190,7 +219,9 @@ def saved(path: Path, factor: Any, *before: Any, op: str = "Mul", pad: int = 2, 
     times = helper.make_node(op, ["a", "made" if before else "factor"], ["y"], name="times")
     stored = [numpy_helper.from_array(np.ones((2, 2, 5, 5), dtype=np.float32), "w")]
     if factor is not None:
-        stored += [factor if isinstance(factor, TensorProto) else numpy_helper.from_array(factor, "factor")]
+        stored += [
+            factor if isinstance(factor, TensorProto) else numpy_helper.from_array(factor, "factor")
+        ]
     graph = helper.make_graph([*before, conv, times], "net", [image], [made], stored)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
     onnx.save(model, path, save_as_external_data=True, location="net.data", size_threshold=0)
@@ -228,7 +259,11 @@ WAYS: dict[str, tuple[Any, list[Any], str]] = {
     "one over it": ((1 / FACTOR).astype(np.float32), [node("Reciprocal", "factor")], "partial"),
     "of whole numbers": (
         HITS,
-        [node("Cast", "factor", makes="hits", to=1), constant("taps", value_float=25.0), node("Div", "taps", "hits")],
+        [
+            node("Cast", "factor", makes="hits", to=1),
+            constant("taps", value_float=25.0),
+            node("Div", "taps", "hits"),
+        ],
         "partial",
     ),
     "worked out in the graph": (None, OUTER, "partial"),
@@ -239,23 +274,33 @@ WAYS: dict[str, tuple[Any, list[Any], str]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_a_convolution_is_multiplied_by_is_read_from_beside_the_model(way: str, tmp_path: Path) -> None:
+def test_what_a_convolution_is_multiplied_by_is_read_from_beside_the_model(
+    way: str, tmp_path: Path
+) -> None:
     factor, before, wanted = WAYS[way]
     path = saved(tmp_path / "net.onnx", factor, *before)
-    assert not isinstance(factor, np.ndarray) or (tmp_path / "net.data").stat().st_size > factor.nbytes
+    assert (
+        not isinstance(factor, np.ndarray) or (tmp_path / "net.data").stat().st_size > factor.nbytes
+    )
     assert scheme(path) == wanted
 
 
 def test_it_may_be_divided_by(tmp_path: Path) -> None:
-    assert scheme(saved(tmp_path / "net.onnx", (1 / FACTOR).astype(np.float32), op="Div")) == "partial"
+    assert (
+        scheme(saved(tmp_path / "net.onnx", (1 / FACTOR).astype(np.float32), op="Div")) == "partial"
+    )
 
 
 @pytest.mark.parametrize(("op", "wanted"), [("BatchNormalization", "partial"), ("Relu", "zero")])
-def test_it_may_stand_behind_a_batch_norm_but_not_behind_an_activation(op: str, wanted: str, tmp_path: Path) -> None:
+def test_it_may_stand_behind_a_batch_norm_but_not_behind_an_activation(
+    op: str, wanted: str, tmp_path: Path
+) -> None:
     path = saved(tmp_path / "net.onnx", FACTOR)
     model = onnx.load(path)
     convolved, times = model.graph.node
-    statistics = [numpy_helper.from_array(np.ones(2, dtype=np.float32), "one")] if op != "Relu" else []
+    statistics = (
+        [numpy_helper.from_array(np.ones(2, dtype=np.float32), "one")] if op != "Relu" else []
+    )
     between = node(op, "b", *["one"] * 4 * len(statistics), makes="a")
     convolved.output[0] = "b"
     del model.graph.node[1:]
@@ -268,7 +313,9 @@ def test_it_may_stand_behind_a_batch_norm_but_not_behind_an_activation(op: str, 
 def changed(path: Path, **told: str) -> None:
     """The factor's place in another file told in another way."""
     model = onnx.load(path, load_external_data=False)
-    for each in next(each for each in model.graph.initializer if each.name == "factor").external_data:
+    for each in next(
+        each for each in model.graph.initializer if each.name == "factor"
+    ).external_data:
         each.value = told.get(each.key, each.value)
     path.write_bytes(model.SerializeToString())
 
@@ -279,11 +326,23 @@ def piped(path: Path) -> None:
 
 
 HARMFUL: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "missing": (lambda path: (path.parent / "net.data").unlink(), r"should be in 'net.data' .* \(no such file\)"),
-    "whole path": (lambda path: changed(path, location="/etc/passwd"), "'/etc/passwd', which is not a file name"),
-    "short": (lambda path: os.truncate(path.parent / "net.data", 999), "'net.data', which is too short for it"),
+    "missing": (
+        lambda path: (path.parent / "net.data").unlink(),
+        r"should be in 'net.data' .* \(no such file\)",
+    ),
+    "whole path": (
+        lambda path: changed(path, location="/etc/passwd"),
+        "'/etc/passwd', which is not a file name",
+    ),
+    "short": (
+        lambda path: os.truncate(path.parent / "net.data", 999),
+        "'net.data', which is too short for it",
+    ),
     "before": (lambda path: changed(path, offset="-4"), "at '-4', which is not a number of bytes"),
-    "other length": (lambda path: changed(path, length="8"), "has 8 bytes in 'net.data' where its shape has 25200"),
+    "other length": (
+        lambda path: changed(path, length="8"),
+        "has 8 bytes in 'net.data' where its shape has 25200",
+    ),
     "a pipe": (piped, "'net.data', which is not a file beside the model"),
 }
 
@@ -293,7 +352,9 @@ def test_what_is_not_beside_the_model_is_said_by_name(how: str, tmp_path: Path) 
     path = saved(tmp_path / "net.onnx", FACTOR)
     spoil, message = HARMFUL[how]
     spoil(path)
-    with pytest.raises(padviz.PadvizError, match=f"node times: the constant that it multiplies .*{message}") as caught:
+    with pytest.raises(
+        padviz.PadvizError, match=f"node times: the constant that it multiplies .*{message}"
+    ) as caught:
         padviz.usage(path)
     assert "\n" not in str(caught.value)
     padviz.usage(path, layer="conv")

@@ -34,7 +34,8 @@ def sections(text: str) -> Iterator[tuple[str, str, str]]:
 
 
 GRAPHS, MEANS, LAID, TIMES, SEEN, REFUSED, PADDED, TURNED, UNEVEN = (
-    [*sections(part)] for part in (Path(__file__).parents[1] / "onnx_graphs.txt").read_text().split("\n----\n")
+    [*sections(part)]
+    for part in (Path(__file__).parents[1] / "onnx_graphs.txt").read_text().split("\n----\n")
 )
 
 
@@ -42,12 +43,18 @@ def model_of(body: str, opset: int, channels_last: int = 0, inputs: str = "") ->
     """The graph with these nodes, and weights of ones, as their names ask; so many channels are last, or one first."""
     body, *functions = body.split("\n---\n")
     lines = with_constants([line.strip() for line in body.split("\n")])
-    lines.sort(key=lambda line: not line.partition("=")[2].strip().startswith("Constant "))  # constants first
-    inputs = inputs or (f"float[N, H, W, {channels_last}] x" if channels_last else "float[N, 1, H, W] x")
+    lines.sort(
+        key=lambda line: not line.partition("=")[2].strip().startswith("Constant ")
+    )  # constants first
+    inputs = inputs or (
+        f"float[N, H, W, {channels_last}] x" if channels_last else "float[N, 1, H, W] x"
+    )
     head = f'<ir_version: 8, opset_import: ["" : {opset}]> g ({inputs}) => (float[] y)'
     model = parser.parse_model(f"{head} {{ {' '.join(lines)} }}")
     for each in functions:
-        model.functions.append(parser.parse_function(f'<opset_import: ["" : {opset}, "my" : 1], domain: "my"> {each}'))
+        model.functions.append(
+            parser.parse_function(f'<opset_import: ["" : {opset}, "my" : 1], domain: "my"> {each}')
+        )
     model.opset_import.extend([helper.make_opsetid("my", 1)] if functions else [])
     names = {name for node in every_node(model.graph) for name in node.input}
     for name in sorted(names):
@@ -55,7 +62,9 @@ def model_of(body: str, opset: int, channels_last: int = 0, inputs: str = "") ->
             sides = [int(n) for n in name[1:].split("x")]
             kernel, (more, *_) = sides[:2], [*sides[2:], 1]
             shape = {"w": [1, more, *kernel], "f": [more, 1, *kernel], "m": sides}[name[0]]
-            model.graph.initializer.append(numpy_helper.from_array(np.ones(shape, dtype=np.float32), name))
+            model.graph.initializer.append(
+                numpy_helper.from_array(np.ones(shape, dtype=np.float32), name)
+            )
     return model
 
 
@@ -101,7 +110,9 @@ def graphs(part: Graphs) -> Any:
 
 
 @graphs(GRAPHS)
-def test_each_operation_reads_what_onnxruntime_reads(name: str, opset: str, body: str, tmp_path: Path) -> None:
+def test_each_operation_reads_what_onnxruntime_reads(
+    name: str, opset: str, body: str, tmp_path: Path
+) -> None:
     version, _, channels = opset.partition(" | ")
     model = model_of(body, int(version))
     net = padviz.load(saved(model, tmp_path), size=(6, 8))
@@ -124,14 +135,20 @@ def test_each_operation_reads_what_onnxruntime_reads(name: str, opset: str, body
 
 
 @graphs(MEANS)
-def test_averages_weigh_as_onnxruntime_weighs(name: str, opset: str, body: str, tmp_path: Path) -> None:
+def test_averages_weigh_as_onnxruntime_weighs(
+    name: str, opset: str, body: str, tmp_path: Path
+) -> None:
     model = model_of(body, int(opset))
-    counts = padviz.usage(padviz.load(saved(model, tmp_path), size=(6, 8)), (6, 8), pooling="mean").counts
+    counts = padviz.usage(
+        padviz.load(saved(model, tmp_path), size=(6, 8)), (6, 8), pooling="mean"
+    ).counts
     np.testing.assert_allclose(counts, bright_pixels(model, (6, 8)), rtol=1e-5, atol=1e-6)
 
 
 @graphs(LAID)
-def test_a_graph_is_laid_out_as_these_layers(name: str, opset: str, body: str, tmp_path: Path) -> None:
+def test_a_graph_is_laid_out_as_these_layers(
+    name: str, opset: str, body: str, tmp_path: Path
+) -> None:
     """Activations are neutral however they are written; squeeze and excitation is a gate."""
     version, _, expected = opset.partition(" | ")
     net = padviz.load(saved(model_of(body, int(version)), tmp_path), size=(8, 10))
@@ -153,14 +170,18 @@ def test_what_a_unit_sees(name: str, opset: str, body: str, tmp_path: Path) -> N
     size, unit, rows, cols = seen.split()
     height, width = map(int, size.split("x"))
     row, col = map(int, unit.split(","))
-    counts = padviz.usage(saved(model_of(body, int(version)), tmp_path), (height, width), unit=(row, col)).counts
+    counts = padviz.usage(
+        saved(model_of(body, int(version)), tmp_path), (height, width), unit=(row, col)
+    ).counts
     expected = np.zeros((height, width))
     expected[slice(*map(int, rows.split(":"))), slice(*map(int, cols.split(":")))] = 1
     np.testing.assert_array_equal(counts, expected)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_channels_last_images_have_height_and_width_in_the_middle(channels: int, tmp_path: Path) -> None:
+def test_channels_last_images_have_height_and_width_in_the_middle(
+    channels: int, tmp_path: Path
+) -> None:
     body = f"""c = Cast <to = 1> (x)\n a = Transpose <perm = [0, 3, 1, 2]> (c)
  b = Conv <strides = [2, 1], pads = [1, 0, 0, 0]> (a, w3x2x{channels})\n y = Transpose <perm = [0, 2, 3, 1]> (b)"""
     model = model_of(body, 13, channels_last=channels)
@@ -182,7 +203,9 @@ def test_a_mask_cuts_the_windows_of_scores(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("op", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
-def test_a_recurrence_over_flattened_rows_sees_all_of_them(op: str, gates: int, tmp_path: Path) -> None:
+def test_a_recurrence_over_flattened_rows_sees_all_of_them(
+    op: str, gates: int, tmp_path: Path
+) -> None:
     body = f"""a = Conv <pads = [1, 1, 1, 1]> (x, f3x3x2)\n t = Transpose <perm = [3, 0, 1, 2]> (a)
  r = Reshape (t, [12, 1, 16])
  y = {op} <hidden_size = 3, direction = "bidirectional"> (r, m2x{3 * gates}x16, m2x{3 * gates}x3)"""
@@ -211,8 +234,12 @@ def test_a_recurrence_of_steps_written_out_sees_all_rows(tmp_path: Path) -> None
 
 def test_a_lying_value_info_and_a_listed_initializer_change_nothing(tmp_path: Path) -> None:
     model = model_of("a = Conv (x, w3x3)\n y = Conv (a, w3x3)", 7)
-    model.graph.value_info.append(helper.make_tensor_value_info("a", onnx.TensorProto.FLOAT, [1, 7, 1, 1]))
-    model.graph.input.append(helper.make_tensor_value_info("w3x3", onnx.TensorProto.FLOAT, [1, 1, 3, 3]))
+    model.graph.value_info.append(
+        helper.make_tensor_value_info("a", onnx.TensorProto.FLOAT, [1, 7, 1, 1])
+    )
+    model.graph.input.append(
+        helper.make_tensor_value_info("w3x3", onnx.TensorProto.FLOAT, [1, 1, 3, 3])
+    )
     counts = padviz.usage(saved(model, tmp_path), (6, 8)).counts
     np.testing.assert_array_equal(counts, bright_pixels(model, (6, 8)))
 
@@ -255,7 +282,10 @@ def test_nodes_may_come_in_any_order(seed: int, tmp_path: Path) -> None:
     body = "a = Conv <pads = [1, 1, 1, 1]> (x, w3x3) b = Relu (a) c = Conv <strides = [2, 2]> (b, w3x3) y = Relu (c)"
     model = model_of(body, 13)
     expected = padviz.usage(saved(model, tmp_path), (15, 18)).counts
-    nodes = [model.graph.node[at] for at in np.random.default_rng(seed).permutation(len(model.graph.node))]
+    nodes = [
+        model.graph.node[at]
+        for at in np.random.default_rng(seed).permutation(len(model.graph.node))
+    ]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     assert (padviz.usage(saved(model, tmp_path), (15, 18)).counts == expected).all()

@@ -35,7 +35,10 @@ def dims_of(network: padviz.Network) -> dict[str, tuple[int, ...]]:
 NODES = {
     "alone": ("y = Conv (x, w3x3)", {"y": "y"}),
     "padded": ("a = Pad (x, [0, 0, 1, 2, 0, 0, 0, 1])\n y = Conv (a, w3x3)", {"a": "a", "y": "y"}),
-    "sliced": ("s = Slice (x, [1], [-1], [2])\n r = Relu (s)\n y = Conv (r, w3x3)", {"s": "s", "y": "y"}),
+    "sliced": (
+        "s = Slice (x, [1], [-1], [2])\n r = Relu (s)\n y = Conv (r, w3x3)",
+        {"s": "s", "y": "y"},
+    ),
     "of many layers": (
         "a = SpaceToDepth <blocksize = 2> (x)\n y = Conv (a, w1x1x4)",
         {"a.0.0": "a", "a.0.1": "a", "a.1.0": "a", "a.1.1": "a", "a": "a", "y": "y"},
@@ -50,7 +53,9 @@ def test_a_node_is_the_origin_of_its_layers(name: str, tmp_path: Path) -> None:
     assert origins(network) == expected
     if name == "padded":
         assert with_pads_merged(network).find("y").origin == Origin("y", ("a",), (2, 3))
-        assert [layer.origin for layer in padded_windows(network) if layer.name == "y"] == [Origin("y", ("a",), (2, 3))]
+        assert [layer.origin for layer in padded_windows(network) if layer.name == "y"] == [
+            Origin("y", ("a",), (2, 3))
+        ]
 
 
 def test_the_axes_of_the_image_are_dimensions_of_a_layers_tensor(tmp_path: Path) -> None:
@@ -88,7 +93,10 @@ def test_a_pad_that_follows_the_size_becomes_the_convolutions_own() -> None:
         return functional.pad(x, (cols // 2, cols - cols // 2, rows // 2, rows - rows // 2))
 
     (window,) = padded_windows(padviz.load(Padded(same), 32))
-    assert (window.ops[0], window.origin) == (Window(3, 2, padding=(0, 1)), Origin("conv", ("pad",), (2, 3)))
+    assert (window.ops[0], window.origin) == (
+        Window(3, 2, padding=(0, 1)),
+        Origin("conv", ("pad",), (2, 3)),
+    )
 
 
 def test_every_layer_of_a_resnet_has_a_module() -> None:
@@ -123,7 +131,8 @@ def path(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("tensor", "layer"), [("c", "c"), ("early", "c"), ("idle", "c"), ("d", "d"), ("late", "d"), ("f", "d")]
+    ("tensor", "layer"),
+    [("c", "c"), ("early", "c"), ("idle", "c"), ("d", "d"), ("late", "d"), ("f", "d")],
 )
 def test_a_tensor_is_the_layer_that_makes_it(tensor: str, layer: str, path: str) -> None:
     net = padviz.load(path, size=(16, 18))
@@ -147,7 +156,10 @@ def test_a_name_that_is_no_map_gets_one_line(name: str, says: str, path: str) ->
 
 
 def test_tensors_of_one_layer_count_once(path: str) -> None:
-    assert padviz.usage(path, 16, layer=["early", "late", "c", "node_d"]).target.layer == ["node_c", "node_d"]
+    assert padviz.usage(path, 16, layer=["early", "late", "c", "node_d"]).target.layer == [
+        "node_c",
+        "node_d",
+    ]
 
 
 def test_an_export_takes_tensors(path: str) -> None:
@@ -165,10 +177,14 @@ def yolo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=SOURCES)
-def network(request: pytest.FixtureRequest, yolo: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def network(
+    request: pytest.FixtureRequest, yolo: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Any:
     if request.param in ("module", "raw"):
         return padviz.load(YoloV8(request.param == "raw"), size=SIZE)
-    path = yolo if request.param == "old" else exported(tmp_path_factory.mktemp("yolo"), "new", SIZE)
+    path = (
+        yolo if request.param == "old" else exported(tmp_path_factory.mktemp("yolo"), "new", SIZE)
+    )
     return padviz.load(path, size=SIZE)
 
 
@@ -191,7 +207,9 @@ def expected() -> list[np.ndarray]:
     return [padviz.usage(Level(at), SIZE).counts for at in range(3)]
 
 
-def test_a_detector_is_cut_where_its_levels_are_flattened(network: padviz.Network, expected: list[np.ndarray]) -> None:
+def test_a_detector_is_cut_where_its_levels_are_flattened(
+    network: padviz.Network, expected: list[np.ndarray]
+) -> None:
     lasts = last_maps(network)
     assert (network.targets, len(lasts)) == ((), 3)
     assert not any(last.endswith("output") for last in lasts)
@@ -200,7 +218,9 @@ def test_a_detector_is_cut_where_its_levels_are_flattened(network: padviz.Networ
         r"\S*(dfl/conv\S*|Conv_\d+) and what follows: it reads a flattened map as an image"
         "|detect.cat and what follows: it joins the positions of several maps"
     )
-    assert re.fullmatch(f"analysed up to the heads {', '.join(map(re.escape, lasts))}; skipped ({skipped})", note)
+    assert re.fullmatch(
+        f"analysed up to the heads {', '.join(map(re.escape, lasts))}; skipped ({skipped})", note
+    )
     for counts, last in zip(expected, lasts, strict=True):
         found = padviz.usage(network, SIZE, layer=last)
         assert found.notes == (note,)
@@ -213,7 +233,9 @@ def test_what_lies_behind_a_cut_is_an_error_that_names_it(network: padviz.Networ
         with pytest.raises(padviz.PadvizError) as error:
             padviz.usage(network, layer=name)
         assert str(error.value) == f"{network.name}: {name} {why}"
-        assert error.value.what.endswith(f"the network was analysed up to the heads {', '.join(last_maps(network))}")
+        assert error.value.what.endswith(
+            f"the network was analysed up to the heads {', '.join(last_maps(network))}"
+        )
     if network.source.endswith(".onnx"):
         assert any("it follows" in why for why in network.gone.values())
         assert any("reads a flattened map" in why for why in network.gone.values())
@@ -221,7 +243,12 @@ def test_what_lies_behind_a_cut_is_an_error_that_names_it(network: padviz.Networ
 
 @pytest.mark.parametrize(
     "line",
-    ["layers --size 64x96", "sizes --size 64:96", "convert -o net.toml", "audit --layer /detect/Concat_1 --size 64x96"],
+    [
+        "layers --size 64x96",
+        "sizes --size 64:96",
+        "convert -o net.toml",
+        "audit --layer /detect/Concat_1 --size 64x96",
+    ],
 )
 def test_commands_cut_it_and_say_so_once(line: str, yolo: Path, elsewhere: None) -> None:
     command, *more = line.split()
@@ -278,5 +305,9 @@ def test_attention_is_told_by_its_steps(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pooled", [False, True])
 def test_a_last_norm_over_positions_is_left_out_before_pooling_and_without(pooled: bool) -> None:
-    layers = [nn.Conv2d(3, 4, 3, padding=1), nn.GroupNorm(1, 4), *[nn.AdaptiveAvgPool2d(1)] * pooled]
+    layers = [
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.GroupNorm(1, 4),
+        *[nn.AdaptiveAvgPool2d(1)] * pooled,
+    ]
     assert padviz.load(nn.Sequential(*layers), 16).targets == ("0",)

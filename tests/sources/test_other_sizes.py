@@ -38,7 +38,9 @@ def test_a_size_that_a_forward_refuses_is_refused_in_its_own_words() -> None:
         return x
 
     network = padviz.load(Doing(even), size=(32, 32))
-    with pytest.raises(PadvizError, match=r"forward fails on 1 x 32 x 31: ValueError: the width must be even"):
+    with pytest.raises(
+        PadvizError, match=r"forward fails on 1 x 32 x 31: ValueError: the width must be even"
+    ):
         padviz.usage(network, (32, 31))
     assert padviz.usage(network, (31, 32)).max == 1
 
@@ -46,7 +48,9 @@ def test_a_size_that_a_forward_refuses_is_refused_in_its_own_words() -> None:
 def test_sizes_are_read_before_they_are_listed() -> None:
     module = Doing(lambda x: functional.pad(x, (1, 1, 1, 1)) if x.shape[2] < 20 else x)
     found = padviz.sizes(padviz.load(module, 32), "12:30")
-    assert found.height.balanced.sizes == tuple(n for n in range(12, 31) if padviz.uneven(module, n).balanced)
+    assert found.height.balanced.sizes == tuple(
+        n for n in range(12, 31) if padviz.uneven(module, n).balanced
+    )
 
 
 def test_a_network_is_read_once_at_each_size() -> None:
@@ -74,13 +78,17 @@ def test_a_network_is_read_once_at_each_size() -> None:
 )
 def test_random_modules_are_right_at_every_size(name: str, modules: int) -> None:
     said = [line for number in range(modules) for line in judged(Random(f"{name}/{number}"))]
-    assert {*said} <= {"right", "refused"}, [line for line in said if line not in ("right", "refused")][:9]
+    assert {*said} <= {"right", "refused"}, [
+        line for line in said if line not in ("right", "refused")
+    ][:9]
     assert said.count("right") > max(20, said.count("refused"))
 
 
 ASKED = 5
 Step = Callable[[Tensor], Tensor]
-REFUSED = re.compile("joins rows of a map in an order|takes an empty|has 0 |would have 0")  # by name, though it runs
+REFUSED = re.compile(
+    "joins rows of a map in an order|takes an empty|has 0 |would have 0"
+)  # by name, though it runs
 
 
 class Resized(nn.Module):
@@ -129,7 +137,9 @@ def padded(x: Tensor, more: Callable[[int], int], front: float, mode: str = "con
 
 def window(net: Resized, rng: Random) -> Step:
     k, s = rng.randint(1, 5), rng.choice((1, 1, 2, 3, 4))
-    return net.layer(nn.Conv2d(1, 1, k, s, rng.randint(0, k // 2), rng.choice((1, 1, 2)), bias=False))
+    return net.layer(
+        nn.Conv2d(1, 1, k, s, rng.randint(0, k // 2), rng.choice((1, 1, 2)), bias=False)
+    )
 
 
 def transposed(net: Resized, rng: Random) -> Step:
@@ -150,7 +160,9 @@ def same(net: Resized, rng: Random) -> Step:
         rng.choice((0, 0.3, 0.5)),
         rng.choice((0, -9)),
     )
-    return lambda x: made(padded(x, lambda n: max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, least), front))
+    return lambda x: made(
+        padded(x, lambda n: max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, least), front)
+    )
 
 
 def multiple(net: Resized, rng: Random) -> Step:
@@ -176,7 +188,10 @@ def cut(net: Resized, rng: Random) -> Step:
 
 def turn(net: Resized, rng: Random) -> Step:
     """One of two convolutions by the size."""
-    n, (a, b) = rng.randint(3, 80), (net.layer(nn.Conv2d(1, 1, 3, 1, p, bias=False)) for p in (0, 1))
+    n, (a, b) = (
+        rng.randint(3, 80),
+        (net.layer(nn.Conv2d(1, 1, 3, 1, p, bias=False)) for p in (0, 1)),
+    )
     return lambda x: (a if x.shape[3] > n else b)(x)
 
 
@@ -205,7 +220,9 @@ def skip(net: Resized, rng: Random) -> Step:
     return run
 
 
-KINDS: list[Any] = [window] * 3 + [pool] * 2 + [same] * 5 + [skip] * 5 + [transposed, resized, cut, multiple, turn]
+KINDS: list[Any] = (
+    [window] * 3 + [pool] * 2 + [same] * 5 + [skip] * 5 + [transposed, resized, cut, multiple, turn]
+)
 
 
 def sizes_of(rng: Random) -> list[Size]:
@@ -213,7 +230,9 @@ def sizes_of(rng: Random) -> list[Size]:
     read = rng.randint(12, 100), rng.randint(12, 100)
 
     def near(n: int) -> int:
-        return rng.choice((rng.randint(1, n), rng.randint(max(n - 9, 1), n + 9), rng.randint(n, 3 * n)))
+        return rng.choice(
+            (rng.randint(1, n), rng.randint(max(n - 9, 1), n + 9), rng.randint(n, 3 * n))
+        )
 
     return [read, *((near(read[0]), near(read[1])) for _ in range(ASKED))]
 

@@ -28,7 +28,11 @@ class Branches(nn.Module):
 
     def __init__(self, through: Callable[[Tensor], Tensor], a: nn.Module | None = None) -> None:
         super().__init__()
-        self.a, self.b, self.d = conv(5, padding=2) if a is None else a, conv(padding=1), conv(padding=1)
+        self.a, self.b, self.d = (
+            conv(5, padding=2) if a is None else a,
+            conv(padding=1),
+            conv(padding=1),
+        )
         self.through = through
 
     def forward(self, x: Tensor) -> Any:
@@ -86,7 +90,10 @@ OUT_OF_SIGHT: dict[str, Callable[[Tensor], Tensor]] = {
     "set_": lambda x: torch.empty(0, device=x.device, dtype=x.dtype).set_(x),
     "a thread": in_a_thread,
     "a view": through_zeros(lambda whole, x: whole.view(-1).copy_(x.reshape(-1))),
-    "a slice of numbers": lambda x: (whole := torch.zeros(x.shape).to(x), whole[:, :][:, :, 1:].copy_(x[:, :, 1:]))[0],
+    "a slice of numbers": lambda x: (
+        whole := torch.zeros(x.shape).to(x),
+        whole[:, :][:, :, 1:].copy_(x[:, :, 1:]),
+    )[0],
     "a slice": through_zeros(lambda whole, x: whole[:, :][:, :, 1:].copy_(x[:, :, 1:])),
     "a view of what is added to": a_view_of_what_is_added_to,
     "each in place": through_zeros(lambda whole, x: torch._foreach_add_([whole], [x])),
@@ -100,7 +107,9 @@ IN_SIGHT: dict[str, Callable[[Tensor], Tensor]] = {
     "an overload": lambda x: torch.ops.aten.mul.Tensor(x, x.sigmoid()),
     "copied whole": lambda x: torch.zeros_like(x).copy_(x),
     "out": lambda x: torch.mul(x, 2, out=torch.empty_like(x)),
-    "constants": lambda x: x * torch.linspace(0, 1, x.shape[3]) + torch.arange(x.shape[2]).view(-1, 1),
+    "constants": lambda x: (
+        x * torch.linspace(0, 1, x.shape[3]) + torch.arange(x.shape[2]).view(-1, 1)
+    ),
 }
 
 
@@ -114,7 +123,9 @@ def test_what_is_made_of_a_map_out_of_sight_is_refused(name: str) -> None:
 
 
 def same(module: nn.Module, followed: nn.Module) -> None:
-    np.testing.assert_array_equal(padviz.usage(module, (16, 19)).counts, counted(followed, (16, 19)))
+    np.testing.assert_array_equal(
+        padviz.usage(module, (16, 19)).counts, counted(followed, (16, 19))
+    )
 
 
 @pytest.mark.parametrize("name", IN_SIGHT)
@@ -146,9 +157,14 @@ TRACED = pytest.param(
 
 
 @pytest.mark.parametrize("make", [scripted, TRACED])
-def test_a_scripted_module_is_refused_with_what_to_do_unless_it_is_a_head(make: Callable[[nn.Module], Any]) -> None:
+def test_a_scripted_module_is_refused_with_what_to_do_unless_it_is_a_head(
+    make: Callable[[nn.Module], Any],
+) -> None:
     module = Branches(lambda x: x, make(conv(5, padding=2)))
-    with pytest.raises(PadvizError, match=r"^Branches, a: is scripted, .*: put the module that it was made of in its"):
+    with pytest.raises(
+        PadvizError,
+        match=r"^Branches, a: is scripted, .*: put the module that it was made of in its",
+    ):
         padviz.usage(module, (16, 16))
     assert padviz.usage(module, (16, 16), layer="b").max == 9  # which does not lead through it
     head = nn.Sequential(conv(padding=1), nn.AdaptiveAvgPool2d(1), make(conv(1)))
@@ -156,7 +172,12 @@ def test_a_scripted_module_is_refused_with_what_to_do_unless_it_is_a_head(make: 
 
 
 @pytest.mark.parametrize(
-    "wrap", [pytest.param(torch.compile, marks=SLOW), nn.DataParallel, nn.utils.parametrizations.weight_norm]
+    "wrap",
+    [
+        pytest.param(torch.compile, marks=SLOW),
+        nn.DataParallel,
+        nn.utils.parametrizations.weight_norm,
+    ],
 )
 def test_modules_that_are_wrapped_are_followed(wrap: Callable[[nn.Module], Any]) -> None:
     same(Branches(lambda x: x, wrap(conv(5, padding=2))), Branches(lambda x: x))
@@ -188,13 +209,19 @@ class Cancelled(BaseException):
     """No error, as what cancels a task."""
 
 
-@pytest.mark.parametrize("error", [SystemExit(2), RuntimeError(), TimeoutError(), Cancelled(), KeyboardInterrupt()])
-def test_errors_of_a_forward_are_told_as_its_own_and_what_is_no_error_passes_through(error: BaseException) -> None:
+@pytest.mark.parametrize(
+    "error", [SystemExit(2), RuntimeError(), TimeoutError(), Cancelled(), KeyboardInterrupt()]
+)
+def test_errors_of_a_forward_are_told_as_its_own_and_what_is_no_error_passes_through(
+    error: BaseException,
+) -> None:
     def through(x: Tensor) -> Tensor:
         raise error
 
     passes = isinstance(error, Cancelled | KeyboardInterrupt)
-    with pytest.raises(type(error) if passes else PadvizError, match=None if passes else "its forward fails"):
+    with pytest.raises(
+        type(error) if passes else PadvizError, match=None if passes else "its forward fails"
+    ):
         padviz.load(Branches(through))
 
 
@@ -206,5 +233,7 @@ def max_pool2d(x: Tensor, *args: int, newer: bool = False) -> Tensor:
 
 
 def test_a_call_with_other_arguments_is_not_followed() -> None:
-    with pytest.raises(PadvizError, match="max_pool2d is called with arguments that padviz does not support"):
+    with pytest.raises(
+        PadvizError, match="max_pool2d is called with arguments that padviz does not support"
+    ):
         padviz.usage(Branches(lambda x: max_pool2d(x, 3, 1, 1)), 16)

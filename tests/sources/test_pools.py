@@ -22,10 +22,16 @@ SIZES = ((6, 6), (5, 7), (1, 4), (1, 1))
 GLOBAL: dict[str, Pool] = {
     "shape": lambda x: functional.avg_pool2d(x, x.shape[2:]),
     "list": lambda x: functional.avg_pool2d(x, [*x.shape[2:]]),
-    "keyword": lambda x: functional.avg_pool2d(x, kernel_size=x.shape[2:], stride=1, padding=(0, 0)),
-    "module": lambda x: nn.AvgPool2d((x.shape[2], x.shape[3]), stride=(1, 1), count_include_pad=False)(x),
+    "keyword": lambda x: functional.avg_pool2d(
+        x, kernel_size=x.shape[2:], stride=1, padding=(0, 0)
+    ),
+    "module": lambda x: nn.AvgPool2d(
+        (x.shape[2], x.shape[3]), stride=(1, 1), count_include_pad=False
+    )(x),
     "maximum": lambda x: functional.max_pool2d(x, x.shape[2:], stride=x.shape[2:]),
-    "maximum, module": lambda x: nn.MaxPool2d(kernel_size=tuple(x.shape[2:]), stride=1, ceil_mode=True)(x),
+    "maximum, module": lambda x: nn.MaxPool2d(
+        kernel_size=tuple(x.shape[2:]), stride=1, ceil_mode=True
+    )(x),
     "power": lambda x: functional.lp_pool2d(x, 2, (x.shape[2], x.shape[3])),
     "mean": lambda x: x.mean((2, 3), keepdim=True),
     "adaptive maximum": lambda x: functional.adaptive_max_pool2d(x, (1, 1)),
@@ -34,7 +40,9 @@ GLOBAL: dict[str, Pool] = {
 
 BEHIND: dict[str, Callable[[Tensor], Tensor]] = {
     "a pad": lambda x: functional.pad(x, (1, 2, 0, 1)),
-    "a transposed convolution": lambda x: functional.conv_transpose2d(x, torch.ones(1, 1, 2, 3).to(x), stride=2),
+    "a transposed convolution": lambda x: functional.conv_transpose2d(
+        x, torch.ones(1, 1, 2, 3).to(x), stride=2
+    ),
     "windows of padding alone": lambda x: functional.conv2d(
         functional.unfold(x, 1, padding=1, stride=2).view(1, 1, 2, 2), torch.ones(1, 1, 1, 1).to(x)
     ),
@@ -66,13 +74,16 @@ USES: dict[str, Callable[[Tensor, Tensor, nn.Module], Tensor]] = {
 @pytest.mark.parametrize("spelling", GLOBAL)
 def test_a_pool_over_its_whole_map_is_global_at_all_sizes(spelling: str, use: str) -> None:
     module, wanted = (
-        Net(pool, USES[use]) for pool in (GLOBAL[spelling], lambda x: functional.adaptive_avg_pool2d(x, 1))
+        Net(pool, USES[use])
+        for pool in (GLOBAL[spelling], lambda x: functional.adaptive_avg_pool2d(x, 1))
     )
     network, same = padviz.load(module, size=8), padviz.load(wanted, size=8)
     for size in SIZES:
         found, right = network.at(size), same.at(size)
         assert found.targets == right.targets
-        np.testing.assert_array_equal(padviz.usage(found, size).counts, padviz.usage(right, size).counts)
+        np.testing.assert_array_equal(
+            padviz.usage(found, size).counts, padviz.usage(right, size).counts
+        )
         if size != (1, 1):  # of one position, a window makes the same
             kinds = [(layer.kind, layer.ops, layer.inputs) for layer in right.layers]
             assert [(layer.kind, layer.ops, layer.inputs) for layer in found.layers] == kinds
@@ -86,7 +97,9 @@ WINDOWS = [
 ]
 SPELLED: dict[str, Pool] = {
     "int": lambda x, k, s, p, ceil: functional.avg_pool2d(x, k, s, p, ceil, True, 1),
-    "tuple": lambda x, k, s, p, ceil: functional.avg_pool2d(x, (k, k), (s, s), (p, p), ceil, True, 1),
+    "tuple": lambda x, k, s, p, ceil: functional.avg_pool2d(
+        x, (k, k), (s, s), (p, p), ceil, True, 1
+    ),
     "keyword": lambda x, k, s, p, ceil: functional.avg_pool2d(
         input=x, kernel_size=[k], stride=[s], padding=[p], ceil_mode=ceil, divisor_override=1
     ),
@@ -102,7 +115,9 @@ def test_pools_count_as_their_gradients_say_however_they_are_spelled() -> None:
     for window, ceil in product(WINDOWS, (False, True)):
         spelled = next(spellings)
 
-        def pool(x: Tensor, spelled: Pool = spelled, window: Sequence[Any] = (*window, ceil)) -> Tensor:
+        def pool(
+            x: Tensor, spelled: Pool = spelled, window: Sequence[Any] = (*window, ceil)
+        ) -> Tensor:
             return spelled(x, *window)
 
         module = Net(pool, lambda y, pooled, last: after(pooled))
@@ -141,12 +156,16 @@ def test_a_map_of_one_position_at_a_small_size_stays_a_map() -> None:
     net = nn.Sequential(conv(padding=1), nn.MaxPool2d(2), conv(1), conv(padding=1), conv(1))
     small, large = (padviz.load(net, size=n) for n in (2, 8))
     assert small.targets == large.targets == ("4",)
-    assert [(layer.kind, layer.ops) for layer in small.layers] == [(layer.kind, layer.ops) for layer in large.layers]
+    assert [(layer.kind, layer.ops) for layer in small.layers] == [
+        (layer.kind, layer.ops) for layer in large.layers
+    ]
 
 
 @pytest.mark.parametrize("behind", BEHIND)
 def test_windows_slide_over_the_only_position_that_a_pool_left(behind: str) -> None:
-    module = Net(lambda x: SPELLED["int"](x, 4, 4, 0, False), lambda y, pooled, last: BEHIND[behind](pooled))
+    module = Net(
+        lambda x: SPELLED["int"](x, 4, 4, 0, False), lambda y, pooled, last: BEHIND[behind](pooled)
+    )
     np.testing.assert_array_equal(padviz.usage(module, size=4).counts, counted(module, (4, 4)))
 
 

@@ -8,10 +8,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models.swin_transformer import PatchMergingV2, SwinTransformer, SwinTransformerBlockV2
+from torchvision.models.swin_transformer import (
+    PatchMergingV2,
+    SwinTransformer,
+    SwinTransformerBlockV2,
+)
 
 import padviz
-from tests.torch_attention import After, Attending, attended, check_supports, in_windows, whole, windows
+from tests.torch_attention import (
+    After,
+    Attending,
+    attended,
+    check_supports,
+    in_windows,
+    whole,
+    windows,
+)
 from tests.torch_calls import count, to_onnx
 
 
@@ -20,7 +32,11 @@ class Swin(nn.Module):
 
     def __init__(self, version: int) -> None:
         super().__init__()
-        parts = {"block": SwinTransformerBlockV2, "downsample_layer": PatchMergingV2} if version == 2 else {}
+        parts = (
+            {"block": SwinTransformerBlockV2, "downsample_layer": PatchMergingV2}
+            if version == 2
+            else {}
+        )
         net = SwinTransformer([4, 4], 8, [2, 2], [2, 2], window_size=[4, 4], **parts)  # type: ignore[arg-type]
         self.net = net.features
 
@@ -30,7 +46,9 @@ class Swin(nn.Module):
 
 @pytest.mark.parametrize("size", [(64, 96), (52, 92)])  # the second is no multiple of windows
 @pytest.mark.parametrize("version", [1, 2])
-def test_networks_see_and_count_what_their_own_forwards_do(version: int, size: tuple[int, int]) -> None:
+def test_networks_see_and_count_what_their_own_forwards_do(
+    version: int, size: tuple[int, int]
+) -> None:
     module = Swin(version)
     network = padviz.load(module, size=size)
     check_supports(module, network, size)
@@ -41,18 +59,27 @@ def test_networks_see_and_count_what_their_own_forwards_do(version: int, size: t
 def merged_patches(x: Tensor) -> Tensor:
     """Blocks of 2 x 2 positions as channels, as Swin merges them: (n, rows, columns, channels)."""
     n, c, h, w = x.shape
-    return x.permute(0, 2, 3, 1).reshape(n, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 4, 2, 5).flatten(3)
+    return (
+        x.permute(0, 2, 3, 1)
+        .reshape(n, h // 2, 2, w // 2, 2, c)
+        .permute(0, 1, 3, 4, 2, 5)
+        .flatten(3)
+    )
 
 
 def test_a_norm_over_places_of_a_block_leaves_each_block_alone(tmp_path: Path) -> None:
     def merged(x: Tensor) -> Tensor:
-        return functional.linear(functional.layer_norm(merged_patches(x), [32]), torch.rand(5, 32).to(x))
+        return functional.linear(
+            functional.layer_norm(merged_patches(x), [32]), torch.rand(5, 32).to(x)
+        )
 
     module = After(lambda x: merged(x).permute(0, 3, 1, 2))
     network = padviz.load(module, size=(24, 32))
     check_supports(module, network, (24, 32))
     padviz.tiles(network, 96, 48)
-    path = to_onnx(module.float(), tmp_path / "net.onnx", torch.rand(1, 3, 24, 32), opset_version=17)
+    path = to_onnx(
+        module.float(), tmp_path / "net.onnx", torch.rand(1, 3, 24, 32), opset_version=17
+    )
     assert not any(layer.everywhere for layer in padviz.load(path, size=(24, 32)).layers)
 
 
@@ -72,9 +99,13 @@ def in_a_grid(x: Tensor, side: int = 4) -> Tensor:
     return seen.permute(0, 5, 3, 1, 4, 2).reshape(x.shape)
 
 
-def rolled(x: Tensor, hide: Callable[[Tensor, Tensor], Tensor] = torch.add, side: int = 4) -> Tensor:
+def rolled(
+    x: Tensor, hide: Callable[[Tensor, Tensor], Tensor] = torch.add, side: int = 4
+) -> Tensor:
     """Attention in windows of a rolled image, with what hides positions that are no neighbours in the image itself."""
-    rows, cols = ((torch.arange(n) >= n - moved).int() for n, moved in zip(x.shape[2:], (3, 2), strict=True))
+    rows, cols = (
+        (torch.arange(n) >= n - moved).int() for n, moved in zip(x.shape[2:], (3, 2), strict=True)
+    )
     sides = windows((2 * rows[:, None] + cols)[None, None], side).flatten(4)[:, 0]
     hidden = sides.unsqueeze(-1) != sides.unsqueeze(-2)
 
@@ -91,19 +122,28 @@ def added(scores: Tensor, hidden: Tensor) -> Tensor:
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "roll": lambda x: torch.roll(x, (5, -3), (2, 3)),
     "rows from the front put behind": lambda x: torch.cat([x[:, :, 7:], x[:, :, :7]], 2),
-    "a mirrored slice of mirrored rows as padding": lambda x: torch.cat([x, x.flip(3)[..., 1:4]], 3),
+    "a mirrored slice of mirrored rows as padding": lambda x: torch.cat(
+        [x, x.flip(3)[..., 1:4]], 3
+    ),
     "rows picked as padding": lambda x: x[:, :, [1, 0, *range(x.shape[2]), -1]],
     "places of windows in another order": lambda x: (
-        windows(x).flatten(4)[..., [*range(15, -1, -2), *range(0, 15, 2)]].permute(0, 1, 4, 2, 3).flatten(1, 2)
+        windows(x)
+        .flatten(4)[..., [*range(15, -1, -2), *range(0, 15, 2)]]
+        .permute(0, 1, 4, 2, 3)
+        .flatten(1, 2)
     ),
     "softmax in rows of windows": lambda x: whole(windows(x).softmax(4)),
-    "linear in windows": lambda x: in_windows(x, lambda t: functional.linear(t.mT, torch.rand(16, 16).to(t)).mT),
+    "linear in windows": lambda x: in_windows(
+        x, lambda t: functional.linear(t.mT, torch.rand(16, 16).to(t)).mT
+    ),
     "attention in windows": in_windows,
     "attention in windows of images": lambda x: in_windows(functional.max_pool2d(in_windows(x), 2)),
     "attention in a grid": in_a_grid,
     "attention in windows that wrap": lambda x: rolled(x, lambda scores, hidden: scores),
     "a mask that is added": lambda x: rolled(x, added),
-    "a mask that picks": lambda x: rolled(x, lambda scores, hidden: torch.where(hidden, -torch.inf, scores)),
+    "a mask that picks": lambda x: rolled(
+        x, lambda scores, hidden: torch.where(hidden, -torch.inf, scores)
+    ),
     "a mask that picks in bfloat16": lambda x: rolled(
         x, lambda scores, hidden: torch.where(hidden, torch.tensor(-torch.inf).bfloat16(), scores)
     ),
@@ -134,10 +174,15 @@ def test_maxima_that_are_put_back_may_go_to_all_places_of_their_window() -> None
         return functional.max_unpool2d(maxima, places, 2, output_size=x[:, :, :, 1:].shape)
 
     network = padviz.load(After(put_back), size=(8, 10))
-    for unit, seen in {(0, 0): (slice(0, 3), slice(0, 4)), (7, 7): (slice(5, 8), slice(6, 10))}.items():
+    for unit, seen in {
+        (0, 0): (slice(0, 3), slice(0, 4)),
+        (7, 7): (slice(5, 8), slice(6, 10)),
+    }.items():
         expected = np.zeros((8, 10), dtype=bool)
         expected[seen] = True
-        np.testing.assert_array_equal(padviz.usage(network, (8, 10), unit=unit).counts > 0, expected)
+        np.testing.assert_array_equal(
+            padviz.usage(network, (8, 10), unit=unit).counts > 0, expected
+        )
     assert padviz.usage(network, (8, 10), unit=(0, 8)).max == 0  # no window had it
 
 
@@ -152,12 +197,17 @@ def test_halves_of_one_layer_whose_positions_are_mixed_count_as_two_layers() -> 
 
     twice = counts(lambda x: torch.mul(*(mixed(half) for half in x.chunk(2, 1))))
     np.testing.assert_array_equal(counts(lambda x: torch.mul(*mixed(x).chunk(2, 1))), twice)
-    assert counts(lambda x: torch.mul(x[:, :4], mixed(x[:, 4:]))).tolist() == (counts(torch.relu) + twice // 2).tolist()
+    assert (
+        counts(lambda x: torch.mul(x[:, :4], mixed(x[:, 4:]))).tolist()
+        == (counts(torch.relu) + twice // 2).tolist()
+    )
 
 
 def test_a_roll_and_blocks_of_the_same_rows_are_two_layers() -> None:
     module = After(
-        lambda x: torch.cat([functional.pixel_unshuffle(x, 2), functional.avg_pool2d(x.roll((2, 2), (2, 3)), 2)], 1)
+        lambda x: torch.cat(
+            [functional.pixel_unshuffle(x, 2), functional.avg_pool2d(x.roll((2, 2), (2, 3)), 2)], 1
+        )
     )
     check_supports(module, padviz.load(module, size=(16, 24)), (16, 24))
 
@@ -187,7 +237,9 @@ def written(tokens: Tensor, mask: Tensor) -> Tensor:
 
 
 def called(tokens: Tensor, mask: Tensor) -> Tensor:
-    return functional.scaled_dot_product_attention(tokens, tokens, tokens, mask.to(tokens), scale=0.01)
+    return functional.scaled_dot_product_attention(
+        tokens, tokens, tokens, mask.to(tokens), scale=0.01
+    )
 
 
 def in_one_window(x: Tensor, attend: Callable[[Tensor, Tensor], Tensor] = written) -> Tensor:
@@ -229,7 +281,11 @@ class Recurrence(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x)
         down, states = self.down(x.permute(0, 3, 2, 1).flatten(0, 1))
-        return x + (states.permute(0, 2, 1).reshape(1, 8, 1, -1) if self.last else down.permute(2, 1, 0)[None])
+        return x + (
+            states.permute(0, 2, 1).reshape(1, 8, 1, -1)
+            if self.last
+            else down.permute(2, 1, 0)[None]
+        )
 
 
 def by_relative_positions(x: Tensor) -> Tensor:
@@ -327,13 +383,17 @@ def runs(x: Tensor) -> Tensor:
 
 REFUSED: dict[str, Callable[[Tensor], Tensor]] = {
     "pools flattened positions other than": lambda x: functional.avg_pool1d(x.flatten(2), 3, 1, 1),
-    "pools runs of positions that leave": lambda x: functional.avg_pool1d(x.flatten(2), 5).repeat(1, 1, 6)[..., :768],
+    "pools runs of positions that leave": lambda x: functional.avg_pool1d(x.flatten(2), 5).repeat(
+        1, 1, 6
+    )[..., :768],
     "folds windows whose": lambda x: functional.fold(
         functional.unfold(x, 3, padding=1), (24, 32), 3, padding=1
     ).flatten(2),
     "mixes runs of positions": lambda x: runs(x).softmax(2).repeat(1, 1, 2),
     "attends from runs": lambda x: (runs(x).mT @ x.flatten(2)).softmax(2) @ x.flatten(2).mT,
-    "conv1d reads mixed": lambda x: functional.conv1d(runs(x), torch.ones(16, 8, 3).to(x), padding=1),
+    "conv1d reads mixed": lambda x: functional.conv1d(
+        runs(x), torch.ones(16, 8, 3).to(x), padding=1
+    ),
     "masks positions": lambda x: in_order(x.flatten(2).mT),
     "masks positions from": lambda x: by_heads(x, attn_mask=torch.eye(768, dtype=torch.bool)),
     "adaptive_avg_pool1d reads": lambda x: functional.adaptive_avg_pool1d(x.flatten(2), 768),
@@ -348,7 +408,9 @@ def test_what_is_not_followed_is_refused(name: str) -> None:
 
 def test_what_is_convolved_in_windows_is_refused_but_where_it_asks() -> None:
     def seen(x: Tensor) -> Tensor:
-        return whole_of(attended(near_in_windows(x).flatten(2).mT).mT.unflatten(2, (4, 4)), x.shape[2] // 4)
+        return whole_of(
+            attended(near_in_windows(x).flatten(2).mT).mT.unflatten(2, (4, 4)), x.shape[2] // 4
+        )
 
     with pytest.raises(padviz.PadvizError, match="conv2d convolves inside of windows"):
         padviz.usage(padviz.load(After(seen), size=(24, 32)), (24, 32))

@@ -25,7 +25,9 @@ class Joining(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.down = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
+        self.down = nn.Sequential(
+            nn.Conv2d(3, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(inplace=True)
+        )
         self.up, self.last = nn.ConvTranspose2d(4, 4, 2, 2), nn.Conv2d(11, 2, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -37,7 +39,9 @@ class Joining(nn.Module):
 
 class Part(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
-        return functional.max_pool2d(super().forward(x), 3, 1, 1)  # a function that is called beside modules
+        return functional.max_pool2d(
+            super().forward(x), 3, 1, 1
+        )  # a function that is called beside modules
 
 
 class Turning(nn.Module):
@@ -60,7 +64,9 @@ def exported(module: nn.Module, size: tuple[int, int], open_: bool) -> Any:
     return export(module.eval(), (torch.zeros(1, 3, *size),), dynamic_shapes=shapes)
 
 
-def saved(module: nn.Module, path: Path, size: tuple[int, int] = (64, 96), open_: bool = False) -> Path:
+def saved(
+    module: nn.Module, path: Path, size: tuple[int, int] = (64, 96), open_: bool = False
+) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.export.save(exported(module, size, open_), path)
@@ -77,19 +83,27 @@ def test_a_program_counts_as_its_module(make: type[nn.Module], open_: bool, tmp_
         network = padviz.load(source)
         assert network.size == (64, 96)
         for size in [(64, 96), (128, 48)][: 1 + open_]:
-            np.testing.assert_array_equal(padviz.usage(network, size).counts, padviz.usage(own, size).counts)
+            np.testing.assert_array_equal(
+                padviz.usage(network, size).counts, padviz.usage(own, size).counts
+            )
             assert padviz.costs(network, size).macs == padviz.costs(own, size).macs
         if source is file:
             assert network.declared == ((0, 0) if open_ else (64, 96))
             named = {layer.name for layer in own.layers if layer.kind in ("conv", "maxpool")}
             assert named <= {layer.name for layer in network.layers}
-        elif not open_ and hasattr(program, "_guards_fn"):  # which older PyTorch leaves out: it follows any size
-            with pytest.raises(PadvizError, match=r"its forward fails on 3 x 96 x 96.*Guard failed"):
+        elif not open_ and hasattr(
+            program, "_guards_fn"
+        ):  # which older PyTorch leaves out: it follows any size
+            with pytest.raises(
+                PadvizError, match=r"its forward fails on 3 x 96 x 96.*Guard failed"
+            ):
                 padviz.usage(network, (96, 96))
 
 
 def test_an_exported_program_in_training_is_followed() -> None:
-    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Dropout(), nn.Conv2d(4, 4, 3, padding=1)).train()
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.Dropout(), nn.Conv2d(4, 4, 3, padding=1)
+    ).train()
     program = export(module, (torch.zeros(1, 3, 16, 24),)).module()
     assert padviz.usage(program).max == 81
     assert program.training == module.training
@@ -105,17 +119,25 @@ def repacked(path: Path, change: Callable[[str, bytes], bytes]) -> Path:
 
 
 TEXT, NINE = {"as_string": "no"}, {"as_int": 9}
-HOSTILE: dict[str, tuple[Any, str]] = {  # what the first node calls, and with what; or what is done to the graph
+HOSTILE: dict[
+    str, tuple[Any, str]
+] = {  # what the first node calls, and with what; or what is done to the graph
     "hub": (("torch.hub.load", TEXT), r"torch\.hub\.load: is not an operation of PyTorch's own"),
     "os": (("os.system", TEXT), r"os\.system: is not an operation"),
     "file": (("torch.ops.aten.from_file.default", TEXT), "is not an operation on tensors"),
     "dunder": (("torch.ops.aten.__class__.mro",), "is not an operation of PyTorch's own"),
-    "own": (("torch.ops.mine.mystery.default",), r"torch\.ops\.mine\.mystery\.default: is not an operation"),
+    "own": (
+        ("torch.ops.mine.mystery.default",),
+        r"torch\.ops\.mine\.mystery\.default: is not an operation",
+    ),
     "text": (("_operator.mod", {"as_string": "%9d"}, NINE), "takes numbers only"),
     "repeated": (("_operator.mul", TEXT, NINE), "takes numbers only"),
     "list": (("_operator.add", {"as_ints": [1]}, {"as_ints": [2]}), "takes numbers only"),
     "not a number": (("_operator.mul", {"as_int": "no"}, NINE), "is not a number"),
-    "huge": (lambda graph: graph["tensor_values"]["input"]["sizes"].__setitem__(1, {"as_int": 1 << 40}), "too large"),
+    "huge": (
+        lambda graph: graph["tensor_values"]["input"]["sizes"].__setitem__(1, {"as_int": 1 << 40}),
+        "too large",
+    ),
     "nodes": (lambda graph: graph.pop("nodes"), "malformed graph"),
     "deep": (
         lambda graph: graph["nodes"].extend(
@@ -134,7 +156,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_a_program_may_not_call_is_refused_in_one_line(name: str, program: bytes, tmp_path: Path) -> None:
+def test_what_a_program_may_not_call_is_refused_in_one_line(
+    name: str, program: bytes, tmp_path: Path
+) -> None:
     how, message = HOSTILE[name]
 
     def changed(member: str, content: bytes) -> bytes:
@@ -146,7 +170,9 @@ def test_what_a_program_may_not_call_is_refused_in_one_line(name: str, program: 
             how(graph)
         else:
             target, *args = how
-            inputs = {"inputs": [{"name": "x", "arg": arg, "kind": 1} for arg in args]} if args else {}
+            inputs = (
+                {"inputs": [{"name": "x", "arg": arg, "kind": 1} for arg in args]} if args else {}
+            )
             graph["nodes"][0] |= {"target": target, **inputs}
         return json.dumps(program).encode()
 
@@ -171,6 +197,9 @@ def test_nothing_in_a_program_is_unpickled(program: bytes) -> None:
     counts = padviz.usage(path).counts
     torch.save(Trap(), tensor)
     traps = pickle.dumps(Trap()), tensor.getvalue()
-    repacked(path, lambda name, content: content if name.endswith(".json") else traps[name.endswith(".pt")])
+    repacked(
+        path,
+        lambda name, content: content if name.endswith(".json") else traps[name.endswith(".pt")],
+    )
     np.testing.assert_array_equal(padviz.usage(path).counts, counts)
     assert not Path("sprung").exists()

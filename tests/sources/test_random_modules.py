@@ -40,8 +40,16 @@ class Draw(random.Random):
 
 def padding(draw: Draw, size: tuple[int, int]) -> Step:
     mode = draw.choice(["constant", "reflect", "replicate", "circular"])
-    rows = [draw.randint(-1 if mode == "constant" else 0, min(2, size[1 - i // 2] - 1)) for i in range(4)]
-    named = {"constant": "Zero", "reflect": "Reflection", "replicate": "Replication", "circular": "Circular"}[mode]
+    rows = [
+        draw.randint(-1 if mode == "constant" else 0, min(2, size[1 - i // 2] - 1))
+        for i in range(4)
+    ]
+    named = {
+        "constant": "Zero",
+        "reflect": "Reflection",
+        "replicate": "Replication",
+        "circular": "Circular",
+    }[mode]
     as_module = getattr(nn, f"{named}Pad2d")(tuple(rows))
     spelled = draw.choice([as_module, Call(lambda x: functional.pad(x, rows, mode))])
     return spelled, lambda x: functional.pad(x, rows, mode)
@@ -50,13 +58,22 @@ def padding(draw: Draw, size: tuple[int, int]) -> Step:
 def convolution(draw: Draw, size: tuple[int, int]) -> Step:
     kernel, stride = draw.pair(1, 4), draw.choice([(1, 1), draw.pair(1, 3)])
     # some are as dilated as the map is large, and some pads are beyond the kernel
-    dilation = draw.choice([(1, 1), draw.pair(1, 3), tuple(max(1, n - draw.randint(0, 2)) for n in size)])
-    pads = draw.choice([draw.pair(0, 2), tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))])
+    dilation = draw.choice(
+        [(1, 1), draw.pair(1, 3), tuple(max(1, n - draw.randint(0, 2)) for n in size)]
+    )
+    pads = draw.choice(
+        [draw.pair(0, 2), tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))]
+    )
     options = {"stride": stride, "padding": pads, "dilation": dilation}
-    twin, spelled = conv(kernel, **options), {name: draw.spelled(pair) for name, pair in options.items()}
+    twin, spelled = (
+        conv(kernel, **options),
+        {name: draw.spelled(pair) for name, pair in options.items()},
+    )
     weight = twin.weight.detach()
     as_call = Call(lambda x: functional.conv2d(x, weight.to(x), **spelled))
-    as_module = conv(draw.choice([kernel, [*kernel]]), **{name: tuple(pair) for name, pair in options.items()})
+    as_module = conv(
+        draw.choice([kernel, [*kernel]]), **{name: tuple(pair) for name, pair in options.items()}
+    )
     return draw.choice([as_call, as_module]), twin
 
 
@@ -149,4 +166,6 @@ def test_random_modules_count_as_their_gradients_say(seed: int) -> None:
             continue
         made.sum().backward()
         assert image.grad is not None
-        np.testing.assert_array_equal(padviz.usage(network, at).counts, image.grad[0, 0].numpy(), str(at))
+        np.testing.assert_array_equal(
+            padviz.usage(network, at).counts, image.grad[0, 0].numpy(), str(at)
+        )

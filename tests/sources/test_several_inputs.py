@@ -65,7 +65,9 @@ GIVEN: list[tuple[Callable[[], nn.Module], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("module", "shapes"), GIVEN, ids=str)
-def test_one_input_is_the_image_and_the_others_are_constants(module: Any, shapes: dict[str, Any]) -> None:
+def test_one_input_is_the_image_and_the_others_are_constants(
+    module: Any, shapes: dict[str, Any]
+) -> None:
     network = padviz.load(module(), 16, shape=shapes)
     for size in SIZES:
         np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(Alone(), size))
@@ -74,14 +76,20 @@ def test_one_input_is_the_image_and_the_others_are_constants(module: Any, shapes
 WRONG: list[tuple[Any, dict[str, Any] | None, str]] = [
     (Denoising, {"times": 1}, r"no input 'times'.*timestep"),
     (lambda: "resnet18", {"timestep": 1}, "has one input, the image, and no 'timestep'"),
-    (Stepped, {"t": 1}, r"not subscriptable; that is with t=1, a number: padviz.load\(.*shape=.\"t\": \(1,\).\) gives"),
+    (
+        Stepped,
+        {"t": 1},
+        r"not subscriptable; that is with t=1, a number: padviz.load\(.*shape=.\"t\": \(1,\).\) gives",
+    ),
     (Stepped, {"t": (3, 5)}, "it was given t beside the image; try another shape of these"),
     (Deciding, {"y": (1,)}, r"reads the values of .* given beside the image"),
 ]
 
 
 @pytest.mark.parametrize(("module", "shapes", "message"), WRONG)
-def test_an_input_that_is_missing_or_does_not_fit_is_asked_for(module: Any, shapes: Any, message: str) -> None:
+def test_an_input_that_is_missing_or_does_not_fit_is_asked_for(
+    module: Any, shapes: Any, message: str
+) -> None:
     with pytest.raises(padviz.PadvizError, match=message):
         padviz.load(module(), 16, shape=shapes)
 
@@ -129,7 +137,9 @@ def test_the_shape_of_a_modules_image_says_its_channels(kind: Any) -> None:
 
 @pytest.mark.parametrize("shape", [(5, "L"), (1, "L", "L"), (2, 5, "L"), (1, 5, 64), 5])
 def test_the_shape_of_an_image_has_channels_and_sides(shape: Any) -> None:
-    with pytest.raises(padviz.PadvizError, match="'x' is the image; write it as x=1xCxHxW, or 1xCxL of a signal"):
+    with pytest.raises(
+        padviz.PadvizError, match="'x' is the image; write it as x=1xCxHxW, or 1xCxL of a signal"
+    ):
         padviz.load(Mapped(), 64, shape={"x": shape})
 
 
@@ -152,7 +162,10 @@ def two_images(body: str, right: str = "N, 1, H, W", path: Path = Path("two.onnx
 def reactions(model: Any, image: str, size: tuple[int, int]) -> np.ndarray:
     """How much the sum of the output reacts to each pixel of an image, as onnxruntime runs it; the other is black."""
     n = size[0] * size[1]
-    fed = {"left": np.zeros((n, 1, *size), np.float32), "right": np.zeros((n, 1, *size), np.float32)}
+    fed = {
+        "left": np.zeros((n, 1, *size), np.float32),
+        "right": np.zeros((n, 1, *size), np.float32),
+    }
     fed[image] = np.eye(n, dtype=np.float32).reshape(n, 1, *size)
     session, fed["t"] = session_of(model), np.array(1, np.float32)
     (made,) = session.run(None, {each.name: fed[each.name] for each in session.get_inputs()})
@@ -181,7 +194,9 @@ def test_the_shape_of_another_input_follows_the_image(size: tuple[int, int], pat
     model = two_images(CUT)
     network = padviz.load(path, size)
     for each in (size, (11, 13)):
-        np.testing.assert_array_equal(padviz.usage(network, each).counts, reactions(model, "left", each))
+        np.testing.assert_array_equal(
+            padviz.usage(network, each).counts, reactions(model, "left", each)
+        )
     two_images(CUT, "N, 1, K, L")  # whose shape is its own
     assert any(layer.note for layer in padviz.load(path, size).layers)
     given = padviz.load(path, size, shape={"right": (1, 1, "H", "W")})
@@ -217,14 +232,21 @@ def test_programs_and_keras_files_name_their_image(tmp_path: Path) -> None:
     layers = [image(16, 16, 1), image(16, 16, 1)]
     layers[1]["name"] = layers[1]["config"]["name"] = "mask"
     for name, kernel, read in (("a", 3, "image"), ("b", 5, "mask")):
-        layers.append(layer("Conv2D", name, read, filters=1, kernel_size=[kernel, kernel], padding="same"))
+        layers.append(
+            layer("Conv2D", name, read, filters=1, kernel_size=[kernel, kernel], padding="same")
+        )
     described = functional([*layers, layer("Add", "c", ["a", "b"])], "c")
     described["config"]["input_layers"] = [["image", 0, 0], ["mask", 0, 0]]
     file = written(tmp_path / "two.keras", described)
-    for net, first, second, most in ((tmp_path / "two.pt2", "x", "y", 625), (file, "image", "mask", 9)):
+    for net, first, second, most in (
+        (tmp_path / "two.pt2", "x", "y", 625),
+        (file, "image", "mask", 9),
+    ):
         for given, expected in (({}, most), ({"input_": first}, most), ({"input_": second}, 25)):
             assert padviz.usage(padviz.load(net, **given)).max == expected  # type: ignore[arg-type]
-        with pytest.raises(padviz.PadvizError, match=f"no input 'z'; its inputs are '{first}', '{second}'"):
+        with pytest.raises(
+            padviz.PadvizError, match=f"no input 'z'; its inputs are '{first}', '{second}'"
+        ):
             padviz.load(net, input_="z")
         with pytest.raises(padviz.PadvizError, match=f"the shape of '{second}' is the file's"):
             padviz.load(net, shape={second: (1, 1, 16, 16)})
@@ -238,4 +260,7 @@ def test_commands_take_the_inputs_of_a_file(path: Path) -> None:
     assert answers[0] == answers[1] != answers[2] == answers[3]
     run("usage", *asked[:3], "--input", "right")
     assert Path("two-32-input_right-usage.png").exists()
-    assert "has further inputs: 'left', 't'" in run("audit", *asked, "--input", "right", "--images", ".").stderr
+    assert (
+        "has further inputs: 'left', 't'"
+        in run("audit", *asked, "--input", "right", "--images", ".").stderr
+    )

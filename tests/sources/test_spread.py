@@ -26,7 +26,9 @@ def rand(x: Tensor, *shape: int) -> Tensor:
 
 
 def strips(x: Tensor) -> tuple[Tensor, Tensor]:
-    return functional.adaptive_avg_pool2d(x, (None, 1)), functional.adaptive_avg_pool2d(x, (1, None))
+    return functional.adaptive_avg_pool2d(x, (None, 1)), functional.adaptive_avg_pool2d(
+        x, (1, None)
+    )
 
 
 def bottleneck(x: Tensor) -> Tensor:
@@ -49,7 +51,9 @@ SPREAD: dict[str, Function] = {
 
 def both(join: Callable[[Tensor, Tensor], Tensor], then: Function) -> Function:
     """A convolution of a batch of two, of which a function takes what it needs."""
-    return lambda x: then(functional.conv2d(join(x, torch.ones_like(x)), rand(x, 4, 8, 3, 3), None, 2, 1))
+    return lambda x: then(
+        functional.conv2d(join(x, torch.ones_like(x)), rand(x, 4, 8, 3, 3), None, 2, 1)
+    )
 
 
 def behind(x: Tensor, other: Tensor) -> Tensor:
@@ -63,9 +67,13 @@ def smooth(x: Tensor) -> Tensor:
 BATCHES: dict[str, Function] = {
     "in front": both(lambda x, other: torch.cat([x, other]), lambda two: two.chunk(2)[0]),
     "behind": both(behind, lambda two: two[1:]),
-    "stacked": both(lambda x, other: torch.stack([other[0], x[0]]), lambda two: two.unbind(0)[1][None]),
+    "stacked": both(
+        lambda x, other: torch.stack([other[0], x[0]]), lambda two: two.unbind(0)[1][None]
+    ),
     "beside a constant": both(behind, lambda two: smooth(two[:1]) + two[1:]),
-    "as channels": both(behind, lambda two: functional.conv2d(two.flatten(0, 1)[None], rand(two, 2, 8, 3, 3))),
+    "as channels": both(
+        behind, lambda two: functional.conv2d(two.flatten(0, 1)[None], rand(two, 2, 8, 3, 3))
+    ),
 }
 
 
@@ -93,14 +101,18 @@ def correlated(x: Tensor) -> Tensor:
     n, c, h, w = x.shape
     found = (x.flatten(2).mT @ rand(x, c, 24)).reshape(n * h * w, 1, 4, 6)
     pooled = functional.avg_pool2d(functional.max_pool2d(found, (1, 2)), 2, 1)
-    places = x[:, :2].permute(0, 2, 3, 1).reshape(n * h * w, 1, 1, 2).sigmoid() + torch.zeros(1, 2, 2, 2).to(x)
+    places = x[:, :2].permute(0, 2, 3, 1).reshape(n * h * w, 1, 1, 2).sigmoid() + torch.zeros(
+        1, 2, 2, 2
+    ).to(x)
     sampled = functional.grid_sample(pooled, places, align_corners=True)
     return functional.avg_pool2d(sampled.view(n, h, w, 4).permute(0, 3, 1, 2), 3, 2, 1)
 
 
 def warped(x: Tensor) -> Tensor:
     """A constant image that is sampled where the map says."""
-    return functional.grid_sample(rand(x, 1, 3, 9, 9), x[:, :2].tanh().permute(0, 2, 3, 1), align_corners=True)
+    return functional.grid_sample(
+        rand(x, 1, 3, 9, 9), x[:, :2].tanh().permute(0, 2, 3, 1), align_corners=True
+    )
 
 
 FILES = SPREAD | BATCHES | {"a padded frame": AMONG_CHANNELS["a padded frame"]}
@@ -135,7 +147,9 @@ def coordinates(x: Tensor) -> Tensor:
     """Coordinate attention: pooled rows and pooled columns as one dimension."""
     rows, columns = strips(x)
     both = functional.relu(torch.cat([rows, columns.transpose(2, 3)], 2))
-    return x * both[:, :, : x.shape[2]].sigmoid() * both[:, :, x.shape[2] :].transpose(2, 3).sigmoid()
+    return (
+        x * both[:, :, : x.shape[2]].sigmoid() * both[:, :, x.shape[2] :].transpose(2, 3).sigmoid()
+    )
 
 
 def patches(x: Tensor) -> Tensor:
@@ -146,8 +160,14 @@ def patches(x: Tensor) -> Tensor:
 
 
 REFUSED: dict[str, tuple[Function, str]] = {
-    "coordinate attention": (coordinates, "concatenates rows with columns, as coordinate attention does"),
-    "patches": (patches, "convolves inside of windows, each padded by itself|reads parts of an image as a batch"),
+    "coordinate attention": (
+        coordinates,
+        "concatenates rows with columns, as coordinate attention does",
+    ),
+    "patches": (
+        patches,
+        "convolves inside of windows, each padded by itself|reads parts of an image as a batch",
+    ),
     "a slice of several maps": (
         both(lambda x, _: torch.cat([x, smooth(x)]), lambda two: two[:1]),
         r"picks some of a batch of several maps; `layer` conv\w* stops before it",
@@ -167,19 +187,29 @@ REFUSED: dict[str, tuple[Function, str]] = {
 def test_what_is_not_followed_is_refused_by_name(name: str, tmp_path: Path) -> None:
     function, said = REFUSED[name]
     module = After(function)
-    sources = [module, exported(module, tmp_path)] if name in ("coordinate attention", "patches") else [module]
+    sources = (
+        [module, exported(module, tmp_path)]
+        if name in ("coordinate attention", "patches")
+        else [module]
+    )
     for source in sources:
         with pytest.raises(padviz.PadvizError, match=said):
             padviz.usage(source, SIZE)
 
 
-Made = Callable[[Tensor, Tensor, nn.Linear], Tensor]  # of a map, the vector of its means, and a layer that makes 8 x 72
+Made = Callable[
+    [Tensor, Tensor, nn.Linear], Tensor
+]  # of a map, the vector of its means, and a layer that makes 8 x 72
 
 
 KERNELS: dict[str, Made] = {
-    "depthwise": lambda y, v, lin: functional.conv2d(y, lin(v).view(8, 1, 3, 3), padding=1, groups=8),
+    "depthwise": lambda y, v, lin: functional.conv2d(
+        y, lin(v).view(8, 1, 3, 3), padding=1, groups=8
+    ),
     "linear": lambda y, v, lin: functional.linear(y.permute(0, 2, 3, 1), lin(v)[0, :64].view(8, 8)),
-    "codebook": lambda y, v, lin: functional.embedding(y.argmax(1), lin(v).view(8, 9)).permute(0, 3, 1, 2),
+    "codebook": lambda y, v, lin: functional.embedding(y.argmax(1), lin(v).view(8, 9)).permute(
+        0, 3, 1, 2
+    ),
     "bias": lambda y, v, lin: functional.conv2d(y, lin.weight[:8].view(8, 8, 1, 1), lin(v)[0, :8]),
 }
 
@@ -224,9 +254,13 @@ def test_a_computed_kernel_counts_as_any_other() -> None:
 def test_a_vector_that_becomes_an_image_needs_no_batch() -> None:
     def layers(*shape: int) -> list[tuple[object, ...]]:
         image = Computed(
-            lambda y, v, lin: functional.conv2d(lin(v).view(shape), lin.weight.view(8, 8, 3, 3), padding=1)
+            lambda y, v, lin: functional.conv2d(
+                lin(v).view(shape), lin.weight.view(8, 8, 3, 3), padding=1
+            )
         )
-        return [(layer.name, layer.ops, layer.channels) for layer in padviz.load(image, size=24).layers]
+        return [
+            (layer.name, layer.ops, layer.channels) for layer in padviz.load(image, size=24).layers
+        ]
 
     assert layers(8, 3, 3) == layers(1, 8, 3, 3)
 
@@ -236,7 +270,10 @@ BY_VALUES: dict[str, tuple[Made, str]] = {
         lambda y, v, lin: functional.conv2d(y[:, :1], y[0, :, None, :3, :3]),
         "conv2d has a kernel computed from a feature map",
     ),
-    "picked": (lambda y, v, lin: y[:, v[0].topk(3).indices], "picks channels by the values of a map"),
+    "picked": (
+        lambda y, v, lin: y[:, v[0].topk(3).indices],
+        "picks channels by the values of a map",
+    ),
 }
 
 
@@ -251,7 +288,10 @@ def test_a_graphs_computed_kernel_is_a_gate(tmp_path: Path) -> None:
     body = """a = Conv <pads = [1, 1, 1, 1]> (x, w3x3)\n p = GlobalAveragePool (a)\n k = Conv (p, f1x1x9)
  w = Reshape (k, [1, 1, 3, 3])\n y = Conv <pads = [1, 1, 1, 1]> (a, w)"""
     onnx.save(model_of(body, 17), path := tmp_path / "net.onnx")
-    network, twice = padviz.load(path, size=(24, 32)), nn.Sequential(conv(padding=1), conv(padding=1))
+    network, twice = (
+        padviz.load(path, size=(24, 32)),
+        nn.Sequential(conv(padding=1), conv(padding=1)),
+    )
     with pytest.raises(PadvizError, match=r"no tiles are exact: .*(gate|global pooling)"):
         padviz.tiles(network, 96, 48)
     assert (padviz.usage(network, size=24).counts == counted(twice, (24, 24))).all()
@@ -262,7 +302,11 @@ class Gated(nn.Module):
 
     def __init__(self, hidden: int, gate: Callable[[nn.Module, Tensor], Tensor]) -> None:
         super().__init__()
-        self.conv, self.both, self.out = nn.Conv2d(3, 8, 3, padding=1), nn.Linear(64, 2 * hidden), nn.Linear(hidden, 64)
+        self.conv, self.both, self.out = (
+            nn.Conv2d(3, 8, 3, padding=1),
+            nn.Linear(64, 2 * hidden),
+            nn.Linear(hidden, 64),
+        )
         self.one, self.other, self.gate = nn.Linear(64, hidden), nn.Linear(64, hidden), gate
 
     def forward(self, x: Tensor) -> Tensor:
@@ -272,9 +316,12 @@ class Gated(nn.Module):
 
 GATED: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "two layers": lambda net, tokens: net.one(tokens) * net.other(tokens).sigmoid(),
-    "halves": lambda net, tokens: (lambda one, other: one * other.sigmoid())(*net.both(tokens).chunk(2, -1)),
+    "halves": lambda net, tokens: (lambda one, other: one * other.sigmoid())(
+        *net.both(tokens).chunk(2, -1)
+    ),
     "slices": lambda net, tokens: (
-        net.both(tokens)[..., : net.one.out_features] * net.both(tokens)[..., net.one.out_features :].tanh()
+        net.both(tokens)[..., : net.one.out_features]
+        * net.both(tokens)[..., net.one.out_features :].tanh()
     ),
     "glu": lambda net, tokens: functional.glu(net.both(tokens)),
 }
@@ -282,11 +329,15 @@ GATED: dict[str, Callable[[Any, Tensor], Tensor]] = {
 
 @pytest.mark.parametrize("name", GATED)
 @pytest.mark.parametrize("hidden", [64, 60, 128])
-def test_a_gated_layer_over_positions_has_one_count_in_every_spelling(name: str, hidden: int, tmp_path: Path) -> None:
+def test_a_gated_layer_over_positions_has_one_count_in_every_spelling(
+    name: str, hidden: int, tmp_path: Path
+) -> None:
     module = Gated(hidden, GATED[name])
     sources = [module, *([exported(module, tmp_path, (3, 8, 8))] if hidden == 64 else [])]
     for source in sources:
-        assert padviz.usage(source, 8).max == 9 * (1 + 2 * 64)  # each position itself, and all of them twice
+        assert padviz.usage(source, 8).max == 9 * (
+            1 + 2 * 64
+        )  # each position itself, and all of them twice
 
 
 @pytest.mark.parametrize("hidden", [64, 60])
@@ -307,9 +358,13 @@ class Read(nn.Module):
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
-def test_a_file_refuses_a_recurrence_as_its_module_does(kind: Callable[..., nn.Module], tmp_path: Path) -> None:
+def test_a_file_refuses_a_recurrence_as_its_module_does(
+    kind: Callable[..., nn.Module], tmp_path: Path
+) -> None:
     for source in (Read(kind), exported(Read(kind), tmp_path)):
-        with pytest.raises(PadvizError, match=r"sees only what comes before each position; `layer` .* stops"):
+        with pytest.raises(
+            PadvizError, match=r"sees only what comes before each position; `layer` .* stops"
+        ):
             padviz.usage(source, SIZE)
 
 
@@ -317,7 +372,9 @@ def separable(x: Tensor) -> Tensor:
     """Separable attention over patches, as MobileViTv2 has it: the places in a patch, and the patches, as an image."""
     n, c, h, w = x.shape
     patches = x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4).reshape(n, c, 4, -1)
-    scores, keys, values = functional.conv2d(patches, rand(x, 1 + 2 * c, c, 1, 1)).split([1, c, c], 1)
+    scores, keys, values = functional.conv2d(patches, rand(x, 1 + 2 * c, c, 1, 1)).split(
+        [1, c, c], 1
+    )
     context = (keys * scores.softmax(-1)).sum(-1, keepdim=True)
     made = functional.conv2d(values.relu() * context.expand_as(values), rand(x, c, c, 1, 1))
     return made.reshape(n, c, 2, 2, h // 2, w // 2).permute(0, 1, 4, 2, 5, 3).reshape(x.shape)
@@ -335,7 +392,12 @@ def test_blocks_as_wide_as_the_map_are_channels() -> None:
 
     def blocks(x: Tensor) -> Tensor:
         n, _, h, w = x.shape
-        parts = x[:, :1].reshape(n, 1, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4).reshape(n, 4, h // 2, w // 2)
+        parts = (
+            x[:, :1]
+            .reshape(n, 1, h // 2, 2, w // 2, 2)
+            .permute(0, 1, 3, 5, 2, 4)
+            .reshape(n, 4, h // 2, w // 2)
+        )
         return functional.conv2d(parts, rand(x, 4, 4, 1, 1))
 
     for size in ((8, 6), (8, 2)):

@@ -28,27 +28,43 @@ ONES = torch.ones(8, 8, 3, 3)
 COUNTED: dict[str, Callable[[Tensor], Any]] = {
     "conv2d": lambda x: functional.conv2d(x, ONES, stride=(2, 1), padding=(1, 2), dilation=(1, 2)),
     "conv2d same": lambda x: functional.conv2d(x, torch.ones(8, 8, 4, 3), padding="same"),
-    "conv_transpose2d": lambda x: functional.conv_transpose2d(x, torch.ones(8, 4, 4, 3), None, 2, 1, (1, 0)),
+    "conv_transpose2d": lambda x: functional.conv_transpose2d(
+        x, torch.ones(8, 4, 4, 3), None, 2, 1, (1, 0)
+    ),
     "avg_pool2d": lambda x: functional.avg_pool2d(x, (3, 2), padding=(1, 0)),
     "adaptive": lambda x: functional.conv2d(functional.adaptive_avg_pool2d(x, (5, 4)), ONES),
-    "repeat rows": lambda x: functional.conv2d(x.repeat_interleave(2, dim=2, output_size=2 * x.shape[2]), ONES),
-    "repeat channels": lambda x: functional.conv2d(x.repeat_interleave(2, dim=1), torch.ones(4, 16, 3, 2)),
+    "repeat rows": lambda x: functional.conv2d(
+        x.repeat_interleave(2, dim=2, output_size=2 * x.shape[2]), ONES
+    ),
+    "repeat channels": lambda x: functional.conv2d(
+        x.repeat_interleave(2, dim=1), torch.ones(4, 16, 3, 2)
+    ),
     "nearest by half": lambda x: functional.interpolate(x, scale_factor=(1.5, 0.5)),
     "nearest-exact": lambda x: functional.interpolate(x, size=(17, 40), mode="nearest-exact"),
-    "align_corners": lambda x: functional.interpolate(x, size=(17, 40), mode="bilinear", align_corners=True),
+    "align_corners": lambda x: functional.interpolate(
+        x, size=(17, 40), mode="bilinear", align_corners=True
+    ),
     "skip": lambda x: x + functional.interpolate(functional.max_pool2d(x, 2), x.shape[2:]),
     "pixel_unshuffle": lambda x: functional.pixel_unshuffle(x, 2),
     "focus": lambda x: torch.cat([x[..., i::2, j::2] for i in (0, 1) for j in (0, 1)], 1),
     "stack": lambda x: torch.stack([x, functional.avg_pool2d(x, 3, 1, 1)], 1).sum(1),
     "shuffle": lambda x: x.view(1, 2, 4, *x.shape[2:]).transpose(1, 2).reshape(x.shape),
-    "channels last": lambda x: functional.linear(x.permute(0, 2, 3, 1), torch.ones(4, 8)).permute(0, 3, 1, 2),
-    "spatial attention": lambda x: x * functional.conv2d(x.mean(1, keepdim=True), torch.ones(1, 1, 3, 3), padding=1),
+    "channels last": lambda x: functional.linear(x.permute(0, 2, 3, 1), torch.ones(4, 8)).permute(
+        0, 3, 1, 2
+    ),
+    "spatial attention": lambda x: (
+        x * functional.conv2d(x.mean(1, keepdim=True), torch.ones(1, 1, 3, 3), padding=1)
+    ),
     "in place": lambda x: functional.relu(functional.max_pool2d(x, 3, 1, 1).add_(x), inplace=True),
     "product of chunks": lambda x: torch.mul(*x.chunk(2, 1)),
     "a slice that gates another": lambda x: x[:, :4] * torch.sigmoid(x[:, 4:].relu()),
     "sum of unbound halves": lambda x: torch.add(*x.unflatten(1, (2, 4)).unbind(1)),
-    "product of picked halves": lambda x: x.unflatten(1, (2, 4))[:, 0] * x.unflatten(1, (2, 4))[:, -1],
-    "channels in the opposite order": lambda x: x + functional.max_pool2d(torch.flip(x, [1]).flip(1), 3, 1, 1),
+    "product of picked halves": lambda x: (
+        x.unflatten(1, (2, 4))[:, 0] * x.unflatten(1, (2, 4))[:, -1]
+    ),
+    "channels in the opposite order": lambda x: (
+        x + functional.max_pool2d(torch.flip(x, [1]).flip(1), 3, 1, 1)
+    ),
 }
 
 
@@ -83,7 +99,11 @@ def itself(x: Tensor) -> Tensor:
 def looked_up(x: Tensor) -> Tensor:
     """The nearest vectors of a codebook, where no gradient goes."""
     book, z = torch.rand(16, 8), pooled(x).permute(0, 2, 3, 1)
-    return functional.embedding(torch.cdist(z.reshape(-1, 8), book).argmin(1), book).view(z.shape).permute(0, 3, 1, 2)
+    return (
+        functional.embedding(torch.cdist(z.reshape(-1, 8), book).argmin(1), book)
+        .view(z.shape)
+        .permute(0, 3, 1, 2)
+    )
 
 
 SAME: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
@@ -104,7 +124,8 @@ SAME: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] =
 @pytest.mark.parametrize("name", SAME)
 def test_what_is_arranged_anew_and_back_is_the_same_map(name: str) -> None:
     there, plain = (
-        load_module(After(lambda x, f=f: functional.max_pool2d(f(x), 3)), size=(24, 32)) for f in SAME[name]
+        load_module(After(lambda x, f=f: functional.max_pool2d(f(x), 3)), size=(24, 32))
+        for f in SAME[name]
     )
     if name != "a group norm that is written out":  # which becomes gates
         assert there.layers == plain.layers
@@ -116,12 +137,23 @@ MARKED = "log10 exp2 sinh cosh tan atan trunc frac isnan isfinite lgamma sgn log
 
 @pytest.mark.parametrize("name", [*MARKED.split(), "arctan", "logsigmoid", "int"])
 def test_what_acts_on_each_position_alone_is_no_layer(name: str) -> None:
-    function = next(f for home in (functional, torch, Tensor) if callable(f := getattr(home, name, None)))
+    function = next(
+        f for home in (functional, torch, Tensor) if callable(f := getattr(home, name, None))
+    )
     network = load_module(After(lambda x: functional.max_pool2d(function(x), 3)), size=(24, 32))
     assert [layer.name for layer in network.layers] == ["input", "conv", "max_pool"]
 
 
-WHOLE = ("and", "or", "xor", "invert", "lshift", "rshift", "rlshift", "rrshift")  # functions of whole numbers
+WHOLE = (
+    "and",
+    "or",
+    "xor",
+    "invert",
+    "lshift",
+    "rshift",
+    "rlshift",
+    "rrshift",
+)  # functions of whole numbers
 TWO = r"^channel_|^fill|^floor_|^local_|pow$|mul|mod$|div|shift$|^and$|^or$|^xor$"  # functions that read a 2 besides
 BESIDE: dict[str, tuple[Any, ...]] = {  # or other arguments
     **dict.fromkeys(("alpha_dropout", "dropout", "feature_dropout", "native_dropout"), (0.5, False)),
@@ -134,7 +166,9 @@ BESIDE: dict[str, tuple[Any, ...]] = {  # or other arguments
 def test_a_function_that_is_said_to_act_alone_does(name: str) -> None:
     """A change at one position shows there and nowhere else."""
     homes, names = (functional, Tensor, torch), (name, f"{name}_", f"__{name}__")
-    function = next(f for home in homes for each in names if callable(f := getattr(home, each, None)))
+    function = next(
+        f for home in homes for each in names if callable(f := getattr(home, each, None))
+    )
 
     def made(middle: float) -> Tensor:
         image = torch.full((1, 4, 3, 3), 0.25)
@@ -175,7 +209,9 @@ def test_functions_become_layers(function: Callable[[Tensor], Any], kind: str, o
 
 
 def test_padding_of_another_mode_belongs_to_its_convolution() -> None:
-    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"), nn.ReflectionPad2d(2))
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"), nn.ReflectionPad2d(2)
+    )
     network = padviz.load(module)
     assert [layer.name for layer in network.layers] == ["input", "0", "1"]
     assert network.layers[1].ops[0] == Window(3, padding=(1, 1), mode="reflect")
@@ -183,9 +219,13 @@ def test_padding_of_another_mode_belongs_to_its_convolution() -> None:
 
 
 @pytest.mark.parametrize("ends", [(1, -2, 0, 0), (-1, 2, -2, 0), (0, 3, -2, -1), (-1, 0, 1, 1)])
-def test_rows_that_a_pad_crops_are_no_padding_of_the_convolution_after_it(ends: tuple[int, ...]) -> None:
+def test_rows_that_a_pad_crops_are_no_padding_of_the_convolution_after_it(
+    ends: tuple[int, ...],
+) -> None:
     weight = torch.ones(1, 3, 3, 3)
-    network = padviz.load(Doing(lambda x: functional.conv2d(functional.pad(x, ends), weight, padding=1)), 12)
+    network = padviz.load(
+        Doing(lambda x: functional.conv2d(functional.pad(x, ends), weight, padding=1)), 12
+    )
     (window,) = padviz.uneven(network, 12).layers
     for axis, (before, after) in {"width": ends[:2], "height": ends[2:]}.items():
         assert window.axes[axis].consumed == (max(before, 0) + 1, max(after, 0) + 1)
@@ -290,10 +330,17 @@ def test_the_module_is_left_alone(broken: bool) -> None:
 
     def state() -> Any:
         tensors = module.state_dict(keep_vars=True).items()
-        kept = {name: (id(tensor), tensor.tolist(), tensor.requires_grad) for name, tensor in tensors}
+        kept = {
+            name: (id(tensor), tensor.tolist(), tensor.requires_grad) for name, tensor in tensors
+        }
         modes = [(each.training, [*each._forward_hooks]) for each in module.modules()]
         everywhere = nn.modules.module
-        return kept, modes, module.calls, [*everywhere._global_forward_hooks, *everywhere._global_forward_pre_hooks]
+        return (
+            kept,
+            modes,
+            module.calls,
+            [*everywhere._global_forward_hooks, *everywhere._global_forward_pre_hooks],
+        )
 
     module = Marks(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)).train()
     module.plain = torch.ones(8, 1, 1)
@@ -350,9 +397,13 @@ def test_numbers_that_follow_a_size_are_kept_in_no_cache() -> None:
     def same(x: Any) -> Any:
         rows, cols = (max((-(-n // 7) - 1) * 7 + 9 - n, 0) for n in x.shape[-2:])
         pads = ((rows // 2, rows - rows // 2), (cols // 2, cols - cols // 2))
-        return padded_conv2d(x, torch.ones(1, 3, 9, 9), stride=7, pads=pads, schemes=("partial", "partial"))
+        return padded_conv2d(
+            x, torch.ones(1, 3, 9, 9), stride=7, pads=pads, schemes=("partial", "partial")
+        )
 
-    assert padviz.load(Doing(same), size=(61, 61)).layers[1].ops[0] == Window(9, 7, padding=(2, 2), mode="partial")
+    assert padviz.load(Doing(same), size=(61, 61)).layers[1].ops[0] == Window(
+        9, 7, padding=(2, 2), mode="partial"
+    )
     assert {type(n) for n in place(Window(9, 7, padding=(2, 2)), 61)} == {int}
 
 
@@ -370,7 +421,10 @@ def test_merges_of_linear_layers_are_followed_once_each() -> None:
     class Mixer(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.stem, self.blocks = nn.Conv2d(3, 8, 4, 4), nn.Sequential(*(Block() for _ in range(30)))
+            self.stem, self.blocks = (
+                nn.Conv2d(3, 8, 4, 4),
+                nn.Sequential(*(Block() for _ in range(30))),
+            )
 
         def forward(self, x: Tensor) -> Tensor:
             return self.blocks(self.stem(x).flatten(2).transpose(1, 2))  # type: ignore[no-any-return]

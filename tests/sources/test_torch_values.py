@@ -31,7 +31,12 @@ class Points(nn.Module):
 
     def __init__(self, picked: Callable[[Tensor], Any]) -> None:
         super().__init__()
-        self.body, self.scores, self.words, self.picked = conv(stride=2), conv(padding=1), conv(5, padding=2), picked
+        self.body, self.scores, self.words, self.picked = (
+            conv(stride=2),
+            conv(padding=1),
+            conv(5, padding=2),
+            picked,
+        )
 
     def forward(self, x: Tensor) -> Any:
         x = self.body(x)
@@ -73,7 +78,9 @@ def test_what_picks_positions_by_their_values_is_skipped(name: str) -> None:
     assert note.endswith("picks positions by their values")
     for head in ("scores", "words"):
         alone = nn.Sequential(conv(stride=2), getattr(Points(PICKED[name]), head))
-        np.testing.assert_array_equal(padviz.usage(network, SIZE, layer=head).counts, counted(alone, SIZE))
+        np.testing.assert_array_equal(
+            padviz.usage(network, SIZE, layer=head).counts, counted(alone, SIZE)
+        )
 
 
 READS: dict[str, Callable[[Tensor], Any]] = {
@@ -91,7 +98,9 @@ def test_a_forward_ends_where_it_reads_the_values_of_a_map(read: Callable[[Tenso
     assert network.targets == ("b",)
     assert network.notes[0].startswith("analysed up to the head b; skipped ")
     assert network.notes[0].endswith("and what follows: it reads the values of a map")
-    np.testing.assert_array_equal(padviz.usage(network, SIZE).counts, counted(Reading(lambda x: x), SIZE))
+    np.testing.assert_array_equal(
+        padviz.usage(network, SIZE).counts, counted(Reading(lambda x: x), SIZE)
+    )
 
 
 class Reading(nn.Module):
@@ -99,7 +108,12 @@ class Reading(nn.Module):
 
     def __init__(self, read: Callable[[Tensor], Any], early: bool = False) -> None:
         super().__init__()
-        self.a, self.b, self.read, self.early = conv(5, padding=2), conv(padding=1, stride=2), read, early
+        self.a, self.b, self.read, self.early = (
+            conv(5, padding=2),
+            conv(padding=1, stride=2),
+            read,
+            early,
+        )
         self.c = conv(padding=1) if early else nn.Identity()
 
     def forward(self, x: Tensor) -> Any:
@@ -113,10 +127,13 @@ class Reading(nn.Module):
 def test_what_reads_values_before_the_last_convolution_is_an_error_that_names_it() -> None:
     early = Reading(lambda x: x.max().item(), early=True)
     with pytest.raises(
-        PadvizError, match=r"item reads the values of a map, and c has not run by then; `layer` b stops"
+        PadvizError,
+        match=r"item reads the values of a map, and c has not run by then; `layer` b stops",
     ):
         padviz.usage(early, 32)
-    np.testing.assert_array_equal(padviz.usage(early, 32, layer="b").counts, counted(Reading(lambda x: x), (32, 32)))
+    np.testing.assert_array_equal(
+        padviz.usage(early, 32, layer="b").counts, counted(Reading(lambda x: x), (32, 32))
+    )
 
 
 Body = Callable[[nn.Module, Tensor], Any]
@@ -156,7 +173,9 @@ class Steps(nn.Module):
 
 @pytest.mark.parametrize("name", LOOPS)
 def test_layers_that_run_as_often_as_values_say_are_refused(name: str) -> None:
-    with pytest.raises(PadvizError, match=r"by the values of a map|reads the values of a map") as error:
+    with pytest.raises(
+        PadvizError, match=r"by the values of a map|reads the values of a map"
+    ) as error:
         padviz.usage(Steps(LOOPS[name]), 16)
     assert "and b runs again behind it, as often as they say; `layer` " in str(error.value)
     assert padviz.usage(Steps(LOOPS[name]), 16, layer="b").max > 0
@@ -165,7 +184,9 @@ def test_layers_that_run_as_often_as_values_say_are_refused(name: str) -> None:
 ENDS: dict[str, Body] = {
     "a test": lambda module, x: y if (y := module.b(module.a(x))).mean() > 0 else y.relu(),
     "a number": lambda module, x: (y := module.b(module.a(x)), y.max().item()),
-    "a loop over numbers": lambda module, x: [2 * n for n in module.b(module.a(x)).flatten().tolist()],
+    "a loop over numbers": lambda module, x: [
+        2 * n for n in module.b(module.a(x)).flatten().tolist()
+    ],
 }
 
 
@@ -208,7 +229,9 @@ def test_complex_numbers_are_two_channels() -> None:
 
 
 def test_neutral_is_only_advised_where_it_helps() -> None:
-    with pytest.raises(PadvizError, match=r"function tensordot is not known, and makes .* of 1 x 1 x 16 x 16") as error:
+    with pytest.raises(
+        PadvizError, match=r"function tensordot is not known, and makes .* of 1 x 1 x 16 x 16"
+    ) as error:
         padviz.usage(Steps(lambda module, x: torch.tensordot(y := module.a(x), y, ([3], [3]))), 16)
     assert "neutral" not in str(error.value)
 
@@ -243,7 +266,9 @@ def once_more(module: Deciding, x: Tensor) -> Tensor:
 
 def in_grids(module: Deciding, x: Tensor) -> Tensor:
     rows = torch.arange(2, device=x.device, dtype=x.dtype)
-    grid = torch.stack(torch.meshgrid(rows, rows, indexing="ij")) * x.new_full((1,), module.strides[1])
+    grid = torch.stack(torch.meshgrid(rows, rows, indexing="ij")) * x.new_full(
+        (1,), module.strides[1]
+    )
     assert grid.max().item() == 4
     return x[:, :, int(grid[0, 1, 1]) :]
 
@@ -287,7 +312,9 @@ def test_what_a_forward_makes_of_small_constants_is_followed(name: str) -> None:
     network = padviz.load(module)
     assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
     for size in SIZES:
-        np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(Deciding(DECIDED[name]), size))
+        np.testing.assert_array_equal(
+            padviz.usage(network, size).counts, counted(Deciding(DECIDED[name]), size)
+        )
 
 
 def written_by_weights(module: Deciding, x: Tensor) -> Tensor:
@@ -328,7 +355,14 @@ def test_ceil_rounding_takes_the_inputs_that_pytorch_takes(n: int) -> None:
         assert image.grad is not None
         rows = dense(axis_map(window, n)).sum(axis=0)
         np.testing.assert_array_equal(np.outer(rows, rows), image.grad[0, 0].numpy())
-        step = {"op": "maxpool", "name": "p", "kernel": kernel, "stride": stride, "padding": pad, "ceil": True}
+        step = {
+            "op": "maxpool",
+            "name": "p",
+            "kernel": kernel,
+            "stride": stride,
+            "padding": pad,
+            "ceil": True,
+        }
         assert naive.usage([step], (n, n), ["p"]) == np.outer(rows, rows).tolist()
     assert longer or n > 5
 
@@ -360,13 +394,19 @@ def test_a_function_of_one_map_counts_it_once_in_every_format(name: str, tmp_pat
 
 def test_what_is_computed_from_the_size_is_converted_for_that_size_alone(tmp_path: Path) -> None:
     ones = torch.ones(8, 8, 3, 3)
-    module = After(lambda y: functional.conv2d(functional.adaptive_avg_pool2d(y, max(y.shape[-1] // 4, 3)), ones))
+    module = After(
+        lambda y: functional.conv2d(
+            functional.adaptive_avg_pool2d(y, max(y.shape[-1] // 4, 3)), ones
+        )
+    )
     network = padviz.load(module, 64)
     (tmp_path / "net.toml").write_text(to_toml(network))
     says = "# Read at 64 x 64, and fixed to it: at 96 x 96 adaptive_avg_pool differs."
     assert to_toml(network).startswith(says)
     assert padviz.usage(tmp_path / "net.toml").max == padviz.usage(network).max
-    with pytest.raises(PadvizError, match="its height cannot be 100: the description holds at 64 x 64"):
+    with pytest.raises(
+        PadvizError, match="its height cannot be 100: the description holds at 64 x 64"
+    ):
         padviz.usage(tmp_path / "net.toml", 100)
     assert padviz.usage(network, 100).max > 0
     plain = to_toml(padviz.load(nn.Sequential(conv(padding=1)), 64))
@@ -376,13 +416,19 @@ def test_what_is_computed_from_the_size_is_converted_for_that_size_alone(tmp_pat
 
 @pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(2, 2), (3, 5), (1, 3)])
-def test_a_resize_that_leaves_an_axis_as_long_copies_it_unless_cubic(mode: str, size: tuple[int, int]) -> None:
+def test_a_resize_that_leaves_an_axis_as_long_copies_it_unless_cubic(
+    mode: str, size: tuple[int, int]
+) -> None:
     """PyTorch copies it whatever the scale is; a cubic one reads its neighbours."""
-    module = Steps(lambda module, x: functional.interpolate(module.a(x), scale_factor=1.25, mode=mode))
+    module = Steps(
+        lambda module, x: functional.interpolate(module.a(x), scale_factor=1.25, mode=mode)
+    )
     identity = torch.eye(size[0] * size[1]).view(-1, 1, *size)
     made = functional.interpolate(identity, scale_factor=1.25, mode=mode)
     reads = (made.flatten(1).abs() > 1e-6).sum(1).view(size)
-    padded = functional.conv2d(reads[None, None].double(), torch.ones(1, 1, 3, 3).double(), padding=1)
+    padded = functional.conv2d(
+        reads[None, None].double(), torch.ones(1, 1, 3, 3).double(), padding=1
+    )
     np.testing.assert_array_equal(padviz.usage(module, size).counts, padded[0, 0].numpy())
 
 

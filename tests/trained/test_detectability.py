@@ -56,7 +56,9 @@ def faint(x: Tensor, strength: Tensor) -> Tensor:
 class Spots(nn.Module):
     """A detector of what is dark: the mean of 7 x 7 pixels, whose zeros at the border are as the background."""
 
-    def __init__(self, gain: float = 8.0, score: Callable[[Tensor, Tensor], Tensor] = graded) -> None:
+    def __init__(
+        self, gain: float = 8.0, score: Callable[[Tensor, Tensor], Tensor] = graded
+    ) -> None:
         super().__init__()
         self.conv, self.score = nn.Conv2d(1, 1, 7, padding=3), score
         nn.init.constant_(self.conv.weight, -gain / 49), nn.init.constant_(self.conv.bias, -2.0)
@@ -69,22 +71,36 @@ def test_scores_are_peaks_near_the_stimulus() -> None:
     net = Spots()
     found = padviz.detect(net, "text:x", (40, 56), height=8, **GREY)
     (own,) = found.maps
-    assert (found.tops, found.lefts[:3], found.output, found.class_) == ((0, 8, 16, 24, 32), (0, 8, 16), "output", 0)
+    assert (found.tops, found.lefts[:3], found.output, found.class_) == (
+        (0, 8, 16, 24, 32),
+        (0, 8, 16),
+        "output",
+        0,
+    )
     assert (found.contrast, own.threshold) == (1, False)
     picture = np.zeros((1, 1, 40, 56), np.float32)
     cover = stimulus_of("text:x", 8, 1).cover
     picture[0, 0, 16:24, 16 : 16 + cover.shape[1]] = -cover
     with torch.no_grad():
-        assert own.values[2, 2] == pytest.approx(float(net(torch.from_numpy(picture)).max()), abs=1e-6)
+        assert own.values[2, 2] == pytest.approx(
+            float(net(torch.from_numpy(picture)).max()), abs=1e-6
+        )
 
 
 @pytest.mark.parametrize("stride", [1, 4])
-def test_a_network_without_a_border_sees_the_same_at_every_position_of_one_phase(stride: int) -> None:
-    lifted, spots = nn.Conv2d(1, 1, 1), Spots(24)  # the background is no zero, and zeros are as what is dark
+def test_a_network_without_a_border_sees_the_same_at_every_position_of_one_phase(
+    stride: int,
+) -> None:
+    lifted, spots = (
+        nn.Conv2d(1, 1, 1),
+        Spots(24),
+    )  # the background is no zero, and zeros are as what is dark
     nn.init.ones_(lifted.weight), nn.init.constant_(lifted.bias, 0.3)
     spots.conv.stride = (stride, stride)
     net = nn.Sequential(lifted, spots)
-    found = padviz.detect(net, "text:x", 48, "circular", height=6, step=6 if stride == 1 else 3, **GREY)
+    found = padviz.detect(
+        net, "text:x", 48, "circular", height=6, step=6 if stride == 1 else 3, **GREY
+    )
     own, circular = found.maps
     if stride == 1:
         assert known(own.sd) > 10 * known(circular.sd)
@@ -94,7 +110,10 @@ def test_a_network_without_a_border_sees_the_same_at_every_position_of_one_phase
 
 
 def test_a_detector_of_text_is_blind_at_the_border_under_zeros_alone() -> None:
-    file, options = real_file("ch_PP-OCRv4_det_infer"), {"height": 12, "contrast": 0.22, "step": 16, **GREY}
+    file, options = (
+        real_file("ch_PP-OCRv4_det_infer"),
+        {"height": 12, "contrast": 0.22, "step": 16, **GREY},
+    )
     own, other = padviz.detect(file, "text:padding", 160, "symmetric", **options).maps
     assert known(own.least) < 0.01
     assert own.phase.stride == (32, 32)
@@ -165,7 +184,9 @@ def test_an_interrupted_sweep_is_taken_up_where_it_was(tmp_path: Path) -> None:
         plan = plan_sweep([(None, runner)], options)
         kept = Unfinished(path, "question", len(plan.places), resume)
         try:
-            return map_positions([(None, runner)], plan, (1, 1), kept, None)[0].values, left - runner.left
+            return map_positions([(None, runner)], plan, (1, 1), kept, None)[
+                0
+            ].values, left - runner.left
         except KeyboardInterrupt:
             kept.write()
             return None, left
@@ -200,7 +221,11 @@ class Heads(nn.Module):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         maps = self.conv(x)
-        return {"boxes": maps.flatten(2).transpose(1, 2)[:, :2], "maps": maps, "scores": maps.mean((2, 3))}
+        return {
+            "boxes": maps.flatten(2).transpose(1, 2)[:, :2],
+            "maps": maps,
+            "scores": maps.mean((2, 3)),
+        }
 
 
 def test_several_outputs_or_classes_are_listed_and_the_named_ones_scored() -> None:
@@ -228,15 +253,21 @@ def test_the_score_of_a_class_is_its_share_with_the_best_other_one() -> None:
     for class_, expected in enumerate((0.2 / 0.7, 0.5 / 0.8, 0.3 / 0.8)):
         for outputs in ({"y": logits}, {"y": np.exp(logits)}):
             scorer = scorer_of(outputs, (32, 32), "net", class_=class_)
-            assert scorer.scores(outputs, np.zeros((1, 4), np.int64)) == pytest.approx([expected], abs=1e-9)
+            assert scorer.scores(outputs, np.zeros((1, 4), np.int64)) == pytest.approx(
+                [expected], abs=1e-9
+            )
 
 
 NOTHING = "nothing reacts to what is shown: every score is within 0.01 of the background's, 0.881; try another"
 SEEN = "the background alone is seen, with a score of 0.881, and no contrast up to 1 changes that; try another"
 
 
-@pytest.mark.parametrize(("asked", "said"), [({}, NOTHING), ({"threshold": True}, SEEN), ({"contrast": 0.5}, NOTHING)])
-def test_what_does_not_react_is_refused_and_leaves_no_file(asked: dict[str, Any], said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("asked", "said"), [({}, NOTHING), ({"threshold": True}, SEEN), ({"contrast": 0.5}, NOTHING)]
+)
+def test_what_does_not_react_is_refused_and_leaves_no_file(
+    asked: dict[str, Any], said: str, tmp_path: Path
+) -> None:
     options: dict[str, Any] = {"size": 32, "height": 8, **GREY, **asked}
     lifted = Spots(1)
     nn.init.constant_(lifted.conv.bias, 2.0)
@@ -245,11 +276,19 @@ def test_what_does_not_react_is_refused_and_leaves_no_file(asked: dict[str, Any]
         padviz.detect(lifted, unfinished=tmp_path / "kept.npz", **options)
     assert not [*tmp_path.iterdir()]
     nn.init.constant_(lifted.conv.weight, 0), nn.init.constant_(lifted.conv.bias, -2)
-    unseen = "the stimulus is not seen at any position, at contrasts up to 1" if "threshold" in asked else NOTHING[:31]
+    unseen = (
+        "the stimulus is not seen at any position, at contrasts up to 1"
+        if "threshold" in asked
+        else NOTHING[:31]
+    )
     with pytest.raises(PadvizError, match=f"Spots: {unseen}"):
         padviz.detect(lifted, **options)
     (seen,) = padviz.detect(Spots(40), "text:x", **options).maps
-    assert (seen.blind is None, seen.reacts, seen.without) == (False, True, pytest.approx(1 / (1 + np.exp(2))))
+    assert (seen.blind is None, seen.reacts, seen.without) == (
+        False,
+        True,
+        pytest.approx(1 / (1 + np.exp(2))),
+    )
 
 
 @pytest.mark.parametrize("threshold", [False, True])
@@ -263,7 +302,9 @@ def test_nan_is_told_and_is_no_blind_spot(threshold: bool) -> None:
     assert np.isfinite(own.values[1:]).all()
     assert not own.hidden[0].any()
     assert found.notes == ("the network returns NaN at 20.0 % of the positions",)
-    with pytest.raises(PadvizError, match="Spots: the network returns NaN for the background alone"):
+    with pytest.raises(
+        PadvizError, match="Spots: the network returns NaN for the background alone"
+    ):
         padviz.detect(Spots(40, unlit), "text:x", **options)
     everywhere = Spots(torch.nan)
     with pytest.raises(PadvizError, match="Spots: the network returns NaN at every position"):
@@ -275,7 +316,9 @@ def test_maps_of_which_more_than_half_is_saturated_are_told() -> None:
         PositionMap("zero", np.array([scores]), np.zeros((1, len(scores))))
         for scores in ([0, 0.5, 1], [0.5, 0.999, 0.5, 1.0])
     ]
-    assert (*doubts(maps),) == ("zero: 67 % of the scores are saturated: they hardly distinguish positions",)
+    assert (*doubts(maps),) == (
+        "zero: 67 % of the scores are saturated: they hardly distinguish positions",
+    )
 
 
 class Sure(nn.Module):
@@ -283,15 +326,24 @@ class Sure(nn.Module):
 
     def __init__(self, gain: float, bias: float, parts: int = 4) -> None:
         super().__init__()
-        self.conv, self.gain, self.bias, self.parts = nn.Conv2d(1, 1, 3, padding=1, bias=False), gain, bias, parts
+        self.conv, self.gain, self.bias, self.parts = (
+            nn.Conv2d(1, 1, 3, padding=1, bias=False),
+            gain,
+            bias,
+            parts,
+        )
         nn.init.constant_(self.conv.weight, -1 / 9)
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = [self.gain * part.sum((1, 2, 3)) for part in self.conv(x).tensor_split(self.parts, 3)]
+        parts = [
+            self.gain * part.sum((1, 2, 3)) for part in self.conv(x).tensor_split(self.parts, 3)
+        ]
         return torch.stack([torch.full_like(parts[0], self.bias), *parts], 1).softmax(1)
 
 
-def test_the_boxes_of_an_exported_yolo_are_refused_and_the_maps_that_are_named_are_read(tmp_path: Path) -> None:
+def test_the_boxes_of_an_exported_yolo_are_refused_and_the_maps_that_are_named_are_read(
+    tmp_path: Path,
+) -> None:
     path = yolo.exported(tmp_path, size=(96, 160), opened=False)
     said = "neither a map of the image, 96 x 160, nor class scores: 'output0' of 7 x 315; name a map inside"
     with pytest.raises(PadvizError, match=said) as refused:
@@ -306,7 +358,9 @@ def test_the_boxes_of_an_exported_yolo_are_refused_and_the_maps_that_are_named_a
         made = runner.outputs(np.zeros((1, 3, 96, 160), np.float32))
         assert made[name].shape[1:] == tuple(map(int, shape))
         assert scorer_of(made, (96, 160), "net", name, 0).kind == "map"
-    with pytest.raises(PadvizError, match=r"name a map inside with `layer`: detect\.cv3\.0\.2 \(3 x 12 x 20\), "):
+    with pytest.raises(
+        PadvizError, match=r"name a map inside with `layer`: detect\.cv3\.0\.2 \(3 x 12 x 20\), "
+    ):
         padviz.detect(yolo.YoloV8(raw=False).eval(), size=(96, 160))  # a module names its own
 
 
@@ -320,7 +374,9 @@ def test_a_class_that_the_background_has_is_mapped_by_the_contrast_that_hides_it
     # With one class beside the background's, it is won where that is lost.
     (other,) = padviz.detect(Sure(1, 4, parts=1), "text:x", class_=0, **options).maps
     np.testing.assert_allclose(other.values, won.values, rtol=0.01)
-    with pytest.raises(PadvizError, match=r"Sure: the stimulus is not seen at any .*; without `threshold`, the map"):
+    with pytest.raises(
+        PadvizError, match=r"Sure: the stimulus is not seen at any .*; without `threshold`, the map"
+    ):
         padviz.detect(Sure(0.05, 4), "text:x", class_=1, **options)
 
 
@@ -345,17 +401,27 @@ def blue() -> nn.Conv2d:
 
 def test_bgr_feeds_blue_first(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8), (0, 0, 255)).save(tmp_path / "blue.png")
-    options: dict[str, Any] = {"size": 32, "height": 8, "contrast": 1, "mean": (0.1, 0.2, 0.3), "std": (1, 1, 0.5)}
+    options: dict[str, Any] = {
+        "size": 32,
+        "height": 8,
+        "contrast": 1,
+        "mean": (0.1, 0.2, 0.3),
+        "std": (1, 1, 0.5),
+    }
     found = padviz.detect(blue(), str(tmp_path / "blue.png"), bgr=True, **options)
     assert found.maps[0].values == pytest.approx(1 / (1 + np.exp(1 - 2 * (1 - 0.3) / 0.5)))
     with pytest.raises(PadvizError, match="nothing reacts to what is shown"):
         padviz.detect(blue(), str(tmp_path / "blue.png"), **options)
-    with pytest.raises(PadvizError, match="bgr: has no use: the network reads 1 channel, not 3 colours"):
+    with pytest.raises(
+        PadvizError, match="bgr: has no use: the network reads 1 channel, not 3 colours"
+    ):
         padviz.detect(Spots(), size=32, bgr=True)
 
 
 def test_what_is_seen_at_less_than_full_contrast_has_a_threshold() -> None:
-    (found,) = padviz.detect(Spots(score=faint), "text:x", 32, height=8, threshold=True, **GREY).maps
+    (found,) = padviz.detect(
+        Spots(score=faint), "text:x", 32, height=8, threshold=True, **GREY
+    ).maps
     assert found.values == pytest.approx(0.2, rel=0.03)
 
 
@@ -365,7 +431,9 @@ class Maps(nn.Module):
     def __init__(self, *maps: tuple[int, int]) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.heads = nn.ModuleList(nn.Conv2d(3, channels, stride, stride) for channels, stride in maps)
+        self.heads = nn.ModuleList(
+            nn.Conv2d(3, channels, stride, stride) for channels, stride in maps
+        )
 
     def forward(self, x: Tensor) -> list[Tensor]:
         return [head(x) for head in self.heads]
@@ -380,10 +448,14 @@ def coarse(channels: int) -> Maps:
     (Maps((255, 8)), {}, ""),
     (yolo.YoloV8(), {"layer": "output.1"}, ": `layer` names a map inside, detect.cv3.0.2 (3 x 12 x 20), detect.cv2."),
 ])  # fmt: skip
-def test_a_raw_head_asks_for_a_channel_and_says_that_some_may_be_boxes(net: nn.Module, asked: Any, parts: str) -> None:
+def test_a_raw_head_asks_for_a_channel_and_says_that_some_may_be_boxes(
+    net: nn.Module, asked: Any, parts: str
+) -> None:
     with pytest.raises(PadvizError, match="class: the output ") as refused:
         padviz.detect(net.eval(), size=(96, 160), **asked)
-    assert f"; channels of a detector's raw head may be boxes, which are no scores{parts}" in str(refused.value)
+    assert f"; channels of a detector's raw head may be boxes, which are no scores{parts}" in str(
+        refused.value
+    )
 
 
 @pytest.mark.parametrize(("net", "asked", "output"), [
@@ -393,6 +465,8 @@ def test_a_raw_head_asks_for_a_channel_and_says_that_some_may_be_boxes(net: nn.M
     (Maps((1, 8)), {}, "output"),
     (Maps((19, 8)), {"class_": 3}, "output"),
 ])  # fmt: skip
-def test_the_map_and_the_channel_that_are_named_are_scored(net: nn.Module, asked: Any, output: str) -> None:
+def test_the_map_and_the_channel_that_are_named_are_scored(
+    net: nn.Module, asked: Any, output: str
+) -> None:
     found = padviz.detect(net.eval(), size=(96, 160), step=48, **asked)
     assert (found.output, found.class_) == (output, asked.get("class_", 0))

@@ -35,7 +35,9 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lay("weighed_net.py")
 
 
-def kernel(source: Any, size: tuple[int, int] | None = (32, 32), weights: str | None = None) -> NDArray[Any]:
+def kernel(
+    source: Any, size: tuple[int, int] | None = (32, 32), weights: str | None = None
+) -> NDArray[Any]:
     found = read(source, size, weights)
     assert not found.unread
     return found.kernels[0].weights
@@ -44,7 +46,9 @@ def kernel(source: Any, size: tuple[int, int] | None = (32, 32), weights: str | 
 def onnx_file(nodes: str, opset: int = 13, **weights: NDArray[Any]) -> Path:
     head = f'<ir_version: 8, opset_import: ["" : {opset}]> g (float[N, 3, H, W] x) => (float[] y)'
     model = parser.parse_model(f"{head} {{ {nodes} }}")
-    model.graph.initializer.extend(numpy_helper.from_array(each, name) for name, each in weights.items())
+    model.graph.initializer.extend(
+        numpy_helper.from_array(each, name) for name, each in weights.items()
+    )
     onnx.save(model, "model.onnx")
     return Path("model.onnx")
 
@@ -60,17 +64,28 @@ def test_weights_are_found_behind_nodes_that_move_them() -> None:
 
 def test_quantised_weights_are_scaled_back() -> None:
     whole = np.round(STORED * 20).astype(np.int8)
-    scale, zero = np.array([0.1, 0.2, 0.3, 0.4], dtype=np.float32), np.array([0, 1, 2, 3], dtype=np.int8)
+    scale, zero = (
+        np.array([0.1, 0.2, 0.3, 0.4], dtype=np.float32),
+        np.array([0, 1, 2, 3], dtype=np.int8),
+    )
     nodes = "v = DequantizeLinear <axis = 0> (w, s, z)\n y = Conv (x, v)"
     expected = (whole.astype(np.float32) - zero.reshape(-1, 1, 1, 1)) * scale.reshape(-1, 1, 1, 1)
-    np.testing.assert_allclose(kernel(onnx_file(nodes, w=whole, s=scale, z=zero)), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        kernel(onnx_file(nodes, w=whole, s=scale, z=zero)), expected, rtol=1e-6
+    )
 
 
 def test_weights_lie_beside_the_file_as_it_is_named_be_that_a_link() -> None:
     """What is no file beside the model is in tests/sources/test_onnx_hostile.py."""
     path = onnx_file("y = Conv (x, w)", w=STORED)
     Path("in").mkdir()
-    onnx.save(onnx.load(path), "in/net.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    onnx.save(
+        onnx.load(path),
+        "in/net.onnx",
+        save_as_external_data=True,
+        location="w.bin",
+        size_threshold=0,
+    )
     np.testing.assert_array_equal(kernel("in/net.onnx"), STORED)
     Path("link.onnx").symlink_to("in/net.onnx")
     missing = "w should be in 'w.bin' beside the model (no such file)"
@@ -78,18 +93,25 @@ def test_weights_lie_beside_the_file_as_it_is_named_be_that_a_link() -> None:
     assert (found.kernels, found.unread) == ((), {"y": f"its weights cannot be read: {missing}"})
     with pytest.raises(PadvizError) as error:
         padviz.responses("link.onnx", (32, 32), n=1)
-    assert str(error.value) == f"link.onnx: its external data cannot be read: {missing}; put it beside the file"
+    assert (
+        str(error.value)
+        == f"link.onnx: its external data cannot be read: {missing}; put it beside the file"
+    )
 
 
 def test_weights_that_make_no_sense_or_are_hidden_are_told() -> None:
     nodes = "v = Transpose <perm = [0, 0, 1, 2]> (w)\n y = Conv <kernel_shape = [3, 5]> (x, v)"
     assert read(onnx_file(nodes, w=STORED)).unread == {"y": "unexpected shape or type of weights"}
-    head = '<ir_version: 9, opset_import: ["" : 17, "own" : 1]> g (float[N, 3, H, W] x) => (float[] y)'
+    head = (
+        '<ir_version: 9, opset_import: ["" : 17, "own" : 1]> g (float[N, 3, H, W] x) => (float[] y)'
+    )
     inside = '<domain: "own", opset_import: ["" : 17]> f (a, b) => (c) { c = Conv <kernel_shape = [3, 5]> (a, b) }'
     model = parser.parse_model(f"{head} {{ y = own.f (x, w) }} {inside}")
     model.graph.initializer.append(numpy_helper.from_array(STORED, "w"))
     onnx.save(model, "model.onnx")
-    assert [*read("model.onnx").unread.values()] == ["its weights are inside of a function or a branch"]
+    assert [*read("model.onnx").unread.values()] == [
+        "its weights are inside of a function or a branch"
+    ]
 
 
 def test_a_batch_normalisation_behind_a_convolution_is_seen() -> None:
@@ -97,7 +119,9 @@ def test_a_batch_normalisation_behind_a_convolution_is_seen() -> None:
     norm = "v = Conv (x, w)\n y = BatchNormalization (v, a, b, c, d)"
     assert read(onnx_file(norm, w=STORED, **ones)).kernels[0].norm
     assert not read(onnx_file("y = Conv (x, w)", w=STORED)).kernels[0].norm
-    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU())
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU()
+    )
     assert [each.norm for each in read(net, (32, 32)).kernels] == [True, False]
 
 
@@ -109,7 +133,9 @@ class Functional(nn.Module):
         self.bank = nn.Parameter(torch.randn(2, 4, 3, 3, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.conv2d(x, self.bank[0]) + functional.conv2d(input=x, weight=self.bank[1].flip(-1))
+        return functional.conv2d(x, self.bank[0]) + functional.conv2d(
+            input=x, weight=self.bank[1].flip(-1)
+        )
 
 
 def test_what_functions_are_called_with_is_found() -> None:
@@ -155,7 +181,10 @@ def test_the_module_stays_as_it_is() -> None:
 
 
 def state(value: float = 5.0, width: int = 4) -> dict[str, Tensor]:
-    norm = {f"norm.{name}": torch.ones(width) for name in ("weight", "bias", "running_mean", "running_var")}
+    norm = {
+        f"norm.{name}": torch.ones(width)
+        for name in ("weight", "bias", "running_mean", "running_var")
+    }
     conv = {"conv.weight": torch.full((width, 3, 3, 3), value), "conv.bias": torch.zeros(width)}
     return {**conv, **norm, "norm.num_batches_tracked": torch.tensor(1)}
 
@@ -165,7 +194,9 @@ CHECKPOINTS: dict[str, dict[str, Any]] = {
     "nested": {"epoch": 3, "state_dict": state(), "optimizer": {"lr": 0.1}},
     "parallel": {f"module.{key}": value for key, value in state().items()},
     "compiled": {"model": {f"_orig_mod.{key}": value for key, value in state().items()}},
-    "half": {key: value.half() if value.is_floating_point() else value for key, value in state().items()},
+    "half": {
+        key: value.half() if value.is_floating_point() else value for key, value in state().items()
+    },
 }
 
 
@@ -208,7 +239,10 @@ def write_bad_files() -> None:
     itself: dict[str, Any] = {"epoch": 3}
     itself["model"] = itself
     torch.save(itself, "itself.pt")
-    with zipfile.ZipFile("wide.pth") as source, zipfile.ZipFile("packed.pth", "w", zipfile.ZIP_DEFLATED) as made:
+    with (
+        zipfile.ZipFile("wide.pth") as source,
+        zipfile.ZipFile("packed.pth", "w", zipfile.ZIP_DEFLATED) as made,
+    ):
         for member in source.namelist():
             made.writestr(member, source.read(member))
 
@@ -216,21 +250,48 @@ def write_bad_files() -> None:
 NET = "weighed_net:Net"
 BAD: dict[tuple[Any, str | None], str] = {
     (NET, "itself.pt"): "itself.pt: holds itself under 'model'; save a module's state_dict()",
-    (NET, "packed.pth"): "packed.pth: expands to more than its bytes, unlike any file of PyTorch; save",
-    (NET, "whole.pth"): f"whole.pth: does not fit {NET}: has conv.weight of int8 where there is float32; use weights",
-    (NET, "code.pth"): "code.pth: holds more than tensors, such as code, which padviz does not run; save",
-    (NET, "old.pth"): "old.pth: holds more than tensors, such as code, which padviz does not run; save",
+    (
+        NET,
+        "packed.pth",
+    ): "packed.pth: expands to more than its bytes, unlike any file of PyTorch; save",
+    (
+        NET,
+        "whole.pth",
+    ): f"whole.pth: does not fit {NET}: has conv.weight of int8 where there is float32; use weights",
+    (
+        NET,
+        "code.pth",
+    ): "code.pth: holds more than tensors, such as code, which padviz does not run; save",
+    (
+        NET,
+        "old.pth",
+    ): "old.pth: holds more than tensors, such as code, which padviz does not run; save",
     (NET, "list.pth"): "list.pth: holds a list, not parameters by name; save",
     (NET, "empty.pth"): "empty.pth: holds no parameters; save a module's state_dict()",
-    (NET, "wide.pth"): f"wide.pth: does not fit {NET}: has conv.weight of another shape (99 x 3 x 3 x 3, not"
+    (
+        NET,
+        "wide.pth",
+    ): f"wide.pth: does not fit {NET}: has conv.weight of another shape (99 x 3 x 3 x 3, not"
     " 4 x 3 x 3 x 3), as of 5 more; use weights of exactly this model",
     (NET, "more.pth"): f"more.pth: does not fit {NET}: has in addition extra.weight",
-    (NET, "script.pth"): "script.pth: is a TorchScript archive, whose code padviz does not run; save",
-    (NET, "cut.pth"): "cut.pth: is not a PyTorch file, or is incomplete (PytorchStreamReader failed reading "
+    (
+        NET,
+        "script.pth",
+    ): "script.pth: is a TorchScript archive, whose code padviz does not run; save",
+    (
+        NET,
+        "cut.pth",
+    ): "cut.pth: is not a PyTorch file, or is incomplete (PytorchStreamReader failed reading "
     "zip archive: failed finding central directory); save",
     (NET, "cut.safetensors"): "cut.safetensors: is not a .safetensors file, or is incomplete",
-    ("weighed_net:named", "V9"): "weighed_net:named: cannot be made: ValueError: no weights are called V9; use a name",
-    ("weighed_net", None): "weighed_net: is neither a network with weights nor a module's name; name an .onnx file",
+    (
+        "weighed_net:named",
+        "V9",
+    ): "weighed_net:named: cannot be made: ValueError: no weights are called V9; use a name",
+    (
+        "weighed_net",
+        None,
+    ): "weighed_net: is neither a network with weights nor a module's name; name an .onnx file",
     (3, None): "an object of type int is not a network with weights; name an .onnx file",
 }
 
@@ -250,11 +311,16 @@ def test_what_cannot_be_read_gets_one_line() -> None:
 
 def test_weights_that_the_image_makes_are_told() -> None:
     found = read(OfTheImage(), (32, 32))
-    assert (found.kernels, found.unread) == ((), {"conv": "its weights are not those of a convolution"})
+    assert (found.kernels, found.unread) == (
+        (),
+        {"conv": "its weights are not those of a convolution"},
+    )
 
 
 @pytest.mark.parametrize(
-    ("opset", "body"), [each[1:] for each in GRAPHS + MEANS], ids=[each[0] for each in GRAPHS + MEANS]
+    ("opset", "body"),
+    [each[1:] for each in GRAPHS + MEANS],
+    ids=[each[0] for each in GRAPHS + MEANS],
 )
 def test_what_is_read_of_a_file_are_its_convolutions(opset: str, body: str) -> None:
     """A node that convolves may be part of what the network does not know: it has no layer to show weights of."""
@@ -281,7 +347,9 @@ KERNELS: dict[str, Any] = {
 
 
 def model() -> Any:
-    inner = sequential([image(), layer("Conv2D", "i", filters=5, kernel_size=[3, 3], **SAME)], "inner")
+    inner = sequential(
+        [image(), layer("Conv2D", "i", filters=5, kernel_size=[3, 3], **SAME)], "inner"
+    )
     layers = [
         image(24, 31, 3),
         layer("Conv2D", "c", "image", filters=4, kernel_size=[3, 2], strides=[2, 1], **SAME),
@@ -355,9 +423,13 @@ def doubled(file: Any) -> None:
     (nested(41), "groups are nested too deeply"),
     (doubled, "more numbers than the file has bytes"),
 ])  # fmt: skip
-def test_weights_that_lie_elsewhere_or_are_far_too_many_are_refused(spoil: Any, why: str, tmp_path: Path) -> None:
+def test_weights_that_lie_elsewhere_or_are_far_too_many_are_refused(
+    spoil: Any, why: str, tmp_path: Path
+) -> None:
     path = weighed(tmp_path / "net.keras", spoil=spoil)
-    with pytest.raises(PadvizError, match=rf"net\.keras: has weights that cannot be read \({why}") as error:
+    with pytest.raises(
+        PadvizError, match=rf"net\.keras: has weights that cannot be read \({why}"
+    ) as error:
         padviz.filters(path)
     assert str(error.value).isprintable()
 
@@ -375,6 +447,13 @@ def test_files_without_weights_are_refused(tmp_path: Path) -> None:
 
 def test_what_runs_a_network_asks_for_an_export(tmp_path: Path) -> None:
     path = weighed(tmp_path / "net.keras")
-    for run in (padviz.responses, lambda path: padviz.detect(path, "text:word"), padviz.verify_tiles):
-        with pytest.raises(PadvizError, match=r"net\.keras: can be analysed but not run; export it to \.onnx for that"):
+    for run in (
+        padviz.responses,
+        lambda path: padviz.detect(path, "text:word"),
+        padviz.verify_tiles,
+    ):
+        with pytest.raises(
+            PadvizError,
+            match=r"net\.keras: can be analysed but not run; export it to \.onnx for that",
+        ):
             run(path)

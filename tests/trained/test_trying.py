@@ -30,26 +30,36 @@ NORMAL: dict[str, Any] = {"mean": (MEAN,), "std": (STD,)}
 def classifier(classes: int = 5) -> nn.Sequential:
     """An odd function, so that classes differ by image."""
     torch.manual_seed(1)
-    convs = [nn.Conv2d(*channels, 3, stride=2, padding=1, bias=False) for channels in ((3, 8), (8, 8))]
-    net = nn.Sequential(convs[0], nn.Tanh(), convs[1], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes))
+    convs = [
+        nn.Conv2d(*channels, 3, stride=2, padding=1, bias=False) for channels in ((3, 8), (8, 8))
+    ]
+    net = nn.Sequential(
+        convs[0], nn.Tanh(), convs[1], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes)
+    )
     nn.init.zeros_(net[5].bias)
     return net
 
 
 def mapper() -> nn.Sequential:
     torch.manual_seed(2)
-    return nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 2, (3, 5), padding=(1, 2)))
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 2, (3, 5), padding=(1, 2))
+    )
 
 
 def picture(path: Path, height: int, width: int, seed: int) -> Array:
     """A picture of smooth noise, as photographs are."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (height // 4 + 1, width // 4 + 1, 3), np.uint8)
+    coarse = np.random.default_rng(seed).integers(
+        0, 256, (height // 4 + 1, width // 4 + 1, 3), np.uint8
+    )
     made = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
     made.save(path)
     return np.asarray(made)
 
 
-def folder(path: Path, count: int = 6, height: int = 44, width: int = 52, turned: bool = False) -> Path:
+def folder(
+    path: Path, count: int = 6, height: int = 44, width: int = 52, turned: bool = False
+) -> Path:
     path.mkdir(exist_ok=True)
     for i in range(count):
         pixels = picture(path / f"{i}.png", height, width, i)
@@ -80,7 +90,9 @@ def test_frames_of_one_crop_are_parts_of_one_scene(tmp_path: Path) -> None:
             np.testing.assert_allclose(crop.scene(frame), part, atol=1e-5)
 
 
-def test_a_picture_is_scaled_to_the_surroundings_of_a_frame_and_never_enlarged(tmp_path: Path) -> None:
+def test_a_picture_is_scaled_to_the_surroundings_of_a_frame_and_never_enlarged(
+    tmp_path: Path,
+) -> None:
     path = folder(tmp_path / "p", 1, 128, 192)
     (large,) = of_folder(path, (56, 56), 1, Frame(0, 0, 57, 57))
     assert large.scale == pytest.approx(64 / 128)
@@ -128,7 +140,9 @@ def test_scores_are_judged_as_pytorch_does() -> None:
         assert row.figures["kept"].value == (own.argmax(1) == changed.argmax(1)).float().mean()
         assert row.figures["kl"].value == pytest.approx(kl_of(own, changed), rel=1e-4)
     assert found.rows[1].figures["kl"].value > 0
-    difference = (own.argmax(1) == mirrored.argmax(1)).double() - (own.argmax(1) == moved.argmax(1)).double()
+    difference = (own.argmax(1) == mirrored.argmax(1)).double() - (
+        own.argmax(1) == moved.argmax(1)
+    ).double()
     assert found.rows[1].against_shift["kept"].value == pytest.approx(float(difference.mean()))
 
 
@@ -140,15 +154,22 @@ def scores(net: nn.Module, crops: list[Crop], frame: Frame) -> Tensor:
 
 
 def test_maps_are_judged_by_how_far_they_move() -> None:
-    found = padviz.trial(mapper(), noise=True, n=5, trained_at=(20, 24), padding="circular", **NORMAL)
+    found = padviz.trial(
+        mapper(), noise=True, n=5, trained_at=(20, 24), padding="circular", **NORMAL
+    )
     crops = [*of_noise(5, Frame(0, 0, 21, 25))]
     own, moved = (scores(mapper(), crops, Frame(at, at, 20, 24)) for at in (0, 1))
     circular = scores(padviz.repad(mapper(), "circular", size=(20, 24)), crops, Frame(0, 0, 20, 24))
     pairs = (own[..., 1:, 1:], moved[..., :-1, :-1]), (own, circular)
     for row, (before, after) in zip(found.rows, pairs, strict=True):
         far, whole = ((each.flatten(1) ** 2).sum(1) for each in (after - before, before))
-        assert row.figures["relative"].value == pytest.approx(float(far.sqrt().mean() / whole.mean().sqrt()), rel=1e-4)
-        together = [np.corrcoef(one.ravel(), two.ravel())[0, 1] for one, two in zip(before, after, strict=True)]
+        assert row.figures["relative"].value == pytest.approx(
+            float(far.sqrt().mean() / whole.mean().sqrt()), rel=1e-4
+        )
+        together = [
+            np.corrcoef(one.ravel(), two.ravel())[0, 1]
+            for one, two in zip(before, after, strict=True)
+        ]
         assert row.figures["correlation"].value == pytest.approx(np.mean(together), rel=1e-4)
 
 
@@ -156,13 +177,22 @@ def test_a_yardstick_that_is_lost_is_said() -> None:
     net = nn.Conv2d(3, 1, 1, stride=2, bias=False)  # which reads other pixels once they are shifted
     found = padviz.trial(net, noise=True, n=4, trained_at=24, size=[25], mean=(0.5,), std=(0.25,))
     assert found.shift.figures["relative"].value > 1
-    lost = "even a shift by one pixel changes most of the output: use images like the training images"
+    lost = (
+        "even a shift by one pixel changes most of the output: use images like the training images"
+    )
     assert found.notes[2:] == (lost,)
 
 
 def test_sizes_are_made_by_crops_and_by_resizing() -> None:
-    found = padviz.trial(classifier(), noise=True, n=6, trained_at=24, size=[25, (21, 28)], **NORMAL)
-    names = ["25 px (one row more)", "25 px (resized)", "21 x 28 px (another crop)", "21 x 28 px (resized)"]
+    found = padviz.trial(
+        classifier(), noise=True, n=6, trained_at=24, size=[25, (21, 28)], **NORMAL
+    )
+    names = [
+        "25 px (one row more)",
+        "25 px (resized)",
+        "21 x 28 px (another crop)",
+        "21 x 28 px (resized)",
+    ]
     assert [row.name for row in found.changes] == names
     room = room_for([Frame(1, 1, 24, 24), Frame(1, -2, 21, 28), Frame(0, 0, 25, 25)])
     net, crops = classifier(), [*of_noise(6, room)]
@@ -191,7 +221,10 @@ def test_maps_are_compared_where_they_stand_for_the_same_pixels() -> None:
         assert row.figures["relative"].value < 1e-6
         assert row.figures["correlation"].value > 1 - 1e-6
     resized = found.row(size=(21, 24), how="resize")
-    assert (resized.figures, resized.note) == ({}, "makes 2 x 21 x 24, and 2 x 20 x 24 as trained: not comparable")
+    assert (resized.figures, resized.note) == (
+        {},
+        "makes 2 x 21 x 24, and 2 x 20 x 24 as trained: not comparable",
+    )
 
 
 @pytest.mark.parametrize(
@@ -215,8 +248,12 @@ def test_a_turned_network_on_turned_pictures_has_the_same_figures(tmp_path: Path
     upright, lying = (folder(tmp_path / name, 4, 31, 37, name == "t") for name in ("u", "t"))
     options: dict[str, Any] = {"n": 4, **NORMAL}
     for make in (classifier, mapper):
-        one = padviz.trial(make(), upright, [(31, 37)], ["reflect/circular"], trained_at=(30, 36), **options)
-        other = padviz.trial(turned(make()), lying, [(37, 31)], ["circular/reflect"], trained_at=(36, 30), **options)
+        one = padviz.trial(
+            make(), upright, [(31, 37)], ["reflect/circular"], trained_at=(30, 36), **options
+        )
+        other = padviz.trial(
+            turned(make()), lying, [(37, 31)], ["circular/reflect"], trained_at=(36, 30), **options
+        )
         assert len(one.rows) == 4
         for row, back in zip(one.rows, other.rows, strict=True):
             assert [*row.figures] == [*back.figures]
@@ -245,7 +282,9 @@ def test_a_file_has_the_figures_of_its_module(tmp_path: Path, batch: int | None)
         assert row.note == back.note
         for name, value in row.figures.items():
             assert back.figures[name].value == pytest.approx(value.value, rel=1e-3, abs=1e-5)
-    first, second = (padviz.seen(each, None, 6, 5, size=24, **options) for each in (net, tmp_path / "m.onnx"))
+    first, second = (
+        padviz.seen(each, None, 6, 5, size=24, **options) for each in (net, tmp_path / "m.onnx")
+    )
     np.testing.assert_allclose(second.values, first.values, rtol=1e-3)
     np.testing.assert_array_equal(second.usage, first.usage)
 
@@ -259,30 +298,51 @@ def test_a_file_has_the_figures_of_its_module(tmp_path: Path, batch: int | None)
         (None, None, "more pictures"),
     ],
 )
-def test_what_a_change_needs_turns_at_zero_and_at_the_loss_of_the_shift(low: Any, high: Any, needs: Any) -> None:
-    kept, turned = Estimate(0, low, high), Estimate(0, None if high is None else -high, None if low is None else -low)
+def test_what_a_change_needs_turns_at_zero_and_at_the_loss_of_the_shift(
+    low: Any, high: Any, needs: Any
+) -> None:
+    kept, turned = (
+        Estimate(0, low, high),
+        Estimate(0, None if high is None else -high, None if low is None else -low),
+    )
     shift, settled = {"kept": 0.75, "kl": 0.25, "relative": 0.25}, Estimate(0, -0.01, 0.01)
-    for figures in ({"kept": kept, "kl": settled}, {"kept": settled, "kl": turned}, {"relative": turned}):
+    for figures in (
+        {"kept": kept, "kl": settled},
+        {"kept": settled, "kl": turned},
+        {"relative": turned},
+    ):
         assert needs_of(figures, shift) == needs  # both decide
-    grown = Estimate(0.106, 0.05, 0.2), Estimate(0.0022, -0.0001, 0.005)  # where all answers are kept
-    said = [needs_of({"kept": Estimate(0, 0, 0), "kl": kl}, {"kept": 1, "kl": 0.0008}) for kl in grown]
+    grown = (
+        Estimate(0.106, 0.05, 0.2),
+        Estimate(0.0022, -0.0001, 0.005),
+    )  # where all answers are kept
+    said = [
+        needs_of({"kept": Estimate(0, 0, 0), "kl": kl}, {"kept": 1, "kl": 0.0008}) for kl in grown
+    ]
     assert said == ["fine-tune", "more pictures"]
 
 
 def test_a_network_of_ones_sees_what_is_counted(tmp_path: Path) -> None:
     """On a white image its output changes by the paths that the patch hides."""
-    convs = nn.Conv2d(3, 2, 3, stride=2, padding=1, bias=False), nn.Conv2d(2, 1, (5, 3), padding=1, bias=False)
+    convs = (
+        nn.Conv2d(3, 2, 3, stride=2, padding=1, bias=False),
+        nn.Conv2d(2, 1, (5, 3), padding=1, bias=False),
+    )
     for layer in convs:
         nn.init.ones_(layer.weight)
     net = nn.Sequential(*convs, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     for i in range(2):
         Image.new("RGB", (40, 40), "white").save(tmp_path / f"{i}.png")
     found = padviz.seen(net, tmp_path, 5, 7, 2, size=(32, 40), mean=(0,), std=(1,))
-    left, right, bottom, top = found.plot().images[0].get_extent()  # cells around the middles of patches
+    left, right, bottom, top = (
+        found.plot().images[0].get_extent()
+    )  # cells around the middles of patches
     down, across = (found.tops[-1] / 6, found.lefts[-1] / 6)
     assert (left, right) == pytest.approx((2.5 - across / 2, found.lefts[-1] + 2.5 + across / 2))
     assert (top, bottom) == pytest.approx((2.5 - down / 2, found.tops[-1] + 2.5 + down / 2))
-    np.testing.assert_allclose(found.values / found.values.max(), found.usage / found.usage.max(), rtol=1e-5)
+    np.testing.assert_allclose(
+        found.values / found.values.max(), found.usage / found.usage.max(), rtol=1e-5
+    )
     assert (found.by_usage.value, found.pictures) == (pytest.approx(1), 2)
     assert found.edge.value == pytest.approx(found.edge_usage)
     counts = padviz.usage(net, (32, 40)).counts
@@ -327,7 +387,9 @@ def test_a_change_that_makes_nan_says_of_how_many() -> None:
             return torch.cat([made[:1] * torch.nan, made[1:]]) if x.shape[2] == 25 else made
 
     found = padviz.trial(Losing(*classifier()), noise=True, n=3, trained_at=24, size=[25])
-    assert {row.note for row in found.changes} == {"returns NaN or infinite numbers for 1 of 3 crops"}
+    assert {row.note for row in found.changes} == {
+        "returns NaN or infinite numbers for 1 of 3 crops"
+    }
     assert [row.figures for row in found.changes] == [{}, {}]
 
 
@@ -336,7 +398,10 @@ def test_answers_that_are_all_alike_and_a_single_picture_are_said(tmp_path: Path
     net[5].bias.data[3] = 100
     found = padviz.trial(net, folder(tmp_path / "p", 1), n=3, trained_at=24, padding="reflect")
     assert found.notes == (one, "all 3 crops have class 3 as trained: use more photographs")
-    assert (found.rows[1].figures["kept"], found.rows[1].needs) == (Estimate(1.0, None, None), "more pictures")
+    assert (found.rows[1].figures["kept"], found.rows[1].needs) == (
+        Estimate(1.0, None, None),
+        "more pictures",
+    )
     seen = padviz.seen(net, folder(tmp_path / "p", 1), 4, 5, n=2, size=24)
     assert seen.notes == (one,)
     assert (seen.edge.low, seen.by_usage.high, seen.gain.low) == (None, None, None)
@@ -352,18 +417,30 @@ def test_scores_that_sum_to_one_are_probabilities() -> None:
 def test_networks_that_do_not_react_are_refused() -> None:
     net = classifier()
     nn.init.zeros_(net[5].weight)
-    with pytest.raises(PadvizError, match="does not react: its output is the same for all images; use trained weights"):
+    with pytest.raises(
+        PadvizError,
+        match="does not react: its output is the same for all images; use trained weights",
+    ):
         padviz.trial(net, noise=True, n=3, trained_at=24, padding="reflect")
-    with pytest.raises(PadvizError, match="does not react: a patch anywhere inside leaves its output as it is; use tr"):
+    with pytest.raises(
+        PadvizError,
+        match="does not react: a patch anywhere inside leaves its output as it is; use tr",
+    ):
         padviz.seen(net, None, 4, 5, 2, size=24, noise=True)
 
 
 def test_by_default_what_fits_is_tried_and_the_rest_is_said() -> None:
-    fixed = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Flatten(), nn.Linear(4 * 12 * 12, 3))
+    fixed = nn.Sequential(
+        nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Flatten(), nn.Linear(4 * 12 * 12, 3)
+    )
     found = padviz.trial(fixed, noise=True, n=2, trained_at=24)
-    assert {row.size for row in found.changes if row.kind == "size"} == {(23, 23)}  # which makes as many numbers
+    assert {row.size for row in found.changes if row.kind == "size"} == {
+        (23, 23)
+    }  # which makes as many numbers
     free = padviz.trial(classifier(), noise=True, n=2, trained_at=24)
-    assert [row.size for row in free.changes if row.kind == "size"] == [(21, 21)] * 2 + [(25, 25)] * 2
+    assert [row.size for row in free.changes if row.kind == "size"] == [(21, 21)] * 2 + [
+        (25, 25)
+    ] * 2
     paddings = [row.padding for row in free.changes if row.kind == "padding"]
     assert paddings == [*OTHER]
     with pytest.raises(PadvizError, match="try another `size`"):
@@ -402,7 +479,9 @@ def test_a_trial_without_intervals_says_why() -> None:
 
 
 def test_float32_noise_leaves_ties_as_they_are() -> None:
-    usage = np.minimum.outer(np.array([1, 2, 3, 3, 3, 2, 1]), np.array([1, 2, 3, 3, 3, 2, 1])).astype(float)
+    usage = np.minimum.outer(
+        np.array([1, 2, 3, 3, 3, 2, 1]), np.array([1, 2, 3, 3, 3, 2, 1])
+    ).astype(float)
     noise = 1 + 1e-7 * np.random.default_rng(0).normal(size=(12, usage.size))
     squares = usage.ravel() ** 2 * noise
     _, by_usage, *_ = estimates(squares, np.arange(12), usage, usage)

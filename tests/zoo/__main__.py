@@ -37,12 +37,18 @@ def _judged(entry: Entry, pipe: Connection) -> None:
     try:
         pipe.send(judge(lambda: build(entry), entry.sizes))
     except Exception as error:
-        pipe.send(Judgement("not judged", f"{type(error).__name__}: {error}"[:300].replace("\n", " "), 0.0))
+        pipe.send(
+            Judgement(
+                "not judged", f"{type(error).__name__}: {error}"[:300].replace("\n", " "), 0.0
+            )
+        )
 
 
 def judged_apart(entry: Entry) -> Judgement:
     receive, send = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=_judged, args=(entry, send), daemon=True)
+    process = multiprocessing.get_context("fork").Process(
+        target=_judged, args=(entry, send), daemon=True
+    )
     process.start()
     send.close()
     try:
@@ -76,19 +82,34 @@ def page(judged: dict[Entry, Judgement]) -> str:
     """Markdown: what is held and how, the libraries' versions, how long reading took, and the tables."""
     distributions = {"smp": "segmentation-models-pytorch"}
     names = dict.fromkeys(library_of(each) for each in judged)
-    versions = ", ".join(f"{name} {metadata.version(distributions.get(name, name))}" for name in names)
-    times = [one.seconds for one in judged.values() if one.verdict not in ("refused", "not judged")] or [0.0]
-    spent = f"Reading took {statistics.median(times):.2f} s in the median, {max(times):.1f} s at most."
+    versions = ", ".join(
+        f"{name} {metadata.version(distributions.get(name, name))}" for name in names
+    )
+    times = [
+        one.seconds for one in judged.values() if one.verdict not in ("refused", "not judged")
+    ] or [0.0]
+    spent = (
+        f"Reading took {statistics.median(times):.2f} s in the median, {max(times):.1f} s at most."
+    )
     return f"{HEAD}{versions}. {spent}\n\n{table(judged)}"
 
 
 def table(judged: dict[Entry, Judgement]) -> str:
     """Markdown: a row a library, then a row for each network that is not held."""
     libraries = list(dict.fromkeys(each.library for each in judged))
-    lines = [f"| library | networks | {' | '.join(VERDICTS)} |", "|---|" + "---|" * (len(VERDICTS) + 1)]
+    lines = [
+        f"| library | networks | {' | '.join(VERDICTS)} |",
+        "|---|" + "---|" * (len(VERDICTS) + 1),
+    ]
     for library in [*libraries, "all"]:
-        counts = Counter(one.verdict for each, one in judged.items() if library in ("all", each.library))
-        lines.append(f"| {library} | {counts.total()} | " + " | ".join(str(counts[v]) for v in VERDICTS) + " |")
+        counts = Counter(
+            one.verdict for each, one in judged.items() if library in ("all", each.library)
+        )
+        lines.append(
+            f"| {library} | {counts.total()} | "
+            + " | ".join(str(counts[v]) for v in VERDICTS)
+            + " |"
+        )
     lines += ["", "| network | verdict | why |", "|---|---|---|"]
     for each, one in judged.items():
         if one.verdict not in ("counts", "support"):

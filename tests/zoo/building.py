@@ -29,7 +29,9 @@ def entries() -> list[Entry]:
 def _entry(line: str) -> Entry:
     library, name, *texts = line.removeprefix("*").split()
     sizes = [[*map(int, text.split("x"))] for text in texts]
-    return Entry(library, name, tuple((height, width) for height, width in sizes), line.startswith("*"))
+    return Entry(
+        library, name, tuple((height, width) for height, width in sizes), line.startswith("*")
+    )
 
 
 MODULES = {
@@ -51,7 +53,9 @@ def load_library(entry: Entry) -> None:
 
 def arguments_of(entry: Entry) -> dict[str, Any]:
     """What arguments.toml gives a network, with tuples for its lists."""
-    given = tomllib.loads(LIST.with_name("arguments.toml").read_text())[library_of(entry)].get(entry.name, {})
+    given = tomllib.loads(LIST.with_name("arguments.toml").read_text())[library_of(entry)].get(
+        entry.name, {}
+    )
     return {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
 
 
@@ -133,9 +137,13 @@ def _diffusers(entry: Entry) -> nn.Module:
 def _transformers(entry: Entry) -> nn.Module:
     import transformers
 
-    name = {"Focalnet": "FocalNet", "LeViT": "Levit", "Swiftformer": "SwiftFormer"}.get(entry.name, entry.name)
+    name = {"Focalnet": "FocalNet", "LeViT": "Levit", "Swiftformer": "SwiftFormer"}.get(
+        entry.name, entry.name
+    )
     config = getattr(transformers, f"{name}Config")()
-    kind = getattr(transformers, f"{name}Model", None) or getattr(transformers, f"{name}ForSemanticSegmentation")
+    kind = getattr(transformers, f"{name}Model", None) or getattr(
+        transformers, f"{name}ForSemanticSegmentation"
+    )
     model: nn.Module = kind(config)
     return model
 

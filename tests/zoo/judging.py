@@ -41,7 +41,11 @@ def judge(build: Callable[[], nn.Module], sizes: Sequence[Size], channels: int =
         held = {_hold(build, network.at(size), size, channels) for size in taken}
     except padviz.PadvizError as error:
         return Judgement("refused", str(error), time.process_time() - start)
-    worst = next(each for each in ("wrong", "not judged", "support", "counts") if any(v == each for v, _ in held))
+    worst = next(
+        each
+        for each in ("wrong", "not judged", "support", "counts")
+        if any(v == each for v, _ in held)
+    )
     words = "; ".join(sorted(w for v, w in held if v == worst and w))
     return Judgement(worst, words, seconds)
 
@@ -56,7 +60,9 @@ def _takes(build: Callable[[], nn.Module], size: Size, channels: int) -> bool:
     return True
 
 
-def _hold(build: Callable[[], nn.Module], network: padviz.Network, size: Size, channels: int) -> tuple[str, str]:
+def _hold(
+    build: Callable[[], nn.Module], network: padviz.Network, size: Size, channels: int
+) -> tuple[str, str]:
     try:
         expected, _ = count(build(), size, channels)
         counts = padviz.usage(network, size=size).counts.astype(np.float64)
@@ -86,9 +92,15 @@ def _hold_support(
             expected = ran.reads(last, unit, shape)
             if not np.array_equal(found, expected):
                 if network.gates and not (found & ~expected).any():
-                    return "not judged", f"what goes through {len(network.gates)} global vectors is left out"
+                    return (
+                        "not judged",
+                        f"what goes through {len(network.gates)} global vectors is left out",
+                    )
                 more, less = int((found & ~expected).sum()), int((expected & ~found).sum())
-                return "wrong", f"{head} {unit} at {size}: {more} px more and {less} px less than its gradient"
+                return (
+                    "wrong",
+                    f"{head} {unit} at {size}: {more} px more and {less} px less than its gradient",
+                )
     return ("support", "") if judged == len(heads) else ("not judged", f"{judged} of {len(heads)}")
 
 
@@ -122,15 +134,24 @@ class Reading(TorchFunctionMode):
         super().__init__()
         self.pooled: list[LastMap] = []
         self.path: list[str] = []  # of modules that run
-        self.contracted: dict[str, LastMap] = {}  # by module, the factors of a product that was summed over positions
+        self.contracted: dict[
+            str, LastMap
+        ] = {}  # by module, the factors of a product that was summed over positions
         self.grids: set[int] = set()  # how many positions convolutions made
         self.counts: set[int] = set()  # and how many there may be in other tensors
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        name = (func.__self__.__name__ if getattr(func, "__name__", "") == "__get__" else func.__name__).strip("_")
+        name = (
+            func.__self__.__name__ if getattr(func, "__name__", "") == "__get__" else func.__name__
+        ).strip("_")
         first = args[0] if args and isinstance(args[0], Tensor) else None
-        if first is not None and name == "float" and first.ndim == 3 and not first.is_floating_point():
+        if (
+            first is not None
+            and name == "float"
+            and first.ndim == 3
+            and not first.is_floating_point()
+        ):
             return first.double()  # a grid of places, as optical flow has
         if first is None or not first.requires_grad:
             return func(*args, **kwargs)
@@ -163,7 +184,9 @@ class Reading(TorchFunctionMode):
             self.pooled.append(LastMap(x, (2, 3)))
         return out
 
-    def on_adaptive_avg_pool2d(self, x: Tensor, output_size: Any, *rest: Any, **options: Any) -> Tensor:
+    def on_adaptive_avg_pool2d(
+        self, x: Tensor, output_size: Any, *rest: Any, **options: Any
+    ) -> Tensor:
         out = functional.adaptive_avg_pool2d(x, output_size)
         if tuple(out.shape[-2:]) != (1, 1):
             return out
@@ -194,7 +217,12 @@ class Reading(TorchFunctionMode):
     def on_matmul(self, a: Tensor, b: Tensor) -> Tensor:
         """A product of two maps, which is a vector where it is summed over all positions and has none left."""
         out, tokens = a @ b, {n + more for n in self.grids - {1} for more in (0, 1)}
-        if not (isinstance(b, Tensor) and b.requires_grad and min(a.ndim, b.ndim) > 2 and a.shape[-1] in tokens):
+        if not (
+            isinstance(b, Tensor)
+            and b.requires_grad
+            and min(a.ndim, b.ndim) > 2
+            and a.shape[-1] in tokens
+        ):
             return out
         if {*out.shape[-2:]} & (tokens | self.counts):
             return out
@@ -223,11 +251,19 @@ class Reading(TorchFunctionMode):
         return functional.softmax((x / scale).masked_fill(hidden, -torch.inf), dim)
 
     def on_scaled_dot_product_attention(
-        self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *rest: Any, **options: Any
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        *rest: Any,
+        **options: Any,
     ) -> Tensor:
         scores = self.on_matmul(query, key.mT)
         if attn_mask is not None:
-            scores = scores.masked_fill(~attn_mask if attn_mask.dtype == torch.bool else attn_mask < MASKED, -torch.inf)
+            scores = scores.masked_fill(
+                ~attn_mask if attn_mask.dtype == torch.bool else attn_mask < MASKED, -torch.inf
+            )
         return self.on_softmax(scores) @ value
 
     def on_max_pool2d(
@@ -251,7 +287,9 @@ def _positive(module: nn.Module, seed: int) -> None:
         parameter.requires_grad_(False)
         if parameter.is_floating_point():
             fan = max(1, parameter[0].numel()) if parameter.ndim > 1 else 1
-            parameter.copy_((torch.rand(parameter.shape, generator=random, dtype=torch.float64) + 0.5) / fan)
+            parameter.copy_(
+                (torch.rand(parameter.shape, generator=random, dtype=torch.float64) + 0.5) / fan
+            )
     for name, buffer in module.named_buffers():
         if name.endswith(("running_mean", "running_var")):
             buffer.fill_(float(name.endswith("var")))
@@ -263,7 +301,9 @@ class Run:
 
     image: Tensor
     last: list[LastMap]
-    outputs: dict[str, list[Any]] = field(default_factory=dict)  # by module name, what each of its calls gave
+    outputs: dict[str, list[Any]] = field(
+        default_factory=dict
+    )  # by module name, what each of its calls gave
     contracted: dict[str, LastMap] = field(default_factory=dict)
 
     def map_of(self, name: str, shape: Size) -> LastMap | None:
@@ -286,9 +326,16 @@ class Run:
     def reads(self, last: LastMap, unit: Size | None, shape: Size) -> NDArray[np.bool_]:
         """Which pixels a unit of a map reads, or all its units (height, width)."""
         values = _positions_last(last, shape)
-        weights = torch.rand(values.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(7)) + 0.5
+        weights = (
+            torch.rand(
+                values.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(7)
+            )
+            + 0.5
+        )
         kept = (values * weights)[..., unit[0], unit[1]] if unit else values * weights
-        (gradient,) = torch.autograd.grad(kept.sum(), self.image, retain_graph=True, allow_unused=True)
+        (gradient,) = torch.autograd.grad(
+            kept.sum(), self.image, retain_graph=True, allow_unused=True
+        )
         assert gradient is not None, "no gradient reaches the image"
         reads: NDArray[np.bool_] = (gradient[0] != 0).any(0).numpy()
         return reads
@@ -305,14 +352,18 @@ def _positions_last(last: LastMap, shape: Size) -> Tensor:
 def _shaped(values: Tensor, shape: Size) -> LastMap | None:
     if not values.requires_grad:
         return None
-    return next((one for dims in _places(values) if (one := _reshaped(LastMap(values, dims), shape))), None)
+    return next(
+        (one for dims in _places(values) if (one := _reshaped(LastMap(values, dims), shape))), None
+    )
 
 
 def _reshaped(last: LastMap, shape: Size) -> LastMap | None:
     """The map itself, where its positions are as many as those of a shape."""
     sizes = tuple(last.values.shape[d] for d in last.dims)
     tokens = shape[0] * shape[1]
-    return last if sizes == shape or (len(sizes) == 1 and tokens <= sizes[0] <= tokens + 8) else None
+    return (
+        last if sizes == shape or (len(sizes) == 1 and tokens <= sizes[0] <= tokens + 8) else None
+    )
 
 
 def _enter(path: list[str], name: str, *args: Any) -> None:
@@ -332,7 +383,10 @@ def run(module: nn.Module, size: Size, channels: int = 3, seed: int = 0) -> Run:
 
     hooks = []
     for name, each in module.named_modules():
-        hooks += [each.register_forward_pre_hook(partial(_enter, reading.path, name)), each.register_forward_hook(keep)]
+        hooks += [
+            each.register_forward_pre_hook(partial(_enter, reading.path, name)),
+            each.register_forward_hook(keep),
+        ]
     random = torch.Generator().manual_seed(seed)
     image = torch.rand((1, channels, *size), dtype=torch.float64, generator=random).requires_grad_()
     try:
@@ -341,5 +395,7 @@ def run(module: nn.Module, size: Size, channels: int = 3, seed: int = 0) -> Run:
     finally:
         for hook in hooks:
             hook.remove()
-    returned = [LastMap(each, (2, 3)) for each in tensors_in(out) if each.ndim == 4 and each.requires_grad]
+    returned = [
+        LastMap(each, (2, 3)) for each in tensors_in(out) if each.ndim == 4 and each.requires_grad
+    ]
     return Run(image, [*reading.pooled, *returned], outputs, reading.contracted)

@@ -50,8 +50,11 @@ class NoInterior(PadvizError):
     """
 
 
-def interior(network: Network, size: Size, targets: tuple[int, ...], weights: Weights = None) -> Array:
-    """Count the pattern of usage far from all borders, aligned with the first row and column of the map at `size`.
+def interior(
+    network: Network, size: Size, targets: tuple[int, ...], weights: Weights = None
+) -> Array:
+    """Count the pattern of usage far from all borders, aligned with the first row and column of the
+    map at `size`.
 
     Raises NoInterior where the map is not periodic, naming the layer.
 
@@ -79,7 +82,8 @@ class Phased:
 
     >>> import padviz
     >>> net = padviz.load("vgg11")
-    >>> phased(net, (224, 64)) == phased(net, (64, 64)), phased(net, (224, 64)) == phased(net, (225, 64))
+    >>> (phased(net, (224, 64)) == phased(net, (64, 64)),
+    ...  phased(net, (224, 64)) == phased(net, (225, 64)))
     (True, False)
     """
 
@@ -93,7 +97,9 @@ class Phased:
 
 
 def phased(network: Network, size: Size) -> Phased:
-    """Return the phase of a size; where a layer does not grow with the image, each size is a phase of its own."""
+    """Return the phase of a size; where a layer does not grow with the image, each size is a phase
+    of its own.
+    """
     rows, cols = growth(network, 0), growth(network, 1)
     if rows is None or cols is None or not all(rows) or not all(cols):
         return Phased(size, size)
@@ -101,7 +107,8 @@ def phased(network: Network, size: Size) -> Phased:
 
 
 def endless(network: Network) -> Network:
-    """Return the network without its padding schemes, which do not matter far from borders, where all layers grow.
+    """Return the network without its padding schemes, which do not matter far from borders, where
+    all layers grow.
 
     >>> import padviz
     >>> net = padviz.load("vgg11")
@@ -115,7 +122,8 @@ def endless(network: Network) -> Network:
 
 @lru_cache(256)
 def ring(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Resolved:
-    """Resolve one axis of the network on a ring: one period of each layer, and the maps between them.
+    """Resolve one axis of the network on a ring: one period of each layer, and the maps between
+    them.
 
     Raises NoInterior where the axis does not repeat, naming the layer.
     """
@@ -127,12 +135,16 @@ def ring(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Resol
     axis_maps: list[AxisMap | None] = [None] * len(sizes)
     for i in sorted(ancestors(network.layers, targets, followed=False)):
         axis_maps[i] = _layer_ring(network, axis, n, i)
-    return Resolved(tuple([grow or n for grow, n in zip(grows, sizes, strict=True)]), tuple(axis_maps))
+    return Resolved(
+        tuple([grow or n for grow, n in zip(grows, sizes, strict=True)]), tuple(axis_maps)
+    )
 
 
 @lru_cache(CACHED)
 def _layer_ring(network: Network, axis: int, n: int, i: int) -> AxisMap | None:
-    """Return the map of layer `i` on a ring; a layer that does not grow, like its input, keeps its own map."""
+    """Return the map of layer `i` on a ring; a layer that does not grow, like its input, keeps its
+    own map.
+    """
     grows, sizes, layer = growth(network, axis), sizes_of(network, axis, n), network.layers[i]
     op = layer.ops[axis]
     if op is None or grows is None:
@@ -163,7 +175,9 @@ class Shares:
     def __init__(self, core: Core, rows: Tiling, cols: Tiling, pattern: Array) -> None:
         self.core, self.tilings, self.pattern = core, (rows, cols), pattern
         self.period = pattern.shape[1:]
-        self.phases = np.ix_(*(tiling.first % n for tiling, n in zip(self.tilings, self.period, strict=True)))
+        self.phases = np.ix_(
+            *(tiling.first % n for tiling, n in zip(self.tilings, self.period, strict=True))
+        )
 
     @cached_property
     def values(self) -> Floats:
@@ -177,7 +191,9 @@ class Shares:
             values = self.core.over(peak)
         else:
             values = self.core.shares(peak).copy()
-        for phase, row in enumerate(interior):  # the rows of a core have the phases of their numbers
+        for phase, row in enumerate(
+            interior
+        ):  # the rows of a core have the phases of their numbers
             values[phase :: len(interior)] /= row[self.phases[1][0]]
         return values
 
@@ -189,7 +205,9 @@ class Shares:
         return self._over_used(lambda part: cols.means(rows.means(part, blocks[0]).T, blocks[1]).T)
 
     def weighted_means(self, down: Floats, across: Floats) -> Floats:
-        """Average the shares with weights (ways, height) and (ways, width), over the positions that have one."""
+        """Average the shares with weights (ways, height) and (ways, width), over the positions that
+        have one.
+        """
         return self._over_used(lambda part: down @ part @ across.T)
 
     def _over_used(self, average: Callable[[Floats], Floats]) -> Floats:
@@ -248,22 +266,29 @@ class Shares:
         return Corners(*(None if isnan(share) else share for share in shares))
 
     def _told(self, share: float) -> float:
-        """Return a share as a Python float, of a map that was counted in floats without its last digits."""
+        """Return a share as a Python float, of a map that was counted in floats without its last
+        digits.
+        """
         if self.core.exactly:
             return float(f"{share:.13g}")
         return float(share)
 
 
 def _skew(sums: Floats) -> float:
-    """Return the second half minus the first, over all; sums are inside of each ring, and of both halves."""
+    """Return the second half minus the first, over all; sums are inside of each ring, and of both
+    halves.
+    """
     total, first, second = sums[0], sums[-2], sums[-1]
     if not total:
         return 0.0
     return round(float((second - first) / total), 12) + 0.0
 
 
-def beyond_bounds(core: Core, values: Floats, interior: Callable[[Array, Array], Any]) -> tuple[Flags, Flags]:
-    """Return where counts are below half of the interior's, and where above 3/2: exactly, if they are integers.
+def beyond_bounds(
+    core: Core, values: Floats, interior: Callable[[Array, Array], Any]
+) -> tuple[Flags, Flags]:
+    """Return where counts are below half of the interior's, and where above 3/2: exactly, if they
+    are integers.
 
     `values` are counts over the interior's. They decide all positions that are not next to a bound.
     At the others, 2 u < i exactly where u is less than i / 2, rounded up; and 2 u > 3 i where u - i
@@ -272,7 +297,10 @@ def beyond_bounds(core: Core, values: Floats, interior: Callable[[Array, Array],
     starved, overused = values < (1 - NOISE) / 2, values > (1 + NOISE) * 3 / 2
     if core.exact or core.exactly:
         below, above = values < (1 + NOISE) / 2, values > (1 - NOISE) * 3 / 2
-        if any(np.count_nonzero(one) > np.count_nonzero(other) for one, other in ((below, starved), (above, overused))):
+        if any(
+            np.count_nonzero(one) > np.count_nonzero(other)
+            for one, other in ((below, starved), (above, overused))
+        ):
             near = np.nonzero(below ^ starved | above ^ overused)
             counts, whole = (core.exactly or core.at)(*near), interior(*near)
             starved[near] = counts < whole - whole // 2
@@ -283,12 +311,19 @@ def beyond_bounds(core: Core, values: Floats, interior: Callable[[Array, Array],
 def flagged(flags: Flags, rows: Tiling, cols: Tiling) -> int:
     """Count the positions of a map whose core has these flags."""
     parts = product(rows.parts(), cols.parts())
-    return sum(m * n * int(np.count_nonzero(flags[some, others])) for (some, m), (others, n) in parts)
+    return sum(
+        m * n * int(np.count_nonzero(flags[some, others])) for (some, m), (others, n) in parts
+    )
 
 
 @lru_cache(16)
 def _row_weights(tiling: Tiling, period: int) -> Floats:
-    """Count how often the map has each row of the core: inside of each ring, and in its first and its second half."""
-    insides = [slice(ring * period, max(tiling.n - ring * period, ring * period)) for ring in range(RINGS + 1)]
+    """Count how often the map has each row of the core: inside of each ring, and in its first and
+    its second half.
+    """
+    insides = [
+        slice(ring * period, max(tiling.n - ring * period, ring * period))
+        for ring in range(RINGS + 1)
+    ]
     halves = slice(tiling.n // 2), slice(tiling.n - tiling.n // 2, tiling.n)
     return tiling.times_within([*insides, *halves]).astype(np.float64)

@@ -1,7 +1,7 @@
 """Rims: the depth of the band along each side whose lines are starved, or overused.
 
-Each side is measured with the other three endless. So a rim is a property of network, padding and target, and of the
-size only through the stride phase at the far side.
+Each side is measured with the other three endless. So a rim is a property of network, padding and
+target, and of the size only through the stride phase at the far side.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ EndDepths = tuple[int, int]  # at the first row or column, and at the last
 
 @dataclass(frozen=True)
 class _Line:
-    """An axis along which rims are measured: lines with the same operations and the same `far` are equal.
+    """An axis along which rims are measured: lines with the same operations and the same `far` are
+    equal.
 
-    `far` is the network far from borders; `which` is the axis, or 0 where height and width are alike.
+    `far` is the network far from borders; `which` is the axis, or 0 where height and width are
+    alike.
     """
 
     ops: tuple[Op | None, ...]
@@ -47,7 +49,9 @@ class _Line:
     axis: int = field(compare=False)
 
 
-def rims(network: Network, size: Size, targets: tuple[int, ...], weights: Weights = None) -> tuple[Rim, Rim]:
+def rims(
+    network: Network, size: Size, targets: tuple[int, ...], weights: Weights = None
+) -> tuple[Rim, Rim]:
     """Measure the starved and the overused rim on all four sides, in pixels.
 
     Raises NoInterior where the map of an endless image is not periodic, naming the layer.
@@ -60,14 +64,17 @@ def rims(network: Network, size: Size, targets: tuple[int, ...], weights: Weight
     at, far = phased(network, size), endless(network)
     alike = at.square and is_square(far)
     ops = zip(*(layer.ops for layer in network.layers), strict=True)
-    lines = [_Line(along, far, 0 if alike else axis, network, axis) for axis, along in enumerate(ops)]
+    lines = [
+        _Line(along, far, 0 if alike else axis, network, axis) for axis, along in enumerate(ops)
+    ]
     height, width = (_depths(line, at, targets, weights) for line in lines)
     starved, overused = ([[*axis[which]] for axis in (height, width)] for which in (0, 1))
     return Rim(*starved), Rim(*overused)
 
 
 def rims_added(network: Network, size: Size, layers: Iterable[str]) -> dict[str, Rim]:
-    """Return the pixels of starved rim that each layer adds to those of its first input, where both have rims.
+    """Return the pixels of starved rim that each layer adds to those of its first input, where both
+    have rims.
 
     >>> import padviz
     >>> rims_added(padviz.load("resnet50"), (224, 224), ["layer4.1.conv2"])
@@ -88,7 +95,9 @@ def rims_added(network: Network, size: Size, layers: Iterable[str]) -> dict[str,
 
 
 @lru_cache(256)
-def _depths(line: _Line, at: Phased, targets: tuple[int, ...], weights: Weights) -> tuple[EndDepths, EndDepths]:
+def _depths(
+    line: _Line, at: Phased, targets: tuple[int, ...], weights: Weights
+) -> tuple[EndDepths, EndDepths]:
     """Return how many rows at both ends are starved, and how many overused."""
     network, axis, size = line.network, line.axis, at.size
     other = 1 - axis
@@ -105,14 +114,18 @@ def _depths(line: _Line, at: Phased, targets: tuple[int, ...], weights: Weights)
     else:
         counts = count_backward(Walk(network, across, along, targets, "auto", weights), WHOLE).limbs
         counts = counts.swapaxes(1, 2)
-    middle = tiling.start + tiling.period  # of the core: rows before it belong to the first side, others to the last
+    middle = (
+        tiling.start + tiling.period
+    )  # of the core: rows before it belong to the first side, others to the last
     interior = counts[:, tiling.start : middle]  # rows that repeat are those of an endless axis
     low, high = _unfair_rows(counts, interior, (tiling.first - tiling.start) % tiling.period)
     return _ends(low, middle), _ends(high, middle)
 
 
 def _large_tiling(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Tiling:
-    """Tile the axis of an image of the same phase that is large enough for its borders to be apart."""
+    """Tile the axis of an image of the same phase that is large enough for its borders
+    to be apart.
+    """
     grows = growth(network, axis)
     assert grows is not None, "a ring was found"
     rows = LARGE
@@ -122,13 +135,17 @@ def _large_tiling(network: Network, axis: int, n: int, targets: tuple[int, ...])
             return tiling
         rows *= 8
         if rows > MOST_ROWS:
-            raise NoInterior("what its border changes goes on to the other border", where=network.name)
+            raise NoInterior(
+                "what its border changes goes on to the other border", where=network.name
+            )
 
 
 def _unfair_rows(
     counts: Array, interior: Array, phases: NDArray[np.int64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which rows have a fair share below 1/2, in the mean over a period, and which above 3/2."""
+    """Return which rows have a fair share below 1/2, in the mean over a period, and which above
+    3/2.
+    """
     peak = max(int(to_ints(interior).max()), 1)
     whole = shares(interior, peak)
     used = whole > 0
@@ -148,11 +165,16 @@ def _unfair_rows(
 
 
 def _exact_sum(counts: Array, interior: Array, row: int, phase: int) -> Fraction:
-    usage, full = (to_ints(limbs)[0].tolist() for limbs in (counts[:, row : row + 1], interior[:, phase : phase + 1]))
+    usage, full = (
+        to_ints(limbs)[0].tolist()
+        for limbs in (counts[:, row : row + 1], interior[:, phase : phase + 1])
+    )
     return sum((Fraction(u, i) for u, i in zip(usage, full, strict=True) if i), Fraction(0))
 
 
 def _ends(beyond: NDArray[np.bool_], middle: int) -> EndDepths:
-    """Return 1 + the distance from each end of the row furthest from it that is beyond a bound; 0 if none is."""
+    """Return 1 + the distance from each end of the row furthest from it that is beyond a bound; 0
+    if none is.
+    """
     near, far = np.flatnonzero(beyond[:middle]), np.flatnonzero(beyond[middle:][::-1])
     return int(near.max(initial=-1)) + 1, int(far.max(initial=-1)) + 1

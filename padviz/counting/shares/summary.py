@@ -25,13 +25,15 @@ class PerAxis(msgspec.Struct, frozen=True):
 
 
 class FairShare(msgspec.Struct, frozen=True):
-    """The figures of the fair share f: usage over that of an interior pixel at the same stride phase.
+    """The figures of the fair share f: usage over that of an interior pixel at the same stride
+    phase.
 
-    `starved` and `overused` are the shares of pixels with f below 1/2 and above 3/2, compared exactly; `unused` that of
-    pixels that even the interior never reads, which have no f. `least` and `most` are the extremes of f; `skew` is the
-    second half minus the first over the sum. `rings` are means of f over rings of one period, from the border inwards,
-    16 at most; `ripple` is the largest over the smallest of the interior's counts, zeros left out; `period` is its
-    rows and columns.
+    `starved` and `overused` are the shares of pixels with f below 1/2 and above 3/2, compared
+    exactly; `unused` that of pixels that even the interior never reads, which have no f. `least`
+    and `most` are the extremes of f; `skew` is the second half minus the first over the sum.
+    `rings` are means of f over rings of one period, from the border inwards, 16 at most; `ripple`
+    is the largest over the smallest of the interior's counts, zeros left out; `period` is its rows
+    and columns.
 
     >>> import padviz
     >>> round(padviz.usage("resnet50", 225).summary().share.starved, 3)
@@ -73,7 +75,10 @@ class Rim(msgspec.Struct, frozen=True):
         >>> Rim([14, 34], [14, 34]).short, Rim([9, 9], [9, 9]).short, Rim([0, 3], [2, 2]).short
         ('14, 34', '9', '0, 3 / 2')
         """
-        texts = [str(near) if near == far else f"{near}, {far}" for near, far in (self.height, self.width)]
+        texts = [
+            str(near) if near == far else f"{near}, {far}"
+            for near, far in (self.height, self.width)
+        ]
         return " / ".join(dict.fromkeys(texts))
 
     @property
@@ -91,7 +96,9 @@ class Rim(msgspec.Struct, frozen=True):
         sides.pop(0, None)
         if len(sides.get(self.height[0], [])) == 4:
             return f"the outer {self.height[0]} px on all sides"
-        *parts, last = [f"{depth} px {' and '.join(where)}" for depth, where in sides.items()] or [""]
+        *parts, last = [f"{depth} px {' and '.join(where)}" for depth, where in sides.items()] or [
+            ""
+        ]
         if not last:
             return "none"
         if not parts:
@@ -116,13 +123,15 @@ class Target(msgspec.Struct, frozen=True):
 class Summary(msgspec.Struct, frozen=True):
     """The figures of a map. Exact counts are ints; mean, shares and rational counts are floats.
 
-    `marginalised` is the share of pixels with less than half of the maximum; it mixes the pattern of strides with the
-    border, which `share` does not. `asymmetry` is the largest difference between a pixel and its mirror image over the
-    maximum; `skew` the second half minus the first over the sum. `method` is "tiled" if only a core was counted and
-    "dense" if every position was. `share` has the figures of the fair share, None if the map has none, for the reason
-    in `share_reason`. `rim` and `overused_rim` are the depths of the bands that are starved and overused, on an image
-    large enough that the sides are apart. `heads` is "share" if each of several targets has the same weight, "sum" if
-    each path has. `notes` are caveats, as for an exported file that is counted at another size than its own.
+    `marginalised` is the share of pixels with less than half of the maximum; it mixes the pattern
+    of strides with the border, which `share` does not. `asymmetry` is the largest difference
+    between a pixel and its mirror image over the maximum; `skew` the second half minus the first
+    over the sum. `method` is "tiled" if only a core was counted and "dense" if every position was.
+    `share` has the figures of the fair share, None if the map has none, for the reason in
+    `share_reason`. `rim` and `overused_rim` are the depths of the bands that are starved and
+    overused, on an image large enough that the sides are apart. `heads` is "share" if each of
+    several targets has the same weight, "sum" if each path has. `notes` are caveats, as for an
+    exported file that is counted at another size than its own.
     """
 
     schema_version: int

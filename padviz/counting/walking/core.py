@@ -1,4 +1,6 @@
-"""The counts of a core and their exact figures, from a smaller layer or from two vectors where that is less work."""
+"""The counts of a core and their exact figures, from a smaller layer or from two vectors where that
+is less work.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ LEVEL = 1e-12  # shares of the largest count are as exact as this, and more
 
 @dataclass(frozen=True, eq=False)
 class Core:
-    """The counts of a core: those of its `source`, the smallest layer before the first branch, pulled by maps.
+    """The counts of a core: those of its `source`, the smallest layer before the first branch,
+    pulled by maps.
 
     Pages hold the source and the maps. A `symmetric` core is its own transpose. The figures of a
     core that is large are computed some rows at a time. `exactly` counts positions in integers
@@ -62,7 +65,8 @@ class Core:
         vars(self).pop("limbs", None)
         self._shares.clear()
 
-    # How a part is computed: sliced from the whole core where that stays in memory, else from the source.
+    # How a part is computed: sliced from the whole core where that stays in memory, else from the
+    # source.
 
     @cached_property
     def _most(self) -> int:
@@ -80,7 +84,9 @@ class Core:
 
     @cached_property
     def _spans(self) -> list[tuple[int, int]]:
-        """The rows, from the first up to the last + 1, of each part: of the only one where the core stays in memory."""
+        """The rows, from the first up to the last + 1, of each part: of the only one where the core
+        stays in memory.
+        """
         height, width = self._shape
         numbers, step = width * limbs_in(self._most, self.exact), height
         if self.pulls and numbers * height > KEPT:
@@ -95,7 +101,9 @@ class Core:
         return self._pulled(self.source, start, stop, left)
 
     def _pulled(self, source: Tally, start: int, stop: int, left: int) -> Array:
-        """Compute some rows, from column `left` on, from those counts of the source that they read."""
+        """Compute some rows, from column `left` on, from those counts of the source
+        that they read.
+        """
         right = None  # of whole rows, which need no narrower maps
         if left:
             right = self._shape[1]
@@ -109,11 +117,14 @@ class Core:
         tally = replace(source, limbs=source.limbs[:, start:stop, left:right])
         for maps in reversed(pulls):
             tally = tally.pull(maps, "numpy")
-        # Narrower maps gain less. By the gain of the whole ones, each part has as many limbs as the others.
+        # Narrower maps gain less. By the gain of the whole ones, each part has as many limbs as the
+        # others.
         return replace(tally, most=self._most).final().limbs
 
     def _diagonal(self, start: int) -> int:
-        """Return the column from which rows from `start` on are needed: those of a mirrored core have the rest."""
+        """Return the column from which rows from `start` on are needed: those of a mirrored core
+        have the rest.
+        """
         return start if self.symmetric else 0
 
     # The figures, over all parts.
@@ -153,10 +164,13 @@ class Core:
         """Divide every count by `peak`, in a new array."""
         if len(self._spans) == 1:
             return shares(self.limbs, peak, self.source.exponent)
-        # Shares are floats, so that the source is rounded before it is pulled: floats have one limb, however large.
+        # Shares are floats, so that the source is rounded before it is pulled: floats have one
+        # limb, however large.
         source = self.source
         bits = max(0, int(largest(source.limbs)).bit_length() + source.exponent)
-        rounded = Tally(shares(source.limbs, 1 << bits, source.exponent)[None], 1, source.most, bits)
+        rounded = Tally(
+            shares(source.limbs, 1 << bits, source.exponent)[None], 1, source.most, bits
+        )
         values = np.empty(self._shape)
         for start, stop in self._spans:
             left = self._diagonal(start)
@@ -171,11 +185,15 @@ class Core:
         for start, stop in self._spans:
             first, end = np.searchsorted(rows, [start, stop])
             if first < end:
-                counts.append(to_ints(self._part(start, stop)[:, rows[first:end] - start, cols[first:end]]))
+                counts.append(
+                    to_ints(self._part(start, stop)[:, rows[first:end] - start, cols[first:end]])
+                )
         return np.concatenate(counts)
 
     def totals(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> list[list[Number]]:
-        """Sum the counts with weights (ways, height) and (ways, width), by the fewer counts of the source."""
+        """Sum the counts with weights (ways, height) and (ways, width), by the fewer counts of the
+        source.
+        """
         down: Array = rows
         across: Array = cols
         if not self.exact:
@@ -188,7 +206,9 @@ class Core:
         return totals(self.source.limbs, down, across)
 
     def difference(self, here: Array, there: Array, axis: int) -> Number:
-        """Return the largest absolute difference between some rows (axis 1) or columns (axis 2) and others."""
+        """Return the largest absolute difference between some rows (axis 1) or columns (axis 2) and
+        others.
+        """
         # Only those lines that differ most as floats are counted exactly.
         values = self.shares(self.extremes[1])
         lines = values if axis == 1 else values.T
@@ -278,7 +298,9 @@ class Product(Core):
         return sums
 
     def difference(self, here: Array, there: Array, axis: int) -> Number:
-        """Return the largest absolute difference between some rows (axis 1) or columns (axis 2) and others."""
+        """Return the largest absolute difference between some rows (axis 1) or columns (axis 2) and
+        others.
+        """
         along, other = self._vectors
         if axis == 2:
             along, other = other, along

@@ -27,10 +27,11 @@ UNLIMITED = 1 << 62  # periods to spare, where no layer limits them
 class StableRows(NamedTuple):
     """Rows that keep their values when the image grows by one period.
 
-    Rows before `stop` keep them at the same distance from the near end, rows from `start` on from the far end. Let the
-    layer grow by g rows. A row r with start <= r < stop does both: in the larger map, rows r and r + g have the value
-    that r has in the smaller one. So rows `start` to `stop + g` of the larger map repeat every g, and by induction so
-    do those of every map that is larger yet.
+    Rows before `stop` keep them at the same distance from the near end, rows from `start` on from
+    the far end. Let the layer grow by g rows. A row r with start <= r < stop does both: in the
+    larger map, rows r and r + g have the value that r has in the smaller one. So rows `start` to
+    `stop + g` of the larger map repeat every g, and by induction so do those of every map that is
+    larger yet.
 
     >>> StableRows(2, 9).intersect(StableRows(4, 12))
     StableRows(start=4, stop=9)
@@ -47,9 +48,11 @@ NOWHERE = StableRows(0, 0)
 
 
 class ReadSpan(NamedTuple):
-    """What an operation reads: unit u reads rows rate * u + low to rate * u + high, which may be fractions.
+    """What an operation reads: unit u reads rows rate * u + low to rate * u + high, which may be
+    fractions.
 
-    Units outside `alike` weigh their reads differently; padding or clipping is folded onto `edge` rows at each end.
+    Units outside `alike` weigh their reads differently; padding or clipping is folded onto `edge`
+    rows at each end.
 
     >>> read_span(Window(3, padding=(1, 1)), 8, 8).edge
     0
@@ -64,10 +67,11 @@ class ReadSpan(NamedTuple):
     def read_by(self, units: StableRows) -> StableRows:
         """Return the rows of which all readers are stable units.
 
-        A unit u that reads row r has rate * u + low <= r <= rate * u + high, so it is one of
-        (r - high) / rate <= u <= (r - low) / rate. All of them come before `stop` if (r - low) / rate < stop, that is
-        r < rate * stop + low: the first row that does not is the ceiling. All of them come from `start` on if
-        (r - high) / rate > start - 1, that is r > rate * (start - 1) + high: the first row that does follows the floor.
+        A unit u that reads row r has rate * u + low <= r <= rate * u + high, so it is one of (r -
+        high) / rate <= u <= (r - low) / rate. All of them come before `stop` if (r - low) / rate <
+        stop, that is r < rate * stop + low: the first row that does not is the ceiling. All of them
+        come from `start` on if (r - high) / rate > start - 1, that is r > rate * (start - 1) +
+        high: the first row that does follows the floor.
         """
         start = floor(self.rate * (units.start - 1) + self.high) + 1
         return StableRows(start, ceil(self.rate * units.stop + self.low))
@@ -75,9 +79,10 @@ class ReadSpan(NamedTuple):
     def readers_of(self, rows: StableRows) -> StableRows:
         """Return the units that read stable rows only.
 
-        The last row of unit u comes before `stop` if rate * u + high < stop, that is u < (stop - high) / rate: the
-        first unit that does not is the ceiling. Its first row, a whole number, comes from `start` on if
-        rate * u + low > start - 1, that is u > (start - 1 - low) / rate: the first unit that does follows the floor.
+        The last row of unit u comes before `stop` if rate * u + high < stop, that is u < (stop -
+        high) / rate: the first unit that does not is the ceiling. Its first row, a whole number,
+        comes from `start` on if rate * u + low > start - 1, that is u > (start - 1 - low) / rate:
+        the first unit that does follows the floor.
         """
         start = floor((rows.start - 1 - self.low) / self.rate) + 1
         return StableRows(start, ceil((rows.stop - self.high) / self.rate))
@@ -107,22 +112,29 @@ def usage_tiling(network: Network, axis: int, n: int, targets: tuple[int, ...]) 
 
 
 @lru_cache(1024)
-def _usage_tiling(network: Network, axis: int, n: int, grows: tuple[int, ...], targets: tuple[int, ...]) -> Tiling:
+def _usage_tiling(
+    network: Network, axis: int, n: int, grows: tuple[int, ...], targets: tuple[int, ...]
+) -> Tiling:
     along = _Along(network, axis, sizes_of(network, axis, n), grows)
     seeds = {i: _Stable(along.whole(i)) for i in targets}
     stable = backward(network, seeds, along.pull, _Stable.join) or _Stable(along.whole(0))
     spare = min(stable.spare, along.spare_of(0, stable.rows))
-    # Resizes and crops follow the sizes of layers on no path, so that these must keep a period, too.
+    # Resizes and crops follow the sizes of layers on no path, so that these must keep a period,
+    # too.
     walked = ancestors(network.layers, targets, followed=False)
     for i, layer in enumerate(network.layers):
         if i not in walked and (span := along.span(i)):
             j = layer.inputs[0]
-            spare = min(spare, along.spare_of_several(i), along.spare_of(j, along.inside(j, span.edge)))
+            spare = min(
+                spare, along.spare_of_several(i), along.spare_of(j, along.inside(j, span.edge))
+            )
     return along.tile(0, stable.rows.start, spare)
 
 
 @lru_cache(1024)
-def coverage_tilings(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> tuple[Tiling, ...]:
+def coverage_tilings(
+    network: Network, axis: int, n: int, targets: tuple[int, ...]
+) -> tuple[Tiling, ...]:
     """Tile the input, and then the coverage map of each target, along an axis of `n` input rows.
 
     >>> import padviz
@@ -143,7 +155,8 @@ def coverage_tilings(network: Network, axis: int, n: int, targets: tuple[int, ..
 
 @lru_cache(256)
 def growth(network: Network, axis: int) -> tuple[int, ...] | None:
-    """Return how many rows each layer grows by per period, the least without fractions; None where branches disagree.
+    """Return how many rows each layer grows by per period, the least without fractions; None where
+    branches disagree.
 
     >>> import padviz
     >>> growth(padviz.load("vgg19"), 0)[:7]
@@ -181,7 +194,9 @@ def _rate(op: Op | None, entering: Fraction, like: Fraction) -> Fraction:
 
 
 class _Stable(NamedTuple):
-    """The stable rows of a layer, and the periods that it and all layers on the way to it can `spare`."""
+    """The stable rows of a layer, and the periods that it and all layers on the way to it can
+    `spare`.
+    """
 
     rows: StableRows
     spare: int = UNLIMITED
@@ -192,7 +207,9 @@ class _Stable(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Along:
-    """An axis along which stable rows are followed through layers of `sizes` rows, which grow by `grows` per period."""
+    """An axis along which stable rows are followed through layers of `sizes` rows, which grow by
+    `grows` per period.
+    """
 
     network: Network
     axis: int
@@ -206,7 +223,8 @@ class _Along:
         return StableRows(edge, self.sizes[i] - edge)
 
     def spare_of(self, i: int, rows: StableRows) -> int:
-        """Count the periods that layer `i` can lose while it keeps one period of stable rows; below 0 if it has none.
+        """Count the periods that layer `i` can lose while it keeps one period of stable rows; below
+        0 if it has none.
 
         A layer that does not grow loses nothing, but must be stable throughout.
         """
@@ -217,7 +235,9 @@ class _Along:
         return -1
 
     def spare_of_several(self, i: int) -> int:
-        """Count the periods that layer `i` can lose so that its core has two units: some grids treat one apart."""
+        """Count the periods that layer `i` can lose so that its core has two units: some grids
+        treat one apart.
+        """
         return self.spare_of(i, StableRows(0, self.sizes[i] - 1))
 
     def tile(self, i: int, start: int, spare: int) -> Tiling:
@@ -232,7 +252,8 @@ class _Along:
         spare = min(units.spare, self.spare_of(i, units.rows))
         if op is None:
             return _Stable(units.rows, spare)
-        # All units of a fixed number are the same at each size. So is what they read, if this is as fixed or is all.
+        # All units of a fixed number are the same at each size. So is what they read, if this is as
+        # fixed or is all.
         is_fixed = not self.grows[i] and units.rows == self.whole(i)
         if is_fixed and (not self.grows[j] or op == Adaptive(1)):
             return _Stable(self.whole(j), spare)
@@ -296,6 +317,8 @@ def _window_span(op: Window, n: int, n_out: int) -> ReadSpan:
     alike, edge = StableRows(0, n_out), 0
     if op.mode == "partial":
         alike = StableRows(-(-before // op.stride), (n + before - reach - 1) // op.stride + 1)
-    elif SCHEMES[op.mode].reads and most > 0:  # copies of what lies beyond `edge` would move with the far end
+    elif (
+        SCHEMES[op.mode].reads and most > 0
+    ):  # copies of what lies beyond `edge` would move with the far end
         edge = max(depth(op.mode, most) + 1, most + 1 if op.mode in RUNNING_ON else 0)
     return ReadSpan(op.stride, -before, reach - before, edge, alike)

@@ -17,7 +17,8 @@ Selection = int | slice | Sequence[int] | NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Tiling:
-    """One axis of a map of `n` rows, kept as a core without `copies` of its periods; rows repeat from `start` on.
+    """One axis of a map of `n` rows, kept as a core without `copies` of its periods; rows repeat
+    from `start` on.
 
     >>> tiling = Tiling(12, start=2, period=3, copies=2)
     >>> tiling.kept, tiling.index.tolist()
@@ -38,7 +39,9 @@ class Tiling:
     def index(self) -> NDArray[np.int64]:
         """The row of the core for each row of the map; every row of the core occurs."""
         rows = np.arange(self.n)
-        index: NDArray[np.int64] = rows - self.period * np.clip((rows - self.start) // self.period, 0, self.copies)
+        index: NDArray[np.int64] = rows - self.period * np.clip(
+            (rows - self.start) // self.period, 0, self.copies
+        )
         index.flags.writeable = False
         return index
 
@@ -61,25 +64,39 @@ class Tiling:
         first, times = self.first, np.ones(self.kept, dtype=np.int64)
         times[self.start : self.start + self.period] += self.copies
         ends = [part.indices(self.n)[:2] for part in parts]
-        before = {end: np.clip(-((first - end) // self.period), 0, times) for end in {*chain(*ends)}}
+        before = {
+            end: np.clip(-((first - end) // self.period), 0, times) for end in {*chain(*ends)}
+        }
         return np.array([before[stop] - before[start] for start, stop in ends])
 
     def parts(self) -> tuple[tuple[slice, int], tuple[slice, int]]:
-        """Return all rows of the core, once, and those that repeat, with the number of their further copies."""
+        """Return all rows of the core, once, and those that repeat, with the number of their
+        further copies.
+        """
         return (slice(None), 1), (slice(self.start, self.start + self.period), self.copies)
 
     def mirrored(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """List pairs of core rows that are mirror images in the map, as two arrays without repeats."""
-        more = max(0, self.copies - self.kept // self.period - 2)  # copies that face no other rows than these do
+        """List pairs of core rows that are mirror images in the map, as two arrays
+        without repeats.
+        """
+        more = max(
+            0, self.copies - self.kept // self.period - 2
+        )  # copies that face no other rows than these do
         if more:
-            return replace(self, n=self.n - more * self.period, copies=self.copies - more).mirrored()
+            return replace(
+                self, n=self.n - more * self.period, copies=self.copies - more
+            ).mirrored()
         first, last = self.index[: self.n // 2], self.index[::-1][: self.n // 2]
         facing = np.minimum(first, last) * self.kept + np.maximum(first, last)
-        pairs = facing[np.sort(np.unique(facing, return_index=True)[1])]  # in order, so that reads are local
+        pairs = facing[
+            np.sort(np.unique(facing, return_index=True)[1])
+        ]  # in order, so that reads are local
         return pairs // self.kept, pairs % self.kept
 
     def means(self, core: NDArray[np.float64], block: int) -> NDArray[np.float64]:
-        """Expand rows of the core to means over blocks of rows of the map; the last block may be smaller."""
+        """Expand rows of the core to means over blocks of rows of the map; the last block may be
+        smaller.
+        """
         if block == 1:
             if self.copies:
                 return core[self.index]
@@ -97,7 +114,9 @@ class Tiling:
                [0., 0., 1., 2., 2., 1.]])
         """
         of = np.arange(self.n) // block
-        times = np.bincount(of * self.kept + self.index, minlength=(of[-1] + 1) * self.kept).reshape(-1, self.kept)
+        times = np.bincount(
+            of * self.kept + self.index, minlength=(of[-1] + 1) * self.kept
+        ).reshape(-1, self.kept)
         return times / np.bincount(of)[:, None]
 
 
@@ -116,5 +135,9 @@ def positions(index: NDArray[np.int64], which: Selection, what: str) -> NDArray[
         found = index[None]
     if found.ndim != 1:
         hint = f"use whole numbers from 0 to {len(index) - 1}, or a slice"
-        raise OptionError(f"{which!r} is outside of its {len(index)} {what}, or no position", where=what, hint=hint)
+        raise OptionError(
+            f"{which!r} is outside of its {len(index)} {what}, or no position",
+            where=what,
+            hint=hint,
+        )
     return found

@@ -32,7 +32,9 @@ MOST_STEM = 256  # the gain of maps behind a stem
 
 
 class Walk(NamedTuple):
-    """A network cut down to its targets, resolved on both axes at one size; if `rounded`, it counts in floats."""
+    """A network cut down to its targets, resolved on both axes at one size; if `rounded`, it counts
+    in floats.
+    """
 
     network: Network
     rows: Resolved
@@ -82,14 +84,18 @@ def count_backward(walk: Walk, box: Box) -> Core:
         _backward(walk, box, stem).final(),
         tuple([walk.pulls(i) for i in range(stem, 0, -1)]),
     )
-    _check_core(walk, 0, tally, tally.most * prod(pull.gain for maps in pulls for pull in maps if pull))
+    _check_core(
+        walk, 0, tally, tally.most * prod(pull.gain for maps in pulls for pull in maps if pull)
+    )
     if walk.rounded:
         tally = tally.scaled()
     return Core(tally, pulls, walk.engine, symmetric, exactly)
 
 
 def _split(walk: Walk) -> tuple[Walk, Walk]:
-    """Split the walk of a chain into those along height and along width: in floats where either is not exact."""
+    """Split the walk of a chain into those along height and along width: in floats where either is
+    not exact.
+    """
     if not walk.exact:
         walk = walk._replace(weights=(1.0,) * len(walk.targets))
     return walk._replace(cols=flat(walk.network)), walk._replace(rows=flat(walk.network))
@@ -101,7 +107,9 @@ def flat(network: Network) -> Resolved:
 
 
 def _product(walk: Walk, i: int, tall: Tally, wide: Tally) -> Core:
-    """Multiply the counts along both axes: nothing adds up in a chain, so that its map is an outer product."""
+    """Multiply the counts along both axes: nothing adds up in a chain, so that its map is an outer
+    product.
+    """
     tall, wide, most = tall.final(), wide.final(), tall.most * wide.most
     limbs = _check_core(walk, i, tall, most)
     if walk.rounded:
@@ -113,7 +121,9 @@ def _product(walk: Walk, i: int, tall: Tally, wide: Tally) -> Core:
 
 
 def _check_core(walk: Walk, i: int, tally: Tally, most: int) -> int:
-    """Return how many limbs hold counts up to `most`, unless a map of layer `i` with these is too large."""
+    """Return how many limbs hold counts up to `most`, unless a map of layer `i` with these is too
+    large.
+    """
     limbs = limbs_in(most, walk.exact)
     _check_room(walk, i, replace(tally, most=most))
     _check_size(walk, i, limbs)
@@ -121,14 +131,21 @@ def _check_core(walk: Walk, i: int, tally: Tally, most: int) -> int:
 
 
 def _stem(walk: Walk) -> int:
-    """Return the smallest layer of those that lead up to the first branch, while their maps gain little."""
+    """Return the smallest layer of those that lead up to the first branch, while their maps gain
+    little.
+    """
     layers, stem, gains = walk.network.layers, 0, [1, 1]
     readers = Counter(j for layer in layers for j in layer.inputs)
     for i, layer in enumerate(layers[1:], start=1):
         for axis, pull in enumerate(walk.pulls(i)):
             if pull:
                 gains[axis] *= pull.gain
-        if layer.inputs != (i - 1,) or readers[i - 1] > 1 or i - 1 in walk.targets or max(gains) > MOST_STEM:
+        if (
+            layer.inputs != (i - 1,)
+            or readers[i - 1] > 1
+            or i - 1 in walk.targets
+            or max(gains) > MOST_STEM
+        ):
             break
         if prod(walk.shape(i)) < prod(walk.shape(stem)):
             stem = i
@@ -147,9 +164,13 @@ def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
 
     _check_sizes(walk)
     exact = walk.exact and not walk.rounded
-    seed = cache(partial(_seed, box=box, exact=exact))  # targets of one shape and weight share an array
+    seed = cache(
+        partial(_seed, box=box, exact=exact)
+    )  # targets of one shape and weight share an array
     weights = walk.weights or (1.0,) * len(walk.targets)
-    seeds = {i: seed(walk.shape(i), weight) for i, weight in zip(walk.targets, weights, strict=True)}
+    seeds = {
+        i: seed(walk.shape(i), weight) for i, weight in zip(walk.targets, weights, strict=True)
+    }
     nothing = slice(0), slice(0)
     return backward(walk.network, seeds, pull) or _seed(walk.shape(stem), 1, nothing, exact)
 
@@ -170,7 +191,9 @@ def _count_at(walk: Walk, symmetric: bool, rows: Array, cols: Array) -> Array:
 
 
 def _rows_backward(walk: Walk, start: int, stop: int) -> Tally:
-    """Count the paths from some rows of the image, through the rows of each layer that read these."""
+    """Count the paths from some rows of the image, through the rows of each layer that
+    read these.
+    """
     layers, spans = walk.network.layers, [(start, stop)]
     pulls: list[Maps] = [(None, None)]
     for i, layer in enumerate(layers[1:], start=1):
@@ -180,7 +203,10 @@ def _rows_backward(walk: Walk, start: int, stop: int) -> Tally:
             tall, start, stop = tall.only(start, stop)
         pulls.append((tall, wide))
         spans.append((start, stop))
-    values = {i: _seed((spans[i][1] - spans[i][0], walk.shape(i)[1]), 1, WHOLE, exact=True) for i in walk.targets}
+    values = {
+        i: _seed((spans[i][1] - spans[i][0], walk.shape(i)[1]), 1, WHOLE, exact=True)
+        for i in walk.targets
+    }
     for i in reversed(range(1, len(layers))):
         if i in values:
             pulled, inputs = values.pop(i).pull(pulls[i], walk.engine), layers[i].inputs
@@ -195,14 +221,19 @@ def _rows_backward(walk: Walk, start: int, stop: int) -> Tally:
 
 
 def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
-    """Count the paths that reach the units of each target, and how many a unit far from padding has."""
+    """Count the paths that reach the units of each target, and how many a unit far from padding
+    has.
+    """
     full = forward(walk.network, walk.targets, 1, lambda i, paths: paths * taps_at(walk, i))
     if is_chain(walk.network):
         sides = zip(walk.targets, *map(_forward, _split(walk)), strict=True)
         cores = [_product(walk, *side) for side in sides]
     else:
         cores = [Core(tally.final()) for tally in _forward(walk)]
-    return [(core, paths if core.exact else float(paths)) for core, paths in zip(cores, full, strict=True)]
+    return [
+        (core, paths if core.exact else float(paths))
+        for core, paths in zip(cores, full, strict=True)
+    ]
 
 
 def _forward(walk: Walk) -> list[Tally]:
@@ -225,7 +256,9 @@ def _seed(shape: Size, weight: float, box: Box, exact: bool) -> Tally:
 
 
 def taps_at(walk: Walk, i: int) -> int:
-    """Count the positions that a unit of layer `i` reads where nothing is missing; weights of a mean sum to 1."""
+    """Count the positions that a unit of layer `i` reads where nothing is missing; weights of a
+    mean sum to 1.
+    """
     taps = 1
     for op, axis_map in zip(walk.network.layers[i].ops, walk.maps(i), strict=True):
         if op is None or axis_map is None or getattr(op, "mean", False):
@@ -246,7 +279,9 @@ def _check_room(walk: Walk, i: int, tally: Tally) -> None:
     if tally.limbs.dtype.kind == "f" and not walk.rounded:
         most, what = 1000, "pass what a float holds"
     if tally.most.bit_length() > most:
-        raise PadvizError(f"its counts {what}", where=walk.network.name, hint="name an earlier `layer`")
+        raise PadvizError(
+            f"its counts {what}", where=walk.network.name, hint="name an earlier `layer`"
+        )
     _check_size(walk, i, len(tally.limbs))
 
 
@@ -259,7 +294,9 @@ def _check_size(walk: Walk, i: int, limbs: int = 1) -> None:
 
 
 def _check_sizes(walk: Walk) -> None:
-    """Refuse before counting what would turn out too large, with as many limbs as counts may come to need."""
+    """Refuse before counting what would turn out too large, with as many limbs as counts may come
+    to need.
+    """
     _check_work(walk)
     if max(walk.rows.sizes) * max(walk.cols.sizes) * MOST_LIMBS < MOST_NUMBERS:
         return
@@ -281,7 +318,9 @@ def _check_sizes(walk: Walk) -> None:
 
 def _check_work(walk: Walk) -> None:
     """Refuse windows whose many taps would take long to add up, naming the worst layer."""
-    tall, wide = ([m and m.reads > WIDE * m.n_out for m in along.maps] for along in (walk.rows, walk.cols))
+    tall, wide = (
+        [m and m.reads > WIDE * m.n_out for m in along.maps] for along in (walk.rows, walk.cols)
+    )
     if not any(tall) and not any(wide):
         return
     additions = [0]
@@ -291,5 +330,10 @@ def _check_work(walk: Walk) -> None:
         additions.append(sum(m.reads * side for m, side, many in maps if m and many))
     if sum(additions) > MOST_ADDITIONS:
         layer = walk.network.layers[additions.index(max(additions))]
-        what = f"its windows overlap too often: the map takes {sum(additions) / 1e9:.1f} billion additions"
-        raise SizeError(what, where=f"{walk.network.name}, {layer.name}", hint="use a smaller `size`")
+        what = (
+            "its windows overlap too often: the map takes "
+            f"{sum(additions) / 1e9:.1f} billion additions"
+        )
+        raise SizeError(
+            what, where=f"{walk.network.name}, {layer.name}", hint="use a smaller `size`"
+        )

@@ -14,18 +14,26 @@ if TYPE_CHECKING:
 
 
 class Cells(AxesImage):
-    """An image that fills its axes, the same as by `imshow`, in a tenth of the time where cells have whole pixels."""
+    """An image that fills its axes, the same as by `imshow`, in a tenth of the time where cells
+    have whole pixels.
+    """
 
-    def __init__(self, ax: Axes, values: NDArray[np.float64], colours: ScalarMappable, interpolation: str) -> None:
+    def __init__(
+        self, ax: Axes, values: NDArray[np.float64], colours: ScalarMappable, interpolation: str
+    ) -> None:
         norm: Any = colours.norm
-        super().__init__(ax, cmap=colours.cmap, norm=norm, interpolation=interpolation, resample=True, zorder=1)
+        super().__init__(
+            ax, cmap=colours.cmap, norm=norm, interpolation=interpolation, resample=True, zorder=1
+        )
         self.set_data(values)
         self.set_clip_path(ax.patch)
         self.set_extent(self.get_extent())
         ax.add_image(self)
 
     def make_image(self, renderer: Any, magnification: float = 1.0, unsampled: bool = False) -> Any:
-        """Return RGBA pixels from the bottom up, and the position of their lower left corner, for matplotlib."""
+        """Return RGBA pixels from the bottom up, and the position of their lower left corner, for
+        matplotlib.
+        """
         values: Any = self.get_array()
         extents = self.axes.bbox.extents
         edges = np.rint(extents)

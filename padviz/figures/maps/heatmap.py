@@ -1,4 +1,6 @@
-"""A map as a picture: fair shares, or counts, with profiles along the centre lines and the rim; a signal as a curve."""
+"""A map as a picture: fair shares, or counts, with profiles along the centre lines and the rim; a
+signal as a curve.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NUMBERED = 16  # rows and columns of the largest map whose values are written in the cells
-LONGEST, STRETCHED, LEAST = 560, 900, 100  # screen pixels of the longer side, of a long map's, and of any side at least
+LONGEST, STRETCHED, LEAST = (
+    560,
+    900,
+    100,
+)  # screen pixels of the longer side, of a long map's, and of any side at least
 LONG = 1.7  # ratio of its sides from which a map is long
 PROFILE, GAP, BAR = 54, 8, 13
 LEFT, RIGHT, PERCENT, BELOW = 72, 100, 46, 44  # screen pixels around a map: ticks and their labels
@@ -83,14 +89,18 @@ def heatmap(counts: CountMap, cmap: str | None = None, scale: str | None = None)
 
 
 def png(counts: CountMap, cmap: str | None = None, scale: str | None = None) -> bytes:
-    """Return the PNG file of `heatmap`; what pictures of one layout have in common is drawn once, and kept."""
+    """Return the PNG file of `heatmap`; what pictures of one layout have in common is drawn once,
+    and kept.
+    """
     options = OPTIONS.get()
     if len(counts.network.axes) == 1 or options.theme == "dark":
         return rendered(heatmap(counts, cmap, scale))
     drawing, words, frame = _laid_out(counts, cmap, scale)
     with ONE_AT_A_TIME:
         figure, background = _kept(frame, options)
-        return rendered_over(figure, background, lambda: _draw_contents(figure, drawing, words, frame))
+        return rendered_over(
+            figure, background, lambda: _draw_contents(figure, drawing, words, frame)
+        )
 
 
 @lru_cache(maxsize=48)  # some 2 MB each
@@ -99,8 +109,12 @@ def _kept(frame: Frame, options: DrawingOptions) -> tuple[Figure, Any]:
     return figure, background_of(figure)
 
 
-def plot(counts: CountMap, ax: Axes | None = None, cmap: str | None = None, scale: str | None = None) -> Axes:
-    """Draw the heat map into `ax`, with a title and a colour bar; without `ax`, return the first axes of `heatmap`."""
+def plot(
+    counts: CountMap, ax: Axes | None = None, cmap: str | None = None, scale: str | None = None
+) -> Axes:
+    """Draw the heat map into `ax`, with a title and a colour bar; without `ax`, return the first
+    axes of `heatmap`.
+    """
     if ax is None:
         return heatmap(counts, cmap, scale).axes[0]
     drawing = _drawing(counts, 2 * LONGEST, scale)
@@ -115,7 +129,9 @@ def plot(counts: CountMap, ax: Axes | None = None, cmap: str | None = None, scal
 
 
 class Frame(NamedTuple):
-    """What maps of one layout share: page, the map's place, ticks, colours, and words on fair shares."""
+    """What maps of one layout share: page, the map's place, ticks, colours, and words on fair
+    shares.
+    """
 
     size: tuple[int, int]
     box: tuple[float, float, float, float]
@@ -126,7 +142,9 @@ class Frame(NamedTuple):
     words: tuple[Words, ...]
 
 
-def _laid_out(counts: CountMap, cmap: str | None, scale: str | None) -> tuple[Drawing, list[Words], Frame]:
+def _laid_out(
+    counts: CountMap, cmap: str | None, scale: str | None
+) -> tuple[Drawing, list[Words], Frame]:
     title, lines = caption(counts, scale)
     longest = LONGEST
     if max(counts.shape) >= LONG * min(counts.shape):
@@ -138,11 +156,17 @@ def _laid_out(counts: CountMap, cmap: str | None, scale: str | None) -> tuple[Dr
     layout = lay_out(title, [*lines, *words_of([drawing.view])], [box])
     unit = "pixels" if counts.full is None else "units"
     fixed = tuple(words for words in layout.words if words.points == SMALL and drawing.scale.share)
-    return drawing, layout.words, Frame(layout.size, layout.boxes[0], drawing.view, drawing.scale, cmap, unit, fixed)
+    return (
+        drawing,
+        layout.words,
+        Frame(layout.size, layout.boxes[0], drawing.view, drawing.scale, cmap, unit, fixed),
+    )
 
 
 def _framed(frame: Frame) -> Figure:
-    """Create a page with the axes of a map, and everything around it that does not depend on its values."""
+    """Create a page with the axes of a map, and everything around it that does not depend on its
+    values.
+    """
     (x, y, wide, high), (down, across) = frame.box, (frame.view.down, frame.view.across)
     figure = new_figure(*frame.size)
     ax = axes_at(figure, *frame.box)
@@ -151,9 +175,19 @@ def _framed(frame: Frame) -> Figure:
     for words in frame.words:
         text_at(figure, *words)
     text_at(figure, x + wide + GAP, y - GAP - 4, f"◂ row{_positions(down.n // 2, down.block)}")
-    text_at(figure, x + wide + GAP, y + high + 38, f"▴ col{_positions(across.n // 2, across.block)}")
+    text_at(
+        figure, x + wide + GAP, y + high + 38, f"▴ col{_positions(across.n // 2, across.block)}"
+    )
     text_at(figure, x + wide / 2, y + high + 38, f"column ({frame.unit})", ha="center")
-    text_at(figure, x - LEFT + 7, y + high / 2, f"row ({frame.unit})", ha="center", va="center", rotation=90)
+    text_at(
+        figure,
+        x - LEFT + 7,
+        y + high / 2,
+        f"row ({frame.unit})",
+        ha="center",
+        va="center",
+        rotation=90,
+    )
     bar = axes_at(figure, x + wide + GAP + PROFILE + GAP, y, BAR, high)
     colour_bar(figure, frame.scale.colours(frame.cmap), frame.scale, cax=bar)
     return figure
@@ -167,7 +201,10 @@ def _draw_contents(figure: Figure, drawing: Drawing, words: list[Words], frame: 
     _draw_map(ax, drawing, frame.scale.colours(frame.cmap))
     _mark_rim(ax, drawing)
     (x, y, wide, high), view, values = frame.box, drawing.view, drawing.values
-    above, beside = Place(figure, x, y - GAP - PROFILE, wide, PROFILE), Place(figure, x + wide + GAP, y, PROFILE, high)
+    above, beside = (
+        Place(figure, x, y - GAP - PROFILE, wide, PROFILE),
+        Place(figure, x + wide + GAP, y, PROFILE, high),
+    )
     row, col = view.down.cell(view.down.n // 2), view.across.cell(view.across.n // 2)
     _draw_profile(values[row], drawing.scale, above, upright=True)
     _draw_profile(values[:, col], drawing.scale, beside, upright=False)
@@ -177,18 +214,29 @@ def _drawing(counts: CountMap, longest: float, scale: str | None) -> Drawing:
     view, share = view_of(counts, longest), _in_shares(counts, scale)
     values = view.values(counts, share or counts.full is not None)
     if share:
-        return Drawing(counts, view, scale_of(counts) if scale else share_scale(counts, values), values)
-    return Drawing(counts, view, COUNTS, values if counts.full is not None else values / (np.nanmax(values) or 1.0))
+        return Drawing(
+            counts, view, scale_of(counts) if scale else share_scale(counts, values), values
+        )
+    return Drawing(
+        counts,
+        view,
+        COUNTS,
+        values if counts.full is not None else values / (np.nanmax(values) or 1.0),
+    )
 
 
 def _in_shares(counts: CountMap, scale: str | None) -> bool:
     if scale == "share" and counts.share_reason:
-        raise OptionError(counts.share_reason, option="scale", hint="draw counts, with `scale` counts")
+        raise OptionError(
+            counts.share_reason, option="scale", hint="draw counts, with `scale` counts"
+        )
     return (scale or ("counts" if counts.share_reason else "share")) == "share"
 
 
 def caption(counts: CountMap, scale: str | None = None) -> tuple[str, list[str]]:
-    """Return the title with the finding, and lines on padding, target, pooling, and why there are no fair shares."""
+    """Return the title with the finding, and lines on padding, target, pooling, and why there are
+    no fair shares.
+    """
     name, own = shorten(counts.network.title), counts.size[-len(counts.network.axes) :]
     title = f"{name}, {' × '.join(map(str, own))}{' samples' if len(own) == 1 else ''}"
     if scale != "counts" and (words := finding(counts)):
@@ -201,15 +249,22 @@ def caption(counts: CountMap, scale: str | None = None) -> tuple[str, list[str]]
     if counts.pooling == "mean":
         line += " · mean pooling"
     if counts.full is None and counts.share_reason:
-        return title, [line, f"counts, since no pixel has a fair share: {shorten(counts.share_reason, 200)}"]
+        return title, [
+            line,
+            f"counts, since no pixel has a fair share: {shorten(counts.share_reason, 200)}",
+        ]
     if scale is None and all_starved(counts):
-        why = "no pixel gets half of what it would get far from all borders: colours run over the range there is"
+        why = (
+            "no pixel gets half of what it would get far from all borders: colours "
+            "run over the range there is"
+        )
         return title, [line, why]
     return title, [line]
 
 
 def finding(counts: CountMap) -> str:
-    """Return the title's finding: which pixels get less than half their fair share, or else which too much.
+    """Return the title's finding: which pixels get less than half their fair share, or else which
+    too much.
 
     >>> import padviz
     >>> finding(padviz.usage("resnet50", 224))
@@ -225,7 +280,9 @@ def finding(counts: CountMap) -> str:
     if all_starved(counts):
         if not figures.least:
             return "all starved"
-        return f"all starved, the most used pixel {figures.most / figures.least:,.0f} times the least"
+        return (
+            f"all starved, the most used pixel {figures.most / figures.least:,.0f} times the least"
+        )
     if starved and any(starved.depths):
         return f"{starved.words} get less than half their fair share"
     if figures.starved:
@@ -269,7 +326,8 @@ def _label(drawing: Drawing) -> str:
 
 
 def _size(view: View, longest: float) -> Size:
-    """Return the size of a heat map in screen pixels, (height, width): whole ones for each cell of the longer side.
+    """Return the size of a heat map in screen pixels, (height, width): whole ones for each cell of
+    the longer side.
 
     >>> from padviz.figures.maps.views import AxisView
     >>> [_size(View(*(AxisView(n, (range(n),)),) * 2), 450) for n in (32, 224, 512)]
@@ -285,7 +343,9 @@ def _size(view: View, longest: float) -> Size:
 
 
 def _draw_map(ax: Axes, drawing: Drawing, colours: ScalarMappable) -> None:
-    """Draw the cells of a map, with its values in them if it is small; the ticks name the cells' positions."""
+    """Draw the cells of a map, with its values in them if it is small; the ticks name the cells'
+    positions.
+    """
     counts, view, scale, values = drawing
     draw_cells(ax, values, view, colours)
     if max(counts.shape) > NUMBERED:
@@ -296,12 +356,16 @@ def _draw_map(ax: Axes, drawing: Drawing, colours: ScalarMappable) -> None:
         texts = [[str(n) if n == int(n) else f"{n:.3g}" for n in row] for row in counts.counts]
         texts = [[text if len(text) < 8 else f"{float(text):.3g}" for text in row] for row in texts]
     longest = max(len(text) for row in texts for text in row)
-    cell = min(ax.bbox.width / values.shape[1], ax.bbox.height / values.shape[0]) * 72 / ax.figure.dpi
+    cell = (
+        min(ax.bbox.width / values.shape[1], ax.bbox.height / values.shape[0]) * 72 / ax.figure.dpi
+    )
     number_cells(ax, values, texts, colours, min(11.0, 1.3 * cell / longest, 0.6 * cell))
 
 
 def _mark_rim(ax: Axes, drawing: Drawing) -> None:
-    """Mark where the starved rim, or else the overused one, ends on each side, with its depth in pixels."""
+    """Mark where the starved rim, or else the overused one, ends on each side, with its depth in
+    pixels.
+    """
     if drawing.scale.diverges:
         rims = [rim for rim in drawing.counts.rims or () if any(rim.depths)]
     else:
@@ -312,16 +376,26 @@ def _mark_rim(ax: Axes, drawing: Drawing) -> None:
     (height, width), (rows, cols) = drawing.counts.shape, drawing.values.shape
     line: dict[str, Any] = {"color": "black", "lw": 0.8, "ls": (0, (4, 3))}
     text: dict[str, Any] = {"fontsize": SMALL, "color": "black", "textcoords": "offset points"}
-    for depth, at, offset, va in ((top, top - 0.5, -3, "top"), (bottom, height - bottom - 0.5, 3, "bottom")):
+    for depth, at, offset, va in (
+        (top, top - 0.5, -3, "top"),
+        (bottom, height - bottom - 0.5, 3, "bottom"),
+    ):
         if depth:
             place = drawing.view.down.at(at)
             ax.axhline(place, **line)
-            ax.annotate(f"{depth} px", (cols / 2 - 0.5, place), (0, offset), ha="center", va=va, **text)
-    for depth, at, offset, ha in ((left, left - 0.5, 3, "left"), (right, width - right - 0.5, -3, "right")):
+            ax.annotate(
+                f"{depth} px", (cols / 2 - 0.5, place), (0, offset), ha="center", va=va, **text
+            )
+    for depth, at, offset, ha in (
+        (left, left - 0.5, 3, "left"),
+        (right, width - right - 0.5, -3, "right"),
+    ):
         if depth:
             place = drawing.view.across.at(at)
             ax.axvline(place, **line)
-            ax.annotate(f"{depth} px", (place, rows / 2 - 0.5), (offset, 0), ha=ha, va="center", **text)
+            ax.annotate(
+                f"{depth} px", (place, rows / 2 - 0.5), (offset, 0), ha=ha, va="center", **text
+            )
 
 
 def _positions(at: int, block: int) -> str:
@@ -365,15 +439,23 @@ def _draw_profile(values: NDArray[np.float64], scale: Scale, place: Place, uprig
         fills.append((np.where(ends < HALF, ends, low), STARVED, 0.6))
     for tops, colour, alpha in fills:
         outline = on_page(both, np.append(np.nan_to_num(tops, nan=low), np.full(len(edges), low)))
-        figure.add_artist(Polygon(outline, lw=0, transform=figure.transFigure, color=colour, alpha=alpha))
-    figure.add_artist(Line2D(*on_page(edges, ends).T, transform=figure.transFigure, color="0.25", lw=0.9))
+        figure.add_artist(
+            Polygon(outline, lw=0, transform=figure.transFigure, color=colour, alpha=alpha)
+        )
+    figure.add_artist(
+        Line2D(*on_page(edges, ends).T, transform=figure.transFigure, color="0.25", lw=0.9)
+    )
     if scale.diverges:
         half = on_page(np.array([0.0, 1.0]), np.full(2, HALF))
-        figure.add_artist(Line2D(*half.T, transform=figure.transFigure, color="0.4", lw=0.7, ls=":"))
+        figure.add_artist(
+            Line2D(*half.T, transform=figure.transFigure, color="0.4", lw=0.7, ls=":")
+        )
 
 
 def _signal(counts: CountMap, scale: str | None) -> Figure:
-    """Draw usage, or fair shares, by sample; of a long signal both ends, as long as its core, which repeats between."""
+    """Draw usage, or fair shares, by sample; of a long signal both ends, as long as its core, which
+    repeats between.
+    """
     title, lines = caption(counts, scale)
     share = _in_shares(counts, scale)
     with np.errstate(invalid="ignore"):
@@ -396,14 +478,24 @@ def _signal(counts: CountMap, scale: str | None) -> Figure:
         ax.step(span, here, color="0.25", where="mid", lw=1.2)
         ax.fill_between(span, here, step="mid", color="0.85", lw=0)
         if share:
-            ax.fill_between(span, here, step="mid", where=here < HALF, color=UNEVEN, alpha=0.6, lw=0)
+            ax.fill_between(
+                span, here, step="mid", where=here < HALF, color=UNEVEN, alpha=0.6, lw=0
+            )
             ax.axhline(HALF, color="0.4", lw=0.7, ls=":")
         top = 1.08 * max(float(np.nanmax(values)), 1.0)
         style(ax, xlim=(span.start - 0.5, span.stop - 0.5), ylim=(0, top), xlabel="sample")
         ax.ticklabel_format(style="plain", useOffset=False)
         if span.start:
             ax.set_yticklabels([])
-            ax.text(-BETWEEN / wide / 2, 0.5, "…", transform=ax.transAxes, ha="center", va="center", fontsize=12)
+            ax.text(
+                -BETWEEN / wide / 2,
+                0.5,
+                "…",
+                transform=ax.transAxes,
+                ha="center",
+                va="center",
+                fontsize=12,
+            )
         else:
             ax.set_ylabel("fair share" if share else "paths over the most", fontsize=SMALL)
     return figure

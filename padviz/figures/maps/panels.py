@@ -12,7 +12,16 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError, PadvizError
 from padviz.figures.canvas import SMALL, axes_at, check_axes, short_name, shorten
-from padviz.figures.colours import COUNTS, FAIR, POOLED, UNEVEN, Scale, colour_bar, number_cells, scientific
+from padviz.figures.colours import (
+    COUNTS,
+    FAIR,
+    POOLED,
+    UNEVEN,
+    Scale,
+    colour_bar,
+    number_cells,
+    scientific,
+)
 from padviz.figures.layout import BETWEEN, WIDE, Box, grid, page, text_width, wrap
 from padviz.figures.maps.heatmap import fairness, finding
 from padviz.figures.maps.views import View, draw_cells, views_of, words_of
@@ -28,7 +37,10 @@ if TYPE_CHECKING:
 NUMBERED = 7  # rows and columns of the largest grid whose shares are written into its cells
 MOST = 100  # panels, which are 90 screen pixels wide then
 LONGEST = 10  # ratio of a panel's sides, at most
-LABEL, LEAST = 34, 90  # screen pixels above a panel, and of one at least, so that its label has room
+LABEL, LEAST = (
+    34,
+    90,
+)  # screen pixels above a panel, and of one at least, so that its label has room
 BAR, TICKS = 13, 100
 
 
@@ -48,7 +60,9 @@ class Panel(NamedTuple):
 
 
 def strip(maps: Sequence[CountMap], cmap: str | None = None) -> Figure:
-    """Draw coverage of several layers of one network, on one scale: the share of paths that start at real pixels."""
+    """Draw coverage of several layers of one network, on one scale: the share of paths that start
+    at real pixels.
+    """
     first = maps[0]
     thinnest = min(maps, key=_least_coverage)
     title = f"{shorten(first.network.title)}, {first.size[0]} × {first.size[1]}: "
@@ -57,7 +71,10 @@ def strip(maps: Sequence[CountMap], cmap: str | None = None) -> Figure:
     line += f" · {padding_in_words(first.padding, 'padding')}"
     panels = []
     for count_map, view in zip(maps, _views(maps), strict=True):
-        label = f"{short_name(str(count_map.target.layer))}\n{count_map.shape[0]} × {count_map.shape[1]}"
+        label = (
+            f"{short_name(str(count_map.target.layer))}\n{count_map.shape[0]} × "
+            f"{count_map.shape[1]}"
+        )
         panels.append(Panel(label, "black", view.values(count_map, share=True), view))
     return _grid(panels, title, line, COUNTS, cmap)
 
@@ -148,7 +165,9 @@ def check_number(maps: int) -> None:
     if maps > MOST:
         hint = "use `no_picture` for their figures, or a range with a larger step"
         raise OptionError(
-            f"{maps} maps are too many for a picture, which shows up to {MOST}", where="compare", hint=hint
+            f"{maps} maps are too many for a picture, which shows up to {MOST}",
+            where="compare",
+            hint=hint,
         )
 
 
@@ -160,16 +179,22 @@ def _views(maps: Sequence[CountMap]) -> list[View]:
 
 
 def _bounded(tall: int, wide: int) -> float:
-    """Return the aspect of a panel within limits: one of 33 x 1,000,000 pixels would take all memory."""
+    """Return the aspect of a panel within limits: one of 33 x 1,000,000 pixels would take all
+    memory.
+    """
     return min(max(wide / tall, 1 / LONGEST), LONGEST)
 
 
-def _panel(name: str, count_map: CountMap, scale: str, view: View, most: int | float | None) -> Panel:
+def _panel(
+    name: str, count_map: CountMap, scale: str, view: View, most: int | float | None
+) -> Panel:
     largest = f"{name}\nmax {scientific(count_map.max)}"
     if scale == "share" and count_map.share_reason:
         return Panel(largest, "0.4", f"no fair share: {count_map.share_reason}", view)
     if scale == "share":
-        return Panel(f"{name}\n{fairness(count_map)}", "black", view.values(count_map, share=True), view)
+        return Panel(
+            f"{name}\n{fairness(count_map)}", "black", view.values(count_map, share=True), view
+        )
     values = view.values(count_map, share=False)
     if most:
         values = values * (count_map.max / most)
@@ -178,7 +203,8 @@ def _panel(name: str, count_map: CountMap, scale: str, view: View, most: int | f
 
 
 def taps(exposures: Sequence[TapExposure], title: str, cmap: str | None = None) -> Figure:
-    """Draw tap exposure on one scale, the share of units whose tap reads a real pixel: uneven layers first.
+    """Draw tap exposure on one scale, the share of units whose tap reads a real pixel: uneven
+    layers first.
 
     Layers that are alike are drawn once.
     """
@@ -264,7 +290,9 @@ def _draw_panel(ax: Axes, panel: Panel, wide: float, room: float, colours: Scala
 
 
 def _within(aspect: float, widest: float, wide: float) -> tuple[float, float]:
-    """Return the size of a panel in screen pixels, (width, height), within the widest panel's box."""
+    """Return the size of a panel in screen pixels, (width, height), within the widest
+    panel's box.
+    """
     high = wide / widest
     if aspect >= 1 or widest < 1:
         return max(min(wide, high * aspect), 8.0), max(min(high, wide / aspect), 8.0)

@@ -1,4 +1,6 @@
-"""The part of a map that a picture shows: every position, means of blocks, or border and middle with breaks between."""
+"""The part of a map that a picture shows: every position, means of blocks, or border and middle
+with breaks between.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ BROKEN = 2000  # positions of an axis from which on it may have breaks
 
 @dataclass(frozen=True)
 class AxisView:
-    """The part of an axis of `n` positions that is drawn: pieces, in cells of `block` positions each.
+    """The part of an axis of `n` positions that is drawn: pieces, in cells of `block` positions
+    each.
 
     >>> AxisView(65536, (range(64), range(32736, 32800), range(65472, 65536))).cells
     204
@@ -69,7 +72,8 @@ class AxisView:
     def at(self, position: float) -> float:
         """Convert a position to cells; NaN if it is left out.
 
-        >>> AxisView(100, (range(100),), block=10).at(-0.5), AxisView(9, (range(3), range(6, 9))).at(7)
+        >>> (AxisView(100, (range(100),), block=10).at(-0.5),
+        ...  AxisView(9, (range(3), range(6, 9))).at(7))
         (-0.5, 5.0)
         """
         for piece, start in zip(self.pieces, self._starts, strict=False):
@@ -82,7 +86,9 @@ class AxisView:
         return int(np.floor(self.at(position) + 0.5))
 
     def windows(self) -> Iterator[tuple[int, int, int]]:
-        """Yield each cell that is not a break, with its first position and the end of its positions."""
+        """Yield each cell that is not a break, with its first position and the end of its
+        positions.
+        """
         for piece, start in zip(self.pieces, self._starts, strict=False):
             for k, first in enumerate(range(piece.start, piece.stop, self.block)):
                 yield start + k, first, min(first + self.block, piece.stop)
@@ -91,7 +97,9 @@ class AxisView:
         """Return the weight of each row of the core in each cell's mean, shape (cells, kept)."""
         weights = np.zeros((self.cells, tiling.kept))
         for cell, first, last in self.windows():
-            weights[cell] = np.bincount(tiling.index[first:last], minlength=tiling.kept) / (last - first)
+            weights[cell] = np.bincount(tiling.index[first:last], minlength=tiling.kept) / (
+                last - first
+            )
         return weights
 
     def ticks(self, pixels: float, across: bool) -> list[int]:
@@ -99,7 +107,10 @@ class AxisView:
         last, each = self.n - 1, pixels / self.cells
         if self.broken:  # labels are within their piece
             ends = [(piece[0], piece[-1]) for piece in self.pieces]
-            fit = all((self.at(b) - self.at(a)) * each >= tick_room(a, across) + tick_room(b, across) for a, b in ends)
+            fit = all(
+                (self.at(b) - self.at(a)) * each >= tick_room(a, across) + tick_room(b, across)
+                for a, b in ends
+            )
             if fit:
                 return [end for pair in ends for end in pair]
             return [0, last]
@@ -124,7 +135,9 @@ class View(NamedTuple):
         return self.down.broken, self.across.broken
 
     def values(self, counts: CountMap, share: bool) -> NDArray[np.float64]:
-        """Return the mean of each cell: fair shares, or shares of the coverage; else counts over the largest."""
+        """Return the mean of each cell: fair shares, or shares of the coverage; else counts over
+        the largest.
+        """
         if not any(self.broken) and self.down.block == self.across.block == 1:
             if share:
                 return counts.share()
@@ -139,7 +152,9 @@ class View(NamedTuple):
 def words_of(views: Sequence[View]) -> list[str]:
     """Return a note for means, and one for positions left out."""
     blocks = {(view.down.block, view.across.block) for view in views} - {(1, 1)}
-    means = ["drawn as means of " + " or ".join(f"{down} × {across}" for down, across in sorted(blocks))]
+    means = [
+        "drawn as means of " + " or ".join(f"{down} × {across}" for down, across in sorted(blocks))
+    ]
     broken = ["only the border and the middle are drawn, with breaks between"]
     return means * bool(blocks) + broken * any(any(view.broken) for view in views)
 
@@ -161,7 +176,10 @@ def views_of(maps: Sequence[CountMap], pixels: Sequence[float]) -> list[View]:
             zoom = wide / max(counts.shape)
             if zoom >= CRISP:
                 zoom = max(round(zoom), 1)
-            rows, cols = _axis_view(counts.rows, border[0], zoom, wide), _axis_view(counts.cols, border[1], zoom, wide)
+            rows, cols = (
+                _axis_view(counts.rows, border[0], zoom, wide),
+                _axis_view(counts.cols, border[1], zoom, wide),
+            )
             views.append(View(rows, cols))
         if len({view.broken for view in views}) == 1:
             break
@@ -175,12 +193,16 @@ def _axis_view(tiling: Tiling, border: int, zoom: float, pixels: float) -> AxisV
         block = block_of(tiling, ceil(3 * reach * CRISP / pixels))
         reach = ceil(reach / block) * block
         middle = (n - reach) // 2
-        return AxisView(n, (range(reach), range(middle, middle + reach), range(n - reach, n)), block)
+        return AxisView(
+            n, (range(reach), range(middle, middle + reach), range(n - reach, n)), block
+        )
     return AxisView(n, (range(n),), block_of(tiling, ceil(CRISP / zoom)))
 
 
 def borders(counts: CountMap) -> tuple[int, int]:
-    """Return the depth of the border on both axes: that of the rims, or else of what precedes the repetition inside."""
+    """Return the depth of the border on both axes: that of the rims, or else of what precedes the
+    repetition inside.
+    """
     if counts.full is None:
         rims = [rim for rim in counts.rims or () if any(rim.depths)]
     else:
@@ -196,11 +218,12 @@ def borders(counts: CountMap) -> tuple[int, int]:
 def block_of(tiling: Tiling, least: int) -> int:
     """Choose the size of the blocks whose means draw an axis.
 
-    Where the map repeats, blocks are whole periods or whole parts of one: others would beat with it and draw stripes
-    that are not there.
+    Where the map repeats, blocks are whole periods or whole parts of one: others would beat with it
+    and draw stripes that are not there.
 
     >>> import padviz
-    >>> block_of(padviz.usage("resnet50", 65536).rows, 97), block_of(padviz.usage("resnet50", 1024).rows, 2)
+    >>> (block_of(padviz.usage("resnet50", 65536).rows, 97),
+    ...  block_of(padviz.usage("resnet50", 1024).rows, 2))
     (128, 2)
     """
     most = max(1, tiling.n // LEAST)
@@ -212,19 +235,34 @@ def block_of(tiling: Tiling, least: int) -> int:
 
 
 def put_ticks(ax: Axes, view: View) -> None:
-    """Set ticks of positions on axes whose data are cells; labels next to a break do not reach into it."""
-    ax.spines[:].set_visible(False)  # a frame would hide the outermost cells, and so would the ends of ticks
+    """Set ticks of positions on axes whose data are cells; labels next to a break do not reach into
+    it.
+    """
+    ax.spines[:].set_visible(
+        False
+    )  # a frame would hide the outermost cells, and so would the ends of ticks
     ax.set_axisbelow(True)
     screen = DPI / ax.figure.dpi
-    for along, axis, pixels in ((view.across, ax.xaxis, ax.bbox.width), (view.down, ax.yaxis, ax.bbox.height)):
+    for along, axis, pixels in (
+        (view.across, ax.xaxis, ax.bbox.width),
+        (view.down, ax.yaxis, ax.bbox.height),
+    ):
         shown = along.ticks(pixels * screen, axis is ax.xaxis)
         axis.set_ticks([along.at(at) for at in shown], [str(at) for at in shown])
         for k, label in enumerate(axis.get_ticklabels() if along.broken else ()):
-            label.set(**({"ha": ("left", "right")[k % 2]} if axis is ax.xaxis else {"va": ("top", "bottom")[k % 2]}))
+            label.set(
+                **(
+                    {"ha": ("left", "right")[k % 2]}
+                    if axis is ax.xaxis
+                    else {"va": ("top", "bottom")[k % 2]}
+                )
+            )
     ax.tick_params(labelsize=SMALL)
 
 
-def draw_cells(ax: Axes, values: NDArray[np.float64], view: View | None, colours: ScalarMappable) -> None:
+def draw_cells(
+    ax: Axes, values: NDArray[np.float64], view: View | None, colours: ScalarMappable
+) -> None:
     """Draw cells, crisp where each has whole screen pixels, with white breaks."""
     from padviz.figures.maps.cells import Cells
 
@@ -233,4 +271,6 @@ def draw_cells(ax: Axes, values: NDArray[np.float64], view: View | None, colours
     Cells(ax, values, colours, "nearest" if crisp else "antialiased")
     for along, span in ((view.across, ax.axvspan), (view.down, ax.axhspan)) if view else ():
         for first, last in along.breaks:
-            span(first, last, color="white", lw=1, zorder=3)  # with an edge, where the grey of no value blends in
+            span(
+                first, last, color="white", lw=1, zorder=3
+            )  # with an edge, where the grey of no value blends in

@@ -1,4 +1,6 @@
-"""Figures with their intervals: by distance from the border and by position, and the effects of changes."""
+"""Figures with their intervals: by distance from the border and by position, and the effects of
+changes.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +120,9 @@ def _draw_places(ax: Axes, scored: Rings, size: tuple[float, float]) -> ScalarMa
         ax.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="////", edgecolor="0.6", lw=0))
     texts = np.full(values.shape, "", object)
     for row, column in np.argwhere(~np.isnan(values)):
-        texts[row, column] = f"{100 * values[row, column]:.0f}" + (f" %\nof {counts[row][column]}" if numbered else "")
+        texts[row, column] = f"{100 * values[row, column]:.0f}" + (
+            f" %\nof {counts[row][column]}" if numbered else ""
+        )
     number_cells(ax, values, texts.tolist(), colours, SMALL)
     key = []
     if numbered:
@@ -149,8 +153,14 @@ def dots(trial: Trial) -> Figure:
     what = "change of the output over its norm"
     if trial.kind == "classes":
         what = "top-1 kept"
-    about = f"{trial.count} crops of {trial.pictures} photographs ({shorten(Path(trial.images).name, 24)})"
-    meaning = "grey: a shift by one pixel · red: worse, needs fine-tuning · blue: works · hollow: undecided"
+    about = (
+        f"{trial.count} crops of {trial.pictures} photographs "
+        f"({shorten(Path(trial.images).name, 24)})"
+    )
+    meaning = (
+        "grey: a shift by one pixel · red: worse, needs fine-tuning · blue: works "
+        "· hollow: undecided"
+    )
     lines = [f"{what}, with 95 % intervals · {about}", meaning]
     figure, (place,) = page(title, lines, [Box(*size, left=left, below=UNDER)])
     plot_dots(trial, axes_at(*place))
@@ -169,10 +179,20 @@ def plot_dots(trial: Trial, ax: Axes | None = None) -> Axes:
     for i, row in enumerate(trial.changes):
         if row.main is None:
             place = ax.get_yaxis_transform()
-            ax.text(0.01, i, shorten(row.note, 66), transform=place, size=SMALL, color="0.4", va="center")
+            ax.text(
+                0.01,
+                i,
+                shorten(row.note, 66),
+                transform=place,
+                size=SMALL,
+                color="0.4",
+                va="center",
+            )
         else:
             _draw_dot(ax, i, row.main, row.needs)
-    ax.set_yticks(range(len(trial.changes)), [shorten(row.name, 44) for row in trial.changes], fontsize=MEDIUM)
+    ax.set_yticks(
+        range(len(trial.changes)), [shorten(row.name, 44) for row in trial.changes], fontsize=MEDIUM
+    )
     ax.set_ylim(len(trial.changes) - 0.4, -0.6)
     if trial.kind == "classes":
         ax.set_xlim(0, 100)
@@ -188,7 +208,9 @@ def plot_dots(trial: Trial, ax: Axes | None = None) -> Axes:
 
 
 def _draw_dot(ax: Axes, y: int, estimate: Estimate, needs: TrialNeeds | None) -> None:
-    """Draw a figure and its interval: red where fine-tuning is needed, hollow where that is undecided."""
+    """Draw a figure and its interval: red where fine-tuning is needed, hollow where that is
+    undecided.
+    """
     value, low, high = estimate
     look: dict[str, Any] = {"color": INK}
     if needs == "fine-tune":

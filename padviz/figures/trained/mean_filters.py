@@ -32,7 +32,9 @@ LABELS = (
 
 
 class Card(NamedTuple):
-    """How a convolution is drawn, in screen pixels: the side of its tiles, and what is right, above and below."""
+    """How a convolution is drawn, in screen pixels: the side of its tiles, and what is right, above
+    and below.
+    """
 
     side: int
     right: int
@@ -64,16 +66,28 @@ def filters(mean_filters: MeanFilters, cmap: str | None = None) -> Figure:
         width, height = card.size
         columns = min(WIDE // width, len(part))
         boxes.append(Box(columns * width, height * ceil(len(part) / columns), label))
-    title = f"{shorten(mean_filters.title)}, {mean_filters.size[0]} × {mean_filters.size[1]}: {_finding(mean_filters)}"
+    title = (
+        f"{shorten(mean_filters.title)}, {mean_filters.size[0]} × "
+        f"{mean_filters.size[1]}: {_finding(mean_filters)}"
+    )
     line = "D: mean skew of filters; above 0, the bottom (▾) or right (▸) half weighs more"
     line += " · red: stride above 1 · filled: p < 0.05"
-    figure, (chart, *cards, bars) = page(title, [line], boxes, 1, Box(BARS, len(LABELS) * (CHART + 20)))
+    figure, (chart, *cards, bars) = page(
+        title, [line], boxes, 1, Box(BARS, len(LABELS) * (CHART + 20))
+    )
     _draw_chart(mean_filters, axes_at(*chart))
-    exposed = min((float(row.exposure.min()) for row in mean_filters.rows if row.exposure is not None), default=0.0)
+    exposed = min(
+        (float(row.exposure.min()) for row in mean_filters.rows if row.exposure is not None),
+        default=0.0,
+    )
     floor = min(float(np.floor(exposed * 20)) / 20, 0.95)
     diverging = colour_map(cmap or "RdBu_r")  # red is more, white is 0, blue is less
     reads = colour_map("gray")  # white is a tap that always reads real pixels
-    colours = [colouring(diverging, -1, 1), colouring(reads, floor, 1), colouring(diverging, -SKEW, SKEW)]
+    colours = [
+        colouring(diverging, -1, 1),
+        colouring(reads, floor, 1),
+        colouring(diverging, -SKEW, SKEW),
+    ]
     for place, (part, card, _) in zip(cards, parts, strict=True):
         _draw_cards(axes_at(*place), part, card, place, colours)
     tiles = [*map(_tiles, mean_filters.rows)]
@@ -89,7 +103,9 @@ def filters(mean_filters: MeanFilters, cmap: str | None = None) -> Figure:
 
 
 def _finding(mean_filters: MeanFilters) -> str:
-    strided, others = ([axis.skew for axis in axes] for axes in (mean_filters.strided, mean_filters.others))
+    strided, others = (
+        [axis.skew for axis in axes] for axes in (mean_filters.strided, mean_filters.others)
+    )
     words = []
     if strided:
         words.append(f"D {np.mean(strided):+z.3f} in the mean of strided convolutions")
@@ -101,7 +117,9 @@ def _finding(mean_filters: MeanFilters) -> str:
 
 
 def _draw_chart(mean_filters: MeanFilters, ax: Axes) -> None:
-    """Draw D of every convolution on both axes: strided ones red, filled where sign flips rarely reach it."""
+    """Draw D of every convolution on both axes: strided ones red, filled where sign flips rarely
+    reach it.
+    """
     from matplotlib.ticker import MaxNLocator
 
     for at, row in enumerate(mean_filters.rows, start=1):
@@ -110,12 +128,19 @@ def _draw_chart(mean_filters: MeanFilters, ax: Axes) -> None:
         for axis, marker in ((row.height, "v"), (row.width, ">")):
             if axis is not None:
                 face = colour if axis.p < 0.05 else "none"
-                ax.plot([at], [axis.skew], marker, color=colour, markerfacecolor=face, ms=4, mew=0.7)
+                ax.plot(
+                    [at], [axis.skew], marker, color=colour, markerfacecolor=face, ms=4, mew=0.7
+                )
     ax.axhline(0, color="0.6", lw=0.6)
     ax.xaxis.set_major_locator(MaxNLocator(12, integer=True))
     skew = [0.0, *(axis.skew for row in mean_filters.rows for axis in row.axes)]
     middle, half = (max(skew) + min(skew)) / 2, 0.58 * max(max(skew) - min(skew), LEAST)
-    style(ax, xlim=(0.3, len(mean_filters.rows) + 0.7), ylim=(middle - half, middle + half), ylabel="D")
+    style(
+        ax,
+        xlim=(0.3, len(mean_filters.rows) + 0.7),
+        ylim=(middle - half, middle + half),
+        ylabel="D",
+    )
 
 
 def _tiles(row: MeanFilter) -> tuple[NDArray[np.float64] | None, ...]:
@@ -126,7 +151,11 @@ def _tiles(row: MeanFilter) -> tuple[NDArray[np.float64] | None, ...]:
 
 
 def _draw_cards(
-    ax: Axes, rows: Sequence[tuple[int, MeanFilter]], card: Card, place: Place, colours: Sequence[ScalarMappable]
+    ax: Axes,
+    rows: Sequence[tuple[int, MeanFilter]],
+    card: Card,
+    place: Place,
+    colours: Sequence[ScalarMappable],
 ) -> None:
     """Draw a card for each convolution: its number and figures, and three tiles.
 
@@ -154,7 +183,12 @@ def _draw_cards(
 
 
 def _draw_tile(
-    ax: Axes, values: NDArray[np.float64] | None, x: float, y: float, side: int, colours: ScalarMappable
+    ax: Axes,
+    values: NDArray[np.float64] | None,
+    x: float,
+    y: float,
+    side: int,
+    colours: ScalarMappable,
 ) -> None:
     """Draw a grid in its own proportions within a square of that side.
 

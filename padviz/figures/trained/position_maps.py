@@ -1,4 +1,6 @@
-"""Maps by position in the image: the scores of a stimulus with their blind spots, and what is seen of a patch."""
+"""Maps by position in the image: the scores of a stimulus with their blind spots, and what is seen
+of a patch.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ COLOURS, UNSEEN, OUTLINE = "viridis", "0.75", "#ff3b3b"
 
 
 def detected(scores: Detectability, cmap: str | None = None) -> Figure:
-    """Draw the scores by position, a map for each padding, with blind spots outlined, on one scale from 0."""
+    """Draw the scores by position, a map for each padding, with blind spots outlined, on one scale
+    from 0.
+    """
     count = len(scores.maps)
     steps = _step(scores.tops), _step(scores.lefts)
     aspect = steps[1] * len(scores.lefts) / (steps[0] * len(scores.tops))
@@ -45,11 +49,15 @@ def detected(scores: Detectability, cmap: str | None = None) -> Figure:
     size = wide, max(wide / aspect, LEAST / 2)
     boxes = [Box(*size, _label(score_map), left=LEFT, below=BELOW) for score_map in scores.maps]
     title = f"{shorten(scores.title)}, {scores.size[0]} × {scores.size[1]}: {_blindness(scores)}"
-    figure, (*places, beside) = page(title, _lines(scores), boxes, columns, Box(BAR, size[1], right=RIGHT))
+    figure, (*places, beside) = page(
+        title, _lines(scores), boxes, columns, Box(BAR, size[1], right=RIGHT)
+    )
     name, most, label = COLOURS, 1.0, "score"
     if scores.maps[0].threshold:  # contrasts, up to the largest that is enough
         name, label = f"{COLOURS}_r", "contrast needed"
-        most = max((score_map.most for score_map in scores.maps if score_map.most is not None), default=1.0)
+        most = max(
+            (score_map.most for score_map in scores.maps if score_map.most is not None), default=1.0
+        )
     colours = colouring(colour_map(cmap or name).with_extremes(bad=UNSEEN), 0, most)
     down, right = "top", "left"
     if scores.shifted:
@@ -92,7 +100,9 @@ def _blindness(scores: Detectability) -> str:
     return words
 
 
-def _outline_blind_spots(ax: Axes, scores: Detectability, score_map: PositionMap, steps: Sequence[float]) -> None:
+def _outline_blind_spots(
+    ax: Axes, scores: Detectability, score_map: PositionMap, steps: Sequence[float]
+) -> None:
     from matplotlib.collections import LineCollection
 
     hidden = np.pad(score_map.hidden, 1)
@@ -103,7 +113,9 @@ def _outline_blind_spots(ax: Axes, scores: Detectability, score_map: PositionMap
         lines.append([(lefts[j], tops[i]), (lefts[j + 1], tops[i])])
     for i, j in zip(*np.nonzero(hidden[1:-1, 1:] != hidden[1:-1, :-1]), strict=True):
         lines.append([(lefts[j], tops[i]), (lefts[j], tops[i + 1])])
-    ax.add_collection(LineCollection(lines, colors=OUTLINE, linewidths=1.2, clip_on=False), autolim=False)
+    ax.add_collection(
+        LineCollection(lines, colors=OUTLINE, linewidths=1.2, clip_on=False), autolim=False
+    )
 
 
 def _label(score_map: PositionMap) -> str:
@@ -120,7 +132,10 @@ def _label(score_map: PositionMap) -> str:
 def _lines(scores: Detectability) -> tuple[str, str]:
     first = scores.maps[0]
     if scores.shifted:
-        shown = f"score by shift of the picture: {shorten(scores.stimulus, 40)}, shifted under the frame"
+        shown = (
+            f"score by shift of the picture: {shorten(scores.stimulus, 40)}, "
+            "shifted under the frame"
+        )
     else:
         what = "score"
         if first.threshold:
@@ -129,7 +144,10 @@ def _lines(scores: Detectability) -> tuple[str, str]:
         if not first.threshold:
             shown += f" at a contrast of {scores.contrast:.2g}"
             if first.median is not None:
-                shown += f", where the median score {first.padding or 'as trained'} is {first.median:.2g}"
+                shown += (
+                    f", where the median score {first.padding or 'as trained'} is "
+                    f"{first.median:.2g}"
+                )
     output = "output"
     if scores.output != "output":
         output += f" {shorten(scores.output, 40)}"
@@ -144,17 +162,27 @@ def seen(found: Seen) -> Figure:
     aspect = max(found.size[1] / found.size[0], NARROW)
     columns, wide = grid(2, aspect, (LEFT, BELOW + SEEN_LABEL), SEEN_WIDE)
     size = wide, max(wide / aspect, SEEN_LEAST)
-    labels = f"seen: change of the output under a patch of {found.patch} px", "usage there; both over the largest"
+    labels = (
+        f"seen: change of the output under a patch of {found.patch} px",
+        "usage there; both over the largest",
+    )
     boxes = [Box(*size, label, left=LEFT, below=BELOW) for label in labels]
     title = f"{shorten(found.title, 44)}, {found.size[0]} × {found.size[1]}"
     title += f": the edge is seen at {percent(found.edge.value or 0, 0)} of the inside"
     title += f", counts say {percent(found.edge_usage, 0)}"
     by_usage, by_distance = with_ends(found.by_usage), with_ends(found.by_distance)
-    line = f"{found.count} crops · Spearman with usage {by_usage}, with distance to the border {by_distance}"
-    figure, (*places, bar) = page(title, [line], boxes, columns, Box(BAR, size[1], right=SEEN_RIGHT))
+    line = (
+        f"{found.count} crops · Spearman with usage {by_usage}, with distance to the "
+        f"border {by_distance}"
+    )
+    figure, (*places, bar) = page(
+        title, [line], boxes, columns, Box(BAR, size[1], right=SEEN_RIGHT)
+    )
     steps = [(at[-1] - at[0]) / (len(at) - 1) for at in (found.tops, found.lefts)]
     colours = colouring(colour_map(CMAP), 0, 1)
-    for place, values, first in zip(places, (found.values, found.usage), (True, False), strict=True):
+    for place, values, first in zip(
+        places, (found.values, found.usage), (True, False), strict=True
+    ):
         over = values / (float(values.max()) or 1.0)
         ax = _draw_map(place, over, colours, (found.tops, found.lefts), steps, found.patch / 2)
         ax.set_xlabel("middle of the patch, px")
@@ -178,7 +206,8 @@ def _draw_map(
     """
     ax = axes_at(*place)
     (top, bottom), (left, right) = (
-        (at[0] + shift - step / 2, at[-1] + shift + step / 2) for at, step in zip(positions, steps, strict=True)
+        (at[0] + shift - step / 2, at[-1] + shift + step / 2)
+        for at, step in zip(positions, steps, strict=True)
     )
     draw_image(ax, values, colours, interpolation="nearest", extent=(left, right, bottom, top))
     down, across = ([round(at[i] + shift) for i in (0, len(at) // 2, -1)] for at in positions)

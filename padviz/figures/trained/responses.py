@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.figures.canvas import FRAME, MEDIUM, SMALL, axes_at, new_figure, short_name, shorten, style, text_at
+from padviz.figures.canvas import (
+    FRAME,
+    MEDIUM,
+    SMALL,
+    axes_at,
+    new_figure,
+    short_name,
+    shorten,
+    style,
+    text_at,
+)
 from padviz.figures.colours import colour_map, colouring, draw_image
 from padviz.figures.layout import Box, Place, page, text_width, wrap
 from padviz.phrases import counted
@@ -32,11 +42,15 @@ COLOURS, QUIET = "PuOr", "0.82"  # of responses, and of those that are no more t
 LEAST = 0.1  # E that the axis of profiles reaches at least
 LOUD = 99.5  # percentile of the maps as trained from which on colours look alike
 TALL = 2.5  # end of the axis of profiles, at most, over the highest profile as trained
-READING = "E .5: the rms step at the border is half the rms of the interior; compare only within a network"
+READING = (
+    "E .5: the rms step at the border is half the rms of the interior; compare "
+    "only within a network"
+)
 
 
 def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
-    """Draw mean responses, a row for each layer and a column for each padding, and their profiles on the right.
+    """Draw mean responses, a row for each layer and a column for each padding, and their profiles
+    on the right.
 
     All maps have one scale, and all profiles one axis. Of many layers, eight are drawn, spread
     evenly through the network; layers without figures are not.
@@ -47,9 +61,13 @@ def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
     colours = _grey_below_noise(cmap or COLOURS, loud)
     names = 16 + max((_name_width(rows) for rows in lines), default=0)
     boxes = _boxes(lines, paddings, names)
-    title = f"{shorten(responses.title)}, {responses.size[0]} × {responses.size[1]}: {responses.verdict}"
+    title = (
+        f"{shorten(responses.title)}, {responses.size[0]} × {responses.size[1]}: "
+        f"{responses.verdict}"
+    )
     how = (
-        "mean responses over channels, minus the interior's, over its RMS: orange is below it, purple above, grey is "
+        "mean responses over channels, minus the interior's, over its RMS: orange is "
+        "below it, purple above, grey is "
         f"noise · the outer {RIM} units magnified · {counted(responses.count, 'input')} "
         f"({shorten(responses.inputs, 24)})"
     )
@@ -71,7 +89,9 @@ def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
     if layers:
         bar = figure.colorbar(colours, cax=axes_at(*next(at)), extend="both", extendfrac=0.02)
         bar.set_ticks([-loud, -loud / 2, 0, loud / 2, loud])
-        bar.set_ticklabels([f"−{loud:.2g}", f"−{loud / 2:.2g}", "0", f"{loud / 2:.2g}", f"{loud:.2g}"])
+        bar.set_ticklabels(
+            [f"−{loud:.2g}", f"−{loud / 2:.2g}", "0", f"{loud / 2:.2g}", f"{loud:.2g}"]
+        )
         bar.ax.tick_params(labelsize=SMALL)
     return figure
 
@@ -115,7 +135,9 @@ def _name_width(rows: dict[str | None, BorderResponse]) -> float:
     return max(text_width(line, SMALL) for line in _about(rows))
 
 
-def _draw_response(ax: Axes, row: BorderResponse | None, place: Place, colours: ScalarMappable) -> None:
+def _draw_response(
+    ax: Axes, row: BorderResponse | None, place: Place, colours: ScalarMappable
+) -> None:
     style(ax, FRAME, xticks=[], yticks=[])
     if row is None:
         return
@@ -128,14 +150,33 @@ def _draw_response(ax: Axes, row: BorderResponse | None, place: Place, colours: 
 
 
 def _draw_profiles(
-    ax: Axes, rows: dict[str | None, BorderResponse], paddings: Sequence[str | None], reach: float, last: bool
+    ax: Axes,
+    rows: dict[str | None, BorderResponse],
+    paddings: Sequence[str | None],
+    reach: float,
+    last: bool,
 ) -> None:
     for i, padding in enumerate(paddings):
         means = mean_profile([rows[padding]] if padding in rows else [])
-        ax.plot(range(len(means)), means, marker="o", ms=2.5, lw=1.2, label=padding_name(padding), color=f"C{i}")
+        ax.plot(
+            range(len(means)),
+            means,
+            marker="o",
+            ms=2.5,
+            lw=1.2,
+            label=padding_name(padding),
+            color=f"C{i}",
+        )
     ax.axhspan(0, NOISE, color=QUIET, lw=0, zorder=0)
     distance = "rows or columns from the border" if last else ""
-    style(ax, xticks=range(0, LINES, 4), xlim=(-0.4, LINES - 0.6), ylim=(0, reach), xlabel=distance, ylabel="E")
+    style(
+        ax,
+        xticks=range(0, LINES, 4),
+        xlim=(-0.4, LINES - 0.6),
+        ylim=(0, reach),
+        xlabel=distance,
+        ylabel="E",
+    )
 
 
 def plot(responses: BorderResponses, ax: Axes | None = None) -> Axes:
@@ -150,7 +191,9 @@ def plot(responses: BorderResponses, ax: Axes | None = None) -> Axes:
         ax.plot(range(len(means)), means, marker="o", ms=3, label=padding_name(padding))
     ax.set_xlabel("distance to the border (rows or columns of the map)", fontsize=MEDIUM)
     ax.set_ylabel("E, mean over layers and sides", fontsize=MEDIUM)
-    ax.set_title(f"{shorten(responses.title)}, {responses.size[0]} × {responses.size[1]}", fontsize=MEDIUM)
+    ax.set_title(
+        f"{shorten(responses.title)}, {responses.size[0]} × {responses.size[1]}", fontsize=MEDIUM
+    )
     ax.tick_params(labelsize=SMALL)
     ax.set_ylim(bottom=0)
     if responses.paddings:
@@ -159,7 +202,9 @@ def plot(responses: BorderResponses, ax: Axes | None = None) -> Axes:
 
 
 def _ordered(responses: BorderResponses) -> list[str | None]:
-    """Return the first padding, then shuffled weights, which geometry alone explains, then the others."""
+    """Return the first padding, then shuffled weights, which geometry alone explains, then the
+    others.
+    """
     first, *others = responses.paddings or (None,)
     return [first, *sorted(others, key=lambda padding: padding != SHUFFLED)]
 
@@ -176,7 +221,11 @@ def _grey_below_noise(name: str, loud: float) -> ScalarMappable:
 
 def _about(rows: dict[str | None, BorderResponse]) -> list[str]:
     first = next(iter(rows.values()))
-    return [short_name(first.layer), counted(first.channels, "channel"), f"of {first.shape[0]} × {first.shape[1]}"]
+    return [
+        short_name(first.layer),
+        counted(first.channels, "channel"),
+        f"of {first.shape[0]} × {first.shape[1]}",
+    ]
 
 
 def drawn_layers(responses: BorderResponses) -> list[str]:
@@ -208,7 +257,9 @@ def padding_name(padding: str | None) -> str:
 
 
 def mean_profile(rows: Sequence[BorderResponse]) -> list[float]:
-    """Average E by distance to the border, over sides, and over the layers that have lines so far from borders."""
+    """Average E by distance to the border, over sides, and over the layers that have lines so far
+    from borders.
+    """
     profile = []
     for distance in range(LINES):
         values = [side[distance] for row in rows for side in row.profiles if distance < len(side)]
@@ -219,31 +270,43 @@ def mean_profile(rows: Sequence[BorderResponse]) -> list[float]:
 
 
 def _reach(lines: Sequence[dict[str | None, BorderResponse]]) -> float:
-    """Return the end of the axis of profiles: the highest, but not so far that those as trained become small."""
+    """Return the end of the axis of profiles: the highest, but not so far that those as trained
+    become small.
+    """
     highest = [[max(mean_profile([row]), default=0.0) for row in rows.values()] for rows in lines]
-    most, as_trained = max(map(max, highest), default=0.0), max((tops[0] for tops in highest), default=0.0)
+    most, as_trained = (
+        max(map(max, highest), default=0.0),
+        max((tops[0] for tops in highest), default=0.0),
+    )
     return max(1.05 * min(most, TALL * as_trained), LEAST)
 
 
 def magnified(values: Array, size: tuple[float, float]) -> Array:
-    """Stretch a map to a size in screen pixels (width, height), in which each of its outer units has some pixels.
+    """Stretch a map to a size in screen pixels (width, height), in which each of its outer units
+    has some pixels.
 
     >>> magnified(np.arange(200.0).reshape(1, 200), (140, 1))[0, [0, 2, 3, 24, 139]].tolist()
     [0.0, 0.0, 1.0, 8.5, 199.0]
     """
-    stretched: Array = _stretch(len(values), round(size[1])) @ values @ _stretch(values.shape[1], round(size[0])).T
+    stretched: Array = (
+        _stretch(len(values), round(size[1])) @ values @ _stretch(values.shape[1], round(size[0])).T
+    )
     return stretched
 
 
 def _stretch(n: int, pixels: int) -> Array:
-    """Return the weights of n units in each screen pixel: outer units have pixels of their own, others share them."""
+    """Return the weights of n units in each screen pixel: outer units have pixels of their own,
+    others share them.
+    """
     room = pixels - 2 * RIM * UNIT
     if n * UNIT <= pixels or n <= 2 * RIM or room < 1:
         return np.eye(n)
     before, after = np.arange(0, RIM, 1 / UNIT), n - np.arange(RIM * UNIT, -1, -1) / UNIT
     ends = np.concatenate([before, np.linspace(RIM, n - RIM, room + 1)[:-1], after])
     low, high, units = ends[:-1, None], ends[1:, None], np.arange(n)
-    weights: Array = np.clip(np.minimum(high, units + 1) - np.maximum(low, units), 0, None) / (high - low)
+    weights: Array = np.clip(np.minimum(high, units + 1) - np.maximum(low, units), 0, None) / (
+        high - low
+    )
     return weights
 
 

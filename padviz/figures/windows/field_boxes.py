@@ -1,4 +1,6 @@
-"""Receptive fields as boxes over the image: of the unit in a corner, and of the one at the centre."""
+"""Receptive fields as boxes over the image: of the unit in a corner, and of the one at
+the centre.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from padviz.counting.shares.summary import percent
-from padviz.figures.canvas import FRAME, MEDIUM, axes_at, check_axes, short_name, shorten, style, text_at
+from padviz.figures.canvas import (
+    FRAME,
+    MEDIUM,
+    axes_at,
+    check_axes,
+    short_name,
+    shorten,
+    style,
+    text_at,
+)
 from padviz.figures.layout import Area, Box, Place, grid, page, rectangle, text_width, ticks
 from padviz.geometry.reaching.reach import Interval
 from padviz.geometry.receptive_fields import fields_of_units
@@ -27,7 +38,8 @@ LEFT, BELOW, LINE = 56, 44, 20  # screen pixels: ticks and their label, and a li
 def fields(units: Mapping[str, Mapping[str, Field]], size: Size, title: str) -> Figure:
     """Draw receptive fields of the corner and the centre unit of some layers, to one scale.
 
-    Padding lies outside of the image, which is drawn whole where it is not much larger than the fields.
+    Padding lies outside of the image, which is drawn whole where it is not much larger than the
+    fields.
     """
     check_axes(size, "fields")
     frames = _frames(units, size)
@@ -36,12 +48,22 @@ def fields(units: Mapping[str, Mapping[str, Field]], size: Size, title: str) -> 
     boxes, found = [], {place: [layer[place] for layer in units.values()] for place in PLACES}
     for place, (top, bottom, left, right) in zip(PLACES, frames, strict=True):
         field = found[place][0]
-        label = PLACES[place] + (f": {_size(field)}, {_padding(field, size)}" if len(units) == 1 else "")
-        boxes.append(Box(wide, wide * (bottom - top) / (right - left), label, left=LEFT, below=BELOW))
+        label = PLACES[place] + (
+            f": {_size(field)}, {_padding(field, size)}" if len(units) == 1 else ""
+        )
+        boxes.append(
+            Box(wide, wide * (bottom - top) / (right - left), label, left=LEFT, below=BELOW)
+        )
     name, last = list(units.items())[-1]
-    heading = f"{shorten(title)}, {size[0]} × {size[1]}: a unit of {short_name(name)} sees {_size(last['centre'])}"
+    heading = (
+        f"{shorten(title)}, {size[0]} × {size[1]}: a unit of {short_name(name)} "
+        f"sees {_size(last['centre'])}"
+    )
     heading += f", and in the corner {_padding(last['top left'], size)}"
-    line = "receptive fields, over the image in grey; hatched: outside of the image, where padding is read"
+    line = (
+        "receptive fields, over the image in grey; hatched: outside of the image, "
+        "where padding is read"
+    )
     if len(units) > 1:
         key = [f"{short_name(name)}: {_size(layer['centre'])}" for name, layer in units.items()]
     else:
@@ -65,14 +87,19 @@ def fields_of(network: Network, size: Size) -> Figure:
 
 
 def _frames(units: Mapping[str, Mapping[str, Field]], size: Size) -> list[Area]:
-    """Choose the rows and columns shown at both places: the image with the fields, or the fields alone."""
+    """Choose the rows and columns shown at both places: the image with the fields, or the fields
+    alone.
+    """
     sides = []
     for axis, n in enumerate(size):
         ends = [[end for layer in units.values() for end in layer[place][axis]] for place in PLACES]
         spans = [(min(at) - 0.5, max(at) + 0.5) for at in ends]
         longest = max(last - first for first, last in spans)
         if n <= FAR * longest:
-            first, last = min(-0.5, *(low for low, _ in spans)), max(n - 0.5, *(high for _, high in spans))
+            first, last = (
+                min(-0.5, *(low for low, _ in spans)),
+                max(n - 0.5, *(high for _, high in spans)),
+            )
             spans, longest = [(first, last)] * len(PLACES), last - first
         if n > FAR * longest:
             half = (0.5 + AROUND) * longest
@@ -84,7 +111,9 @@ def _frames(units: Mapping[str, Mapping[str, Field]], size: Size) -> list[Area]:
 
 def _draw(ax: Axes, found: Sequence[Field], frame: Area, size: Size, place: Place) -> None:
     image = -0.5, size[0] - 0.5, -0.5, size[1] - 0.5
-    areas = [(top - 0.5, bottom + 0.5, left - 0.5, right + 0.5) for (top, bottom), (left, right) in found]
+    areas = [
+        (top - 0.5, bottom + 0.5, left - 0.5, right + 0.5) for (top, bottom), (left, right) in found
+    ]
     for i, area in enumerate(areas):
         rectangle(ax, area, facecolor="none", edgecolor=f"C{i}", hatch=HATCH, alpha=0.6, zorder=1)
     rectangle(ax, image, facecolor=IMAGE, zorder=2)

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from padviz.figures.canvas import SMALL, axes_at, short_name, shorten, style
-from padviz.figures.colours import CMAP, POOLED, UNEVEN, colour_map, colouring, draw_image, number_cells
+from padviz.figures.colours import (
+    CMAP,
+    POOLED,
+    UNEVEN,
+    colour_map,
+    colouring,
+    draw_image,
+    number_cells,
+)
 from padviz.figures.layout import Box, page, text_width
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger
 from padviz.geometry.one_layer import Count, Illustration
@@ -22,7 +30,11 @@ CELL, TEXT = 36, 9  # screen pixels of a cell, and points of the text in it, whe
 LARGER = 3.0  # zoom of the taps' cells, at most
 Grid = Sequence[Sequence[Any]]
 MOST = 40  # windows listed in one picture
-BARS, LINE, BELOW = 460, 22, 46  # screen pixels: the bars of an axis, a row, and ticks with their label
+BARS, LINE, BELOW = (
+    460,
+    22,
+    46,
+)  # screen pixels: the bars of an axis, a row, and ticks with their label
 HATCH = "/////"  # of windows without weights
 LETTERS, USES = "padded image", "uses of each pixel"
 
@@ -36,8 +48,12 @@ class _Part(NamedTuple):
     zoom: float = 1.0
 
 
-def kernels(illustrations: Sequence[Illustration], pixel: tuple[int, int] | None, cmap: str | None = None) -> Figure:
-    """Draw illustrations one below the other: padded image in letters, uses, taps that read `pixel`."""
+def kernels(
+    illustrations: Sequence[Illustration], pixel: tuple[int, int] | None, cmap: str | None = None
+) -> Figure:
+    """Draw illustrations one below the other: padded image in letters, uses, taps that read
+    `pixel`.
+    """
     parts = [part for illustration in illustrations for part in _parts(illustration, pixel)]
     cells = [value for part in parts for row in part.grid for value in row]
     longest = max(text_width(_text(value), TEXT) for value in cells)
@@ -73,7 +89,10 @@ def _parts(illustration: Illustration, pixel: tuple[int, int] | None) -> Iterato
 def _kernel_in_words(first: Illustration) -> tuple[str, str]:
     """Return the title, which tells how often a corner is used, and a line on the window."""
     window, (high, across) = first.windows[0], first.size
-    line = f"stride {window.stride} · dilation {window.dilation} · {high} × {across} pixels · padding in grey"
+    line = (
+        f"stride {window.stride} · dilation {window.dilation} · {high} × {across} "
+        "pixels · padding in grey"
+    )
     corner, middle = (
         "once" if count == 1 else f"{_text(count)} times"
         for count in (first.uses[0][0], first.uses[high // 2][across // 2])
@@ -113,7 +132,8 @@ def _text(value: str | Count) -> str:
 
 
 def ledger_bars(ledger: Ledger, title: str) -> Figure:
-    """Draw the rows of padding that each window declares (outlined) and reads (filled), on both sides.
+    """Draw the rows of padding that each window declares (outlined) and reads (filled), on both
+    sides.
 
     Uneven windows are red, or blue where they are pools, which are hatched. Windows that are even,
     and read all rows, share the last row.
@@ -216,7 +236,9 @@ def _draw_bars(ax: Axes, at: int, row: AxisPadding, convolution: bool, gap: floa
     mark: dict[str, Any] = {"facecolor": colour}
     if not convolution:
         mark = {"facecolor": "white", "edgecolor": colour, "hatch": HATCH, "lw": 0}
-    for sign, align, declared, read in zip((-1, 1), ("right", "left"), row.declared, row.reads, strict=True):
+    for sign, align, declared, read in zip(
+        (-1, 1), ("right", "left"), row.declared, row.reads, strict=True
+    ):
         ax.barh(at, sign * read, 0.7, **mark)
         ax.barh(at, sign * declared, 0.7, facecolor="none", edgecolor="0.2", lw=0.7)
         end = sign * (max(read, declared) + gap)

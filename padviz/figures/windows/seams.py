@@ -21,9 +21,15 @@ MOST = 1024  # blocks of the map along a side: each shows its largest error
 
 
 def seams(
-    errors: NDArray[Any], lines: Sequence[Sequence[int]], title: str, words: Sequence[str], cmap: str | None = None
+    errors: NDArray[Any],
+    lines: Sequence[Sequence[int]],
+    title: str,
+    words: Sequence[str],
+    cmap: str | None = None,
 ) -> Figure:
-    """Draw the rms of the error over channels, (height, width); seams are ticks, and marked at the edges."""
+    """Draw the rms of the error over channels, (height, width); seams are ticks, and marked at the
+    edges.
+    """
     values = errors
     high, wide = size = errors.shape
     for axis, n in enumerate(size):
@@ -46,6 +52,8 @@ def seams(
     else:
         y = []
     style(ax, "", xticks=x, yticks=y, xlim=(0, wide), ylim=(high, 0))
-    bar = figure.colorbar(colours, cax=axes_at(figure, place.x + across + 8, place.y, 12, down), extend="max")
+    bar = figure.colorbar(
+        colours, cax=axes_at(figure, place.x + across + 8, place.y, 12, down), extend="max"
+    )
     bar.ax.tick_params(labelsize=SMALL)
     return figure

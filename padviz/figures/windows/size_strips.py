@@ -22,7 +22,9 @@ def strips(
     title: str,
     words: Sequence[str],
 ) -> Figure:
-    """Draw a strip for each property of each axis: the runs of sizes that have it, (first, how many), in a range."""
+    """Draw a strip for each property of each axis: the runs of sizes that have it, (first, how
+    many), in a range.
+    """
     lo, hi = ends
     boxes = [
         Box(WIDE, STRIP * len(properties), f"{axis}, px", left=LEFT, right=10, above=6, below=BELOW)
@@ -35,6 +37,12 @@ def strips(
         for row, name in enumerate(names):
             ax.broken_barh(properties[name], (row - 0.35, 0.7), color=POOLED)
         marks = ticks([lo, *(n for n in range(0, hi + 1, 64) if lo < n < hi), hi], (lo, hi), WIDE)
-        style(ax, xlim=(lo, hi + 1), ylim=(len(names) - 0.5, -0.5), xticks=marks, yticks=range(len(names)))
+        style(
+            ax,
+            xlim=(lo, hi + 1),
+            ylim=(len(names) - 0.5, -0.5),
+            xticks=marks,
+            yticks=range(len(names)),
+        )
         ax.set_yticklabels(names)
     return figure

@@ -1,4 +1,5 @@
-"""Balanced sizes, at which no window reads its padding unevenly: which of many are, and the nearest to one.
+"""Balanced sizes, at which no window reads its padding unevenly: which of many are, and the nearest
+to one.
 
 Many sizes of an axis are examined at once.
 """
@@ -26,7 +27,9 @@ MOST_TRIED = 3  # sizes next to one on each side, at which a module or a file is
 
 
 class Balance(NamedTuple):
-    """Flags of each size: the network takes it; no layer is uneven; none has a remainder, or jumps as an axis wraps."""
+    """Flags of each size: the network takes it; no layer is uneven; none has a remainder, or jumps
+    as an axis wraps.
+    """
 
     runs: Flags
     even: Flags
@@ -34,7 +37,8 @@ class Balance(NamedTuple):
 
 
 def guesses(network: Network) -> list[Network]:
-    """Guess a network at other sizes from the one that it was read at; each guess must be confirmed by reading it.
+    """Guess a network at other sizes from the one that it was read at; each guess must be confirmed
+    by reading it.
 
     Strided windows that pad one side more than the other may have SAME padding, which depends on
     the size, or not.
@@ -51,7 +55,9 @@ def guesses(network: Network) -> list[Network]:
 
 
 def read_if_even(network: Network, size: Size, axes: Sequence[int]) -> Network | None:
-    """Return the network at a size; None if it does not take that size, or a layer is uneven on one of the axes."""
+    """Return the network at a size; None if it does not take that size, or a layer is uneven on one
+    of the axes.
+    """
     try:
         there = network.at(size)
         balances = [balance_on(there, axis, np.array([size[axis]])) for axis in axes]
@@ -78,7 +84,8 @@ def balance_on(network: Network, axis: int, sizes: Sizes) -> Balance:
 
 
 def _even_and_whole(window: Window, n: Sizes, wraps: bool) -> tuple[Flags, Flags]:
-    """Flag the sizes of its input at which a window reads evenly, and at which it leaves no remainder.
+    """Flag the sizes of its input at which a window reads evenly, and at which it leaves no
+    remainder.
 
     Both depend only on the padding, on the rows left over, and, for few units, on their number: one
     size of each such class is examined. Sizes that leave no unit count as even and whole.
@@ -90,7 +97,9 @@ def _even_and_whole(window: Window, n: Sizes, wraps: bool) -> tuple[Flags, Flags
     n = n[fits]
     before, after, m = placement(window, n)
     left_over = n + before + after - window.extent - (m - 1) * window.stride
-    near_units = np.minimum(m, 4 + 3 * window.extent // window.stride + np.max(before) + np.max(after))
+    near_units = np.minimum(
+        m, 4 + 3 * window.extent // window.stride + np.max(before) + np.max(after)
+    )
     classes = np.zeros(n.shape, dtype=np.int64)  # one number for each combination
     for part in (before, after, left_over, near_units):
         low = np.min(part)
@@ -120,7 +129,8 @@ class Suggestion:
 def nearest_balanced(
     network: Network, size: Size, macs: int | None = None
 ) -> tuple[Suggestion | None, Suggestion | None]:
-    """Return the balanced sizes next below and above `size`; a side that is balanced stays, unless both are.
+    """Return the balanced sizes next below and above `size`; a side that is balanced stays, unless
+    both are.
 
     Sizes without remainders come first; sizes below half of `size` or above twice only if none
     between is balanced. A module or a file is read at each size, and the next is tried where it is
@@ -149,7 +159,9 @@ def nearest_balanced(
 def _suggestion(
     network: Network, ranked: Sequence[Sequence[int]], sides: Sequence[_Side], today: _Work
 ) -> Suggestion | None:
-    """Return the first of some sizes, ranked on each axis, at which a network is even when it is read."""
+    """Return the first of some sizes, ranked on each axis, at which a network is even when it is
+    read.
+    """
     if not all(ranked):
         return None
     for k in range(max(map(len, ranked))):
@@ -164,7 +176,9 @@ def _suggestion(
         if work.macs and today.macs:
             ratio = work.macs / today.macs
         remainder = any(n not in side.whole for n, side in zip(there, sides, strict=True))
-        return Suggestion(there, work.positions / (today.positions or 1), remainder, work.macs, ratio)
+        return Suggestion(
+            there, work.positions / (today.positions or 1), remainder, work.macs, ratio
+        )
     return None
 
 
@@ -199,7 +213,9 @@ def reads_odd(window: Window, n: Sizes) -> Flags:
 
 
 class _Side(NamedTuple):
-    """One side of `n` pixels: balanced sizes below and above, the nearest first; `whole` ones leave no remainder."""
+    """One side of `n` pixels: balanced sizes below and above, the nearest first; `whole` ones leave
+    no remainder.
+    """
 
     n: int
     stays: bool
@@ -212,7 +228,9 @@ def _side(network: Network, axis: int, n: int) -> _Side:
     sizes = _around(n)
     balances = [balance_on(guess, axis, sizes) for guess in guesses(network)]
     even = np.logical_or.reduce([balance.runs & balance.even for balance in balances])
-    all_read = np.logical_or.reduce([balance.runs & balance.even & balance.whole for balance in balances])
+    all_read = np.logical_or.reduce(
+        [balance.runs & balance.even & balance.whole for balance in balances]
+    )
     near = (2 * sizes >= n) & (sizes <= 2 * n)
     if (even & near & (sizes != n)).any():
         even &= near

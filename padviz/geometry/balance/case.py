@@ -1,4 +1,6 @@
-"""A network at a size, from which changes start; pads distributed evenly, and strides moved into pools."""
+"""A network at a size, from which changes start; pads distributed evenly, and strides moved into
+pools.
+"""
 
 from __future__ import annotations
 
@@ -66,14 +68,18 @@ class Case:
 
 
 class EvenPads(NamedTuple):
-    """A network with evenly distributed pads, at the same size, and the new pads by layer: rows, columns per side."""
+    """A network with evenly distributed pads, at the same size, and the new pads by layer: rows,
+    columns per side.
+    """
 
     case: Case
     pads: dict[str, tuple[int, int]]
 
 
 def with_even_pads(today: Case) -> EvenPads | None:
-    """Distribute evenly the pads of uneven convolutions that read an even number of rows; None if that mends none."""
+    """Distribute evenly the pads of uneven convolutions that read an even number of rows; None if
+    that mends none.
+    """
     layers, pads = list(today.network.layers), {}
     for uneven in today.uneven:
         halves = _halves(uneven)
@@ -96,7 +102,9 @@ def with_even_pads(today: Case) -> EvenPads | None:
 
 
 def _halves(layer: LayerPadding) -> list[int] | None:
-    """Return half of the padding that a layer reads on each axis; None where that is odd, or cannot be split evenly."""
+    """Return half of the padding that a layer reads on each axis; None where that is odd, or cannot
+    be split evenly.
+    """
     halves = []
     for row in layer.axes.values():
         before, after = row.reads
@@ -116,7 +124,9 @@ def limits(today: Case) -> list[str]:
     if today.uneven and not today.near:
         window = odd_window(today.network, today.size)
         if window:
-            sentences.append(f"No balanced size is near: {window} reads an odd number of padded rows at each.")
+            sentences.append(
+                f"No balanced size is near: {window} reads an odd number of padded rows at each."
+            )
         else:
             sentences.append("No balanced size is near.")
     for layer in today.uneven:
@@ -133,7 +143,8 @@ def limits(today: Case) -> list[str]:
 
 
 def with_strides_pooled(network: Network, names: tuple[str, ...]) -> Network | None:
-    """Move the strides of those convolutions, and of the shortcuts beside them, as in ResNet-D, into average pools.
+    """Move the strides of those convolutions, and of the shortcuts beside them, as in ResNet-D,
+    into average pools.
 
     None where a stride is not 2 on both axes, or a convolution pads by a rule that follows its
     stride.
@@ -187,9 +198,13 @@ def _movable(layer: Layer) -> bool:
 
 def _are_branches(network: Network, shortcut: int, other: int) -> bool:
     """Whether two layers are in different branches of one merge, the first after the shortcut."""
-    if {shortcut, other} & (ancestors(network.layers, [shortcut]) & ancestors(network.layers, [other])):
+    if {shortcut, other} & (
+        ancestors(network.layers, [shortcut]) & ancestors(network.layers, [other])
+    ):
         return False  # one comes before the other
     for i in range(max(shortcut, other) + 1, len(network.layers)):
-        if network.layers[i].kind in MERGES and shortcut in (before := ancestors(network.layers, [i])):
+        if network.layers[i].kind in MERGES and shortcut in (
+            before := ancestors(network.layers, [i])
+        ):
             return other in before
     return False

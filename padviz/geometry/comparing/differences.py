@@ -89,7 +89,9 @@ def compared(a: Network, b: Network, size: Size) -> Comparison:
     >>> compared(vgg, vgg, (64, 64))[:2]
     ((), 0)
     """
-    tails = a.tail is not None and b.tail is not None  # a description is silent on what follows its last map
+    tails = (
+        a.tail is not None and b.tail is not None
+    )  # a description is silent on what follows its last map
     numbers: dict[Any, int] = {}
     first, second = graph_of(a, size, numbers, tails), graph_of(b, size, numbers, tails)
     mine, others = live_nodes(first), live_nodes(second)
@@ -100,7 +102,9 @@ def compared(a: Network, b: Network, size: Size) -> Comparison:
         if x is None or y is None:
             rows.append(_missing(first, x, second, y))
             continue
-        differences = list(_differences(first, x, second, y, partners)) or _wiring(first, x, second, y, partners)
+        differences = list(_differences(first, x, second, y, partners)) or _wiring(
+            first, x, second, y, partners
+        )
         rows += differences
         if not differences and x.family != "end" and first.rows(x.at, 0) != second.rows(y.at, 0):
             later += 1
@@ -110,7 +114,9 @@ def compared(a: Network, b: Network, size: Size) -> Comparison:
 
 
 def _out_of_order(a: Graph, b: Graph, x: Node | None, y: Node | None) -> Difference:
-    """Return the difference of networks that read differently though no layer does: never report them as equal."""
+    """Return the difference of networks that read differently though no layer does: never report
+    them as equal.
+    """
     names = x and a.layer(x).name, y and b.layer(y).name
     return Difference(*names, _every(a.network), "order of layers", "", "")
 
@@ -129,9 +135,13 @@ Pair = tuple[Node | None, Node | None]
 
 
 def _aligned(a: Graph, first: Sequence[Node], b: Graph, second: Sequence[Node]) -> list[Pair]:
-    """Pair the nodes that correspond, in order, with the largest sum of likenesses; None for one without a partner."""
+    """Pair the nodes that correspond, in order, with the largest sum of likenesses; None for one
+    without a partner.
+    """
     end = 0  # what is alike at the end needs no search
-    while end < min(len(first), len(second)) and _spelling(a, first[-1 - end]) == _spelling(b, second[-1 - end]):
+    while end < min(len(first), len(second)) and _spelling(a, first[-1 - end]) == _spelling(
+        b, second[-1 - end]
+    ):
         end += 1
     n, m = len(first) - end, len(second) - end
     tail: list[Pair] = [*zip(first[n:], second[m:], strict=True)]
@@ -168,7 +178,9 @@ def _likeness(a: Graph, x: Node, b: Graph, y: Node) -> float:
     if (x.family == "end") != (y.family == "end") or (x.family in JOINS) != (y.family in JOINS):
         return -1
     one, other = a.layer(x), b.layer(y)
-    named = 3 * (one.name == other.name) + (one.channels is not None and one.channels == other.channels)
+    named = 3 * (one.name == other.name) + (
+        one.channels is not None and one.channels == other.channels
+    )
     if x.local == y.local:
         return 4 + named
     if one.ops == other.ops:
@@ -190,7 +202,9 @@ def _missing(a: Graph, x: Node | None, b: Graph, y: Node | None) -> Difference:
 
 
 def _wiring(a: Graph, x: Node, b: Graph, y: Node, partners: Mapping[int, int]) -> list[Difference]:
-    """List a node that does the same as its partner to other inputs, though these have partners, too."""
+    """List a node that does the same as its partner to other inputs, though these have partners,
+    too.
+    """
     mine = {a.nodes[at].number for at, _ in x.inputs}
     theirs = {b.nodes[at].number for at, _ in y.inputs}
     shared = {node.number for node in a.nodes} & {node.number for node in b.nodes}
@@ -212,7 +226,9 @@ def _inputs(graph: Graph, node: Node) -> str:
     return ", ".join(graph.layer(graph.nodes[at]).name for at, _ in sorted(node.inputs))
 
 
-def _differences(a: Graph, x: Node, b: Graph, y: Node, partners: Mapping[int, int]) -> Iterator[Difference]:
+def _differences(
+    a: Graph, x: Node, b: Graph, y: Node, partners: Mapping[int, int]
+) -> Iterator[Difference]:
     """Yield the facts that make two nodes read differently, both at the sizes that A has."""
     one, other = a.layer(x), b.layer(y)
     if x.local == y.local:
@@ -222,7 +238,9 @@ def _differences(a: Graph, x: Node, b: Graph, y: Node, partners: Mapping[int, in
         return
     every = _every(a.network)
     if x.family != y.family and not (any(one.ops) and any(other.ops)):
-        yield Difference(one.name, other.name, every, "kind", one.kind, other.kind, f"use {other.kind}")
+        yield Difference(
+            one.name, other.name, every, "kind", one.kind, other.kind, f"use {other.kind}"
+        )
     unpaired = [*y.inputs]
     for before, mine in x.inputs:
         # Branches may stand in another order: the partner reads what is the same, or corresponds.
@@ -243,7 +261,9 @@ def _differences(a: Graph, x: Node, b: Graph, y: Node, partners: Mapping[int, in
 
 
 class _Link(NamedTuple):
-    """A layer of a chain on one axis: its operation, and the rows of the layer whose size it follows, if any."""
+    """A layer of a chain on one axis: its operation, and the rows of the layer whose size it
+    follows, if any.
+    """
 
     layer: Layer
     op: Op | None
@@ -251,7 +271,9 @@ class _Link(NamedTuple):
 
 
 class _Chain(NamedTuple):
-    """Layers that follow each other, on one axis of `n` rows; the first one reads `n_own` rows in its network."""
+    """Layers that follow each other, on one axis of `n` rows; the first one reads `n_own` rows in
+    its network.
+    """
 
     links: tuple[_Link, ...]
     n: int
@@ -268,7 +290,9 @@ class _Chain(NamedTuple):
         return cls(tuple(links), n, n_own)
 
     def following(self, other: _Chain) -> _Chain:
-        """Return the chain with the sizes that the other one follows: another size is a later difference."""
+        """Return the chain with the sizes that the other one follows: another size is a later
+        difference.
+        """
         if len(self.links) != len(other.links):
             return self
         links = []
@@ -320,7 +344,9 @@ def _on_axis(mine: _Chain, theirs: _Chain) -> Iterator[Difference]:
 
 
 class _Step(NamedTuple):
-    """An operation on one axis, `plain`, and `op`, which has the rows that pads before it add; these by name."""
+    """An operation on one axis, `plain`, and `op`, which has the rows that pads before it add;
+    these by name.
+    """
 
     pads: tuple[tuple[str, Op], ...]
     name: str
@@ -353,7 +379,9 @@ def _steps(chain: _Chain) -> list[_Step]:
 
 
 def _with_pad(pad: _Step, step: _Step) -> _Step | None:
-    """Count the rows that a step pads as padding of the window behind it; None where that says something else."""
+    """Count the rows that a step pads as padding of the window behind it; None where that says
+    something else.
+    """
     rows, window = pad.op, step.op
     if not isinstance(rows, Window) or not isinstance(window, Window) or window.ceil:
         return None
@@ -388,7 +416,9 @@ def _names(x: _Step, y: _Step) -> tuple[str, str]:
     """Name the layers to change: the pads that differ, if the operations behind them are equal."""
     if x.plain != y.plain or not x.pads or len(x.pads) != len(y.pads):
         return x.name, y.name
-    differing = [(a, b) for (a, one), (b, other) in zip(x.pads, y.pads, strict=True) if one != other]
+    differing = [
+        (a, b) for (a, one), (b, other) in zip(x.pads, y.pads, strict=True) if one != other
+    ]
     return ", ".join(a for a, _ in differing), ", ".join(b for _, b in differing)
 
 
@@ -484,7 +514,9 @@ def _unit(reads: Reads, unit: int) -> object:
 def _in_words(reads: Reads, unit: int) -> str:
     if unit >= len(reads):
         return "no such unit"
-    return ", ".join("zeros" if row < 0 else str(row) for row in reads.rows[:, unit].tolist() if row != NOTHING)
+    return ", ".join(
+        "zeros" if row < 0 else str(row) for row in reads.rows[:, unit].tolist() if row != NOTHING
+    )
 
 
 def _offsets(network: Network, size: Size) -> tuple[Offset, ...]:

@@ -46,7 +46,9 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Reads:
-    """The row that each tap of each unit reads, shape (taps, units), and its weight in an average."""
+    """The row that each tap of each unit reads, shape (taps, units), and its weight in
+    an average.
+    """
 
     rows: Rows
     weights: Rows | None = None
@@ -70,7 +72,9 @@ def whole_map(n: int) -> Reads:
 
 
 class _Place(NamedTuple):
-    """Where a layer's rows come from: a node, the layers that copied them, and the row copied, on each axis."""
+    """Where a layer's rows come from: a node, the layers that copied them, and the row copied, on
+    each axis.
+    """
 
     node: int
     copied: tuple[int, ...]
@@ -125,8 +129,12 @@ class Graph(NamedTuple):
 
 
 def graph_of(network: Network, size: Size, numbers: dict[Any, int], tail: bool) -> Graph:
-    """Follow the layers of a network, with those behind its last map if its `tail` is compared, too."""
-    sizes_of_each(network, size)  # rejects a size that the network does not take, and names the layer
+    """Follow the layers of a network, with those behind its last map if its `tail` is compared,
+    too.
+    """
+    sizes_of_each(
+        network, size
+    )  # rejects a size that the network does not take, and names the layer
     layers = network.layers
     if tail:
         layers = (*layers, *(network.tail or ()))
@@ -142,7 +150,9 @@ def graph_of(network: Network, size: Size, numbers: dict[Any, int], tail: bool) 
 
 
 def live_nodes(graph: Graph) -> list[Node]:
-    """Return the nodes that ends are made of, without sums whose branches became those of others."""
+    """Return the nodes that ends are made of, without sums whose branches became those
+    of others.
+    """
     live = set[int]()
     for at in reversed(range(len(graph.nodes))):
         node = graph.nodes[at]
@@ -156,8 +166,12 @@ def _at_node(node: int, size: Iterable[int]) -> _Place:
     return _Place(node, (), tuple(map(whole_map, size)))
 
 
-def _add(graph: Graph, at: int, family: str, sources: Sequence[_Place], digests: Sequence[Any]) -> int:
-    """Add a node, and return its position. `digests` stand for what it reads of each of its sources."""
+def _add(
+    graph: Graph, at: int, family: str, sources: Sequence[_Place], digests: Sequence[Any]
+) -> int:
+    """Add a node, and return its position. `digests` stand for what it reads of each of its
+    sources.
+    """
     pairs = list(zip(sources, digests, strict=True))
     known = sorted({(graph.nodes[source.node].number, digest) for source, digest in pairs})
     local = (family, *sorted({digest for _, digest in pairs}))
@@ -180,11 +194,15 @@ def _place_of(graph: Graph, at: int) -> _Place:
 
 
 def _joined(graph: Graph, at: int, sources: Sequence[_Place]) -> _Place:
-    """Join branches; those that read the same rows of the same node, as x * sigmoid(x) does, are that node."""
+    """Join branches; those that read the same rows of the same node, as x * sigmoid(x) does, are
+    that node.
+    """
     layer = graph.layers[at]
     size = [graph.rows(layer.inputs[0], axis) for axis in range(len(layer.ops))]
     if layer.everywhere:
-        return _at_node(_add(graph, at, "whole", sources, [source.digests for source in sources]), size)
+        return _at_node(
+            _add(graph, at, "whole", sources, [source.digests for source in sources]), size
+        )
     branches = list[_Place]()
     for before, source in zip(layer.inputs, sources, strict=True):
         # Sums of sums and the like are one: their branches are listed, whatever the brackets.
@@ -195,7 +213,9 @@ def _joined(graph: Graph, at: int, sources: Sequence[_Place]) -> _Place:
     distinct = {(graph.nodes[branch.node].number, branch.digests) for branch in branches}
     if len(distinct) == 1 and layer.kind in MERGES:
         return branches[0]
-    return _at_node(_add(graph, at, layer.kind, branches, [branch.digests for branch in branches]), size)
+    return _at_node(
+        _add(graph, at, layer.kind, branches, [branch.digests for branch in branches]), size
+    )
 
 
 def _branches(graph: Graph, source: _Place) -> list[_Place]:
@@ -245,7 +265,9 @@ def _copies(layer: Layer, family: str, reads: Sequence[Reads], before: Sequence[
 
 
 def family_of(layer: Layer) -> str:
-    """Return what a layer does to the rows that it reads: layers of one family may be spelled differently."""
+    """Return what a layer does to the rows that it reads: layers of one family may be spelled
+    differently.
+    """
     family: str = layer.kind
     if layer.kind == "maxpool" or any(isinstance(op, Adaptive) and op.maximum for op in layer.ops):
         family = "maximum"
@@ -271,7 +293,9 @@ def rows_through(source: Reads, op: Op | None, family: str, n: int, like: int | 
 
 
 class _Taps(NamedTuple):
-    """The row that each tap of each unit reads, and its weight, shape (taps, units); None for equal weights."""
+    """The row that each tap of each unit reads, and its weight, shape (taps, units); None for equal
+    weights.
+    """
 
     rows: Rows
     weights: NDArray[np.float64] | None = None
@@ -301,13 +325,16 @@ def _taps(op: Op, family: str, n: int, n_out: int) -> _Taps:
         for k, (units_of_tap, read, share) in enumerate(taps):
             rows[k, units_of_tap], weights[k, units_of_tap] = read, share
         return _Taps(rows, weights)
-    # A block is known by its first row, its last and their step, which stands below all codes of rows.
+    # A block is known by its first row, its last and their step, which stands below all codes of
+    # rows.
     size, step = op.of(n)
     if op.is_local:
         first, last = op.around(units)
     else:
         first, last = units % step, units % step + (size - 1) * step
-    rows = np.stack([np.clip(first, 0, n - 1), np.clip(last, 0, n - 1), np.full(n_out, STEP - step)])
+    rows = np.stack(
+        [np.clip(first, 0, n - 1), np.clip(last, 0, n - 1), np.full(n_out, STEP - step)]
+    )
     return _Taps(rows)
 
 
@@ -332,7 +359,9 @@ def _window_taps(op: Window, family: str, n: int) -> Rows:
 
 
 def _averaged(rows: Rows, weights: NDArray[np.float64] | None) -> Reads:
-    """Sort what each unit reads, and add the weights of what it reads twice; equal averages are then equal arrays."""
+    """Sort what each unit reads, and add the weights of what it reads twice; equal averages are
+    then equal arrays.
+    """
     if weights is None:
         weights = np.ones(rows.shape)
     order = np.argsort(rows, axis=0, kind="stable")

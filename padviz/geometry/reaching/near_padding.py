@@ -1,4 +1,6 @@
-"""The units of every layer that padding touches: those that read past an end of a layer, or a touched unit."""
+"""The units of every layer that padding touches: those that read past an end of a layer, or a
+touched unit.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ MOST_UNITS = 1 << 23  # of a layer that are examined; no map has more
 
 
 class Barrier(NamedTuple):
-    """A layer behind which no context is enough, because each position depends on all, and the reason."""
+    """A layer behind which no context is enough, because each position depends on all, and the
+    reason.
+    """
 
     layer: str
     why: str
@@ -68,12 +72,15 @@ def near_padding(network: Network, size: Size, around: bool = False) -> tuple[Ne
                 everywhere |= any(any(row.axes[name]) for row in before)
         if reasons and barrier is None:
             barrier = Barrier(layer.name, min(reasons))
-        rows.append(NearPadding(layer.name, dict(zip(network.axes, ends, strict=True)), barrier, everywhere))
+        rows.append(
+            NearPadding(layer.name, dict(zip(network.axes, ends, strict=True)), barrier, everywhere)
+        )
     return tuple(rows[1:])
 
 
 def _depths_on(network: Network, axis: int, n: int, around: bool) -> list[BeforeAfter]:
-    """Follow flags of the touched units from either end, up to the last touched one, on an axis that is long enough.
+    """Follow flags of the touched units from either end, up to the last touched one, on an axis
+    that is long enough.
 
     In a layer behind a global pool each unit sees the whole image: padding touches all or none of
     its units.
@@ -97,7 +104,10 @@ def _depths_on(network: Network, axis: int, n: int, around: bool) -> list[Before
         elif op is not None and not (wraps and _wraps_alone(op, ends)):
             ends = _ends_through(op, n, m, ends)
         touched.append(ends)
-    return [(min(len(before), m), min(len(after), m)) for (before, after), m in zip(touched, sizes, strict=True)]
+    return [
+        (min(len(before), m), min(len(after), m))
+        for (before, after), m in zip(touched, sizes, strict=True)
+    ]
 
 
 def _wraps_alone(op: Op, ends: tuple[Flags, Flags]) -> bool:
@@ -128,7 +138,9 @@ def _through(op: Op, n: int, m: int, end: int, touched: Flags) -> Flags:
 
     Flags are numbered from that end.
     """
-    first = rows_of(op, n, m, _from(end, 0, m))[end]  # the row nearest to the end that the first unit reads
+    first = rows_of(op, n, m, _from(end, 0, m))[
+        end
+    ]  # the row nearest to the end that the first unit reads
     slack = SLACK
     if isinstance(op, Blocks):  # a block has fewer rows there
         first = min(max(first, 0), n - 1)

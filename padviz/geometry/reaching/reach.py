@@ -70,21 +70,33 @@ class Reach:
         return self.stride, self.mean_centre(period) - self.stride * (period - 1) / 2
 
     def on_the_line(self, m: int) -> bool:
-        """Whether the centres of the first `m` units are evenly spaced, as those of upsampled units are not."""
+        """Whether the centres of the first `m` units are evenly spaced, as those of upsampled units
+        are not.
+        """
         ends = np.sum(self.seen[:m], axis=1).astype(object)
         rows, units = self.stride.as_integer_ratio()
         return bool(((ends - ends[0]) * units == 2 * np.arange(len(ends)) * rows).all())
 
 
 def _whole_reach(reaches: Sequence[Reach], n: int, image: int) -> Reach:
-    """Return the reach of a layer whose every unit sees all that layers of `n` units see of an `image` of rows."""
-    low = min(reach.interval(unit)[0] for reach in reaches for unit in range(min(n, len(reach.seen))))
-    high = max(reach.interval(n - 1 - unit)[1] for reach in reaches for unit in range(min(n, len(reach.seen))))
+    """Return the reach of a layer whose every unit sees all that layers of `n` units see of an
+    `image` of rows.
+    """
+    low = min(
+        reach.interval(unit)[0] for reach in reaches for unit in range(min(n, len(reach.seen)))
+    )
+    high = max(
+        reach.interval(n - 1 - unit)[1]
+        for reach in reaches
+        for unit in range(min(n, len(reach.seen)))
+    )
     return Reach([(low, high)], Fraction(0), image, whole=True)
 
 
 class Slope(NamedTuple):
-    """The long-run advance of a reach: `rate` rows with each unit; it repeats after `period` units, or never if 0."""
+    """The long-run advance of a reach: `rate` rows with each unit; it repeats after `period` units,
+    or never if 0.
+    """
 
     rate: Fraction
     period: int = 0
@@ -110,7 +122,8 @@ def _slope(op: Op | None, entering: Sequence[Slope], n: int, m: int) -> Slope:
         wavy |= is_wavy(op)
     if isinstance(op, Blocks):
         block = op.size if op.is_local else 0  # rows far apart in one block: no period
-    # After so many rows all branches repeat, and the operation does after units of a whole step; 0 if one is 0.
+    # After so many rows all branches repeat, and the operation does after units of a whole step; 0
+    # if one is 0.
     period = 0
     if step and not uneven:
         rows = lcm(step.numerator, *(slope.period for slope in entering))
@@ -122,13 +135,18 @@ def _slope(op: Op | None, entering: Sequence[Slope], n: int, m: int) -> Slope:
 
 @lru_cache(8)  # several analyses of one network follow each other
 def reaches_of(network: Network, axis: int, n: int) -> tuple[Reach, ...]:
-    """Return the reach of every layer on an axis of `n` rows: of one period, or of all units if it has none.
+    """Return the reach of every layer on an axis of `n` rows: of one period, or of all units if it
+    has none.
 
     Raises SizeError naming a layer, if the maps have too many units for that.
     """
     layers, sizes, slopes = network.layers, sizes_of(network, axis, n), [Slope(Fraction(1), 1)]
     for i, layer in enumerate(layers[1:], start=1):
-        slopes.append(_slope(layer.ops[axis], [slopes[j] for j in layer.inputs], sizes[layer.inputs[0]], sizes[i]))
+        slopes.append(
+            _slope(
+                layer.ops[axis], [slopes[j] for j in layer.inputs], sizes[layer.inputs[0]], sizes[i]
+            )
+        )
     spans, reads = _units_read(network, axis, sizes, slopes)
 
     advances = [int(slope.period * slope.rate) for slope in slopes]
@@ -137,14 +155,17 @@ def reaches_of(network: Network, axis: int, n: int) -> tuple[Reach, ...]:
     for i, layer in enumerate(layers[1:], start=1):
         slope = slopes[i]
         if slope.whole:
-            reached.append(_whole_reach([reached[j] for j in layer.inputs], sizes[layer.inputs[0]], n))
+            reached.append(
+                _whole_reach([reached[j] for j in layer.inputs], sizes[layer.inputs[0]], n)
+            )
             seen.append(seen[0])
             continue
         low, high = [], []
         for j in layer.inputs:
             turns, phase = np.divmod(reads[i] - spans[j][0], seen[j].shape[1])
             rows = seen[j][BOTH, phase] + turns * advances[j]
-            # Of wavy inputs all rows that a unit reads are listed, in front: any of them may be decisive.
+            # Of wavy inputs all rows that a unit reads are listed, in front: any of them may be
+            # decisive.
             rows = rows.reshape(-1, *rows.shape[-2:])
             low.append(rows[:, 0].min(axis=0))
             high.append(rows[:, 1].max(axis=0))
@@ -158,7 +179,8 @@ def reaches_of(network: Network, axis: int, n: int) -> tuple[Reach, ...]:
 def _units_read(
     network: Network, axis: int, sizes: Sequence[int], slopes: Sequence[Slope]
 ) -> tuple[list[tuple[int, int]], list[NDArray[np.int64]]]:
-    """Return the units of each layer that are followed, first and last, and the rows of its input that these read.
+    """Return the units of each layer that are followed, first and last, and the rows of its input
+    that these read.
 
     Followed are those of a period, or else those that the map has, or that later layers read.
     """
@@ -173,14 +195,19 @@ def _units_read(
             taps = max(taps_of(op), 1)
         followed += len(units) * taps
         if followed > MOST_UNITS:
-            what = f"its receptive fields do not repeat in a map of {sizes[i]} units, and are too many to follow"
+            what = (
+                f"its receptive fields do not repeat in a map of {sizes[i]} units, "
+                "and are too many to follow"
+            )
             hint = "use a scale of small numbers, such as 4/3, or name earlier layers"
             raise SizeError(what, where=f"{network.name}, {layer.name}", hint=hint)
         if slopes[i].whole:
             continue
         reads[i] = units
         if op is not None and slopes[entering].wavy:
-            reads[i] = all_rows_of(op, sizes[entering], sizes[i], units)[:, None]  # (rows, 1, units)
+            reads[i] = all_rows_of(op, sizes[entering], sizes[i], units)[
+                :, None
+            ]  # (rows, 1, units)
         elif op is not None:
             reads[i] = np.array(rows_of(op, sizes[entering], sizes[i], units))  # (2, units)
         for j in layer.inputs:

@@ -1,4 +1,5 @@
-"""Shifts of the image that a network follows: the alignment of its strides, and axes whose ends meet.
+"""Shifts of the image that a network follows: the alignment of its strides, and axes whose ends
+meet.
 
 Along an axis that wraps, the network's output shifts with a circularly shifted image.
 """
@@ -41,7 +42,9 @@ class Break(NamedTuple):
 
 
 class Alignment(NamedTuple):
-    """Tiles start at multiples of `step` pixels; a unit of layer i stands for `strides[i]` pixels."""
+    """Tiles start at multiples of `step` pixels; a unit of layer i stands for
+    `strides[i]` pixels.
+    """
 
     step: int
     strides: tuple[Fraction, ...]
@@ -49,12 +52,16 @@ class Alignment(NamedTuple):
 
 @lru_cache(64)
 def alignment_on(network: Network, axis: int, n: int) -> Alignment:
-    """Return the alignment that keeps the phase of every stride as in the whole image of `n` rows."""
+    """Return the alignment that keeps the phase of every stride as in the whole image
+    of `n` rows.
+    """
     sizes, strides = sizes_of(network, axis, n), [Fraction(1)]
     for i, layer in enumerate(network.layers[1:], start=1):
         op, n_in, n_out = layer.ops[axis], sizes[layer.inputs[0]], sizes[i]
         entering, rate = max(strides[j] for j in layer.inputs), Fraction(1)
-        if layer.like is not None and n_in == 1:  # a single row has no stride; its copies lie on the layer they follow
+        if (
+            layer.like is not None and n_in == 1
+        ):  # a single row has no stride; its copies lie on the layer they follow
             entering = strides[layer.like]
         elif isinstance(op, Resize) and (op.scale is None or op.layout == "align_corners"):
             rate = _near_whole(n_in, n_out)
@@ -74,14 +81,17 @@ def alignment_on(network: Network, axis: int, n: int) -> Alignment:
 
 
 def _near_whole(n_in: int, n_out: int) -> Fraction:
-    """Return the rate of a resize of whole scale that is near to one from `n_in` rows to `n_out`."""
+    """Return the rate of a resize of whole scale that is near to one from `n_in` rows
+    to `n_out`.
+    """
     if n_out >= n_in:
         return Fraction(1, max(1, round(n_out / n_in)))
     return Fraction(max(1, round(n_in / n_out)))
 
 
 def wrapping_axes(network: Network, size: Size) -> tuple[bool, ...]:
-    """Return which axes wrap at a size: they are padded circularly, and every target shifts with the image.
+    """Return which axes wrap at a size: they are padded circularly, and every target shifts with
+    the image.
 
     Usage is periodic along such an axis, by the total stride.
     """
@@ -94,7 +104,8 @@ def wrapping_axes(network: Network, size: Size) -> tuple[bool, ...]:
 
 @lru_cache(64)
 def breaking_layer(network: Network, axis: int, n: int) -> Break | None:
-    """Return the layer that breaks the circle of an axis of `n` rows; None if every target shifts with the image.
+    """Return the layer that breaks the circle of an axis of `n` rows; None if every target shifts
+    with the image.
 
     An image of arbitrary numbers, and the same one shifted by a total stride, pass through all
     layers; branches are added with different factors, so that their errors cannot cancel. Layers
@@ -128,8 +139,12 @@ def breaking_layer(network: Network, axis: int, n: int) -> Break | None:
     return None
 
 
-def _two_images_through(network: Network, maps: Sequence[AxisMap | None], n: int, step: int) -> list[NDArray[np.int64]]:
-    """Return what each layer makes of an image and of the same one shifted by `step`, (1, rows, 2), modulo a prime."""
+def _two_images_through(
+    network: Network, maps: Sequence[AxisMap | None], n: int, step: int
+) -> list[NDArray[np.int64]]:
+    """Return what each layer makes of an image and of the same one shifted by `step`, (1, rows, 2),
+    modulo a prime.
+    """
     image = np.arange(1, n + 1) * FACTORS[0] % PRIME
     image = image * image % PRIME
     outputs = [np.stack([image, np.roll(image, step)], 1)[None]]
@@ -158,7 +173,8 @@ def _first_of(at: int, shifts: Sequence[bool], network: Network) -> int:
 
 
 def seams_in_words(network: Network, size: Size) -> list[str]:
-    """Return words on the axes that wrap, and on the layers that break the circle of others; similar axes together.
+    """Return words on the axes that wrap, and on the layers that break the circle of others;
+    similar axes together.
 
     >>> import padviz
     >>> from padviz.network.rewrites import with_padding

@@ -1,4 +1,6 @@
-"""What a network makes of one size of its image: whether it runs, stretches an output, and reads padding evenly."""
+"""What a network makes of one size of its image: whether it runs, stretches an output, and reads
+padding evenly.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +24,19 @@ from padviz.network.sizes import Resolved, resolve, sizes_of_each
 from padviz.network.targets import output_layers
 
 CLOSE = Fraction(1, 1000)  # px: a stretch below this is none
-Properties = tuple[bool, bool, bool, bool]  # accepted, unstretched, balanced, and balanced without a remainder
+Properties = tuple[
+    bool, bool, bool, bool
+]  # accepted, unstretched, balanced, and balanced without a remainder
 
 
 class AtSize(NamedTuple):
     """What a network makes of one side of its image.
 
-    `refusal` is why it does not run. The far end of an output, or of a map that is merged with another, lies `stretch`
-    pixels beyond where the strides put it. No output reads the last `unread` rows. `even` is whether every window
-    reads its padding evenly, and `whole` whether none has a remainder either. `windows` is a hash of
-    the convolutions and the pads before them, which a module may choose by the size.
+    `refusal` is why it does not run. The far end of an output, or of a map that is merged with
+    another, lies `stretch` pixels beyond where the strides put it. No output reads the last
+    `unread` rows. `even` is whether every window reads its padding evenly, and `whole` whether none
+    has a remainder either. `windows` is a hash of the convolutions and the pads before them, which
+    a module may choose by the size.
     """
 
     refusal: PadvizError | None = None
@@ -78,7 +83,9 @@ def at_size(network: Network, size: Size) -> tuple[AtSize, ...]:
     if exported is not None:
         return (AtSize(exported),) * len(size)
     try:
-        there = Network.at(network, size)  # a loaded network's own `at` would search sizes for its error
+        there = Network.at(
+            network, size
+        )  # a loaded network's own `at` would search sizes for its error
         return tuple(_side(there, axis, n) for axis, n in enumerate(size))
     except PadvizError as error:
         return (AtSize(_refusal(network, size, error)),) * len(size)
@@ -86,7 +93,9 @@ def at_size(network: Network, size: Size) -> tuple[AtSize, ...]:
 
 @lru_cache(1024)
 def _side(network: Network, axis: int, n: int) -> AtSize:
-    """Return what a network makes of one side; of a description, which holds at all sizes, each is read once."""
+    """Return what a network makes of one side; of a description, which holds at all sizes, each is
+    read once.
+    """
     resolved = resolve(network, axis, n)
     balance = balance_on(network, axis, np.array([n]))
     convolutions = (layer for layer in padded_windows(network) if layer.kind == "conv")
@@ -105,13 +114,17 @@ def exported_for_another(network: Network, size: Size) -> SizeError | None:
     if fixed == size:
         return None
     what = f"the file declares an input of {in_words(fixed)}"
-    return SizeError(what, where=network.name, hint="export it again with open axes, or resize the image")
+    return SizeError(
+        what, where=network.name, hint="export it again with open axes, or resize the image"
+    )
 
 
 def _refusal(network: Network, size: Size, error: PadvizError) -> PadvizError:
-    """Return why a network does not take a size: by the rows of its layers, known from another size, if these tell.
+    """Return why a network does not take a size: by the rows of its layers, known from another
+    size, if these tell.
 
-    They name a layer where a module's forward only raises, and where a file is read on though its maps do not fit.
+    They name a layer where a module's forward only raises, and where a file is read on though its
+    maps do not fit.
     """
     is_file = network.source.lower().endswith(FILES)
     # A module ran up to what padviz cannot read, by layers that it may choose by the size.
@@ -127,10 +140,11 @@ def _refusal(network: Network, size: Size, error: PadvizError) -> PadvizError:
 
 
 class Grid(NamedTuple):
-    """Where the units of a map lie on an axis, in input pixels: the centre of the first one, and the step to the next.
+    """Where the units of a map lie on an axis, in input pixels: the centre of the first one, and
+    the step to the next.
 
-    `nominal` is the step by the strides alone; a resize to a given size makes another `step` where the numbers of rows
-    are no multiples.
+    `nominal` is the step by the strides alone; a resize to a given size makes another `step` where
+    the numbers of rows are no multiples.
     """
 
     first: Fraction
@@ -151,7 +165,9 @@ def grids_of(network: Network, axis: int, resolved: Resolved) -> list[Grid | Non
     windowed = [False]  # whether a window lies before the layer's units
     for i, layer in enumerate(network.layers[1:], start=1):
         op, n_in, n_out = layer.ops[axis], resolved.sizes[layer.inputs[0]], resolved.sizes[i]
-        windowed.append(layer.kind in WINDOWS | CONVOLUTIONS or any(windowed[j] for j in layer.inputs))
+        windowed.append(
+            layer.kind in WINDOWS | CONVOLUTIONS or any(windowed[j] for j in layer.inputs)
+        )
         entering = [grid for j in layer.inputs if (grid := grids[j]) is not None]
         if not entering or isinstance(op, Adaptive):
             grids.append(None)
@@ -163,7 +179,8 @@ def grids_of(network: Network, axis: int, resolved: Resolved) -> list[Grid | Non
         if op is not None:
             start, rate = _placed(op, n_in, n_out)
             nominal = grid.nominal * rate
-            # Resizing the image itself, in front of all windows, is sampling: the nominal step is the real one.
+            # Resizing the image itself, in front of all windows, is sampling: the nominal step is
+            # the real one.
             if isinstance(op, Resize) and windowed[i]:
                 followed = None
                 if layer.like is not None:
@@ -175,7 +192,9 @@ def grids_of(network: Network, axis: int, resolved: Resolved) -> list[Grid | Non
 
 
 def _nominal(op: Resize, grid: Grid, followed: Grid | None, real: Fraction) -> Fraction:
-    """Return the nominal step behind a resize: by its factor, or that of the map whose size it follows."""
+    """Return the nominal step behind a resize: by its factor, or that of the map whose size it
+    follows.
+    """
     if op.scale is not None:
         return grid.nominal / op.scale
     if followed is None:
@@ -184,7 +203,9 @@ def _nominal(op: Resize, grid: Grid, followed: Grid | None, real: Fraction) -> F
 
 
 def _placed(op: Op, n_in: int, n_out: int) -> tuple[Fraction, Fraction]:
-    """Return the input row at the centre of the first unit, and how many rows further on that of the next one lies."""
+    """Return the input row at the centre of the first unit, and how many rows further on that of
+    the next one lies.
+    """
     rate = rate_of(op, n_in, n_out)
     if isinstance(op, Window):
         return Fraction(op.extent - 1, 2) - place(op, n_in).before, rate
@@ -196,7 +217,9 @@ def _placed(op: Op, n_in: int, n_out: int) -> tuple[Fraction, Fraction]:
 
 
 def _stretch(network: Network, axis: int, resolved: Resolved) -> Fraction:
-    """Return by how many pixels the far end of the worst merged map or output lies beyond its place."""
+    """Return by how many pixels the far end of the worst merged map or output lies beyond its
+    place.
+    """
     grids = grids_of(network, axis, resolved)
     judged = {network.index[name] for name in output_layers(None, network)}
     judged |= {j for layer in network.layers if len(layer.inputs) > 1 for j in layer.inputs}
@@ -208,7 +231,9 @@ def _stretch(network: Network, axis: int, resolved: Resolved) -> Fraction:
 
 
 def _unread(network: Network, resolved: Resolved) -> int:
-    """Count the rows at the far end of the image that no output reads, beyond those that strides skip everywhere."""
+    """Count the rows at the far end of the image that no output reads, beyond those that strides
+    skip everywhere.
+    """
     ends = {network.index[name] for name in output_layers(None, network)}
     read = [np.full(n, i in ends) for i, n in enumerate(resolved.sizes)]
     for i in range(len(read) - 1, 0, -1):

@@ -1,4 +1,6 @@
-"""The sizes next to one that a network accepts without stretching an output, and how to get there and back."""
+"""The sizes next to one that a network accepts without stretching an output, and how to get there
+and back.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ FARTHEST = 64  # px: searched at least, for modules with checks of their own
 
 @dataclass(frozen=True, slots=True)
 class Padded:
-    """An output of a padded image: the layer, the units to keep on each axis, and how many of them see the padding."""
+    """An output of a padded image: the layer, the units to keep on each axis, and how many of them
+    see the padding.
+    """
 
     layer: str
     units: Size
@@ -32,11 +36,12 @@ class Padded:
 
 @dataclass(frozen=True, slots=True)
 class NearSizes:
-    """Whether a network runs at a size, and the nearest sizes at which it runs and stretches nothing.
+    """Whether a network runs at a size, and the nearest sizes at which it runs and stretches
+    nothing.
 
-    `axes` says what it makes of each side. `below` is reached by a crop, `above` by padding at the far ends; each is
-    None where there is none, and the size itself where it needs no change. `outputs` are those of the image padded to
-    `above`.
+    `axes` says what it makes of each side. `below` is reached by a crop, `above` by padding at the
+    far ends; each is None where there is none, and the size itself where it needs no change.
+    `outputs` are those of the image padded to `above`.
     """
 
     size: Size
@@ -52,7 +57,9 @@ class NearSizes:
 
 
 def near_sizes(network: Network, size: Size) -> NearSizes:
-    """Read a network, which was read at a size of its own, at another size, and search sizes around it."""
+    """Read a network, which was read at a size of its own, at another size, and search sizes around
+    it.
+    """
     axes = at_size(network, size)
     if exported_for_another(network, size):
         return NearSizes(size, axes, None, None)
@@ -65,15 +72,20 @@ def near_sizes(network: Network, size: Size) -> NearSizes:
 
 
 def _next(network: Network, size: Size, sign: int) -> Size | None:
-    """Return the nearest size in one direction, where no output is stretched if there is such a size.
+    """Return the nearest size in one direction, where no output is stretched if there is such a
+    size.
 
-    Each side is searched by itself, and then both are read together. A network that takes squares only has no such
-    sides: then squares are searched.
+    Each side is searched by itself, and then both are read together. A network that takes squares
+    only has no such sides: then squares are searched.
     """
     every = range(len(size))
     sides = [_next_side(network, (axis,), size[axis], sign) for axis in every]
     near = tuple(side for side in sides if side is not None)
-    if len(near) < len(size) or near == network.size != size or not at_size(network, near)[0].accepted:
+    if (
+        len(near) < len(size)
+        or near == network.size != size
+        or not at_size(network, near)[0].accepted
+    ):
         square = _next_side(network, every, max(size) if sign > 0 else min(size), sign)
         if square is not None:
             near = (square,) * len(size)
@@ -87,7 +99,9 @@ def _next(network: Network, size: Size, sign: int) -> Size | None:
 
 
 def _next_side(network: Network, axes: Sequence[int], n: int, sign: int) -> int | None:
-    """Return the nearest side of some axes that is unstretched, or else accepted; other axes keep their own size."""
+    """Return the nearest side of some axes that is unstretched, or else accepted; other axes keep
+    their own size.
+    """
     step = max(alignment_on(network, axis, network.size[axis]).step for axis in axes)
     accepted = None
     for side in range(n, n + sign * (max(PERIODS * step, FARTHEST) + 1), sign):
@@ -103,7 +117,9 @@ def _next_side(network: Network, axes: Sequence[int], n: int, sign: int) -> int 
 
 
 def _padded(network: Network, image: Size, padded: Size) -> tuple[Padded, ...]:
-    """Return which units of each output stand for the image, and how many of them see what was padded."""
+    """Return which units of each output stand for the image, and how many of them see what was
+    padded.
+    """
     units, outputs = sizes_of_each(network, padded), []
     for name in output_layers(None, network):
         i = network.index[name]
@@ -123,12 +139,16 @@ def _padded(network: Network, image: Size, padded: Size) -> tuple[Padded, ...]:
             sees = [unit for unit in range(keep) if reach.interval(unit)[1] >= n]
             kept.append(keep)
             saw_fill.append(len(sees) if padded[axis] > n else 0)
-        outputs.append(Padded(name, tuple(along[i] for along in units), tuple(kept), tuple(saw_fill)))
+        outputs.append(
+            Padded(name, tuple(along[i] for along in units), tuple(kept), tuple(saw_fill))
+        )
     return tuple(outputs)
 
 
 def _as_named(network: Network) -> str:
-    """Return what a person types for a network: a file, package.module:attribute, or a name of the zoo."""
+    """Return what a person types for a network: a file, package.module:attribute, or a name of the
+    zoo.
+    """
     if ":" in network.source or network.source.lower().endswith(FILES):
         return network.source
     if network.again is None:
@@ -138,9 +158,11 @@ def _as_named(network: Network) -> str:
 
 @contextmanager
 def near_sizes_named(load: Callable[[], Network], size: Size | None) -> Iterator[None]:
-    """Where a network refuses a size, name the nearest ones that it takes; `load` reads it at a size of its own.
+    """Where a network refuses a size, name the nearest ones that it takes; `load` reads it at a
+    size of its own.
 
-    Raises SizeError in place of an error raised within, which is quoted, if another size is the cure.
+    Raises SizeError in place of an error raised within, which is quoted, if another size is the
+    cure.
     """
     try:
         yield
@@ -172,9 +194,12 @@ def near_sizes_named(load: Callable[[], Network], size: Size | None) -> Iterator
 
 
 def _near_refused(network: Network, size: Size) -> NearSizes | None:
-    """Return the sizes near one that a network refuses; None if it takes it, or if no other size is known to help."""
+    """Return the sizes near one that a network refuses; None if it takes it, or if no other size is
+    known to help.
+    """
     if network.again is None:
-        return None  # errors of a description name sizes themselves, and those at the padding that was asked for
+        # errors of a description name sizes themselves, and those at the padding that was asked for
+        return None
     (first, *_) = at_size(network, size)
     if first.accepted or first.unknown:
         return None

@@ -1,7 +1,8 @@
-"""Rules of sizes: those that a network accepts, those that do not stretch an output, and balanced ones.
+"""Rules of sizes: those that a network accepts, those that do not stretch an output, and balanced
+ones.
 
-What holds at all sizes of one period of the strides, at the near and the far end and at some in between, is expected
-of the rest.
+What holds at all sizes of one period of the strides, at the near and the far end and at some in
+between, is expected of the rest.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from padviz.network.network import Network
 BALANCED = 2  # the first of the properties that depend on how windows read their padding
 MOST_RESIDUES = 4  # alternatives of a rule, beyond which its sizes are listed
 LATER_STARTS = 8
-MOST_READ = 300  # sizes of an axis that are read to find a rule; all of a shorter range are, where it has none
+# sizes of an axis that are read to find a rule; all of a shorter range are, where it has none
+MOST_READ = 300
 MOST_SMALL = 64  # sizes read before a network counts as built for its own size
 MOST_SHOWN = 128  # small sizes read for a period that no stride explains
 
@@ -30,8 +32,9 @@ MOST_SHOWN = 128  # small sizes read for a period that no stride explains
 class SizeRule:
     """The sizes of one axis, among those asked for, that have a property.
 
-    `rule` says which ones in a few words, as "16*i"; it is None where none was found. `checked` of the sizes were read,
-    the others follow from the rule. Of `unknown` sizes, padviz does not know whether they have the property.
+    `rule` says which ones in a few words, as "16*i"; it is None where none was found. `checked` of
+    the sizes were read, the others follow from the rule. Of `unknown` sizes, padviz does not know
+    whether they have the property.
     """
 
     rule: str | None
@@ -49,8 +52,8 @@ class SizeRule:
 class AxisSizes:
     """Which sizes of an axis a network accepts, and which of these are unstretched and balanced.
 
-    `no_remainder` sizes are balanced and leave no stride remainder. `read` sizes were read in all. `refusal` is why the
-    largest of those that are refused is.
+    `no_remainder` sizes are balanced and leave no stride remainder. `read` sizes were read in all.
+    `refusal` is why the largest of those that are refused is.
     """
 
     axis: str
@@ -76,8 +79,14 @@ def sizes_under(rule: str, lo: int, hi: int) -> list[int] | None:
 
 
 def axes_depend(network: Network, along: Mapping[str, AxisSizes]) -> bool:
-    """Return whether what a network makes of one side depends on another: of sizes that each axis takes by itself."""
-    ends = [(found.accepted.sizes[0], found.accepted.sizes[-1]) for found in along.values() if found.accepted.sizes]
+    """Return whether what a network makes of one side depends on another: of sizes that each axis
+    takes by itself.
+    """
+    ends = [
+        (found.accepted.sizes[0], found.accepted.sizes[-1])
+        for found in along.values()
+        if found.accepted.sizes
+    ]
     if len(ends) < 2:
         return False
     combined = {tuple(pair[(at + first) % 2] for at, pair in enumerate(ends)) for first in (0, 1)}
@@ -91,7 +100,9 @@ def axes_depend(network: Network, along: Mapping[str, AxisSizes]) -> bool:
 
 
 class _Reader:
-    """Reads a network at sizes of some axes that vary together, once each; other axes keep the network's own size."""
+    """Reads a network at sizes of some axes that vary together, once each; other axes keep the
+    network's own size.
+    """
 
     def __init__(self, network: Network, axes: Sequence[int], on_read: Callable[[], None]) -> None:
         self.network = network
@@ -101,20 +112,25 @@ class _Reader:
 
     def read(self, n: int) -> Properties:
         if n not in self.readings:
-            size = tuple(n if axis in self.axes else side for axis, side in enumerate(self.network.size))
+            size = tuple(
+                n if axis in self.axes else side for axis, side in enumerate(self.network.size)
+            )
             along = at_size(self.network, size)
             self.readings[n] = together([along[axis] for axis in self.axes])
             self.on_read()
         return self.readings[n].properties
 
     def alike(self, n: int, other: int) -> bool:
-        """Return whether two sizes have the same properties, by the same convolutions and pads before them."""
+        """Return whether two sizes have the same properties, by the same convolutions and pads
+        before them.
+        """
         same = self.read(n) == self.read(other)
         return same and self.readings[n].windows == self.readings[other].windows
 
 
 class _Known(NamedTuple):
-    """What a network makes of a size: `read` there, or else expected, since it is read where the period has the same.
+    """What a network makes of a size: `read` there, or else expected, since it is read where the
+    period has the same.
 
     A period may repeat in what is accepted and unstretched, and not in how padding is read.
     """
@@ -124,7 +140,9 @@ class _Known(NamedTuple):
 
 
 class _Repeats(NamedTuple):
-    """A period of sizes, from `start` on, that repeats up to the largest; `evenly` is whether balance repeats too."""
+    """A period of sizes, from `start` on, that repeats up to the largest; `evenly` is whether
+    balance repeats too.
+    """
 
     start: int
     length: int
@@ -140,7 +158,12 @@ class _Repeats(NamedTuple):
 
 
 def axis_sizes(
-    network: Network, axes: Sequence[int], lo: int, hi: int, among: Container[int], on_read: Callable[[], None]
+    network: Network,
+    axes: Sequence[int],
+    lo: int,
+    hi: int,
+    among: Container[int],
+    on_read: Callable[[], None],
 ) -> AxisSizes:
     """Compute which sizes `among` some in lo .. hi a network accepts on axes that vary together."""
     reader = _Reader(network, axes, on_read)
@@ -157,7 +180,10 @@ def axis_sizes(
     name = "both"
     if len(axes) == 1:
         name = network.axes[axes[0]]
-    refused = max((n for n, there in reader.readings.items() if not there.accepted and not there.unknown), default=None)
+    refused = max(
+        (n for n, there in reader.readings.items() if not there.accepted and not there.unknown),
+        default=None,
+    )
     refusal = None
     if refused is not None:
         refusal = reader.readings[refused].refusal
@@ -175,7 +201,8 @@ def _known(reader: _Reader, repeats: _Repeats | None, sizes: range) -> dict[int,
     known: dict[int, _Known] = {}
     if repeats is not None:
         known = {n: _Known(reader.readings[repeats.alike(n)], read=False) for n in sizes}
-        # Small sizes may be refused for being small: those before the first period are read if they should be accepted.
+        # Small sizes may be refused for being small: those before the first period are read if they
+        # should be accepted.
         for n in range(sizes[0], repeats.start):
             if known[n].there.accepted:
                 reader.read(n)
@@ -184,8 +211,11 @@ def _known(reader: _Reader, repeats: _Repeats | None, sizes: range) -> dict[int,
     return known
 
 
-def _size_rule(at: int, known: dict[int, _Known], repeats: _Repeats | None, asked: Sequence[int]) -> SizeRule:
-    """Return which of the sizes asked for have one of the four properties, and the rule that they follow, if any.
+def _size_rule(
+    at: int, known: dict[int, _Known], repeats: _Repeats | None, asked: Sequence[int]
+) -> SizeRule:
+    """Return which of the sizes asked for have one of the four properties, and the rule that they
+    follow, if any.
 
     `repeats` is the period that holds of this property.
     """
@@ -195,7 +225,8 @@ def _size_rule(at: int, known: dict[int, _Known], repeats: _Repeats | None, aske
             unknown.append(n)
             continue
         size = known[n]
-        # A size that was not read has the property that the period has there. Without one, only a refusal is certain.
+        # A size that was not read has the property that the period has there. Without one, only a
+        # refusal is certain.
         is_guess = repeats is None and not size.read and size.there.accepted
         if is_guess or size.there.unknown:
             unknown.append(n)
@@ -218,10 +249,11 @@ def sizes_to_read(network: Network) -> int:
 
 
 def _repeats(reader: _Reader, lo: int, hi: int) -> _Repeats | None:
-    """Read the first and the last period of sizes, and some between; return the first period that repeats.
+    """Read the first and the last period of sizes, and some between; return the first period that
+    repeats.
 
-    Whether it is balanced repeats only if the windows do. A period without accepted sizes counts only where no other
-    size is accepted either.
+    Whether it is balanced repeats only if the windows do. A period without accepted sizes counts
+    only where no other size is accepted either.
     """
     by_acceptance = None
     for start, length in _tried(reader, lo, hi):
@@ -244,11 +276,16 @@ def _repeats(reader: _Reader, lo: int, hi: int) -> _Repeats | None:
 def _probes(reader: _Reader, repeats: _Repeats, accepted: Sequence[int], last: int) -> list[int]:
     """Return the sizes, largest first, at which a period is tried.
 
-    One period at the far end, three sizes that should be accepted on the way there, and the network's own size.
+    One period at the far end, three sizes that should be accepted on the way there, and the
+    network's own size.
     """
     behind = range(repeats.start, last + 1)
     expected = [n for n in behind if repeats.alike(n) in accepted]
-    probes = {*range(last - repeats.length + 1, last + 1), *expected[1:2], (repeats.start + last) // 2}
+    probes = {
+        *range(last - repeats.length + 1, last + 1),
+        *expected[1:2],
+        (repeats.start + last) // 2,
+    }
     if expected:
         probes.add(expected[len(expected) // 2])
     own = reader.network.size[reader.axes[0]]
@@ -260,10 +297,11 @@ def _probes(reader: _Reader, repeats: _Repeats, accepted: Sequence[int], last: i
 def _tried(reader: _Reader, lo: int, hi: int) -> Iterator[tuple[int, int]]:
     """Yield the starts and the lengths of periods to try.
 
-    First the period of the strides at the smallest sizes, and later, since a small image may be refused for being
-    small. Then, from the network's own size on, multiples of that period, and what a network's own checks may set: the
-    distance to the next size that it accepts. Last, the period that the smallest sizes show, as those of a network
-    that pads its image to a multiple of its own.
+    First the period of the strides at the smallest sizes, and later, since a small image may be
+    refused for being small. Then, from the network's own size on, multiples of that period, and
+    what a network's own checks may set: the distance to the next size that it accepts. Last, the
+    period that the smallest sizes show, as those of a network that pads its image to a multiple of
+    its own.
     """
     network, axes = reader.network, reader.axes
     own = network.size[axes[0]]
@@ -282,7 +320,9 @@ def _tried(reader: _Reader, lo: int, hi: int) -> Iterator[tuple[int, int]]:
 
 
 def _shown(reader: _Reader, lo: int, hi: int) -> Iterator[tuple[int, int]]:
-    """Yield the shortest period of the smallest sizes, seen twice or more, without the first third of them."""
+    """Yield the shortest period of the smallest sizes, seen twice or more, without the first third
+    of them.
+    """
     read = range(lo, min(lo + MOST_SHOWN, hi + 1))
     if len(reader.readings) + len(read) > max(MOST_READ, hi - lo + 1):
         return
@@ -296,7 +336,8 @@ def _shown(reader: _Reader, lo: int, hi: int) -> Iterator[tuple[int, int]]:
 
 
 def _rule(period: Sequence[bool], start: int, flags: Sequence[bool], lo: int) -> str | None:
-    """Write the sizes that are flagged in lo, lo + 1, ... as a rule, which `period` holds from `start` on.
+    """Write the sizes that are flagged in lo, lo + 1, ... as a rule, which `period` holds from
+    `start` on.
 
     >>> _rule([True, False] * 2, 6, [False, True, False, True, False, True], 5)
     '2*i'

@@ -74,8 +74,12 @@ def read_coco(objects: str | Path, detections: str | Path) -> Scenes:
     instances = _decode(objects, INSTANCES, Instances)
     results = _decode(detections, RESULTS, list[Detection])
     if not instances.images:
-        raise DescriptionError("has no images", where=str(objects), hint=f"give the path of {INSTANCES}")
-    pictures = sorted(instances.images, key=lambda picture: (isinstance(picture.id, str), picture.id))
+        raise DescriptionError(
+            "has no images", where=str(objects), hint=f"give the path of {INSTANCES}"
+        )
+    pictures = sorted(
+        instances.images, key=lambda picture: (isinstance(picture.id, str), picture.id)
+    )
     sizes = [_size_of(picture, objects) for picture in pictures]
     images = _by_id("images", [picture.id for picture in pictures], objects)
     categories = _by_id("categories", [category.id for category in instances.categories], objects)
@@ -86,7 +90,9 @@ def read_coco(objects: str | Path, detections: str | Path) -> Scenes:
         width, height = row.bbox[2:]
         area.append(width * height if row.area is None else row.area)
     scores = [row.score for row in results]
-    object_boxes = _boxes(instances.annotations, images, categories, objects, crowd=crowd, area=area)
+    object_boxes = _boxes(
+        instances.annotations, images, categories, objects, crowd=crowd, area=area
+    )
     return Scenes(
         np.array(sizes),
         names,
@@ -152,7 +158,8 @@ def _refuse_nan(data: bytes, path: str | Path) -> None:
             if NAN.search(json.dumps(value).encode()):
                 refuse(
                     path,
-                    f"{kind} {k}, of image {row.get('image_id')}, has a {name} that is not a number",
+                    f"{kind} {k}, of image {row.get('image_id')}, has a {name} that is "
+                    "not a number",
                 )
 
 
@@ -163,12 +170,16 @@ def _boxes(
     path: str | Path,
     **columns: list[Any],
 ) -> Boxes:
-    """Convert rows to boxes; reject those of images or categories that the file of objects does not list."""
+    """Convert rows to boxes; reject those of images or categories that the file of objects does not
+    list.
+    """
     image_ids, category_ids = [row.image_id for row in rows], [row.category_id for row in rows]
     of_image = _positions("image_id", image_ids, images, path)
     of_category = _positions("category_id", category_ids, categories, path)
     read = boxes(of_image, of_category, [row.bbox for row in rows], **columns)
-    _refuse_first(np.any(~(abs(read.box) <= FARTHEST), axis=1), rows, path, "has a box beyond any image")
+    _refuse_first(
+        np.any(~(abs(read.box) <= FARTHEST), axis=1), rows, path, "has a box beyond any image"
+    )
     _refuse_first(~np.isfinite(read.score), rows, path, "has a score that is not a number")
     return read
 

@@ -1,4 +1,6 @@
-"""Ground truth and predictions in any of four formats: detecting the format, reading it, and doubting it."""
+"""Ground truth and predictions in any of four formats: detecting the format, reading it, and
+doubting it.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ ASKED = "are boxes x, y, width, height in pixels?"
 
 
 def kind_of(objects: str | Path, predicted: str | Path) -> FileKind:
-    """Return the format: COCO's two files of JSON, YOLO's two folders of labels, two of CSV, two of label maps."""
+    """Return the format: COCO's two files of JSON, YOLO's two folders of labels, two of CSV, two of
+    label maps.
+    """
     if Path(objects).is_dir() != Path(predicted).is_dir():
         raise OptionError(
             "one is a folder, the other is not",
@@ -45,7 +49,9 @@ def kind_of(objects: str | Path, predicted: str | Path) -> FileKind:
     return "coco"
 
 
-def read_scenes(objects: str | Path, detections: str | Path, images: str | Path | None, kind: FileKind) -> Scenes:
+def read_scenes(
+    objects: str | Path, detections: str | Path, images: str | Path | None, kind: FileKind
+) -> Scenes:
     """Read COCO's two files, or YOLO's two folders and the sizes of the images.
 
     Boxes without area or outside of their image are left out, with notes that count them by file.
@@ -61,7 +67,9 @@ def read_scenes(objects: str | Path, detections: str | Path, images: str | Path 
     else:
         scenes = read_yolo(objects, detections, images)
     objects_inside, of_objects = _inside(scenes.objects, scenes.sizes, objects, "object")
-    detections_inside, of_detections = _inside(scenes.detections, scenes.sizes, detections, "detection")
+    detections_inside, of_detections = _inside(
+        scenes.detections, scenes.sizes, detections, "detection"
+    )
     return replace(
         scenes,
         objects=objects_inside,
@@ -71,7 +79,9 @@ def read_scenes(objects: str | Path, detections: str | Path, images: str | Path 
 
 
 def _inside(boxes: Boxes, sizes: Ints, path: str | Path, what: str) -> tuple[Boxes, list[str]]:
-    """Return the boxes with area that touch their images, and a note on any others; reject a file without any."""
+    """Return the boxes with area that touch their images, and a note on any others; reject a file
+    without any.
+    """
     low, extent, size = boxes.box[:, :2], boxes.box[:, 2:], sizes[boxes.image][:, ::-1]
     inside = np.array(((extent > 0) & (low < size) & (low + extent > 0)).all(axis=1))
     left_out = int((~inside).sum())
@@ -81,7 +91,10 @@ def _inside(boxes: Boxes, sizes: Ints, path: str | Path, what: str) -> tuple[Box
         raise DescriptionError(f"has no {what}s", where=str(path), hint="give a file that has some")
     notes = []
     if left_out:
-        notes.append(f"{path}: {counted(left_out, what)} left out: a box without area, or outside of its image")
+        notes.append(
+            f"{path}: {counted(left_out, what)} left out: a box without area, or "
+            "outside of its image"
+        )
     return select(boxes, inside), notes
 
 
@@ -100,7 +113,9 @@ def read_rings(
 
 
 def doubts_of(scenes: Scenes, objects: str | Path, detections: str | Path) -> tuple[str, ...]:
-    """Ask about files where hardly a detection overlaps an object, or is of its class; reject those where none does."""
+    """Ask about files where hardly a detection overlaps an object, or is of its class; reject those
+    where none does.
+    """
     classes = len(np.unique(scenes.objects.category))
     if classes > MOST_CLASSES:
         what = f"has objects of {classes:,} classes, and {MOST_CLASSES:,} can be scored"
@@ -115,7 +130,9 @@ def doubts_of(scenes: Scenes, objects: str | Path, detections: str | Path) -> tu
     hits = overlapped != FREE
     share = float(np.mean(np.isin(np.arange(len(true)), overlapped)))
     if share < FEW:
-        return (f"{detections}: detections overlap {percent(share)} of the objects by half: {ASKED}",)
+        return (
+            f"{detections}: detections overlap {percent(share)} of the objects by half: {ASKED}",
+        )
     alike = float(np.mean(predicted[matches.detections[hits]] == true[overlapped[hits]]))
     if alike >= ALIKE:
         return ()

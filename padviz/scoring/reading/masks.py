@@ -26,13 +26,20 @@ def masks_in(folder: str | Path) -> list[Path]:
     return sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES)
 
 
-def read_masks(true: str | Path, predicted: str | Path, ends: Sequence[float], share: bool) -> Masks:
-    """Count the pixels of each class in each ring of each pair of label maps, which have the same name."""
+def read_masks(
+    true: str | Path, predicted: str | Path, ends: Sequence[float], share: bool
+) -> Masks:
+    """Count the pixels of each class in each ring of each pair of label maps, which have the same
+    name.
+    """
     rings, sides, sizes = [], [], []
     cells = np.zeros((3, GRID**2, VOID), np.int64)
     for path in masks_in(true):
         true_labels, predicted_labels = _read_pair(path, Path(predicted) / path.name)
-        ring, side = np.zeros((3, len(ends) + 1, VOID), int), np.zeros((3, len(SIDES) + 1, VOID), int)
+        ring, side = (
+            np.zeros((3, len(ends) + 1, VOID), int),
+            np.zeros((3, len(SIDES) + 1, VOID), int),
+        )
         height, width = true_labels.shape
         step = max(1, STRIP // width)  # regions take 100 bytes a pixel while they are computed
         for top in range(0, height, step):
@@ -62,7 +69,9 @@ def _read_pair(true: Path, predicted: Path) -> tuple[Bytes, Bytes]:
 
 
 def _check_classes(pixels: NDArray[np.int64], true: str | Path, predicted: str | Path) -> None:
-    """Reject maps of one class, such as those of 0 and 255, and folders that have at most one class in common."""
+    """Reject maps of one class, such as those of 0 and 255, and folders that have at most one class
+    in common.
+    """
     _, true_labels, predicted_labels = pixels > 0
     hint = "number classes 0, 1, 2, ... in both folders"
     for classes, folder in ((true_labels, true), (predicted_labels, predicted)):
@@ -82,7 +91,9 @@ def _check_classes(pixels: NDArray[np.int64], true: str | Path, predicted: str |
 def _regions(
     top: int, bottom: int, shape: tuple[int, ...], ends: tuple[float, ...], share: bool
 ) -> tuple[Bytes, Bytes, Bytes]:
-    """Return the ring of each pixel in these rows, its side if it is in the outermost ring, and its cell."""
+    """Return the ring of each pixel in these rows, its side if it is in the outermost ring, and its
+    cell.
+    """
     height, width = shape
     rows, columns = np.meshgrid(np.arange(top, bottom) + 0.5, np.arange(width) + 0.5, indexing="ij")
     margins = np.stack([columns, rows, width - columns, height - rows])
@@ -98,14 +109,20 @@ def _labels(path: Path) -> Bytes:
     with opened_picture(path, "a label map", "leave it out") as picture:
         if picture.mode not in FLAT:
             what = f"has colours ({picture.mode}), not numbers of classes"
-            raise DescriptionError(what, where=str(path), hint="write one channel of 8 bits, or a palette")
+            raise DescriptionError(
+                what, where=str(path), hint="write one channel of 8 bits, or a palette"
+            )
         return np.asarray(picture).astype(np.uint8, copy=False)
 
 
 def _count(true_labels: Bytes, predicted_labels: Bytes, region: Bytes, n: int) -> NDArray[np.int64]:
-    """Count pixels by region and class: those labelled right, true and predicted, (3, regions, classes)."""
+    """Count pixels by region and class: those labelled right, true and predicted, (3, regions,
+    classes).
+    """
     counted = true_labels != VOID
     place, shape = region[counted].astype(np.int64) * CLASSES, (n, CLASSES)
     true, predicted = place + true_labels[counted], place + predicted_labels[counted]
     parts = (true[true == predicted], true, predicted)
-    return np.stack([np.bincount(part, minlength=n * CLASSES).reshape(shape)[:, :VOID] for part in parts])
+    return np.stack(
+        [np.bincount(part, minlength=n * CLASSES).reshape(shape)[:, :VOID] for part in parts]
+    )

@@ -44,7 +44,9 @@ def read_rows(path: str | Path, columns: Sequence[str], meaning: str = "") -> li
 
 
 def read_labels(objects: str | Path, labels: str | Path) -> Labelled:
-    """Read the objects of images, with their centres and the images' sizes, and the labels that a classifier gives."""
+    """Read the objects of images, with their centres and the images' sizes, and the labels that a
+    classifier gives.
+    """
     rows = _read_objects(objects, labels)
     predicted = read_rows(labels, LABELS.split())
     label_of = dict(predicted)
@@ -68,7 +70,9 @@ def read_labels(objects: str | Path, labels: str | Path) -> Labelled:
         refuse(objects, f"row {int(np.argmax(outside)) + 2} lies outside its image")
     names, true = [row[0] for row in rows], [row[1] for row in rows]
     if set(true).isdisjoint(label_of.values()):
-        what = f"no label is among those of the objects: {predicted[0][1]!r} here, {true[0]!r} there"
+        what = (
+            f"no label is among those of the objects: {predicted[0][1]!r} here, {true[0]!r} there"
+        )
         raise DescriptionError(what, where=str(labels), hint="name classes alike")
     right = np.array(true) == np.array([label_of[name] for name in names])
     images, image = np.unique(names, return_inverse=True)

@@ -1,4 +1,6 @@
-"""YOLO's label folders: a text file for each image, and in it a box a line, in shares of the image's sides."""
+"""YOLO's label folders: a text file for each image, and in it a box a line, in shares of the
+image's sides.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ ORIENTATION = 274
 
 
 def read_yolo(objects: str | Path, detections: str | Path, images: str | Path) -> Scenes:
-    """Read folders of labels, those of detections with a score behind each box, and the sizes of the images."""
+    """Read folders of labels, those of detections with a score behind each box, and the sizes of
+    the images.
+    """
     stems, sizes = _sizes_in(Path(images))
     true = _boxes(Path(objects), stems, sizes, 5, images)
     predicted = _boxes(Path(detections), stems, sizes, 6, images)
@@ -35,7 +39,9 @@ def read_yolo(objects: str | Path, detections: str | Path, images: str | Path) -
 
 
 def _sizes_in(path: Path) -> tuple[dict[str, int], NDArray[np.int64]]:
-    """List the images of a folder, or of a table, by their names without suffix, and read their heights and widths."""
+    """List the images of a folder, or of a table, by their names without suffix, and read their
+    heights and widths.
+    """
     if path.is_dir():
         pictures = _pictures_in(path)
         for one, other in pairwise(pictures):
@@ -49,7 +55,9 @@ def _sizes_in(path: Path) -> tuple[dict[str, int], NDArray[np.int64]]:
     sizes = np.empty((len(rows), 2), np.int64)
     for k, (name, width, height) in enumerate(rows):
         if not all(PIXELS.fullmatch(side) and int(side) < MOST_SIDE for side in (width, height)):
-            raise DescriptionError(f"row {k + 2}, of {name}, has no size in pixels", where=str(path), hint="correct it")
+            raise DescriptionError(
+                f"row {k + 2}, of {name}, has no size in pixels", where=str(path), hint="correct it"
+            )
         sizes[k] = int(height), int(width)
     if len(stems) < len(rows):
         raise DescriptionError("has an image twice", where=str(path), hint="leave one out")
@@ -59,7 +67,9 @@ def _sizes_in(path: Path) -> tuple[dict[str, int], NDArray[np.int64]]:
 def _pictures_in(folder: Path) -> list[Path]:
     pictures = sorted(picture for picture in folder.iterdir() if picture.suffix.lower() in SUFFIXES)
     if not pictures:
-        raise DescriptionError("has no images", where=str(folder), hint=f"images end in {' '.join(SUFFIXES)}")
+        raise DescriptionError(
+            "has no images", where=str(folder), hint=f"images end in {' '.join(SUFFIXES)}"
+        )
     return pictures
 
 
@@ -89,7 +99,9 @@ def size_of(path: Path) -> tuple[int, int]:
     return height, width
 
 
-def _boxes(folder: Path, stems: dict[str, int], sizes: NDArray[np.int64], columns: int, images: str | Path) -> Boxes:
+def _boxes(
+    folder: Path, stems: dict[str, int], sizes: NDArray[np.int64], columns: int, images: str | Path
+) -> Boxes:
     """Read all labels of a folder, whose lines have 5 or 6 `columns`."""
     paths = sorted(folder.glob("*.txt"))
     unknown = [path for path in paths if path.stem not in stems]
@@ -98,9 +110,13 @@ def _boxes(folder: Path, stems: dict[str, int], sizes: NDArray[np.int64], column
         if len(unknown) > 1:
             others = f", like {len(unknown) - 1:,} more of {len(paths):,}"
         hint = f"labels are named as their images, such as {next(iter(stems))}"
-        raise DescriptionError(f"matches no image of {images}{others}", where=str(unknown[0]), hint=hint)
+        raise DescriptionError(
+            f"matches no image of {images}{others}", where=str(unknown[0]), hint=hint
+        )
     parts = [_rows(path, columns) for path in paths]
-    image = np.repeat([stems[path.stem] for path in paths], [len(part) for part in parts]).astype(np.int64)
+    image = np.repeat([stems[path.stem] for path in paths], [len(part) for part in parts]).astype(
+        np.int64
+    )
     rows, size = np.concatenate([np.empty((0, columns)), *parts]), np.tile(sizes[image][:, ::-1], 2)
     centre, extent = rows[:, 1:3], rows[:, 3:5]
     box = np.concatenate([centre - extent / 2, extent], axis=1) * size
@@ -140,6 +156,12 @@ def _wrong(row: list[float], columns: int) -> str:
             return f"{why}: a score behind each box, too"
         return why
     category, *shares = row[:5]
-    if not np.isfinite(row).all() or category < 0 or category % 1 or category > LAST_CLASS or max(shares) > 2:
+    if (
+        not np.isfinite(row).all()
+        or category < 0
+        or category % 1
+        or category > LAST_CLASS
+        or max(shares) > 2
+    ):
         return "is not a box in shares of the image"
     return ""

@@ -1,4 +1,6 @@
-"""The effect of each Keras layer on maps: one function per kind of layer, and a table by class name at the end."""
+"""The effect of each Keras layer on maps: one function per kind of layer, and a table by class name
+at the end.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,10 @@ class Call(calls.Call):
         value = self.config.get("axis", default)
         if value is None and default is None:
             return [*range(rank)]
-        return [from_front(whole(axis, "axis"), rank) for axis in (value if isinstance(value, list) else [value])]
+        return [
+            from_front(whole(axis, "axis"), rank)
+            for axis in (value if isinstance(value, list) else [value])
+        ]
 
     def same(self) -> bool:
         padding = self.config.get("padding", "valid")
@@ -80,7 +85,9 @@ class Call(calls.Call):
         else:
             strides = self.pair("strides")
         steps = zip(kernels, strides, self.pair("dilation_rate"), strict=True)
-        return [Window(*figures, padding="same_upper" if self.same() else (0, 0)) for figures in steps]
+        return [
+            Window(*figures, padding="same_upper" if self.same() else (0, 0)) for figures in steps
+        ]
 
 
 def whole(value: object, key: str) -> int:
@@ -90,27 +97,42 @@ def whole(value: object, key: str) -> int:
 
 
 Handler = Callable[[Call, Value], Value]
-STYLES = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}  # as PyTorch calls them
+STYLES = {
+    "nearest": "nearest-exact",
+    "bilinear": "bilinear",
+    "bicubic": "bicubic",
+}  # as PyTorch calls them
 SAME = """
-    ActivityRegularization AlphaDropout BatchNormalization Cast Dropout GaussianDropout GaussianNoise Identity
-    LayerScale Negative Normalization RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast
-    RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHue RandomInvert RandomPosterization
-    RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation RandomZoom Rescaling
+    ActivityRegularization AlphaDropout BatchNormalization Cast Dropout GaussianDropout
+    GaussianNoise Identity LayerScale Negative Normalization RandomBrightness
+    RandomColorDegeneration RandomColorJitter RandomContrast RandomErasing RandomFlip
+    RandomGaussianBlur RandomGrayscale RandomHue RandomInvert RandomPosterization RandomRotation
+    RandomSaturation RandomSharpness RandomShear RandomTranslation RandomZoom Rescaling
     SpatialDropout2D StochasticDepth StopGradient
 """  # in inference; the random ones act in training alone
 NEUTRAL = """
-    Abs Absolute Celu Clip Cos ELU Elu Erf Exp Gelu HardSigmoid HardSilu HardSwish HardTanh LeakyRelu LeakyReLU Log
-    Log1p LogSigmoid Mish PReLU ReLU Reciprocal Relu Relu6 Rsqrt Selu Sigmoid Silu Sin SoftSign Softplus Softsign
-    Sqrt Square SquaredReLU Tanh ThresholdedReLU
+    Abs Absolute Celu Clip Cos ELU Elu Erf Exp Gelu HardSigmoid HardSilu HardSwish HardTanh
+    LeakyRelu LeakyReLU Log Log1p LogSigmoid Mish PReLU ReLU Reciprocal Relu Relu6 Rsqrt Selu
+    Sigmoid Silu Sin SoftSign Softplus Softsign Sqrt Square SquaredReLU Tanh ThresholdedReLU
 """  # elementwise layers, which are activations too
 ELEMENTWISE = {
-    *NEUTRAL.lower().split(), "exponential", "hardshrink", "softshrink", "sparseplus", "sparsesigmoid", "squareplus",
-    "swish", "tanhshrink", "threshold",
-}  # fmt: skip
+    *NEUTRAL.lower().split(),
+    "exponential",
+    "hardshrink",
+    "softshrink",
+    "sparseplus",
+    "sparsesigmoid",
+    "squareplus",
+    "swish",
+    "tanhshrink",
+    "threshold",
+}
 NORMS = {
-    "GroupNormalization": "group norm", "LayerNormalization": "layer norm", "RMSNormalization": "rms norm",
+    "GroupNormalization": "group norm",
+    "LayerNormalization": "layer norm",
+    "RMSNormalization": "rms norm",
     "UnitNormalization": "norm over positions",
-}  # fmt: skip
+}
 ALONG_CHANNELS = ("softmax", "logsoftmax", "sparsemax")  # activations along the last dimension
 
 
@@ -137,13 +159,17 @@ def activated(call: Call, x: Value) -> Value:
 
 
 def on_image(handler: Handler) -> Handler:
-    """Run a handler on an image whose channels come first; the result has them where the layer has them."""
+    """Run a handler on an image whose channels come first; the result has them where the layer has
+    them.
+    """
 
     def run(call: Call, x: Value) -> Value:
         if len(x.known) != 4:
             raise Stuck("reads a tensor that is not an image")
         result = handler(call, views.permute(x, TO_FIRST) if call.channels_last else x)
-        return activated(call, views.permute(result, TO_LAST) if call.channels_last and result.dims else result)
+        return activated(
+            call, views.permute(result, TO_LAST) if call.channels_last and result.dims else result
+        )
 
     return run
 
@@ -163,7 +189,9 @@ def separable(call: Call, x: Value) -> Value:
 
 
 def transposed(call: Call, x: Value) -> Value:
-    """Convolve backwards; n rows become n * stride under SAME, and max(n * stride, extent + (n - 1) * stride) else."""
+    """Convolve backwards; n rows become n * stride under SAME, and max(n * stride, extent + (n - 1)
+    * stride) else.
+    """
     given = call.config.get("output_padding") is not None
     extra = call.pair("output_padding", 0) if given else (None, None)
     ops = []
@@ -183,7 +211,9 @@ def transposed(call: Call, x: Value) -> Value:
     return _conv(call, x, ops, call.number("filters"))
 
 
-def _conv(call: Call, x: Value, ops: Sequence[Window | Transposed], out: int, groups: int = 1) -> Value:
+def _conv(
+    call: Call, x: Value, ops: Sequence[Window | Transposed], out: int, groups: int = 1
+) -> Value:
     into = x.known[1].size
     if min(into, out, groups) < 1 or into % groups or out % groups:
         raise Malformed(f"it makes {out} channels of {into} in {groups} groups")
@@ -193,7 +223,9 @@ def _conv(call: Call, x: Value, ops: Sequence[Window | Transposed], out: int, gr
 def pool(kind: Kind) -> Handler:
     def run(call: Call, x: Value) -> Value:
         ops = call.windows("pool_size", pools=True)
-        return windows.pool(call, x, windows.without_padding(ops) if kind == "avgpool" else ops, kind)
+        return windows.pool(
+            call, x, windows.without_padding(ops) if kind == "avgpool" else ops, kind
+        )
 
     return run
 
@@ -201,7 +233,9 @@ def pool(kind: Kind) -> Handler:
 def global_pool(call: Call, x: Value) -> Value:
     if len(x.known) != 4:
         raise Stuck("pools a tensor that is not an image")
-    return reduce_over(call, x, (1, 2) if call.channels_last else (2, 3), bool(call.config.get("keepdims")))
+    return reduce_over(
+        call, x, (1, 2) if call.channels_last else (2, 3), bool(call.config.get("keepdims"))
+    )
 
 
 def pad(call: Call, x: Value) -> Value:
@@ -223,7 +257,9 @@ def pad(call: Call, x: Value) -> Value:
 
 
 def resize(call: Call, x: Value) -> Value:
-    if any(call.config.get(key) for key in ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias")):
+    if any(
+        call.config.get(key) for key in ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias")
+    ):
         raise Stuck("keeps an aspect ratio, or shrinks with antialiasing")
     scales = call.positive_pair("size") if call.op == "UpSampling2D" else ()
     how = str(call.config.get("interpolation", "nearest" if scales else "bilinear"))
@@ -231,7 +267,9 @@ def resize(call: Call, x: Value) -> Value:
         raise Stuck(f"interpolates by {how[:40]}")
     style = windows.STYLES[STYLES[how]]
     ops = [replace(style, scale=Fraction(n)) for n in scales]
-    return windows.resize(call, x, ops or [replace(style, size=call.number(key, 0)) for key in ("height", "width")])
+    return windows.resize(
+        call, x, ops or [replace(style, size=call.number(key, 0)) for key in ("height", "width")]
+    )
 
 
 def norm(call: Call, x: Value) -> Value:
@@ -247,12 +285,19 @@ def dense(call: Call, x: Value) -> Value:
 
 
 def attention(call: Call, query: Value) -> Value:
-    """Attend along the dimensions between the first and the last of the second tensor, the values."""
+    """Attend along the dimensions between the first and the last of the second tensor,
+    the values.
+    """
     value = call.tensor(min(1, len(call.read) - 1))
     rank, heads = len(value.known), call.op == "MultiHeadAttention"
     axes = call.config.get("attention_axes") or ([*range(1, rank - 1)] if heads else [rank - 2])
-    attended = [from_front(whole(axis, "axis"), rank) for axis in (axes if isinstance(axes, list) else [axes])]
-    value = replace(value, dims=(*value.known[:-1], query.known[-1]))  # heads make as many channels as queries have
+    attended = [
+        from_front(whole(axis, "axis"), rank)
+        for axis in (axes if isinstance(axes, list) else [axes])
+    ]
+    value = replace(
+        value, dims=(*value.known[:-1], query.known[-1])
+    )  # heads make as many channels as queries have
     return products.attention(call, query, value, attended)
 
 
@@ -288,7 +333,9 @@ def permute(call: Call, x: Value) -> Value:
 
 
 def squeeze(call: Call, x: Value) -> Value:
-    return views.squeeze(call, x, [axis for axis in call.axes(len(x.known), None) if x.known[axis].size == 1])
+    return views.squeeze(
+        call, x, [axis for axis in call.axes(len(x.known), None) if x.known[axis].size == 1]
+    )
 
 
 WINDOWS: Mapping[str, Handler] = {  # what reads an image by windows
@@ -308,21 +355,29 @@ TABLE: Mapping[str, Handler] = {
     " ".join(NORMS): norm,
     "Activation": activated,
     "AdaptiveAveragePooling2D AdaptiveMaxPooling2D": on_image(
-        lambda call, x: windows.adaptive(call, x, call.positive_pair("output_size"), "Max" in call.op)
+        lambda call, x: windows.adaptive(
+            call, x, call.positive_pair("output_size"), "Max" in call.op
+        )
     ),
-    "Add Average CustomScaleLayer Maximum Minimum": lambda call, x: merge_maps(call, "add", call.maps),
+    "Add Average CustomScaleLayer Maximum Minimum": lambda call, x: merge_maps(
+        call, "add", call.maps
+    ),
     "Attention AdditiveAttention MultiHeadAttention GroupQueryAttention": attention,
     "Concatenate": lambda call, x: views.concat(call, call.maps, call.axes(len(x.known))[0]),
     "Dense": dense,
     "ExpandDims": lambda call, x: views.unsqueeze(x, call.axes(len(x.known) + 1)[:1]),
     "GlobalAveragePooling2D GlobalMaxPooling2D": global_pool,
     "Mean Sum Max Min Amax Amin": (
-        lambda call, x: reduce_over(call, x, call.axes(len(x.known), None), bool(call.config.get("keepdims")))
+        lambda call, x: reduce_over(
+            call, x, call.axes(len(x.known), None), bool(call.config.get("keepdims"))
+        )
     ),
     "Multiply Divide TrueDivide Power": lambda call, x: merge_maps(call, "multiply", call.maps),
     "Permute Transpose": permute,
     "Reshape Flatten": reshape,
-    "Softmax LogSoftmax": lambda call, x: softmax_along(call, x, call.axes(len(x.known)), "softmax over positions"),
+    "Softmax LogSoftmax": lambda call, x: softmax_along(
+        call, x, call.axes(len(x.known)), "softmax over positions"
+    ),
     "Squeeze": squeeze,
     "Subtract": lambda call, x: calls.subtract(call),
 }

@@ -1,6 +1,8 @@
-"""Keras models as networks: the architecture of a .keras file or of a model in memory, parsed and traced call by call.
+"""Keras models as networks: the architecture of a .keras file or of a model in memory, parsed and
+traced call by call.
 
-Keras is not needed. No weight is read, and no code in a file is run: a layer of unknown class is unknown.
+Keras is not needed. No weight is read, and no code in a file is run: a layer of unknown class is
+unknown.
 """
 
 from __future__ import annotations
@@ -21,7 +23,11 @@ from padviz.sources.tracing.calls import as_elementwise, follow
 from padviz.sources.tracing.reading import CHANNELS, Reading
 from padviz.sources.tracing.trace import foreign_network
 
-MODELS = ("Functional", "Sequential", "Model")  # of which layers are known; any other class has code of its own
+MODELS = (
+    "Functional",
+    "Sequential",
+    "Model",
+)  # of which layers are known; any other class has code of its own
 WRAPPERS = ("SpectralNormalization",)  # of one layer, which they leave as it is
 DEEPEST = 20  # models inside of one another
 MOST_LAYERS = 5_000  # of one model
@@ -42,7 +48,9 @@ class Ref:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One call of a layer of class `kind`, which reads the tensors `refs`; `model` is set if the layer is a model."""
+    """One call of a layer of class `kind`, which reads the tensors `refs`; `model` is set if the
+    layer is a model.
+    """
 
     name: str
     call: int
@@ -106,7 +114,11 @@ def _functional(config: Config, layers: Sequence[Any], depth: int) -> Model:
     if not {*given} <= inputs.keys():
         raise Malformed("names an input that it does not have")
     steps_in_order = _in_order(steps, inputs)
-    return Model({ref: inputs[ref] for ref in given}, steps_in_order, tuple(_refs_of(config, "output_layers")))
+    return Model(
+        {ref: inputs[ref] for ref in given},
+        steps_in_order,
+        tuple(_refs_of(config, "output_layers")),
+    )
 
 
 def _sequential(config: Config, layers: Sequence[Any], depth: int) -> Model:
@@ -119,7 +131,9 @@ def _sequential(config: Config, layers: Sequence[Any], depth: int) -> Model:
     steps: list[Step] = []
     for spec in layers:
         kind, inner = kind_of(spec), _table(spec, "config")
-        if kind == "InputLayer" or (not steps and (inner.get("batch_shape") or inner.get("batch_input_shape"))):
+        if kind == "InputLayer" or (
+            not steps and (inner.get("batch_shape") or inner.get("batch_input_shape"))
+        ):
             shape = _shape(inner)
         if kind == "InputLayer":
             continue
@@ -144,7 +158,9 @@ def _unwrapped(kind: str, config: Config) -> tuple[str, Config]:
 
 
 def _arguments(node: object) -> tuple[Ref, ...]:
-    """Return the tensors among the arguments of a call: an object in Keras 3, a list of tensors before."""
+    """Return the tensors among the arguments of a call: an object in Keras 3, a list of tensors
+    before.
+    """
     if isinstance(node, dict):
         args, kwargs = node.get("args", []), node.get("kwargs", {})
         if isinstance(args, list) and isinstance(kwargs, dict):
@@ -158,17 +174,25 @@ def _tensors_in(value: object) -> Iterator[Ref]:
     if isinstance(value, list):
         for part in value:
             yield from _tensors_in(part)
-    elif isinstance(value, dict) and value.get("class_name") == "__keras_tensor__" and "config" in value:
+    elif (
+        isinstance(value, dict)
+        and value.get("class_name") == "__keras_tensor__"
+        and "config" in value
+    ):
         yield _ref(_table(value, "config").get("keras_history"))
 
 
 def _in_order(steps: Sequence[Step], known: Iterable[Ref]) -> tuple[Step, ...]:
-    """Sort calls so that each reads outputs of earlier ones only, in the order of the file where possible."""
+    """Sort calls so that each reads outputs of earlier ones only, in the order of the file where
+    possible.
+    """
     given = {(ref.layer, ref.call) for ref in known}
     index = {(step.name, step.call): i for i, step in enumerate(steps)}
     try:
         needs = [{(ref.layer, ref.call) for ref in step.refs} - given for step in steps]
-        sorter = TopologicalSorter({i: [index[need] for need in needs[i]] for i in range(len(steps))})
+        sorter = TopologicalSorter(
+            {i: [index[need] for need in needs[i]] for i in range(len(steps))}
+        )
         sorter.prepare()
     except (KeyError, CycleError):
         raise Malformed("has layers that read missing tensors, or that form a cycle") from None
@@ -237,7 +261,9 @@ def load_model(model: Any, reading: Reading, size: Size | None) -> Network:
         content = model.to_json()
     except Exception as error:
         line = " ".join(str(error).split())[:200]
-        raise DescriptionError(f"does not say how it is built: {line}", where=where, hint=EXPORT) from None
+        raise DescriptionError(
+            f"does not say how it is built: {line}", where=where, hint=EXPORT
+        ) from None
     return _network_of(_parsed(content, where), where, where, reading, size)
 
 
@@ -262,7 +288,9 @@ def _parsed(content: str | bytes, where: str) -> Model:
         raise DescriptionError("has a config that is not JSON", where=where, hint=EXPORT) from None
 
 
-def _network_of(model: Model, name: str, where: str, reading: Reading, size: Size | None) -> Network:
+def _network_of(
+    model: Model, name: str, where: str, reading: Reading, size: Size | None
+) -> Network:
     reading.check([ref.layer for ref in model.inputs], where, shaped=False)
     ref, shape = _image_of(model, reading.image, where)
     at_end = _channels_at_end(model, shape)
@@ -278,7 +306,9 @@ def _network_of(model: Model, name: str, where: str, reading: Reading, size: Siz
     def traced(size: Size) -> Arranger:
         trace = Arranger(where, size, reading.neutral)
         image = trace.input_image(channels or 3, at_end)
-        outputs = _Run(trace).model(model, {**dict.fromkeys(model.inputs, Constant(None)), ref: image}, "")
+        outputs = _Run(trace).model(
+            model, {**dict.fromkeys(model.inputs, Constant(None)), ref: image}, ""
+        )
         for output, value in zip(model.outputs, outputs, strict=True):
             trace.end(output.layer, value)
         return trace
@@ -287,7 +317,9 @@ def _network_of(model: Model, name: str, where: str, reading: Reading, size: Siz
 
 
 def _image_of(model: Model, named: str, where: str) -> tuple[Ref, Sequence[int | None]]:
-    """Return the input that is the image, the one that is `named` or else the first of four dimensions."""
+    """Return the input that is the image, the one that is `named` or else the first of four
+    dimensions.
+    """
     for ref, shape in model.inputs.items():
         if len(shape) == 4 and named in ("", ref.layer):
             return ref, shape
@@ -325,29 +357,40 @@ class _Run:
             try:
                 outputs = self.step(step, [self.lookup(scope, ref) for ref in step.refs], title)
             except (Malformed, Stuck) as error:
-                what = f"layer {title}: {step.kind} is invalid ({' '.join(str(error).split())[:120]})"
+                what = (
+                    f"layer {title}: {step.kind} is invalid ({' '.join(str(error).split())[:120]})"
+                )
                 raise DescriptionError(what, where=self.where) from None
             scope |= {Ref(step.name, step.call, i): value for i, value in enumerate(outputs)}
         return [self.lookup(scope, ref) for ref in model.outputs]
 
     def lookup(self, scope: Mapping[Ref, Value], ref: Ref) -> Value:
         if ref not in scope:
-            raise DescriptionError(f"nothing makes the tensor {ref.output} of {ref.layer!r}", where=self.where)
+            raise DescriptionError(
+                f"nothing makes the tensor {ref.output} of {ref.layer!r}", where=self.where
+            )
         return scope[ref]
 
     def step(self, step: Step, read: Sequence[Value], title: str) -> Sequence[Value]:
         if step.model:
             if len(step.model.inputs) != len(read):
                 raise Malformed(f"it is called with {len(read)} tensors")
-            return self.model(step.model, dict(zip(step.model.inputs, read, strict=True)), f"{title}/")
+            return self.model(
+                step.model, dict(zip(step.model.inputs, read, strict=True)), f"{title}/"
+            )
         if step.kind in self.trace.neutral:
             handler: Any = as_elementwise
         else:
             handler = HANDLERS.get(step.kind)
         call = Call(
-            trace=self.trace, title=title, op=step.kind, read=(*read,), handler=handler,
-            windowed=step.kind in WINDOWED, config=step.config,
-        )  # fmt: skip
+            trace=self.trace,
+            title=title,
+            op=step.kind,
+            read=(*read,),
+            handler=handler,
+            windowed=step.kind in WINDOWED,
+            config=step.config,
+        )
         if not call.maps:
             return [Constant(None)]
         with self.trace.made_by(title):

@@ -1,7 +1,7 @@
 """Constants of an ONNX graph: few numbers are read at once, all others only where they matter.
 
-External data is read only from the model's own folder, by plain names: no link or path is followed. The tables at the
-end fold constants to the arrays behind shapes, pads, slices and factors.
+External data is read only from the model's own folder, by plain names: no link or path is followed.
+The tables at the end fold constants to the arrays behind shapes, pads, slices and factors.
 """
 
 from __future__ import annotations
@@ -34,16 +34,59 @@ Attrs = dict[str, Any]
 Fold = Callable[..., Any]
 MOST = 4096  # numbers in an array that is folded
 UNFIT = (  # raised by numpy for arrays that are missing or do not fit
-    ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
-)  # fmt: skip
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 # TensorProto.DataType; numpy has no bfloat16
-TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 5: np.int16, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16,
-         11: np.float64, 12: np.uint32, 13: np.uint64, 16: np.float32}  # fmt: skip
+TYPES = {
+    1: np.float32,
+    2: np.uint8,
+    3: np.int8,
+    5: np.int16,
+    6: np.int32,
+    7: np.int64,
+    9: np.bool_,
+    10: np.float16,
+    11: np.float64,
+    12: np.uint32,
+    13: np.uint64,
+    16: np.float32,
+}
 MOST_BYTES = 1 << 31  # that protobuf takes
 MOST_DIMENSIONS = 8
 # TensorProto.DataType: bits of a number
-BITS = {1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64, 14: 64, 15: 128, 16: 16,
-        17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4, 24: 8, 25: 2, 26: 2}  # fmt: skip
+BITS = {
+    1: 32,
+    2: 8,
+    3: 8,
+    4: 16,
+    5: 16,
+    6: 32,
+    7: 64,
+    9: 8,
+    10: 16,
+    11: 64,
+    12: 32,
+    13: 64,
+    14: 64,
+    15: 128,
+    16: 16,
+    17: 8,
+    18: 8,
+    19: 8,
+    20: 8,
+    21: 4,
+    22: 4,
+    23: 4,
+    24: 8,
+    25: 2,
+    26: 2,
+}
 INTEGERS = (2, 3, 4, 5, 6, 7, 9, 12, 13)  # TensorProto.DataType of shapes and pads
 FEW = 16  # numbers of any other type: scales
 ROWS = (6, 7)  # TensorProto.DataType of lists of rows
@@ -80,18 +123,26 @@ def is_external(tensor: TensorProto) -> bool:
 
 
 def locations(model: ModelProto) -> tuple[str, ...]:
-    every = (entry for tensor in tensors(model) if is_external(tensor) for entry in tensor.external_data)
+    every = (
+        entry for tensor in tensors(model) if is_external(tensor) for entry in tensor.external_data
+    )
     return tuple(dict.fromkeys(entry.value for entry in every if entry.key == "location"))
 
 
 def read(tensor: TensorProto, folder: Path, most: int) -> NDArray[Any]:
-    """Read a tensor of at most `most` numbers, from the model or a file in its folder; raise `Unread` otherwise."""
+    """Read a tensor of at most `most` numbers, from the model or a file in its folder; raise
+    `Unread` otherwise.
+    """
     _check(tensor, 1)
     if prod(tensor.dims) > most:
         raise Unread("is too large to be read")
     if not is_external(tensor):
         return numbers(tensor)
-    return numbers(type(tensor)(data_type=tensor.data_type, dims=tensor.dims, raw_data=_bytes_of(tensor, folder)))
+    return numbers(
+        type(tensor)(
+            data_type=tensor.data_type, dims=tensor.dims, raw_data=_bytes_of(tensor, folder)
+        )
+    )
 
 
 def embed(model: ModelProto, folder: Path) -> None:
@@ -109,7 +160,11 @@ def embed(model: ModelProto, folder: Path) -> None:
 
 
 def _check(tensor: TensorProto, least: int) -> None:
-    if tensor.data_type not in BITS or len(tensor.dims) > MOST_DIMENSIONS or min(tensor.dims, default=1) < least:
+    if (
+        tensor.data_type not in BITS
+        or len(tensor.dims) > MOST_DIMENSIONS
+        or min(tensor.dims, default=1) < least
+    ):
         raise Unread("has an unsupported type or shape")
 
 
@@ -120,14 +175,18 @@ def _bytes_of(tensor: TensorProto, folder: Path, most: int = MOST_BYTES) -> byte
     name = entries.get("location", "")
     if not is_plain(name):
         raise Unread(f"should be in {name!r}, which is not a file name beside the model")
-    start, stored = (_number(entries.get(key, ""), other) for key, other in (("offset", 0), ("length", length)))
+    start, stored = (
+        _number(entries.get(key, ""), other) for key, other in (("offset", 0), ("length", length))
+    )
     if stored != length:
         raise Unread(f"has {stored} bytes in {name!r} where its shape has {length}")
     if length > most:
         raise Unread("is too large to be read")
     path = folder / name
     try:
-        if path.exists() and not stat.S_ISREG(os.lstat(path).st_mode):  # no link either: it may lead anywhere
+        if path.exists() and not stat.S_ISREG(
+            os.lstat(path).st_mode
+        ):  # no link either: it may lead anywhere
             raise Unread(f"should be in {name!r}, which is not a file beside the model")
         with opened(path, "external data") as file:
             if os.fstat(file.fileno()).st_size < start + length:
@@ -158,7 +217,9 @@ def _number(text: str, other: int) -> int:
 
 
 def constant(proto: TensorProto, folder: Path) -> Constant:
-    """Read the shape of a stored tensor, and its numbers too where they are few and in the file itself."""
+    """Read the shape of a stored tensor, and its numbers too where they are few and in the file
+    itself.
+    """
     dims = [max(n, 0) for n in proto.dims]
     most = MOST if proto.data_type in INTEGERS else FEW
     if len(dims) == 1 and proto.data_type in ROWS:
@@ -187,7 +248,9 @@ def constant_of_node(attrs: dict[str, Any], folder: Path) -> Constant:
 
 @dataclass
 class Budget:
-    """The numbers that may still be computed, since a small file can ask for any number of them; and those computed."""
+    """The numbers that may still be computed, since a small file can ask for any number of them;
+    and those computed.
+    """
 
     left: int = MOST_IN_ALL
     done: dict[object, Array] = field(default_factory=dict)  # by what computed them
@@ -219,8 +282,12 @@ def _stored(proto: TensorProto, folder: Path, budget: Budget) -> Array:
     return array
 
 
-def folded(op: str, attrs: Attrs, of: Sequence[Constant | None], outputs: int, which: int, budget: Budget) -> Array:
-    """Compute one of the outputs of an operation on constants; None stands for an optional one that is missing."""
+def folded(
+    op: str, attrs: Attrs, of: Sequence[Constant | None], outputs: int, which: int, budget: Budget
+) -> Array:
+    """Compute one of the outputs of an operation on constants; None stands for an optional one that
+    is missing.
+    """
     arrays = [None if x is None else evaluate(x, budget) for x in of]
     budget.spend(sum(array.size for array in arrays if array is not None))
     results = None
@@ -235,7 +302,8 @@ def folded(op: str, attrs: Attrs, of: Sequence[Constant | None], outputs: int, w
 def fold(
     op: str, attrs: Attrs, arrays: Sequence[Array | None], outputs: int = 1, most: int = MOST
 ) -> list[Array] | None:
-    """Apply an operation to constant arrays; None if it is not in the table, or makes more than `most` numbers.
+    """Apply an operation to constant arrays; None if it is not in the table, or makes more than
+    `most` numbers.
 
     Raises `Malformed` with numpy's message if the arrays do not fit.
 
@@ -261,7 +329,9 @@ def fold(
 
 
 def _broadcast_size(*shapes: Sequence[int]) -> int:
-    return prod(max(sizes) for sizes in zip_longest(*(shape[::-1] for shape in shapes), fillvalue=1))
+    return prod(
+        max(sizes) for sizes in zip_longest(*(shape[::-1] for shape in shapes), fillvalue=1)
+    )
 
 
 def numbers(tensor: TensorProto) -> Array:
@@ -296,7 +366,10 @@ def slices_of(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> dict[int
         raise Malformed("it has different numbers of starts, ends, axes and steps")
     if 0 in steps:
         raise Malformed("it slices by steps of 0")
-    rows = {from_front(axis, rank): slice(*ends) for axis, *ends in zip(axes, starts, ends, steps, strict=True)}
+    rows = {
+        from_front(axis, rank): slice(*ends)
+        for axis, *ends in zip(axes, starts, ends, steps, strict=True)
+    }
     if len(rows) < len(axes):
         raise Malformed("it names an axis twice")
     return rows
@@ -314,7 +387,9 @@ def new_shape(shape: Sequence[int], wanted: Sequence[int], allow_zero: bool = Fa
 
 
 def listed(attrs: Attrs, key: str, rest: Sequence[Array | None]) -> list[int]:
-    """Read whole numbers from an attribute, or from the input that newer opsets have for it; none by default."""
+    """Read whole numbers from an attribute, or from the input that newer opsets have for it; none
+    by default.
+    """
     return attrs.get(key) or integers(rest[0] if rest else None)
 
 
@@ -323,9 +398,13 @@ def axes_of(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> list[int]:
 
 
 def split_sizes(attrs: Attrs, rest: Sequence[Array | None], size: int, parts: int) -> list[int]:
-    """Return the sizes of the parts that a Split makes of `size`: alike, but for the last one, by default."""
+    """Return the sizes of the parts that a Split makes of `size`: alike, but for the last one, by
+    default.
+    """
     per_part = ceil(size / max(parts, 1))
-    return listed(attrs, "split", rest) or [min(per_part, size - per_part * i) for i in range(parts)]
+    return listed(attrs, "split", rest) or [
+        min(per_part, size - per_part * i) for i in range(parts)
+    ]
 
 
 def _slice(attrs: Attrs, data: Array, *rest: Array) -> Array:
@@ -376,18 +455,44 @@ def _split(attrs: Attrs, data: Array, *rest: Array) -> list[Array]:
 GROWING: dict[str, Callable[..., float]] = {  # bounds of how many numbers they make
     "ConstantOfShape": lambda attrs, shape: prod(integers(shape)),
     "Expand": lambda attrs, data, shape: _broadcast_size(data.shape, integers(shape)),
-    "Gather": lambda attrs, data, at: data.size // max(data.shape[attrs.get("axis", 0)], 1) * at.size,
-    "Range": lambda attrs, start, stop, step: abs(float(stop) - float(start)) / max(abs(float(step)), 1e-9),
+    "Gather": lambda attrs, data, at: (
+        data.size // max(data.shape[attrs.get("axis", 0)], 1) * at.size
+    ),
+    "Range": lambda attrs, start, stop, step: (
+        abs(float(stop) - float(start)) / max(abs(float(step)), 1e-9)
+    ),
     "Tile": lambda attrs, data, repeats: prod(integers(repeats)) * data.size,
 }
 ELEMENTWISE: dict[str, Callable[..., Any]] = {
-    "Abs": np.abs, "Add": np.add, "And": np.logical_and, "BitwiseAnd": np.bitwise_and, "BitwiseNot": np.bitwise_not,
-    "BitwiseOr": np.bitwise_or, "BitwiseXor": np.bitwise_xor, "Ceil": np.ceil, "Equal": np.equal, "Exp": np.exp,
-    "Floor": np.floor, "Greater": np.greater, "GreaterOrEqual": np.greater_equal, "Less": np.less,
-    "LessOrEqual": np.less_equal, "Log": np.log, "Mul": np.multiply, "Neg": np.negative, "Not": np.logical_not,
-    "Or": np.logical_or, "Pow": np.power, "Reciprocal": np.reciprocal, "Round": np.round, "Sign": np.sign,
-    "Sqrt": np.sqrt, "Sub": np.subtract, "Where": np.where, "Xor": np.logical_xor,
-}  # fmt: skip
+    "Abs": np.abs,
+    "Add": np.add,
+    "And": np.logical_and,
+    "BitwiseAnd": np.bitwise_and,
+    "BitwiseNot": np.bitwise_not,
+    "BitwiseOr": np.bitwise_or,
+    "BitwiseXor": np.bitwise_xor,
+    "Ceil": np.ceil,
+    "Equal": np.equal,
+    "Exp": np.exp,
+    "Floor": np.floor,
+    "Greater": np.greater,
+    "GreaterOrEqual": np.greater_equal,
+    "Less": np.less,
+    "LessOrEqual": np.less_equal,
+    "Log": np.log,
+    "Mul": np.multiply,
+    "Neg": np.negative,
+    "Not": np.logical_not,
+    "Or": np.logical_or,
+    "Pow": np.power,
+    "Reciprocal": np.reciprocal,
+    "Round": np.round,
+    "Sign": np.sign,
+    "Sqrt": np.sqrt,
+    "Sub": np.subtract,
+    "Where": np.where,
+    "Xor": np.logical_xor,
+}
 BROADCASTING = {*ELEMENTWISE, "Clip", "Div", "Max", "Min", "Mod"}
 FOLDS: dict[str, Fold] = {
     **{op: lambda attrs, *arrays, how=how: how(*arrays) for op, how in ELEMENTWISE.items()},
@@ -404,7 +509,9 @@ FOLDS: dict[str, Fold] = {
     "Identity": lambda attrs, x: x,
     "Max": lambda attrs, *arrays: reduce(np.maximum, arrays),
     "Min": lambda attrs, *arrays: reduce(np.minimum, arrays),
-    "Mod": lambda attrs, a, b: np.fmod(a, b) if attrs.get("fmod") else np.mod(a, np.where(b == 0, 1, b)),
+    "Mod": lambda attrs, a, b: (
+        np.fmod(a, b) if attrs.get("fmod") else np.mod(a, np.where(b == 0, 1, b))
+    ),
     "NonZero": lambda attrs, x: np.array(np.nonzero(x)),
     "Range": lambda attrs, *ends: np.arange(*(end.item() for end in ends)).astype(ends[0].dtype),
     "ReduceMax": _reduced(np.max),
@@ -412,7 +519,9 @@ FOLDS: dict[str, Fold] = {
     "ReduceMin": _reduced(np.min),
     "ReduceProd": _reduced(np.prod),
     "ReduceSum": _reduced(np.sum),
-    "Reshape": lambda attrs, x, shape: x.reshape(new_shape(x.shape, integers(shape), attrs.get("allowzero", 0))),
+    "Reshape": lambda attrs, x, shape: x.reshape(
+        new_shape(x.shape, integers(shape), attrs.get("allowzero", 0))
+    ),
     "Slice": _slice,
     "Split": _split,
     "Squeeze": lambda attrs, x, *rest: np.squeeze(x, (*listed(attrs, "axes", rest),) or None),

@@ -1,7 +1,8 @@
 """ONNX files as networks: the graph traced, node by node, for an image of some size.
 
-Of the tensors in the file only small ones are read, of which shapes, pads and scales are made, and factors by which a
-convolution is multiplied position by position. Shapes that the file declares for inner tensors are not trusted.
+Of the tensors in the file only small ones are read, of which shapes, pads and scales are made, and
+factors by which a convolution is multiplied position by position. Shapes that the file declares for
+inner tensors are not trusted.
 """
 
 from __future__ import annotations
@@ -17,8 +18,26 @@ import numpy as np
 
 from padviz.errors import DescriptionError, OptionError, printable, typed
 from padviz.network.network import AXES, Network, Size, as_size, on_axes
-from padviz.sources.onnx.constants import FEW, FOLDS, Budget, as_constant, constant, constant_of_node, fold, folded
-from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, needed, op_of, open_model, title, value_of
+from padviz.sources.onnx.constants import (
+    FEW,
+    FOLDS,
+    Budget,
+    as_constant,
+    constant,
+    constant_of_node,
+    fold,
+    folded,
+)
+from padviz.sources.onnx.model import (
+    DEEPEST,
+    MOST_NODES,
+    Model,
+    needed,
+    op_of,
+    open_model,
+    title,
+    value_of,
+)
 from padviz.sources.onnx.node import Node
 from padviz.sources.onnx.operators import OPS, WINDOWED
 from padviz.sources.tracing.arranging import Arranger, Constant, Malformed, Map, Stuck, Value
@@ -30,17 +49,24 @@ from padviz.sources.tracing.trace import foreign_network
 if TYPE_CHECKING:
     from onnx import AttributeProto, NodeProto, ValueInfoProto
 
-USUAL = {1: 16384, 2: 224, 3: 64}  # pixels of a side that the file leaves open, by the axes of an image
+USUAL = {
+    1: 16384,
+    2: 224,
+    3: 64,
+}  # pixels of a side that the file leaves open, by the axes of an image
 FLOAT, INT, STRING, TENSOR, GRAPH, FLOATS, INTS = range(1, 8)  # AttributeProto.AttributeType
 NAMES = {  # of attributes, by their type
     FLOAT: "max min value_float",
-    INT: "allowzero antialias axis blocksize ceil_mode count_include_pad end fmod group hidden_size keepdims layout "
+    INT: "allowzero antialias axis blocksize ceil_mode count_include_pad end fmod "
+    "group hidden_size keepdims layout "
     "noop_with_empty_axes num_outputs start to training_mode transA transB value_int",
-    STRING: "auto_pad coordinate_transformation_mode direction equation keep_aspect_ratio_policy mode nearest_mode",
+    STRING: "auto_pad coordinate_transformation_mode direction equation "
+    "keep_aspect_ratio_policy mode nearest_mode",
     TENSOR: "value",
     GRAPH: "else_branch then_branch",
     FLOATS: "scales value_floats",
-    INTS: "axes dilations ends kernel_shape output_padding output_shape paddings pads perm shape split starts strides "
+    INTS: "axes dilations ends kernel_shape output_padding output_shape paddings pads "
+    "perm shape split starts strides "
     "value_ints",
 }
 TYPES = {name: kind for kind, names in NAMES.items() for name in names.split()}
@@ -58,7 +84,11 @@ def as_network(model: Model, reading: Reading = AS_IT_IS, size: Size | None = No
     image, where = model.image, model.where
     axes = len(image.size)
     try:
-        pixels = as_size(on_axes(size, AXES[axes], where) if size else tuple(n or USUAL[axes] for n in image.size))
+        pixels = as_size(
+            on_axes(size, AXES[axes], where)
+            if size
+            else tuple(n or USUAL[axes] for n in image.size)
+        )
     except OptionError as error:
         raise DescriptionError(f"input {image.name!r}: {error.what}", where=where) from None
 
@@ -66,11 +96,16 @@ def as_network(model: Model, reading: Reading = AS_IT_IS, size: Size | None = No
     nodes = needed(model.graph)
 
     def traced(size: Size) -> Arranger:
-        graph, trace = model.graph, Arranger(where, size, reading.neutral, batch=image.shape[0] or 1)
+        graph, trace = (
+            model.graph,
+            Arranger(where, size, reading.neutral, batch=image.shape[0] or 1),
+        )
         constants: dict[str, Value] = {**_other_inputs(model, reading, size)}
         constants |= {proto.name: constant(proto, model.folder) for proto in graph.initializer}
         constants |= {proto.values.name: Constant(None) for proto in graph.sparse_initializer}
-        scope: Scope = ChainMap({image.name: trace.input_image(image.channels, image.channels_last)}, constants)
+        scope: Scope = ChainMap(
+            {image.name: trace.input_image(image.channels, image.channels_last)}, constants
+        )
         _Run(model, trace).nodes(nodes, scope, 0, {})
         for output in graph.output:
             if output.name in scope:
@@ -81,7 +116,8 @@ def as_network(model: Model, reading: Reading = AS_IT_IS, size: Size | None = No
 
 
 def _other_inputs(model: Model, reading: Reading, size: Size) -> dict[str, Constant]:
-    """Return the inputs other than the image as constants, of the shapes that they declare or are given.
+    """Return the inputs other than the image as constants, of the shapes that they declare or are
+    given.
 
     A symbolic dimension that the image has too is as large as the image's.
     """
@@ -135,8 +171,13 @@ def _filled(name: str, kind: int, value: float, shape: list[int], where: str) ->
     from onnx import TensorProto, helper
 
     if prod(shape) > FEW:
-        raise _shape_error(f"{name!r} has {prod(shape)} numbers", where, f"{name}={'x'.join(map(str, shape))}")
-    numeric = kind in TensorProto.DataType.values() and kind not in (TensorProto.UNDEFINED, TensorProto.STRING)
+        raise _shape_error(
+            f"{name!r} has {prod(shape)} numbers", where, f"{name}={'x'.join(map(str, shape))}"
+        )
+    numeric = kind in TensorProto.DataType.values() and kind not in (
+        TensorProto.UNDEFINED,
+        TensorProto.STRING,
+    )
     if numeric:
         dtype = np.dtype(helper.tensor_dtype_to_np_dtype(kind))
     else:
@@ -155,14 +196,22 @@ def _shape_error(what: str, where: str, hint: str) -> OptionError:
 class _Run:
     def __init__(self, model: Model, trace: Arranger) -> None:
         self.trace, self.where, self.folder = trace, model.where, model.folder
-        self.versions = {proto.domain or "ai.onnx": proto.version for proto in model.proto.opset_import}
+        self.versions = {
+            proto.domain or "ai.onnx": proto.version for proto in model.proto.opset_import
+        }
         self.functions = {(proto.domain, proto.name): proto for proto in model.proto.functions}
         self.count, self.budget = 0, Budget()
 
-    def nodes(self, protos: Iterable[NodeProto], scope: Scope, depth: int, bound: Attributes) -> None:
-        """Trace nodes in order and put their outputs in `scope`; `bound` are the attributes of the function's call."""
+    def nodes(
+        self, protos: Iterable[NodeProto], scope: Scope, depth: int, bound: Attributes
+    ) -> None:
+        """Trace nodes in order and put their outputs in `scope`; `bound` are the attributes of the
+        function's call.
+        """
         if depth > DEEPEST:
-            raise DescriptionError(f"functions are nested more than {DEEPEST} deep", where=self.where)
+            raise DescriptionError(
+                f"functions are nested more than {DEEPEST} deep", where=self.where
+            )
         trace = self.trace
         for proto in protos:
             self.count += 1
@@ -171,7 +220,9 @@ class _Run:
             for name in filter(None, proto.input):
                 if scope.get(name) is None:
                     what = f"node {title(proto)}: no earlier node makes {name!r}, which it reads"
-                    raise DescriptionError(what, where=self.where, hint="the graph has a cycle, or a part is missing")
+                    raise DescriptionError(
+                        what, where=self.where, hint="the graph has a cycle, or a part is missing"
+                    )
             try:
                 attrs = _attributes(proto, bound)
                 node = self.node(proto, scope, attrs)
@@ -179,7 +230,10 @@ class _Run:
                 with trace.made_by(node.title):
                     outputs = run_node(node) if inner_outputs is None else inner_outputs
             except (Stuck, Malformed) as error:
-                what = f"node {title(proto)}: {proto.op_type} is invalid ({' '.join(str(error).split())[:120]})"
+                what = (
+                    f"node {title(proto)}: {proto.op_type} is invalid "
+                    f"({' '.join(str(error).split())[:120]})"
+                )
                 raise DescriptionError(what, where=self.where) from None
             for name, value in zip(proto.output, outputs, strict=False):
                 scope[name] = value
@@ -192,30 +246,49 @@ class _Run:
         op = op_of(proto)
         values = {name: value_of(attr) for name, attr in attrs.items()}
         return Node(
-            trace=self.trace, budget=self.budget, title=title(proto), op=op,
-            version=self.versions.get(proto.domain or "ai.onnx", 1), outputs=len(proto.output),
+            trace=self.trace,
+            budget=self.budget,
+            title=title(proto),
+            op=op,
+            version=self.versions.get(proto.domain or "ai.onnx", 1),
+            outputs=len(proto.output),
             attrs={name: value for name, value in values.items() if value is not None},
             read=tuple(scope[name] if name else None for name in proto.input),
-            windowed=op in WINDOWED, handler=as_elementwise if op in self.trace.neutral else OPS.get(op),
-        )  # fmt: skip
+            windowed=op in WINDOWED,
+            handler=as_elementwise if op in self.trace.neutral else OPS.get(op),
+        )
 
     def inner(
-        self, proto: NodeProto, node: Node, scope: Scope, depth: int, bound: Attributes, attrs: Attributes
+        self,
+        proto: NodeProto,
+        node: Node,
+        scope: Scope,
+        depth: int,
+        bound: Attributes,
+        attrs: Attributes,
     ) -> list[Value] | None:
         if node.op == "Constant":
             return [constant_of_node(node.attrs, self.folder)]
         if node.op == "If":
             condition = node.tensor(0)
-            if not isinstance(condition, Constant) or condition.array is None or condition.array.size != 1:
+            if (
+                not isinstance(condition, Constant)
+                or condition.array is None
+                or condition.array.size != 1
+            ):
                 return None
             graph = node.required("then_branch" if condition.array.item() else "else_branch")
-            inside: Scope = ChainMap({value.name: constant(value, self.folder) for value in graph.initializer}, scope)
+            inside: Scope = ChainMap(
+                {value.name: constant(value, self.folder) for value in graph.initializer}, scope
+            )
             self.nodes(graph.node, inside, depth + 1, bound)
             return _outputs(inside, [value.name for value in graph.output])
         function = self.functions.get((proto.domain, proto.op_type))
         if function is None or node.op in self.trace.neutral:
             return None
-        inside = dict(zip(function.input, (value or Constant(None) for value in node.read), strict=False))
+        inside = dict(
+            zip(function.input, (value or Constant(None) for value in node.read), strict=False)
+        )
         defaults = {str(attr.name): attr for attr in function.attribute_proto}
         self.nodes(function.node, inside, depth + 1, defaults | attrs)
         return _outputs(inside, function.output)
@@ -228,7 +301,9 @@ def _outputs(scope: Scope, names: Iterable[str]) -> list[Value]:
 
 
 def _attributes(proto: NodeProto, bound: Attributes) -> Attributes:
-    """Return the attributes of a node, those that refer to the function's from `bound`; check types of known ones."""
+    """Return the attributes of a node, those that refer to the function's from `bound`; check types
+    of known ones.
+    """
     op = op_of(proto)
     attrs: Attributes = {}
     for attr in proto.attribute:
@@ -252,7 +327,9 @@ def run_node(node: Node) -> list[Value]:
         return _for_each_output(node, follow(node))
     read = cast("tuple[Constant | None, ...]", node.read)
     if all(x is None or x.array is not None for x in read):
-        results = fold(node.op, node.attrs, [None if x is None else x.array for x in read], node.outputs)
+        results = fold(
+            node.op, node.attrs, [None if x is None else x.array for x in read], node.outputs
+        )
         if results is not None:
             return [*map(as_constant, results)]
     try:
@@ -262,8 +339,13 @@ def run_node(node: Node) -> list[Value]:
             shapes = Constant(None)
     except Stuck:
         shapes = Constant(None)
-    outputs = enumerate(_for_each_output(node, shapes))  # shapes as far as known, and numbers for later
-    return [Constant(x.dims, later=partial(folded, node.op, node.attrs, read, node.outputs, i)) for i, x in outputs]
+    outputs = enumerate(
+        _for_each_output(node, shapes)
+    )  # shapes as far as known, and numbers for later
+    return [
+        Constant(x.dims, later=partial(folded, node.op, node.attrs, read, node.outputs, i))
+        for i, x in outputs
+    ]
 
 
 def _for_each_output(node: Node, result: Result) -> list[Value]:

@@ -21,12 +21,22 @@ if TYPE_CHECKING:
 OLDEST = 7  # opset
 MOST_NODES = 30_000  # to trace, including those of functions and branches
 DEEPEST = 20  # nested functions and branches
-FIELDS = {1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints"}  # by AttributeProto.AttributeType
+FIELDS = {
+    1: "f",
+    2: "i",
+    3: "s",
+    4: "t",
+    5: "g",
+    6: "floats",
+    7: "ints",
+}  # by AttributeProto.AttributeType
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
-    """The image among the inputs of a model: its shape, with 0 for open dimensions, and its channel order."""
+    """The image among the inputs of a model: its shape, with 0 for open dimensions, and its channel
+    order.
+    """
 
     proto: ValueInfoProto
     shape: tuple[int, ...]
@@ -42,7 +52,9 @@ class Image:
 
     @property
     def axes(self) -> tuple[int, ...]:
-        return tuple(range(1, len(self.shape) - 1) if self.channels_last else range(2, len(self.shape)))
+        return tuple(
+            range(1, len(self.shape) - 1) if self.channels_last else range(2, len(self.shape))
+        )
 
     @property
     def size(self) -> Size:
@@ -55,7 +67,9 @@ class Image:
         return self.shape[-1 if self.channels_last else 1] or 3
 
     def fits(self, size: Size) -> bool:
-        """Return whether it may have a size, which must be the declared one where that is not open."""
+        """Return whether it may have a size, which must be the declared one where that
+        is not open.
+        """
         return all(own in (0, wanted) for own, wanted in zip(self.size, size, strict=True))
 
     def __str__(self) -> str:
@@ -116,12 +130,16 @@ class Model:
 
 
 def open_model(path: str | Path, reading: Reading) -> Model:
-    """Read an ONNX file, without its external data; reject one that is too large, too old, or reads no image."""
+    """Read an ONNX file, without its external data; reject one that is too large, too old, or reads
+    no image.
+    """
     try:
         import onnx  # noqa: F401
     except ImportError:
         hint = "install it: pip install 'padviz[onnx]'"
-        raise DescriptionError("reading it needs the package onnx", where=str(path), hint=hint) from None
+        raise DescriptionError(
+            "reading it needs the package onnx", where=str(path), hint=hint
+        ) from None
     return parse_model(read_file(Path(path), "an ONNX file", MOST_BYTES), str(path), reading)
 
 
@@ -155,10 +173,17 @@ def as_model(proto: ModelProto, where: str, reading: Reading = AS_IT_IS) -> Mode
         able = [inputs[reading.image]]
     else:
         able = [inputs[name] for name in inputs if name not in reading.shapes]
-    by_rank = [[value for value in able if len(value.type.tensor_type.shape.dim) == rank] for rank in (4, 3, 5)]
+    by_rank = [
+        [value for value in able if len(value.type.tensor_type.shape.dim) == rank]
+        for rank in (4, 3, 5)
+    ]
     images = next(filter(None, by_rank), [])
     if not images:
-        what = f"its input {reading.image!r} does not have four" if reading.image else "has no input of four"
+        what = (
+            f"its input {reading.image!r} does not have four"
+            if reading.image
+            else "has no input of four"
+        )
         hint = "padviz looks for an image, as batch, channels, height, width"
         raise DescriptionError(f"{what} dimensions", where=where, hint=hint)
     shape = tuple(max(dim.dim_value, 0) for dim in images[0].type.tensor_type.shape.dim)
@@ -171,7 +196,9 @@ def as_model(proto: ModelProto, where: str, reading: Reading = AS_IT_IS) -> Mode
 
 
 def _opset(proto: ModelProto) -> int:
-    return int(next((opset.version for opset in proto.opset_import if opset.domain in ("", "ai.onnx")), 1))
+    return int(
+        next((opset.version for opset in proto.opset_import if opset.domain in ("", "ai.onnx")), 1)
+    )
 
 
 def _inputs(proto: ModelProto) -> list[ValueInfoProto]:
@@ -180,11 +207,14 @@ def _inputs(proto: ModelProto) -> list[ValueInfoProto]:
 
 
 def _is_transposed(proto: ModelProto, image: str, rank: int) -> bool:
-    """Return whether the first Transpose of the image moves its last dimension, the channels, to the front."""
+    """Return whether the first Transpose of the image moves its last dimension, the channels, to
+    the front.
+    """
     for node in proto.graph.node:
         if image in node.input and node.op_type == "Transpose":
             return any(
-                attr.name == "perm" and [*attr.ints] == [0, rank - 1, *range(1, rank - 1)] for attr in node.attribute
+                attr.name == "perm" and [*attr.ints] == [0, rank - 1, *range(1, rank - 1)]
+                for attr in node.attribute
             )
     return False
 
@@ -200,7 +230,9 @@ def op_of(node: NodeProto) -> str:
 
 
 def value_of(attr: AttributeProto) -> Any:
-    """Read an attribute as a Python value; tensors and graphs stay protos, and any other type is None."""
+    """Read an attribute as a Python value; tensors and graphs stay protos, and any other type is
+    None.
+    """
     field = FIELDS.get(attr.type)
     value: Any = None
     if field:
@@ -213,13 +245,18 @@ def value_of(attr: AttributeProto) -> Any:
 
 
 def attributes(node: NodeProto) -> dict[str, Any]:
-    return {str(attr.name): None if attr.ref_attr_name else value_of(attr) for attr in node.attribute}
+    return {
+        str(attr.name): None if attr.ref_attr_name else value_of(attr) for attr in node.attribute
+    }
 
 
 def put_in_order(graph: GraphProto) -> None:
     outputs = [name for node in graph.node for name in node.output if name]
     makers = {name: at for at, node in enumerate(graph.node) for name in node.output if name}
-    before = {at: {makers[name] for name in reads(node) if name in makers} for at, node in enumerate(graph.node)}
+    before = {
+        at: {makers[name] for name in reads(node) if name in makers}
+        for at, node in enumerate(graph.node)
+    }
     if len(makers) < len(outputs) or all(j < at for at, earlier in before.items() for j in earlier):
         return
     with suppress(CycleError):
@@ -263,6 +300,8 @@ class Constants:
 
     def behind(self, name: str, passed: Collection[str]) -> str:
         """Follow a tensor back through nodes of the `passed` types, to the name of their source."""
-        while name not in self.stored and name in self.makers and self.makers[name].op_type in passed:
+        while (
+            name not in self.stored and name in self.makers and self.makers[name].op_type in passed
+        ):
             name = self.makers[name].input[0]
         return name

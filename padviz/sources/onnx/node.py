@@ -19,7 +19,9 @@ SAME: dict[str, Same] = {"SAME_UPPER": "same_upper", "SAME_LOWER": "same_lower"}
 
 @dataclass(eq=False, kw_only=True)
 class Node(calls.Call):
-    """A node with the tensors that it reads; `op` starts with the domain unless that is ONNX's own."""
+    """A node with the tensors that it reads; `op` starts with the domain unless that is
+    ONNX's own.
+    """
 
     budget: Budget
     version: int

@@ -16,7 +16,16 @@ from padviz.network.layer import Kind
 from padviz.network.operations import Adaptive, Op, Transposed, Window
 from padviz.network.padding_modes import SCHEMES
 from padviz.network.resize import GRIDS, ROUNDINGS, Grid, Interpolation, Resize, Rounding
-from padviz.sources.onnx.constants import Array, Unread, axes_of, evaluate, listed, new_shape, slices_of, split_sizes
+from padviz.sources.onnx.constants import (
+    Array,
+    Unread,
+    axes_of,
+    evaluate,
+    listed,
+    new_shape,
+    slices_of,
+    split_sizes,
+)
 from padviz.sources.onnx.node import CONVS, Handler, Node
 from padviz.sources.tracing import calls, products, views, windows
 from padviz.sources.tracing.arranging import Constant, Malformed, Map, Stuck, Value, from_front
@@ -47,7 +56,9 @@ def flatten(node: Node, x: Value) -> Value:
 
 def squeeze(node: Node, x: Value) -> Value:
     shape = x.shape
-    axes = axes_of(node.attrs, node.arrays(1), len(shape)) or [i for i, n in enumerate(shape) if n == 1]
+    axes = axes_of(node.attrs, node.arrays(1), len(shape)) or [
+        i for i, n in enumerate(shape) if n == 1
+    ]
     return views.squeeze(node, x, axes)
 
 
@@ -79,7 +90,10 @@ def split(node: Node, x: Value) -> list[Value]:
     sizes = split_sizes(node.attrs, node.arrays(1), size, node.outputs)
     if sum(sizes) != size or min(sizes) < 1:
         raise Stuck(f"splits {size} into {', '.join(map(str, sizes))}")
-    return [views.slice_(node, x, {axis: slice(end - n, end)}) for n, end in zip(sizes, accumulate(sizes), strict=True)]
+    return [
+        views.slice_(node, x, {axis: slice(end - n, end)})
+        for n, end in zip(sizes, accumulate(sizes), strict=True)
+    ]
 
 
 def gather(node: Node, x: Value) -> Value:
@@ -102,16 +116,22 @@ def blocks(node: Node, x: Value) -> Value:
 
 
 def gather_nd(node: Node, x: Value) -> Value:
-    """Recognise the windows of an adaptive pool, each with a dimension of its bins; any other gather is a head.
+    """Recognise the windows of an adaptive pool, each with a dimension of its bins; any other
+    gather is a head.
 
-    Bin i of `out` begins at row i * n // out of n and is as long as the largest bin, clipped to n - 1.
+    Bin i of `out` begins at row i * n // out of n and is as long as the largest bin, clipped to n -
+    1.
     """
     at, axes = node.tensor(1), [*node.trace.axes]
     with suppress(Unread):
         table = None
         if isinstance(at, Constant):
             table = evaluate(at, node.budget)
-        if table is None or table.ndim != 2 * len(axes) + 1 or [dim.axis for dim in x.known[: len(axes)]] != axes:
+        if (
+            table is None
+            or table.ndim != 2 * len(axes) + 1
+            or [dim.axis for dim in x.known[: len(axes)]] != axes
+        ):
             raise Stuck("gathers positions one by one", mixed=True)
         ops: list[Op] = []
         dims: list[Dim] = []
@@ -141,15 +161,18 @@ MODES = {scheme.onnx: name for name, scheme in SCHEMES.items() if scheme.onnx}
 
 LINEAR = "Cast CastLike DequantizeLinear Dropout Identity Neg QuantizeLinear"  # no activations
 NEUTRAL = """
-    Abs Acos Acosh Asin Asinh Atan Atanh Bernoulli BitShift BitwiseNot Ceil Celu Clip Cos Cosh Elu Erf Exp Floor
-    Gelu HardSigmoid HardSwish IsInf IsNaN LRN LeakyRelu Log Mish Not PRelu Reciprocal Relu Round Selu Shrink
-    Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu com.microsoft.BiasGelu
-    com.microsoft.FastGelu com.microsoft.Gelu com.microsoft.QuickGelu
+    Abs Acos Acosh Asin Asinh Atan Atanh Bernoulli BitShift BitwiseNot Ceil Celu Clip Cos Cosh Elu
+    Erf Exp Floor Gelu HardSigmoid HardSwish IsInf IsNaN LRN LeakyRelu Log Mish Not PRelu Reciprocal
+    Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh
+    ThresholdedRelu com.microsoft.BiasGelu com.microsoft.FastGelu com.microsoft.Gelu
+    com.microsoft.QuickGelu
 """
 
 
 def merged(kind: Kind) -> Handler:
-    """Return a handler that merges maps elementwise; constants are neutral, and one pooled map makes a gate."""
+    """Return a handler that merges maps elementwise; constants are neutral, and one pooled map
+    makes a gate.
+    """
 
     def run(node: Node, x: Value) -> Value:
         maps = node.maps
@@ -174,7 +197,9 @@ def merged(kind: Kind) -> Handler:
 
 
 def _reweighed(node: Node, x: Map) -> Value | None:
-    """Return the output of a partial convolution, if a constant factor makes `x` one; None otherwise."""
+    """Return the output of a partial convolution, if a constant factor makes `x` one; None
+    otherwise.
+    """
     divided = node.op == "Div" and node.given[0] is x
     if node.op != "Mul" and not divided:
         return None
@@ -191,7 +216,9 @@ def _reweighed(node: Node, x: Map) -> Value | None:
         return calls.partial_convolution(node, x, factor.dims, numbers)
     except Unread as error:
         how = "divides" if divided else "multiplies"
-        which = f"the constant that it {how} a convolution by, which may make it partial convolution"
+        which = (
+            f"the constant that it {how} a convolution by, which may make it partial convolution"
+        )
         what = f"node {node.title}: {which}, {error}, and"
         return Map(None, node.trace.unknown(node.title, (x.at,), what, node.op))
 
@@ -204,13 +231,18 @@ def reduced(node: Node, x: Value) -> Value:
 
 
 def gemm(node: Node, a: Value) -> Result:
-    first, second = "ki" if node.attrs.get("transA") else "ik", "jk" if node.attrs.get("transB") else "kj"
+    first, second = (
+        "ki" if node.attrs.get("transA") else "ik",
+        "jk" if node.attrs.get("transB") else "kj",
+    )
     if isinstance(a, Map) and len(a.known) != 2:
         raise Stuck("multiplies a tensor that is not a matrix")
     b, bias = node.tensor(1), node.optional(2)
     if b.dims is not None and len(b.dims) != 2:
         raise Malformed(f"it multiplies a tensor of {len(b.dims)} dimensions as one of 2")
-    return with_kernel(node, lambda: products.product(node, [(a, first), (b, second)], "ij"), None, bias)
+    return with_kernel(
+        node, lambda: products.product(node, [(a, first), (b, second)], "ij"), None, bias
+    )
 
 
 def cumulate(node: Node, x: Value) -> Value:
@@ -221,12 +253,17 @@ def cumulate(node: Node, x: Value) -> Value:
 
 
 def recurrent(node: Node, x: Value) -> Sequence[Value]:
-    ways, hidden = 2 if node.attrs.get("direction") == "bidirectional" else 1, int(node.attrs.get("hidden_size", 1))
+    ways, hidden = (
+        2 if node.attrs.get("direction") == "bidirectional" else 1,
+        int(node.attrs.get("hidden_size", 1)),
+    )
     if node.attrs.get("layout"):
         raise Stuck("runs along its second dimension")
     seen, last = products.recurrence(node, x, 0, hidden, ways)
     steps, batch, _ = seen.known
-    return [replace(seen, dims=(steps, plain(ways), batch, plain(hidden))), last, last][: node.outputs]
+    return [replace(seen, dims=(steps, plain(ways), batch, plain(hidden))), last, last][
+        : node.outputs
+    ]
 
 
 def unary(node: Node, x: Value) -> Result:
@@ -240,7 +277,9 @@ def unary(node: Node, x: Value) -> Result:
 def softmax(node: Node, x: Value) -> Result:
     rank = len(x.known)
     axis = node.axis(rank, 1 if node.version < 13 else -1)
-    return products.softmax_along(node, x, range(axis, rank) if node.version < 13 else [axis], "softmax over positions")
+    return products.softmax_along(
+        node, x, range(axis, rank) if node.version < 13 else [axis], "softmax over positions"
+    )
 
 
 def conv(node: Node, x: Value) -> Result:
@@ -259,14 +298,20 @@ def transposed(node: Node, x: Value) -> Result:
     if node.attrs.get("output_shape"):
         sizes = node.each("output_shape", 0, k)[-k:]
     ops = []
-    for i, (window, extra) in enumerate(zip(node.windows(kernel), node.each("output_padding", 0, k), strict=False)):
+    for i, (window, extra) in enumerate(
+        zip(node.windows(kernel), node.each("output_padding", 0, k), strict=False)
+    ):
         taps, stride, dilation = window.kernel, window.stride, window.dilation
         if not sizes and not isinstance(window.padding, str):
             ops.append(Transposed(taps, stride, dilation, window.padding, extra))
             continue
         n = x.known[2 + i].size
         lost = (n - 1) * stride + window.extent + extra - (sizes[i] if sizes else n * stride)
-        ops.append(windows.transposed(taps, stride, dilation, lost, extra, upper=window.padding == "same_upper"))
+        ops.append(
+            windows.transposed(
+                taps, stride, dilation, lost, extra, upper=window.padding == "same_upper"
+            )
+        )
     return windows.conv(node, x, ops, into, within * groups, groups, node.weight, node.optional(2))
 
 
@@ -421,7 +466,9 @@ def norm(node: Node, x: Value) -> Result:
         if not all(node.trace.layers[vector.at].pooled for vector in vectors):
             raise Stuck("joins several maps")
         x = node.trace.unsplit(x)
-        layer = node.trace.merge(f"{node.name()}.gate", "multiply", [x.at, *(vector.at for vector in vectors)])
+        layer = node.trace.merge(
+            f"{node.name()}.gate", "multiply", [x.at, *(vector.at for vector in vectors)]
+        )
         x = Map(x.known, layer)
     if node.op != "BatchNormalization":
         x = x.activated(x.dims)
@@ -432,15 +479,22 @@ def _last(node: Node, rank: int) -> Sequence[int]:
     return range(node.axis(rank, -1), rank)
 
 
-NORMS: dict[str, tuple[str, Callable[[Node, int], Sequence[int]]]] = {  # the name of a norm, and its dimensions
-    "BatchNormalization": ("batch norm", lambda node, rank: range(2, rank) if node.attrs.get("training_mode") else ()),
+NORMS: dict[
+    str, tuple[str, Callable[[Node, int], Sequence[int]]]
+] = {  # the name of a norm, and its dimensions
+    "BatchNormalization": (
+        "batch norm",
+        lambda node, rank: range(2, rank) if node.attrs.get("training_mode") else (),
+    ),
     "GroupNormalization": ("group norm", lambda node, rank: range(1, rank)),
     "InstanceNormalization": ("instance norm", lambda node, rank: range(2, rank)),
     "LayerNormalization": ("layer norm", _last),
     "LpNormalization": ("norm over positions", lambda node, rank: [node.axis(rank, -1)]),
     "MeanVarianceNormalization": (
         "norm over positions",
-        lambda node, rank: [from_front(int(axis), rank) for axis in node.numbers("axes", [0, 2, 3])],
+        lambda node, rank: [
+            from_front(int(axis), rank) for axis in node.numbers("axes", [0, 2, 3])
+        ],
     ),
     "RMSNormalization": ("rms norm", _last),
     "com.microsoft.GroupNorm": ("group norm", lambda node, rank: range(1, rank)),
@@ -474,16 +528,24 @@ TABLE: dict[str, Handler] = {
     " ".join(NORMS): norm,
     " ".join(f"Reduce{how}" for how in REDUCTIONS): reduced,
     "Add Sub Sum Mean Max Min": merged("add"),
-    "Mul Div Pow Mod Where And Or Xor Equal Greater GreaterOrEqual Less LessOrEqual": merged("multiply"),
+    "Mul Div Pow Mod Where And Or Xor Equal Greater GreaterOrEqual Less LessOrEqual": merged(
+        "multiply"
+    ),
     "BitwiseAnd BitwiseOr BitwiseXor": merged("multiply"),
-    "ArgMax ArgMin": lambda node, x: reduce_over(node, x, [node.axis(len(x.known), 0)], node.keeps_dims),
+    "ArgMax ArgMin": lambda node, x: reduce_over(
+        node, x, [node.axis(len(x.known), 0)], node.keeps_dims
+    ),
     "Attention com.microsoft.Attention com.microsoft.MultiHeadAttention": (
-        lambda node, x: products.attention(node, x, node.optional(2) or x, [-2])  # values may be packed with queries
+        lambda node, x: products.attention(
+            node, x, node.optional(2) or x, [-2]
+        )  # values may be packed with queries
     ),
     "Concat": lambda node, x: views.concat(node, node.given, node.axis(len(x.known), 1)),
     "ConstantOfShape": lambda node, x: Constant(tuple(plain(n) for n in node.ints(0))),
     "CumSum": cumulate,
-    "DynamicQuantizeLinear": lambda node, x: [x, Constant(()), Constant(())][: node.outputs],  # scale and zero point
+    "DynamicQuantizeLinear": lambda node, x: [x, Constant(()), Constant(())][
+        : node.outputs
+    ],  # scale and zero point
     "Einsum": lambda node, x: products.einsum(node, str(node.required("equation")), node.given),
     "Expand": expand,
     "Flatten": flatten,
@@ -494,12 +556,16 @@ TABLE: dict[str, Handler] = {
         lambda node, x: reduce_over(node, x, range(2, len(x.known)), keep=True)
     ),
     "LSTM GRU RNN": recurrent,
-    "MatMul MatMulInteger com.microsoft.FusedMatMul": lambda node, x: products.matmul(node, x, node.tensor(1)),
+    "MatMul MatMulInteger com.microsoft.FusedMatMul": lambda node, x: products.matmul(
+        node, x, node.tensor(1)
+    ),
     "QLinearMatMul": lambda node, x: products.matmul(node, x, node.tensor(3)),
     "Reshape": reshape,
     "Shape": shape,
     "Size": lambda node, x: Constant((), array=np.array(prod(x.shape), dtype=np.int64)),
-    "Slice": lambda node, x: views.slice_(node, x, slices_of(node.attrs, node.arrays(1), len(x.known))),
+    "Slice": lambda node, x: views.slice_(
+        node, x, slices_of(node.attrs, node.arrays(1), len(x.known))
+    ),
     "Softmax LogSoftmax Hardmax": softmax,
     "Split": split,
     "Squeeze": squeeze,
@@ -508,8 +574,13 @@ TABLE: dict[str, Handler] = {
     "Unsqueeze": unsqueeze,
 }
 OPS = {op: handler for ops, handler in TABLE.items() for op in ops.split()}
-QUANTISED: dict[str, tuple[str, slice]] = {  # its twin on floats, and which of its inputs that reads: no scales
-    **{f"QLinear{op}": (op, slice(0, 1)) for op in ("AveragePool", "GlobalAveragePool", "LeakyRelu", "ReduceMean")},
+QUANTISED: dict[
+    str, tuple[str, slice]
+] = {  # its twin on floats, and which of its inputs that reads: no scales
+    **{
+        f"QLinear{op}": (op, slice(0, 1))
+        for op in ("AveragePool", "GlobalAveragePool", "LeakyRelu", "ReduceMean")
+    },
     **{f"QLinear{op}": (op, slice(0, 1)) for op in ("Sigmoid", "Softmax")},
     **{f"QLinear{op}": (op, slice(0, 4, 3)) for op in ("Add", "Mul")},
     **{op: (op, slice(0, 1)) for op in ("DequantizeLinear", "QuantizeLinear")},
@@ -518,6 +589,9 @@ QUANTISED: dict[str, tuple[str, slice]] = {  # its twin on floats, and which of 
     "QGemm": ("Gemm", slice(0, 7, 3)),
     "QLinearConcat": ("Concat", slice(2, None, 3)),
 }
-OPS |= {f"com.microsoft.{op}": quantised(twin, read, OPS[twin]) for op, (twin, read) in QUANTISED.items()}
+OPS |= {
+    f"com.microsoft.{op}": quantised(twin, read, OPS[twin])
+    for op, (twin, read) in QUANTISED.items()
+}
 WINDOWED = {*" ".join(WINDOWS).split()}
 WINDOWED |= {f"com.microsoft.{op}" for op, (twin, _) in QUANTISED.items() if twin in WINDOWED}

@@ -1,7 +1,8 @@
 """The networks of the zoo, and TOML files, as networks.
 
-Convolutions say how many channels they make, and the rest follows from step to step; an image has three. After a
-convolution that does not say, channels are unknown up to the next one that does; counts do not need them.
+Convolutions say how many channels they make, and the rest follows from step to step; an image has
+three. After a convolution that does not say, channels are unknown up to the next one that does;
+counts do not need them.
 """
 
 from __future__ import annotations
@@ -30,10 +31,14 @@ IMAGE = 3  # channels
 MOST_STEPS = 100_000  # with all repeats of blocks
 DEEPEST = 50
 _HERE = Path(__file__).resolve().parents[2]
-CONFIGS = next((p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is_dir()), _HERE / "configs")
+CONFIGS = next(
+    (p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is_dir()), _HERE / "configs"
+)
 MOST_BYTES = 4 << 20  # of a description, or of a manifest
 TORCHVISION = {  # modules and names of its networks; importing it to look them up takes seconds
-    "torchvision.models.detection": (r"(fasterrcnn|fcos|keypointrcnn|maskrcnn|retinanet)_\w+|ssdlite\w+"),
+    "torchvision.models.detection": (
+        r"(fasterrcnn|fcos|keypointrcnn|maskrcnn|retinanet)_\w+|ssdlite\w+"
+    ),
     "torchvision.models.segmentation": r"(deeplabv3|fcn|lraspp)_\w+",
     "torchvision.models": (
         r"convnext_\w+|efficientnet_\w+|regnet_\w+|resnext\w+|swin_(v2_)?[tsb]"
@@ -45,9 +50,14 @@ LONG_KEY = re.compile(  # a.b.c..., on which tomllib takes quadratic time
 )
 OPERATIONS: dict[Kind, type[Op]] = {
     **dict.fromkeys(("conv", "maxpool", "avgpool", "pad", "crop"), Window),
-    "adaptive": Adaptive, "convtranspose": Transposed, "mixing": Blocks, "resize": Resize,
-}  # fmt: skip
-FIELDS: dict[type[Op], tuple[str, ...]] = {  # of an operation, which have the names of a step's keys
+    "adaptive": Adaptive,
+    "convtranspose": Transposed,
+    "mixing": Blocks,
+    "resize": Resize,
+}
+FIELDS: dict[
+    type[Op], tuple[str, ...]
+] = {  # of an operation, which have the names of a step's keys
     Adaptive: ("output", "maximum"),
     Blocks: ("size", "step", "first"),
     Fit: ("odd",),
@@ -56,7 +66,9 @@ FIELDS: dict[type[Op], tuple[str, ...]] = {  # of an operation, which have the n
     Window: ("kernel", "stride", "dilation", "padding", "mode", "ceil", "fill"),
 }
 
-msgspec.convert({"layers": []}, Description)  # msgspec builds its type table here, before another thread can fork
+msgspec.convert(
+    {"layers": []}, Description
+)  # msgspec builds its type table here, before another thread can fork
 
 
 def zoo() -> list[str]:
@@ -64,14 +76,17 @@ def zoo() -> list[str]:
 
 
 def load_config(name_or_path: str | Path) -> Network:
-    """Load a network of the zoo by name, or a TOML description by path; raise `UnknownName` for anything else.
+    """Load a network of the zoo by name, or a TOML description by path; raise `UnknownName` for
+    anything else.
 
     >>> load_config("ResNet-50").title
     'ResNet-50'
     """
     text = str(name_or_path)
     if text not in zoo() and "\0" not in text and text and os.path.isdir(text):
-        raise UnknownName("is a folder, not a network", where=text, hint="name a .onnx or .toml file in it")
+        raise UnknownName(
+            "is a folder, not a network", where=text, hint="name a .onnx or .toml file in it"
+        )
     if isinstance(name_or_path, Path) or text.lower().endswith(".toml") or "/" in text:
         return read_network(Path(text), text)
     name = {_plain(name): name for name in zoo()}.get(_plain(text))
@@ -95,7 +110,10 @@ def _suggestion(text: str) -> str:
     near = nearest(text.lower(), zoo())
     if not near or re.match("(vit|swin|detr|unet)", text.lower()):
         near = "export it to ONNX and give that file, or write torchvision.models:NAME;"
-    return f"{near} padviz networks lists all names; a file of your own ends in .onnx, .keras, .pt2 or .toml"
+    return (
+        f"{near} padviz networks lists all names; a file of your own ends in .onnx, "
+        ".keras, .pt2 or .toml"
+    )
 
 
 def _plain(name: str) -> str:
@@ -106,7 +124,9 @@ def _plain(name: str) -> str:
 def read_network(path: Path, where: str) -> Network:
     raw = read_toml(path)
     if "layers" not in raw and not raw.keys().isdisjoint(("maps", "compare", "kernel")):
-        raise DescriptionError("is an export's manifest, not a network", where=where, hint="give it to padviz export")
+        raise DescriptionError(
+            "is an export's manifest, not a network", where=where, hint="give it to padviz export"
+        )
     return parse(raw, printable(path.stem), where)
 
 
@@ -114,7 +134,9 @@ def read_toml(path: str | Path, kind: str = "a TOML description") -> dict[str, A
     try:
         text = read_file(path, kind, MOST_BYTES).decode("utf-8-sig")
         if LONG_KEY.search(text):
-            raise DescriptionError("is nested too deeply", where=str(path), hint="give each key a few parts")
+            raise DescriptionError(
+                "is nested too deeply", where=str(path), hint="give each key a few parts"
+            )
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
         what = f"is not valid TOML: {' '.join(str(error).split())}"
@@ -129,7 +151,9 @@ def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
     builder.steps(description.layers, "")
     if builder.last == 0:
         raise DescriptionError("layers: has no layers", where=where)
-    target = builder.layers[builder.last].name if description.target is None else description.target  # []: choose
+    target = (
+        builder.layers[builder.last].name if description.target is None else description.target
+    )  # []: choose
     targets = (target,) if isinstance(target, str) else tuple(dict.fromkeys(target))
     network = Network(
         name=name,
@@ -143,7 +167,9 @@ def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
     for layer_name in targets:
         if layer_name not in network.index:
             hint = nearest(layer_name, network.index)
-            raise DescriptionError(f"target: no layer is called {layer_name!r}", where=where, hint=hint)
+            raise DescriptionError(
+                f"target: no layer is called {layer_name!r}", where=where, hint=hint
+            )
     return network
 
 
@@ -158,7 +184,9 @@ class _Builder:
         self.counted = False  # whether any convolution says how many channels it makes
         self.index = {"input": 0}
         self.last = 0
-        self.nested: list[str] = []  # blocks and branches that are open, to catch a block that uses itself
+        self.nested: list[
+            str
+        ] = []  # blocks and branches that are open, to catch a block that uses itself
         self.count = 0
 
     def steps(self, steps: list[Step], prefix: str) -> None:
@@ -179,12 +207,16 @@ class _Builder:
                     follows = self._find(step, like, prefix, "like")
                 why = getattr(step, "global_", "")
                 ops = _ops(step, self._error)
-                self._append(step, prefix, Layer("", _kind(step), (entering,), ops, follows, everywhere=why))
+                self._append(
+                    step, prefix, Layer("", _kind(step), (entering,), ops, follows, everywhere=why)
+                )
 
     def _merge(self, step: Merge, prefix: str) -> None:
         name = _join(prefix, step.name)
         if bool(step.branches) == isinstance(step.from_, list):
-            raise self._error(name, "a merge takes either branches = [[...], ...] or from = [names]")
+            raise self._error(
+                name, "a merge takes either branches = [[...], ...] or from = [names]"
+            )
         if isinstance(step.from_, list):
             inputs = [self._find(step, other, prefix, "from") for other in step.from_]
         else:
@@ -261,7 +293,9 @@ class _Builder:
     def _convolved(
         self, step: schema.Convolution, name: str, entering: int | None
     ) -> tuple[Channels | None, int | None]:
-        """Return the channels of a convolution, and how many leave it: as declared, or as many as enter it."""
+        """Return the channels of a convolution, and how many leave it: as declared, or as many as
+        enter it.
+        """
         if step.in_ is None:
             into = entering
         else:
@@ -289,7 +323,8 @@ class _Builder:
     def _entering(self, step: AnyStep, prefix: str) -> int:
         if isinstance(step.from_, list):
             raise self._error(
-                _join(prefix, step.name), "from: only a merge (add, concat, multiply) reads several layers"
+                _join(prefix, step.name),
+                "from: only a merge (add, concat, multiply) reads several layers",
             )
         if step.from_ is None:
             return self.last
@@ -303,11 +338,15 @@ class _Builder:
         raise self._error(_join(prefix, step.name), what, nearest(name, self.index))
 
     def _error(self, name: str, what: str, hint: str = "") -> DescriptionError:
-        return DescriptionError(f"layer {name!r}: {what}" if name else what, where=self.where, hint=hint)
+        return DescriptionError(
+            f"layer {name!r}: {what}" if name else what, where=self.where, hint=hint
+        )
 
 
 def merged(kind: Kind, entering: Sequence[int | None]) -> int | None:
-    """Count the channels that leave a layer other than a convolution; None if not all that enter are known."""
+    """Count the channels that leave a layer other than a convolution; None if not all that enter
+    are known.
+    """
     known = [n for n in entering if n is not None]
     if len(known) < len(entering):
         return None
@@ -317,7 +356,9 @@ def merged(kind: Kind, entering: Sequence[int | None]) -> int | None:
 
 
 def conflicting(entering: Sequence[int | None]) -> list[int]:
-    """List the numbers of channels that cannot be added, if there are any; a single channel is broadcast."""
+    """List the numbers of channels that cannot be added, if there are any; a single channel is
+    broadcast.
+    """
     several = list(dict.fromkeys(n for n in entering if n is not None and n > 1))
     if len(several) > 1:
         return several
@@ -419,13 +460,20 @@ def _join(prefix: str, name: str) -> str:
 def _fill(value: Any, parameters: dict[str, Any], used: set[str], path: str, where: str) -> Any:
     """Replace the "$name" strings in a block by its parameters."""
     if isinstance(value, dict):
-        return {key: _fill(part, parameters, used, f"{path}.{key}", where) for key, part in value.items()}
+        return {
+            key: _fill(part, parameters, used, f"{path}.{key}", where)
+            for key, part in value.items()
+        }
     if isinstance(value, list):
-        return [_fill(part, parameters, used, f"{path}[{i}]", where) for i, part in enumerate(value)]
+        return [
+            _fill(part, parameters, used, f"{path}[{i}]", where) for i, part in enumerate(value)
+        ]
     if isinstance(value, str) and value.startswith("$"):
         if value[1:] not in parameters:
             hint = f"add with = {{{value[1:]} = ...}} where the block is used"
-            raise DescriptionError(f"{path}: parameter {value} has no value", where=where, hint=hint)
+            raise DescriptionError(
+                f"{path}: parameter {value} has no value", where=where, hint=hint
+            )
         used.add(value[1:])
         return parameters[value[1:]]
     return value

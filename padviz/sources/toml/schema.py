@@ -1,4 +1,6 @@
-"""The schema of network descriptions: one msgspec structure per op, and plain messages for what does not fit."""
+"""The schema of network descriptions: one msgspec structure per op, and plain messages for what
+does not fit.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ Positive = Annotated[int, Meta(ge=1, le=100_000)]
 Kernel = Annotated[int, Meta(ge=1, le=4096)]
 Text = Annotated[str, Meta(max_length=1000)]
 Count = Annotated[int, Meta(ge=0, le=100_000)]
-Two = Meta(min_length=2, max_length=2)  # lists, since msgspec 0.22 crashes on a number or a fixed-length tuple
+Two = Meta(
+    min_length=2, max_length=2
+)  # lists, since msgspec 0.22 crashes on a number or a fixed-length tuple
 Pair = Positive | Annotated[list[Positive], Two]
 Kernels = Kernel | Annotated[list[Kernel], Two]
 Counts = Count | Annotated[list[Count], Two]
@@ -25,13 +29,19 @@ Pads = Count | Annotated[list[Counts], Two]
 PadRule = Count | Annotated[list[Counts | Same], Two] | Same
 Signed = Annotated[int, Meta(ge=-100_000, le=100_000)]
 Sides = Signed | Annotated[list[Signed | Annotated[list[Signed], Two]], Two]
-Factor = Annotated[float, Meta(gt=0, le=1000)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}(/[1-9][0-9]{0,8})?$")]
+Factor = (
+    Annotated[float, Meta(gt=0, le=1000)]
+    | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}(/[1-9][0-9]{0,8})?$")]
+)
 Factors = Factor | Annotated[list[Factor], Two]
 if TYPE_CHECKING:
     Mode = str
     Fold = str
 else:
-    Mode, Fold = Literal[MODES], Literal["zero", *COPYING]  # of a convolution, and of a pad on its own
+    Mode, Fold = (
+        Literal[MODES],
+        Literal["zero", *COPYING],
+    )  # of a convolution, and of a pad on its own
 Modes = Mode | Annotated[list[Mode], Two]
 Folds = Fold | Annotated[list[Fold], Two]
 Fills = Fill | Annotated[list[Fill], Two]
@@ -148,9 +158,23 @@ class Block(AnyStep, tag="block"):
 
 
 Step = (
-    Conv | ConvTranspose | MaxPool | AvgPool | AdaptivePool | GlobalPool | Pad | Crop | Interpolate
-    | Gate | Mixing | Identity | Add | Concat | Multiply | Block
-)  # fmt: skip
+    Conv
+    | ConvTranspose
+    | MaxPool
+    | AvgPool
+    | AdaptivePool
+    | GlobalPool
+    | Pad
+    | Crop
+    | Interpolate
+    | Gate
+    | Mixing
+    | Identity
+    | Add
+    | Concat
+    | Multiply
+    | Block
+)
 
 
 STEPS: dict[str, Any] = {step.__struct_config__.tag: step for step in get_args(Step)}  # by op
@@ -178,19 +202,24 @@ WORDED = {
 
 
 def convert(raw: object, kind: type[T], path: str, where: str) -> T:
-    """Convert decoded TOML to a structure; `path` is its place in the file, called `where` in errors."""
+    """Convert decoded TOML to a structure; `path` is its place in the file, called `where` in
+    errors.
+    """
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
         what, at = complaint(str(error))
         hint = _nearest(what, at, raw)
-        raise DescriptionError(f"{(path + at).lstrip('.') or 'top level'}: {what}", where=where, hint=hint) from None
+        raise DescriptionError(
+            f"{(path + at).lstrip('.') or 'top level'}: {what}", where=where, hint=hint
+        ) from None
     except RecursionError:
         raise DescriptionError("is nested too deeply", where=where) from None
 
 
 def complaint(text: str) -> tuple[str, str]:
-    """Split a message of msgspec into the mistake and its key, without backticks (which are for options) and null.
+    """Split a message of msgspec into the mistake and its key, without backticks (which are for
+    options) and null.
 
     >>> complaint("Object contains unknown field `size` - at `$.maps[0]`")
     ("has an unknown key 'size'", '.maps[0]')

@@ -26,19 +26,27 @@ from padviz.sources.toml.schema import STEPS
 OTHERS = (1, 2, 3, 32, 101)  # pixels added to a size, for further sizes at which to read a network
 STYLE = ("mode", "align_corners", "grid", "rounding")  # of a resize, for both axes
 IDENTITY: dict[type[Op], Op] = {  # for the other axis of a layer that changes one axis only
-    Blocks: Blocks(1), Resize: Resize(scale=Fraction(1)), Transposed: Transposed(1), Window: Window(1),
-}  # fmt: skip
+    Blocks: Blocks(1),
+    Resize: Resize(scale=Fraction(1)),
+    Transposed: Transposed(1),
+    Window: Window(1),
+}
 
 
 def rewritten(network: Network, padding: str | None, size: Size) -> str:
-    """Write a network as a description for images of a size, with another padding scheme if one is named."""
+    """Write a network as a description for images of a size, with another padding scheme if one is
+    named.
+    """
     if padding is not None:  # pads that moved into convolutions are dropped
-        network = replace(upto(with_padding(network, padding), last_maps(network)), targets=network.targets)
+        network = replace(
+            upto(with_padding(network, padding), last_maps(network)), targets=network.targets
+        )
     return to_toml(replace(network, size=size))
 
 
 def to_toml(network: Network) -> str:
-    r"""Write a network as a description that `load` reads back to the same layers, channels and targets, or refuse it.
+    r"""Write a network as a description that `load` reads back to the same layers, channels and
+    targets, or refuse it.
 
     >>> import padviz
     >>> print("\n".join(to_toml(padviz.load("vgg11")).split("\n")[3:5]))
@@ -87,9 +95,11 @@ def _head(network: Network, fixed: Sequence[int]) -> dict[str, object]:
 
 
 def _checked_at_other_sizes(network: Network) -> tuple[str, tuple[int, ...]]:
-    """Return a comment about the sizes at which a description was found to hold, and the axes that it is fixed on.
+    """Return a comment about the sizes at which a description was found to hold, and the axes that
+    it is fixed on.
 
-    Where a module or a file has other layers at other sizes, the description holds at its own size alone.
+    Where a module or a file has other layers at other sizes, the description holds at its own size
+    alone.
     """
     if network.again is None:
         return "", network.fixed
@@ -97,7 +107,9 @@ def _checked_at_other_sizes(network: Network) -> tuple[str, tuple[int, ...]]:
     sizes = [tuple(n + more for n in network.size) for more in OTHERS]
     for size in sizes:
         if difference := _difference(network, size):
-            comment = f"# Read at {own}, and fixed to it: at {in_words(size)} {printable(difference)}."
+            comment = (
+                f"# Read at {own}, and fixed to it: at {in_words(size)} {printable(difference)}."
+            )
             return comment, tuple(range(len(network.axes)))
     return f"# Read at {own}; the layers were the same at {', '.join(map(in_words, sizes))}.", ()
 
@@ -125,7 +137,9 @@ def _with_both_axes(layer: Layer) -> Layer:
 
 
 def _step(network: Network, at: int) -> dict[str, object]:
-    """Return the keys for kind, name and inputs of a layer; `from` is left out for the layer before."""
+    """Return the keys for kind, name and inputs of a layer; `from` is left out for the layer
+    before.
+    """
     layer = network.layers[at]
     read = [network.layers[i].name for i in layer.inputs]
     step: dict[str, object] = {"op": layer.kind, "name": layer.name}
@@ -176,7 +190,9 @@ def _geometry(network: Network, layer: Layer) -> dict[str, object]:
     both = {key: _pair((rows[key], cols[key])) for key in rows}
     if layer.kind in POOLS and both.get("stride") == both.get("kernel"):
         both.pop("stride", None)
-    defaults = {field.encode_name: field.default for field in msgspec.structs.fields(STEPS[layer.kind])}
+    defaults = {
+        field.encode_name: field.default for field in msgspec.structs.fields(STEPS[layer.kind])
+    }
     return {key: value for key, value in both.items() if key in defaults and value != defaults[key]}
 
 
@@ -209,7 +225,9 @@ def _side(padding: tuple[int, int] | str, sign: int = 1) -> int | list[int] | st
 
 
 def _pair(values: Sequence[object]) -> object:
-    """Return one value where height and width have the same; a list [before, after] stands for one axis."""
+    """Return one value where height and width have the same; a list [before, after] stands for one
+    axis.
+    """
     height, width = values
     if height == width and not isinstance(height, list):
         return height

@@ -36,7 +36,13 @@ PARTS = frozenset((
 ))  # fmt: skip  # what makes parts of a vector, or other vectors
 MODES = ("nearest", "nearest_exact", "linear", "bilinear", "trilinear", "bicubic")
 RESIZES = frozenset(("interpolate", "upsample", *(f"upsample_{mode}" for mode in MODES)))
-SHAPED = ("to", "expand_as", "view_as", "reshape_as", "type_as")  # what reads of a second tensor its shape or its type
+SHAPED = (
+    "to",
+    "expand_as",
+    "view_as",
+    "reshape_as",
+    "type_as",
+)  # what reads of a second tensor its shape or its type
 WINDOWED = IMAGES | RESIZES | {"pixel_shuffle", "unfold"}
 
 
@@ -52,20 +58,26 @@ def as_map(value: Value) -> Map:
 
 
 class Modules:
-    """While active, a stack of the modules that run, with their paths in `root`; others are of the one that calls them.
+    """While active, a stack of the modules that run, with their paths in `root`; others are of the
+    one that calls them.
 
-    `on_exit` is called with each module that ends, its arguments and its result. One whose forward fails stays on the
-    stack, to tell where that was, unless it is `always` taken off.
+    `on_exit` is called with each module that ends, its arguments and its result. One whose forward
+    fails stays on the stack, to tell where that was, unless it is `always` taken off.
     """
 
     def __init__(
-        self, root: nn.Module, on_exit: Callable[[nn.Module, Args, object], None] | None = None, always: bool = False
+        self,
+        root: nn.Module,
+        on_exit: Callable[[nn.Module, Args, object], None] | None = None,
+        always: bool = False,
     ) -> None:
         self.names = {module: name for name, module in root.named_modules()}
         self.stack = [("", root)]
         self.on_exit, self.always = on_exit, always
         self.entered = {root}
-        self.known: set[nn.Module] = set()  # those that had run before the values of a map were read
+        self.known: set[nn.Module] = (
+            set()
+        )  # those that had run before the values of a map were read
         self.again = ""  # the first of these that has weights and runs again
 
     @property
@@ -104,16 +116,23 @@ class Modules:
 class Call(calls.Call):
     """One call: the function, what it read and returned, and the trace that its layers go to.
 
-    What is `whole` reads rows, columns and channels that are one dimension as they are; the size of what is made
-    `by_value` depends on values.
+    What is `whole` reads rows, columns and channels that are one dimension as they are; the size of
+    what is made `by_value` depends on values.
     """
 
     has_vectors = False
 
     def __init__(
-        self, trace: Arranger, modules: Modules, memory: Memory, op: str, args: Args, kwargs: Kwargs, out: object,
+        self,
+        trace: Arranger,
+        modules: Modules,
+        memory: Memory,
+        op: str,
+        args: Args,
+        kwargs: Kwargs,
+        out: object,
         by_value: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.trace, self.modules, self.memory = trace, modules, memory
         self.op, self.stem, self.args, self.kwargs, self.out = op, stem_of(op), args, kwargs, out
         said = AXES_IN.search(op)
@@ -161,7 +180,9 @@ class Call(calls.Call):
         return self.is_one_of(CONVS) and prod(self.tensors[1].shape[2:]) == 1
 
     def name(self, part: str = "") -> str:
-        """Return a name for its layer: the path of its module, and the function where the path is ambiguous."""
+        """Return a name for its layer: the path of its module, and the function where the path is
+        ambiguous.
+        """
         path, module = self.modules.stack[-1]
         childless = not {name for name, _ in module.named_children()} - {"parametrizations"}
         if part == "merge" or not part:
@@ -209,15 +230,25 @@ class Call(calls.Call):
         return handler(self, *args, **kwargs)
 
     def without_positions(self) -> Result:
-        """Return a vector if it reads pooled vectors alone; None if it reads positions, or makes an image again."""
+        """Return a vector if it reads pooled vectors alone; None if it reads positions, or makes an
+        image again.
+        """
         if not self.whole:
             self.without_mixed()
         if self.spatial:
             return None
         shape, axes = self.tensors[0].shape, len(self.trace.axes)
         is_image, slides = len(shape) == axes + 2, self.is_one_of(SLIDING)
-        if slides and self.handler and is_image and len(self.maps) == 1 and prod(shape[-axes:]) == 1:
-            return None  # a convolution costs something, and others may make several positions of one
+        if (
+            slides
+            and self.handler
+            and is_image
+            and len(self.maps) == 1
+            and prod(shape[-axes:]) == 1
+        ):
+            return (
+                None  # a convolution costs something, and others may make several positions of one
+            )
         if self.stem in RESIZES and is_image:
             return self._resized_vector()
         value = self.given[0]

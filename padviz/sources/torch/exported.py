@@ -1,8 +1,10 @@
-"""Programs that torch.export saved, as .pt2 files: their graph is followed, and nothing in them is unpickled.
+"""Programs that torch.export saved, as .pt2 files: their graph is followed, and nothing in them is
+unpickled.
 
-What torch.export.load makes of a file can run code in it: weights and constants may be pickled, sizes are expressions
-that are evaluated, and an operation may be any function by its name. So the graph is read of its JSON here; weights and
-constants are tensors without data, and only PyTorch's own operations on tensors are called.
+What torch.export.load makes of a file can run code in it: weights and constants may be pickled,
+sizes are expressions that are evaluated, and an operation may be any function by its name. So the
+graph is read of its JSON here; weights and constants are tensors without data, and only PyTorch's
+own operations on tensors are called.
 """
 
 from __future__ import annotations
@@ -34,30 +36,92 @@ GRAPHS = re.compile(r"(?:[^/]+/)?(?:models/[^/]+\.json|serialized_exported_progr
 MOST_BYTES = 1 << 24  # of a graph
 MOST_CALLS = 10_000
 HINT = "save it again: torch.export.save(torch.export.export(module, (image,)), FILE)"
-DTYPES = dict(enumerate(
-    (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.half, torch.float, torch.double), 1
-)) | {12: torch.bool, 13: torch.bfloat16}  # fmt: skip
-WORN = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)  # of JSON that is malformed
+DTYPES = dict(
+    enumerate(
+        (
+            torch.uint8,
+            torch.int8,
+            torch.int16,
+            torch.int32,
+            torch.int64,
+            torch.half,
+            torch.float,
+            torch.double,
+        ),
+        1,
+    )
+) | {12: torch.bool, 13: torch.bfloat16}
+WORN = (
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+)  # of JSON that is malformed
 MOST_PARTS = 1 << 16  # that a tensor may be split into
 MOST_NUMBER = 1 << 62
 OPEN = 2**63 - 1  # the end of a slice that has none, as PyTorch 2.7 writes it
 ATEN = re.compile(r"torch\.ops\.aten\.([a-z_]\w*)\.(\w+)", re.ASCII)
 FACTORIES = frozenset(
-    ("arange", "empty", "eye", "full", "linspace", "ones", "rand", "randint", "randn", "scalar_tensor", "zeros")
+    (
+        "arange",
+        "empty",
+        "eye",
+        "full",
+        "linspace",
+        "ones",
+        "rand",
+        "randint",
+        "randn",
+        "scalar_tensor",
+        "zeros",
+    )
 )
-CHECKS = frozenset(("_assert_async", "_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range",
-                    "sym_constrain_range_for_size"))  # fmt: skip
-ON_NUMBERS = ("add", "sub", "mul", "floordiv", "truediv", "mod", "neg", "eq", "ne", "lt", "le", "gt", "ge")
-NUMBERS: Mapping[str, Function] = {f"_operator.{name}": getattr(operator, name) for name in ON_NUMBERS} | {
-    "math.trunc": int, "torch.sym_float": float, "torch.sym_int": int, "torch.sym_max": max, "torch.sym_min": min,
+CHECKS = frozenset(
+    (
+        "_assert_async",
+        "_assert_scalar",
+        "_assert_tensor_metadata",
+        "sym_constrain_range",
+        "sym_constrain_range_for_size",
+    )
+)
+ON_NUMBERS = (
+    "add",
+    "sub",
+    "mul",
+    "floordiv",
+    "truediv",
+    "mod",
+    "neg",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+)
+NUMBERS: Mapping[str, Function] = {
+    f"_operator.{name}": getattr(operator, name) for name in ON_NUMBERS
+} | {
+    "math.trunc": int,
+    "torch.sym_float": float,
+    "torch.sym_int": int,
+    "torch.sym_max": max,
+    "torch.sym_min": min,
     "torch.sym_not": operator.not_,
-}  # fmt: skip
+}
 SETTINGS = {"as_none": None, "as_device": torch.device("meta"), "as_layout": torch.strided}
 FORMATS = {1: torch.contiguous_format, 2: torch.channels_last, 4: torch.preserve_format}
 
 
-def load_program(path: str | Path, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
-    """Load a .pt2 file of torch.export.save; errors name the file, and the operation where there is one."""
+def load_program(
+    path: str | Path, reading: Reading = AS_IT_IS, size: Size | None = None
+) -> Network:
+    """Load a .pt2 file of torch.export.save; errors name the file, and the operation where there is
+    one.
+    """
     where = str(path)
     with unpacked(path, "a .pt2 file") as archive:
         names = [name for name in archive.namelist() if GRAPHS.fullmatch(name)]
@@ -67,7 +131,9 @@ def load_program(path: str | Path, reading: Reading = AS_IT_IS, size: Size | Non
         try:
             content = member(archive, names[0], MOST_BYTES)
         except BROKEN:
-            raise DescriptionError("has a graph that cannot be read", where=where, hint=HINT) from None
+            raise DescriptionError(
+                "has a graph that cannot be read", where=where, hint=HINT
+            ) from None
     try:
         program = Program(json.loads(content), reading, where).eval()
     except RecursionError:
@@ -114,7 +180,8 @@ class Submodule(nn.Module):
 
 
 class Program(nn.Module):
-    """A graph as a module whose forward calls its operations in order; tensors that it `kept` have no data.
+    """A graph as a module whose forward calls its operations in order; tensors that it `kept` have
+    no data.
 
     The `size` of the image is 0 where it is open; `exported_at` is that of the example.
     """
@@ -126,22 +193,31 @@ class Program(nn.Module):
         if not isinstance(self.nodes, list) or len(self.nodes) > MOST_CALLS:
             raise Malformed(f"it has no nodes, or more than {MOST_CALLS}")
         metas = graph["tensor_values"]
-        given = _tensors([spec.get("user_input", {}).get("arg", {}) for spec in signature["input_specs"]])
+        given = _tensors(
+            [spec.get("user_input", {}).get("arg", {}) for spec in signature["input_specs"]]
+        )
         reading.check(given, where, shaped=False)
         able = given
         if reading.image:
             able = [reading.image]
-        self.image = next((name for name in able if len(metas.get(name, {}).get("sizes", ())) == 4), "")
+        self.image = next(
+            (name for name in able if len(metas.get(name, {}).get("sizes", ())) == 4), ""
+        )
         if not self.image:
             raise Malformed("it has no image")
         names = _tensors(graph["inputs"])
         self.kept = {name: _empty(metas[name]) for name in names if name != self.image}
         sizes = metas[self.image]["sizes"]
-        (_, channels, *size), (_, _, *hinted) = [_whole(n.get("as_int", 0)) for n in sizes], [*map(_hinted, sizes)]
+        (_, channels, *size), (_, _, *hinted) = (
+            [_whole(n.get("as_int", 0)) for n in sizes],
+            [*map(_hinted, sizes)],
+        )
         self.channels, self.size, self.exported_at = channels or 3, tuple(size), tuple(hinted)
         self.outputs = _tensors(graph["outputs"])
         dtype = _empty(metas[self.image]).dtype
-        self.of_image = nn.Parameter(torch.empty(0, dtype=dtype, device="meta"), requires_grad=False)
+        self.of_image = nn.Parameter(
+            torch.empty(0, dtype=dtype, device="meta"), requires_grad=False
+        )
         self.parts = self._add_submodules({_path(node) for node in self.nodes} - {""})
 
     def _add_submodules(self, paths: set[str]) -> dict[str, nn.Module]:
@@ -172,7 +248,9 @@ class Program(nn.Module):
         if target in NUMBERS:
             values = [value for _, value in given]
             if not all(isinstance(value, int | float) for value in values):
-                raise Malformed("takes numbers only")  # of text or lists, arithmetic could make any length
+                raise Malformed(
+                    "takes numbers only"
+                )  # of text or lists, arithmetic could make any length
             return number(NUMBERS[target](*values))
         op = operation(target)
         if op is None:
@@ -196,7 +274,10 @@ def operation(target: str) -> OpOverload | None:
         return None
     if not isinstance(op, OpOverload):
         raise Malformed("is not an operation of PyTorch's own")
-    reads = any(str(arg.type) in ("Tensor", "List[Tensor]", "List[Optional[Tensor]]") for arg in op._schema.arguments)
+    reads = any(
+        str(arg.type) in ("Tensor", "List[Tensor]", "List[Optional[Tensor]]")
+        for arg in op._schema.arguments
+    )
     if not reads and match and match[1] not in FACTORIES:
         raise Malformed("is not an operation on tensors")
     return op

@@ -18,7 +18,15 @@ from padviz.sources.torch.call import Call, as_map
 from padviz.sources.torch.tensors import BY_VALUES, CONSTANTS, RECURRENT, as_list, tensors_in
 from padviz.sources.tracing import calls, products, views
 from padviz.sources.tracing.arranging import Map, Stuck, Value
-from padviz.sources.tracing.calls import MASKED, Mask, Numbers, Result, apply_masks, merge_maps, with_kernel
+from padviz.sources.tracing.calls import (
+    MASKED,
+    Mask,
+    Numbers,
+    Result,
+    apply_masks,
+    merge_maps,
+    with_kernel,
+)
 from padviz.sources.tracing.dims import plain
 
 Handler = Callable[..., Result]
@@ -51,7 +59,9 @@ def copy(call: Call, input: Value, src: Value, *args: object, **options: object)
     return pointwise(call)
 
 
-def embedding(call: Call, input: Value, weight: Value | None = None, *args: object, **options: object) -> Result:
+def embedding(
+    call: Call, input: Value, weight: Value | None = None, *args: object, **options: object
+) -> Result:
     """Look up a vector for each position, as a codebook is read, or is made of ones and zeros."""
     indices = as_map(input)
     vectors = indices.part_of((*indices.known, plain(call.made.shape[-1])), call)
@@ -60,7 +70,10 @@ def embedding(call: Call, input: Value, weight: Value | None = None, *args: obje
 
 def norm(call: Call, input: Value, *args: object, **options: object) -> Result:
     activated, over = pointwise(call), 0
-    rank, of_input = len(activated.dims or ()), args[4:5]  # whether its statistics are those of the input
+    rank, of_input = (
+        len(activated.dims or ()),
+        args[4:5],
+    )  # whether its statistics are those of the input
     if call.stem in ("layer_norm", "rms_norm"):
         over = len(as_list(options.get("normalized_shape", args[0] if args else ())))
     elif call.stem == "group_norm":
@@ -95,7 +108,9 @@ def along(call: Call, input: Value, dim: object = None, *args: object, **options
     if not isinstance(input, Map) or not isinstance(dim, int):
         raise Stuck("runs along an unknown dimension")
     if call.op != "glu":
-        return products.softmax_along(call, input, [dim % len(input.known)], f"{call.op} over positions")
+        return products.softmax_along(
+            call, input, [dim % len(input.known)], f"{call.op} over positions"
+        )
     if input.known[dim].positions:
         raise Stuck("multiplies one half of the rows or columns by the other")
     halves = call.trace.merge(call.name("merge"), "multiply", [call.trace.unsplit(input).at] * 2)
@@ -112,7 +127,9 @@ def ordered(call: Call, input: Value, *args: object, **options: object) -> Resul
         raise Stuck("runs along an unknown dimension")
     if input.known[dim].has_positions:
         return call.broken(BY_VALUES, head=BY_VALUES)
-    return call.with_channels(as_map(input).with_dim(dim % len(input.known), plain(call.made.shape[dim])))
+    return call.with_channels(
+        as_map(input).with_dim(dim % len(input.known), plain(call.made.shape[dim]))
+    )
 
 
 def linear(call: Call, input: Value, weight: Value, bias: Value | None = None) -> Result:
@@ -121,25 +138,38 @@ def linear(call: Call, input: Value, weight: Value, bias: Value | None = None) -
 
 
 def grid_sample(call: Call, input: Value, grid: Value, *args: object, **options: object) -> Result:
-    """Sample channels of each position, or a constant, at places that are computed for each position."""
+    """Sample channels of each position, or a constant, at places that are computed for each
+    position.
+    """
     if isinstance(input, Map) and any(dim.has_positions for dim in input.known[2:]):
         return call.unknown()
     letters = "ijk"[: len(input.known) - 2]
-    return products.product(call, [(input, f"nc{letters.upper()}"), (grid, f"n{letters}x")], f"nc{letters}")
+    return products.product(
+        call, [(input, f"nc{letters.upper()}"), (grid, f"n{letters}x")], f"nc{letters}"
+    )
 
 
 def cdist(call: Call, x1: Value, x2: Value, *args: object, **options: object) -> Result:
-    """Measure how far vectors are from those of a constant, as a codebook is: channels of each position alone."""
+    """Measure how far vectors are from those of a constant, as a codebook is: channels of each
+    position alone.
+    """
     if isinstance(x2, Map):
         return call.unknown()
     return products.matmul(call, x1, views.transpose(x2, -2, -1))
 
 
-def attention(call: Call, query: Value, key: Value, value: Value, *args: object, **options: object) -> Result:
-    """Handle scaled dot products, and attention in heads, whose positions are the first dimension."""
+def attention(
+    call: Call, query: Value, key: Value, value: Value, *args: object, **options: object
+) -> Result:
+    """Handle scaled dot products, and attention in heads, whose positions are the first
+    dimension.
+    """
     heads = "multi" in call.op
     mask = options.get("attn_mask", args[0] if args and not heads else None)
-    padding, causal = options.get("key_padding_mask"), options.get("is_causal", not heads and args[2:] == (True,))
+    padding, causal = (
+        options.get("key_padding_mask"),
+        options.get("is_causal", not heads and args[2:] == (True,)),
+    )
 
     def cut(scores: Map) -> Map:
         if causal or padding is not None or (heads and mask is not None):
@@ -157,13 +187,23 @@ def attention(call: Call, query: Value, key: Value, value: Value, *args: object,
 
 
 def recurrence(
-    call: Call, input: Value, states: object, weights: object, biases: bool, layers: int, *how: object
+    call: Call,
+    input: Value,
+    states: object,
+    weights: object,
+    biases: bool,
+    layers: int,
+    *how: object,
 ) -> Result:
-    """Handle recurrent layers; `how` has dropout, training, both ways, and whether batches come first."""
+    """Handle recurrent layers; `how` has dropout, training, both ways, and whether batches come
+    first.
+    """
     _, _, both_ways, first = (*how, False)[:4]
     seen, *lasts = tensors_in(call.out)
     ways = 2 if both_ways else 1
-    made, last = products.recurrence(call, as_map(input), 1 if first else 0, seen.shape[-1] // ways, ways, layers)
+    made, last = products.recurrence(
+        call, as_map(input), 1 if first else 0, seen.shape[-1] // ways, ways, layers
+    )
     return [made, *[last] * len(lasts)]
 
 
@@ -191,7 +231,9 @@ def squeeze(call: Call, input: Value, *args: object, dim: object = None) -> Resu
     return views.squeeze(call, input, {d % len(shape) for d in wanted if shape[d] == 1})
 
 
-def split(call: Call, input: Value, sizes: object = None, dim: int = 0, **options: object) -> Result:
+def split(
+    call: Call, input: Value, sizes: object = None, dim: int = 0, **options: object
+) -> Result:
     dim, pieces = dim % len(input.known), tensors_in(call.out)
     ends = accumulate(piece.shape[dim] for piece in pieces)
     spans = [slice(end - piece.shape[dim], end) for piece, end in zip(pieces, ends, strict=True)]
@@ -237,7 +279,9 @@ def _indexed(call: Call, input: Value, items: Mapping[int, object]) -> Value:
 
 
 def _picked(call: Call, item: object) -> list[int] | None:
-    """Return the positions that a list or a tensor picks; None for a mask, or if they are not known."""
+    """Return the positions that a list or a tensor picks; None for a mask, or if they are not
+    known.
+    """
     if isinstance(item, list):
         return item
     given = call.numbers_of(item)
@@ -258,26 +302,42 @@ def _whole_index(index: object, ndim: int) -> list[object]:
 
 
 def setitem(call: Call, input: Value, index: object, new: object) -> Result:
-    """Write in place: around what is written into a constant is padding; among channels, both are there now."""
-    input, source = call.trace.unsplit(input), call.trace.unsplit(new) if isinstance(new, Map) else None
+    """Write in place: around what is written into a constant is padding; among channels, both are
+    there now.
+    """
+    input, source = (
+        call.trace.unsplit(input),
+        call.trace.unsplit(new) if isinstance(new, Map) else None,
+    )
     shape = input.shape
     items = _whole_index(index, len(shape))
-    whole = [isinstance(item, slice) and item.indices(n) == (0, n, 1) for item, n in zip(items, shape, strict=False)]
+    whole = [
+        isinstance(item, slice) and item.indices(n) == (0, n, 1)
+        for item, n in zip(items, shape, strict=False)
+    ]
     if source and (not isinstance(input, Map) or (shape == source.shape and all(whole))):
         return _write(call, source, items, shape)
     if isinstance(input, Map):
         dims = input.known
     else:
         dims = ()
-    if len(dims) != len(items) or any(dim.positions and not every for dim, every in zip(dims, whole, strict=True)):
+    if len(dims) != len(items) or any(
+        dim.positions and not every for dim, every in zip(dims, whole, strict=True)
+    ):
         raise Stuck("writes some rows or columns only")
     at = [call.trace.unsplit(x).at for x in call.maps]
-    return call.with_channels(Map(dims, at[0] if len(at) == 1 else call.trace.merge(call.name("merge"), "concat", at)))
+    return call.with_channels(
+        Map(dims, at[0] if len(at) == 1 else call.trace.merge(call.name("merge"), "concat", at))
+    )
 
 
 def _write(call: Call, source: Map, items: Sequence[object], shape: Sequence[int]) -> Map:
     """Write a map into a constant, where rows and columns around it become padding."""
-    ones = [d for d, (item, n) in enumerate(zip(items, shape, strict=False)) if isinstance(item, int) and n == 1]
+    ones = [
+        d
+        for d, (item, n) in enumerate(zip(items, shape, strict=False))
+        if isinstance(item, int) and n == 1
+    ]
     spans = {d: item.indices(shape[d]) for d, item in enumerate(items) if isinstance(item, slice)}
     fits = len(ones) + len(spans) == len(items) == len(shape) == len(source.known) + len(ones)
     if not fits or any(step != 1 for *_, step in spans.values()):
@@ -314,24 +374,33 @@ def stack(call: Call, tensors: Sequence[Value], dim: int = 0) -> Result:
     return views.concat(call, [views.unsqueeze(x, [at]) for x in tensors], at)
 
 
-# Each position alone; of several maps, the product. PyTorch marks most such functions as pointwise; these it does not.
+# Each position alone; of several maps, the product. PyTorch marks most such functions as pointwise;
+# these it does not.
 ALONE = """
-    absolute alpha_dropout and arccos arccosh arcsin arcsinh arctan arctan2 arctanh as_tensor bfloat16 bool byte
-    channel_shuffle contiguous cpu cuda data detach divide double dropout feature_dropout fill fix float floor_divide
-    floordiv half hardswish idiv imul int invert local_response_norm log_sigmoid long lshift multiply native_dropout
-    negative or prelu rdiv requires_grad rfloordiv rlshift rmod rmul rpow rrshift rshift short softsign tanhshrink to
-    type type_as xor
+    absolute alpha_dropout and arccos arccosh arcsin arcsinh arctan arctan2 arctanh as_tensor
+    bfloat16 bool byte channel_shuffle contiguous cpu cuda data detach divide double dropout
+    feature_dropout fill fix float floor_divide floordiv half hardswish idiv imul int invert
+    local_response_norm log_sigmoid long lshift multiply native_dropout negative or prelu rdiv
+    requires_grad rfloordiv rlshift rmod rmul rpow rrshift rshift short softsign tanhshrink to type
+    type_as xor
 """
-WHOLE: Mapping[str, Handler] = {  # these read rows, columns and channels that are one dimension as it is
+WHOLE: Mapping[
+    str, Handler
+] = {  # these read rows, columns and channels that are one dimension as it is
     ALONE: pointwise,
-    "add iadd radd": lambda call, *args, **options: apply_masks(call, merge_maps(call, "add", call.maps)),
+    "add iadd radd": lambda call, *args, **options: apply_masks(
+        call, merge_maps(call, "add", call.maps)
+    ),
     "sub isub rsub subtract": lambda call, *args, **options: calls.subtract(call),
     "maximum minimum fmax fmin lerp where addcmul addcdiv eq ne gt ge lt le": pick,
     "masked_fill": masked_fill,
-    "mean sum amax amin max min std var norm linalg_vector_norm logsumexp prod median argmax argmin": reduce,
+    "mean sum amax amin max min std var norm linalg_vector_norm logsumexp prod median "
+    "argmax argmin": reduce,
     "nanmean all any nansum count_nonzero aminmax std_mean var_mean": reduce,
     "softmax log_softmax softmin normalize glu gumbel_softmax": along,
-    "cumsum cumprod logcumsumexp cummax cummin": lambda call, input, dim, **options: products.cumulate(input, dim),
+    "cumsum cumprod logcumsumexp cummax cummin": lambda call, input, dim, **options: (
+        products.cumulate(input, dim)
+    ),
     "topk sort argsort kthvalue": ordered,
     "linear": linear,
     "matmul rmatmul mm bmm": products.matmul,
@@ -344,9 +413,13 @@ WHOLE: Mapping[str, Handler] = {  # these read rows, columns and channels that a
     ),
     "movedim moveaxis": movedim,
     "squeeze": squeeze,
-    "view_as_complex": lambda call, input: products.reduce_over(call, input, [len(input.known) - 1], keep=False),
+    "view_as_complex": lambda call, input: products.reduce_over(
+        call, input, [len(input.known) - 1], keep=False
+    ),
     "view_as_real": (
-        lambda call, input: views.expand(call, views.unsqueeze(input, [len(input.known)]), call.made.shape)
+        lambda call, input: views.expand(
+            call, views.unsqueeze(input, [len(input.known)]), call.made.shape
+        )
     ),
     "unsqueeze": lambda call, input, dim: views.unsqueeze(input, [dim % (len(input.known) + 1)]),
     "expand expand_as broadcast_to repeat tile": (
@@ -354,7 +427,11 @@ WHOLE: Mapping[str, Handler] = {  # these read rows, columns and channels that a
     ),
     "cat concat concatenate": cat,
     "batch_norm native_batch_norm group_norm instance_norm layer_norm rms_norm": norm,
-    "native_batch_norm_legit_no_training": lambda call, *args, **options: [pointwise(call), None, None],
+    "native_batch_norm_legit_no_training": lambda call, *args, **options: [
+        pointwise(call),
+        None,
+        None,
+    ],
 }
 APART: Mapping[str, Handler] = {  # and these read rows and columns as dimensions of their own
     "copy": copy,
@@ -364,11 +441,15 @@ APART: Mapping[str, Handler] = {  # and these read rows and columns as dimension
     "cdist": cdist,
     " ".join(RECURRENT): recurrence,
     "chunk split split_with_sizes tensor_split": split,
-    "unbind": lambda call, input, dim=0: [_indexed(call, input, {dim: i}) for i in range(input.shape[dim])],
+    "unbind": lambda call, input, dim=0: [
+        _indexed(call, input, {dim: i}) for i in range(input.shape[dim])
+    ],
     "roll": roll,
     "flip": flip,
     "select index_select": lambda call, input, dim, index: _indexed(call, input, {dim: index}),
-    "narrow": lambda call, input, dim, start, length: _indexed(call, input, {dim: slice(start, start + length)}),
+    "narrow": lambda call, input, dim, start, length: _indexed(
+        call, input, {dim: slice(start, start + length)}
+    ),
     "slice": lambda call, input, dim=0, start=None, end=None, step=1: _indexed(
         call, input, {dim: slice(start, end, step)}
     ),
@@ -377,13 +458,17 @@ APART: Mapping[str, Handler] = {  # and these read rows and columns as dimension
     "stack": stack,
     **windows.TABLE,
 }
-TABLE = {name: handler for names, handler in [*WHOLE.items(), *APART.items()] for name in names.split()}
+TABLE = {
+    name: handler for names, handler in [*WHOLE.items(), *APART.items()] for name in names.split()
+}
 WHOLE_NAMES = frozenset(" ".join(WHOLE).split())
 
 
 @cache
 def is_pointwise(op: str) -> bool:
-    """Return whether PyTorch marks a function as one whose every result is made of one number of each argument."""
+    """Return whether PyTorch marks a function as one whose every result is made of one number of
+    each argument.
+    """
     packet = getattr(torch.ops.aten, op, None)
     if not isinstance(packet, OpOverloadPacket):
         return False

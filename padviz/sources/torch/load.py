@@ -1,6 +1,8 @@
-"""PyTorch modules as networks: the forward is run on tensors without data, and its calls are followed.
+"""PyTorch modules as networks: the forward is run on tensors without data, and its calls are
+followed.
 
-No weight is read, and the caller's module stays as it is: it is copied with empty parameters on the meta device.
+No weight is read, and the caller's module stays as it is: it is copied with empty parameters on the
+meta device.
 """
 
 from __future__ import annotations
@@ -13,7 +15,13 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout, suppress
+from contextlib import (
+    AbstractContextManager,
+    contextmanager,
+    nullcontext,
+    redirect_stdout,
+    suppress,
+)
 from functools import partial
 from typing import TypeVar
 
@@ -36,15 +44,23 @@ SIZES: dict[int, tuple[Size, ...]] = {  # tried, by axes, where the module names
     2: ((224, 224), (320, 320), (512, 512), (32, 32)),
     3: ((64, 64, 64), (17, 64, 64), (16, 224, 224)),
 }
-UNTRAINED = {"weights": None, "weights_backbone": None, "pretrained": False, "pretrained_backbone": False}
+UNTRAINED = {
+    "weights": None,
+    "weights_backbone": None,
+    "pretrained": False,
+    "pretrained_backbone": False,
+}
 UNTRAINED |= {"init_weights": False}
 Factory = Callable[..., object]
 Watch = Callable[[Tracer], AbstractContextManager[object]]
 T = TypeVar("T")
 
 
-def load_module(source: nn.Module | str, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
-    """Follow a module, or what "package.module:attribute" names: a module, or a class or factory of one.
+def load_module(
+    source: nn.Module | str, reading: Reading = AS_IT_IS, size: Size | None = None
+) -> Network:
+    """Follow a module, or what "package.module:attribute" names: a module, or a class or factory of
+    one.
 
     A factory is called without weights; further attributes of what it makes may follow, as in
     "torchvision.models:resnet50.layer1".
@@ -62,30 +78,43 @@ def load_module(source: nn.Module | str, reading: Reading = AS_IT_IS, size: Size
 
 def network_of(
     module: object, name: str, where: str, reading: Reading = AS_IT_IS, size: Size | None = None
-) -> Network:  # fmt: skip
-    """Follow a module to a network called `name`; `where` is what errors name, and others as in `load_module`."""
+) -> Network:
+    """Follow a module to a network called `name`; `where` is what errors name, and others as in
+    `load_module`.
+    """
     module = getattr(module, "_orig_mod", module)  # what torch.compile wraps
     predicts = isinstance(module, nn.Module) and type(module).__call__ is not nn.Module.__call__
     if predicts and isinstance(inner := getattr(module, "model", None), nn.Module):
         module = inner  # of one that is called to predict, as Ultralytics' YOLO is
     if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
-        what = f"is of type {type(module).__name__}, and not a torch.nn.Module whose code can be followed"
-        raise DescriptionError(what, where=where, hint="name a module, or a class or function that makes one")
+        what = (
+            f"is of type {type(module).__name__}, and not a torch.nn.Module whose "
+            "code can be followed"
+        )
+        raise DescriptionError(
+            what, where=where, hint="name a module, or a class or function that makes one"
+        )
     reading.check(parameters_of(module.forward), where, image=True)
     kept = {tensor for tensor in constants_of(module) if tensor.numel() <= MOST_KEPT}
     empty = copy_module(
-        module, where, lambda tensor: tensor.detach().clone() if tensor in kept else without_data(tensor)
+        module,
+        where,
+        lambda tensor: tensor.detach().clone() if tensor in kept else without_data(tensor),
     )
     failures = []
     for channels, pixels in _images(module, where, size, reading):
         try:
-            return foreign_network(partial(trace, empty, where, reading, channels), name, pixels, where)
+            return foreign_network(
+                partial(trace, empty, where, reading, channels), name, pixels, where
+            )
         except PadvizError as error:
             failures.append(error)
     raise failures[0]
 
 
-def _images(module: nn.Module, where: str, size: Size | None, reading: Reading) -> Iterator[tuple[int, Size]]:
+def _images(
+    module: nn.Module, where: str, size: Size | None, reading: Reading
+) -> Iterator[tuple[int, Size]]:
     """Yield the channels and the sizes that the image of a module may have, the likeliest first."""
     if said := reading.channels_of(image_input(module, reading), where):
         channels, axes = said
@@ -110,7 +139,9 @@ def _images(module: nn.Module, where: str, size: Size | None, reading: Reading) 
 
 
 def _exported_image(module: nn.Module) -> list[int]:
-    """Return channels and sizes of the one image that a graph was exported with; [] if there is none."""
+    """Return channels and sizes of the one image that a graph was exported with; [] if there is
+    none.
+    """
     if not isinstance(module, torch.fx.GraphModule):
         return []
     values = [node.meta.get("val") for node in module.graph.nodes if node.op == "placeholder"]
@@ -138,7 +169,9 @@ def _dimensions(module: nn.Module) -> Iterator[int]:
 
 
 def make_untrained(factory: Factory, source: str) -> object:
-    """Call a class or a function that makes a module, without weights and, where that works, memory for them."""
+    """Call a class or a function that makes a module, without weights and, where that works, memory
+    for them.
+    """
     options = {key: value for key, value in UNTRAINED.items() if key in parameters_of(factory)}
     try:
         # What the hook returns becomes the parameter.
@@ -151,9 +184,11 @@ def make_untrained(factory: Factory, source: str) -> object:
 
 
 def resolve(source: str, make: Callable[[Factory, str], object] | None = None) -> object:
-    """Return what "package.module:attribute.attribute" names; call factories on the way, by default without weights.
+    """Return what "package.module:attribute.attribute" names; call factories on the way, by default
+    without weights.
 
-    What may follow another colon is the argument of the first of them, as in "timm:create_model:resnet18".
+    What may follow another colon is the argument of the first of them, as in
+    "timm:create_model:resnet18".
     """
     make = make or make_untrained
     home, path, *given = source.split(":")
@@ -175,7 +210,9 @@ def resolve(source: str, make: Callable[[Factory, str], object] | None = None) -
 def _import(home: str, source: str) -> object:
     def failed(error: BaseException) -> PadvizError:
         if isinstance(error, ModuleNotFoundError):
-            return UnknownName(f"no module is called {error.name!r}", where=source, hint="is it installed?")
+            return UnknownName(
+                f"no module is called {error.name!r}", where=source, hint="is it installed?"
+            )
         return DescriptionError(f"cannot be imported: {line_of(error)}", where=source)
 
     here = os.getcwd()  # where the command is run, as python -m has it; the code may go elsewhere
@@ -195,16 +232,23 @@ def parameters_of(factory: Factory) -> Mapping[str, inspect.Parameter]:
 
 
 def call_factory(
-    factory: Factory, source: str, options: Mapping[str, object], hint: str = "name a function that needs no arguments"
+    factory: Factory,
+    source: str,
+    options: Mapping[str, object],
+    hint: str = "name a function that needs no arguments",
 ) -> object:
     return run_foreign(
         lambda: factory(**options),
-        lambda error: DescriptionError(f"cannot be made: {line_of(error)}", where=source, hint=hint),
+        lambda error: DescriptionError(
+            f"cannot be made: {line_of(error)}", where=source, hint=hint
+        ),
     )
 
 
 def run_foreign(code: Callable[[], T], failed: Callable[[BaseException], PadvizError]) -> T:
-    """Run other people's code; where it fails, raise the error that `failed` returns. Ctrl-C passes."""
+    """Run other people's code; where it fails, raise the error that `failed` returns. Ctrl-C
+    passes.
+    """
     try:
         with quiet():
             return code()
@@ -223,16 +267,25 @@ def line_of(error: BaseException) -> str:
 
 def copy_module(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -> nn.Module:
     values = [value for inner in module.modules() for value in vars(inner).values()]
-    tensors = {*module.parameters(), *module.buffers(), *(value for value in values if isinstance(value, Tensor))}
+    tensors = {
+        *module.parameters(),
+        *module.buffers(),
+        *(value for value in values if isinstance(value, Tensor)),
+    }
 
     def copied() -> nn.Module:
         # the memo of deepcopy has what becomes of objects by their ids
-        memo: dict[int, object] = {id(value): value for value in values if isinstance(value, torch.jit.ScriptFunction)}
+        memo: dict[int, object] = {
+            id(value): value for value in values if isinstance(value, torch.jit.ScriptFunction)
+        }
         return copy.deepcopy(module, memo | {id(tensor): of(tensor) for tensor in tensors}).eval()
 
     hint = "a module with lazy layers must have run once"
     return run_foreign(
-        copied, lambda error: DescriptionError(f"cannot be copied: {line_of(error)}", where=where, hint=hint)
+        copied,
+        lambda error: DescriptionError(
+            f"cannot be copied: {line_of(error)}", where=where, hint=hint
+        ),
     )
 
 
@@ -250,9 +303,16 @@ def channels_of(module: nn.Module, axes: int) -> list[int]:
 
 
 def trace(
-    module: nn.Module, where: str, reading: Reading, channels: int, size: Size, watch: Watch = nullcontext
+    module: nn.Module,
+    where: str,
+    reading: Reading,
+    channels: int,
+    size: Size,
+    watch: Watch = nullcontext,
 ) -> Arranger:
-    """Follow the forward of a module without weights on an image of one size, within `watch` of the tracer."""
+    """Follow the forward of a module without weights on an image of one size, within `watch` of the
+    tracer.
+    """
     follow = partial(_follow, module, where, reading, channels, size)
     tracer = follow(watch=watch)
     if tracer.trace.tokens_added and not tracer.trace.tokens_removed:
@@ -268,12 +328,21 @@ def trace(
 
 
 def _follow(
-    module: nn.Module, where: str, reading: Reading, channels: int, size: Size, watch: Watch = nullcontext,
-    tokens: bool = True, answer: bool | None = None,
-) -> Tracer:  # fmt: skip
+    module: nn.Module,
+    where: str,
+    reading: Reading,
+    channels: int,
+    size: Size,
+    watch: Watch = nullcontext,
+    tokens: bool = True,
+    answer: bool | None = None,
+) -> Tracer:
     laid = Arranger(where, size, reading.neutral, block=".block.", follow_tokens=tokens)
     tracer = Tracer(laid, module, answer)
-    kind = next((parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()), torch.float32)
+    kind = next(
+        (parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()),
+        torch.float32,
+    )
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
     tracer.memory.learn(image, laid.input_image(channels))
     into = ""
@@ -308,7 +377,10 @@ def _follow(
     try:
         outputs = tracer.outputs(run_foreign(forward, failed))
         layers = {value: _as_output(laid, value) for value in dict.fromkeys(outputs.values())}
-        laid.ends, laid.tensors = {*layers.values()}, {name: layers[value] for name, value in outputs.items()}
+        laid.ends, laid.tensors = (
+            {*layers.values()},
+            {name: layers[value] for name, value in outputs.items()},
+        )
     except Stopped as end:
         if end.error:
             raise end.error from None
@@ -316,7 +388,9 @@ def _follow(
 
 
 def _as_output(laid: Trace, value: Map) -> int:
-    """Return the layer of an output, which is a last map even if other layers read it, unless it is flattened."""
+    """Return the layer of an output, which is a last map even if other layers read it, unless it is
+    flattened.
+    """
     at, layer = value.at, laid.layers[value.at]
     laid.origin = layer.origin
     if value.dims is not None and not any(dim.kind in ROWS for dim in value.dims):
@@ -362,14 +436,26 @@ def _way_out(module: nn.Module, reading: Reading, others: Mapping[str, object], 
     missing = [name for name in _needed(module) if name not in (image, *others)]
     if missing:
         name = missing[0]
-        return f"`shape` {typed(f'{name}=1')} gives it a number, `shape` {typed(f'{name}=1x3xHxW')} a tensor"
+        return (
+            f"`shape` {typed(f'{name}=1')} gives it a number, `shape` "
+            f"{typed(f'{name}=1x3xHxW')} a tensor"
+        )
     for name, value in others.items():
         if not isinstance(value, Tensor):
-            return f"that is with {name}={value}, a number: `shape` {typed(f'{name}=1x')} gives it as a vector"
+            return (
+                f"that is with {name}={value}, a number: `shape` "
+                f"{typed(f'{name}=1x')} gives it as a vector"
+            )
     if others:
-        return f"it was given {' and '.join(others)} beside the image; try another shape of these, or another size"
+        return (
+            f"it was given {' and '.join(others)} beside the image; try another "
+            "shape of these, or another size"
+        )
     if hasattr(module, "backbone"):
         return "its attribute .backbone may be what you mean"
     kind = {1: "signal", 2: "image", 3: "volume"}[axes]
     shape = f"{image or 'x'}=1x8x{'x'.join(SIDES[axes])}"
-    return f"it must take one {kind}; try another size, or say its channels: `shape` {typed(shape)} has 8"
+    return (
+        f"it must take one {kind}; try another size, or say its channels: `shape` "
+        f"{typed(shape)} has 8"
+    )

@@ -42,9 +42,11 @@ EARLIER = WeakTensorKeyDictionary()  # constants of earlier forwards, as caches 
 
 
 def op_of(func: Any) -> str:
-    """Return the plain name of a function, without the marks of operators, in-place versions and overloads.
+    """Return the plain name of a function, without the marks of operators, in-place versions and
+    overloads.
 
-    >>> [op_of(func) for func in (torch.Tensor.add_, torch.Tensor.__rsub__, torch.ops.aten.conv2d.default)]
+    >>> [op_of(func) for func in (torch.Tensor.add_, torch.Tensor.__rsub__,
+    ...     torch.ops.aten.conv2d.default)]
     ['add', 'rsub', 'conv2d']
     """
     func = getattr(func, "overloadpacket", func)
@@ -55,7 +57,9 @@ def op_of(func: Any) -> str:
 
 
 def as_list(numbers: object) -> list[int]:
-    """List one number or several, which may be given as a sequence of their own: as `2`, `(2, 3)` or `([2, 3],)`."""
+    """List one number or several, which may be given as a sequence of their own: as `2`, `(2, 3)`
+    or `([2, 3],)`.
+    """
     if isinstance(numbers, int):
         return [numbers]
     if not isinstance(numbers, Sequence):
@@ -85,7 +89,9 @@ def tensors_in(value: object) -> list[Tensor]:
 
 
 def named_tensors(output: object, name: str) -> dict[str, Tensor]:
-    """Return the tensors in what a module returns, by the keys of a dict or by the `name`, and numbers."""
+    """Return the tensors in what a module returns, by the keys of a dict or by the `name`, and
+    numbers.
+    """
     if isinstance(output, Mapping):
         parts = {str(key): part for key, part in output.items()}
     else:
@@ -103,7 +109,9 @@ def hollow(tensor: Tensor) -> Tensor:
 
 
 class Refused(RuntimeError):
-    """A call that is the module's own mistake, which PyTorch does not see in tensors without data; what to do."""
+    """A call that is the module's own mistake, which PyTorch does not see in tensors without data;
+    what to do.
+    """
 
     def __init__(self, what: str, hint: str = "") -> None:
         super().__init__(what)
@@ -117,25 +125,33 @@ def constants_of(root: nn.Module) -> Iterator[Tensor]:
             held = {}
         else:
             held = {**vars(module), **module._buffers}
-        yield from (one for one in held.values() if isinstance(one, Tensor) and not isinstance(one, nn.Parameter))
+        yield from (
+            one
+            for one in held.values()
+            if isinstance(one, Tensor) and not isinstance(one, nn.Parameter)
+        )
 
 
 @dataclass(eq=False, slots=True)
 class Storage:
-    """The memory of one or more tensors: the layers that it was made of, whether also of constants without data.
+    """The memory of one or more tensors: the layers that it was made of, whether also of constants
+    without data.
 
     `why` says what happened to it where nothing is known of it any more.
     """
 
     layers: Layers = NONE
     unread: bool = False
-    tensors: list[Tensor] = field(default_factory=list)  # all that lie in it; kept, so that no memory is used twice
+    tensors: list[Tensor] = field(
+        default_factory=list
+    )  # all that lie in it; kept, so that no memory is used twice
     followed: bool = False  # whether maps in it are known
     why: str = ""
 
 
 class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While active, sees every call below all that calls PyTorch, so that compiled code cannot hide one.
+    """While active, sees every call below all that calls PyTorch, so that compiled code cannot hide
+    one.
 
     `written` is the memory that was written to in place.
     """
@@ -143,7 +159,9 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, root: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.values: dict[Tensor, Map] = {}
-        self.parts: dict[Tensor, tuple[Tensor, object]] = {}  # of constants: the whole, and the index there
+        self.parts: dict[
+            Tensor, tuple[Tensor, object]
+        ] = {}  # of constants: the whole, and the index there
         self.storages: dict[int, Storage] = {}
         self.written: set[Storage] = set()
         for module in root.modules():
@@ -155,7 +173,9 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.add(tensor, unread=True)
 
     def of(self, tensor: Tensor) -> Storage:
-        """Return the memory of a tensor; what another thread made, out of sight, counts as made of the image."""
+        """Return the memory of a tensor; what another thread made, out of sight, counts as made of
+        the image.
+        """
         if storage := self.storages.get(place(tensor)):
             return storage
         return Storage(IMAGE if tensor.is_meta and tensor not in EARLIER else NONE)
@@ -189,11 +209,15 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.values[tensor] = value
 
     def forget(self, storage: Storage, op: str, returned: Tensor | None = None) -> None:
-        """Forget the maps in a memory that a call wrote to, which may have `returned` one of its tensors."""
+        """Forget the maps in a memory that a call wrote to, which may have `returned` one of its
+        tensors.
+        """
         storage.followed = False
         for tensor in storage.tensors:
             if self.values.pop(tensor, None) and tensor is not returned:
-                storage.why = f"{op} changes a part of a tensor in place"  # and what shares its data with it
+                storage.why = (
+                    f"{op} changes a part of a tensor in place"  # and what shares its data with it
+                )
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -209,13 +233,23 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 read = []
             else:
                 read = [*map(self.of, tensors_in((args, kwargs)))]
-            layers, unread = NONE.union(*(one.layers for one in read)), any(one.unread for one in read)
+            layers, unread = (
+                NONE.union(*(one.layers for one in read)),
+                any(one.unread for one in read),
+            )
             for tensor in tensors_in(out):
                 self.add(tensor, layers, unread)
             if func._schema.is_mutable:
-                given = {argument.name: value for argument, value in zip(func._schema.arguments, args, strict=False)}
+                given = {
+                    argument.name: value
+                    for argument, value in zip(func._schema.arguments, args, strict=False)
+                }
                 given.update(kwargs)
-                written = [given.get(argument.name) for argument in func._schema.arguments if argument.is_write]
+                written = [
+                    given.get(argument.name)
+                    for argument in func._schema.arguments
+                    if argument.is_write
+                ]
                 for tensor in tensors_in(written):
                     self.add(tensor, layers, unread)
                     self.written.add(self.of(tensor))
@@ -229,7 +263,9 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def place(tensor: Tensor) -> int:
-    """Return a number for the memory of a tensor, also of one that torch.func wraps; 0 where it has none."""
+    """Return a number for the memory of a tensor, also of one that torch.func wraps; 0 where it has
+    none.
+    """
     while _functorch.is_functorch_wrapped_tensor(tensor):
         tensor = _functorch.get_unwrapped(tensor)
     return _storage_id(tensor) if _has_storage(tensor) else 0

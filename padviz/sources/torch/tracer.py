@@ -1,7 +1,7 @@
 """A PyTorch forward on tensors without data, followed call by call into a trace.
 
-Small constants that are no weights keep their values, and maps have none: where the shape of a result depends on the
-values of maps, it has one element.
+Small constants that are no weights keep their values, and maps have none: where the shape of a
+result depends on the values of maps, it has one element.
 """
 
 from __future__ import annotations
@@ -37,15 +37,34 @@ from padviz.sources.torch.tensors import (
 from padviz.sources.tracing.arranging import Arranger, Map
 from padviz.sources.tracing.dims import plain
 
-OUT_OF_SIGHT = "reads what was made of it where padviz cannot follow, as in scripted code, torch.func or a thread"
+OUT_OF_SIGHT = (
+    "reads what was made of it where padviz cannot follow, as in scripted code, "
+    "torch.func or a thread"
+)
 WEIGHTS = "reads the values of weights, or of what is given beside the image or large"
 READING, BRANCHING = "reads the values of", "takes a branch by the values of"
-SCRIPTED = "is scripted, so that its code cannot be followed: put the module that it was made of in its place"
+SCRIPTED = (
+    "is scripted, so that its code cannot be followed: put the module that it was "
+    "made of in its place"
+)
 ALIKE = frozenset(
-    ("relu", "relu6", "hardswish", "hardsigmoid", "hardtanh", "gelu", "leaky_relu", "batch_norm", "layer_norm")
+    (
+        "relu",
+        "relu6",
+        "hardswish",
+        "hardsigmoid",
+        "hardtanh",
+        "gelu",
+        "leaky_relu",
+        "batch_norm",
+        "layer_norm",
+    )
 )  # their results have the shape and type of what they read
-RECURRENT_ARGUMENTS = 9  # of them: the input, its states, weights, biases?, layers, dropout, training?, both ways?, ...
-MAKERS = frozenset(("arange", "as_tensor", "eye", "full", "linspace", "ones", "scalar_tensor", "tensor", "zeros"))
+# of them: the input, its states, weights, biases?, layers, dropout, training?, both ways?, ...
+RECURRENT_ARGUMENTS = 9
+MAKERS = frozenset(
+    ("arange", "as_tensor", "eye", "full", "linspace", "ones", "scalar_tensor", "tensor", "zeros")
+)
 NEW = frozenset(("new_full", "new_ones", "new_zeros"))
 MOVERS = frozenset(("to", "type_as", "cpu", "cuda"))
 READS = frozenset((
@@ -53,9 +72,11 @@ READS = frozenset((
     "allclose", "equal", "is_nonzero", "item", "numpy", "tolist",
 ))  # fmt: skip  # what makes plain numbers of a tensor
 PLAIN_OF: dict[str, Callable[[float], object]] = {
-    "float": float, "complex": complex, **dict.fromkeys(("int", "index"), int),
+    "float": float,
+    "complex": complex,
+    **dict.fromkeys(("int", "index"), int),
     **dict.fromkeys(("allclose", "bool", "equal", "is_nonzero"), bool),
-}  # fmt: skip
+}
 OWN_MODULE = "write the branch to count as a module of its own, without the test"
 AS_TENSOR = "keep it a tensor, as x.amax() is, or load the module behind it"
 MOST_ANSWERS = 100
@@ -73,7 +94,9 @@ class Stopped(BaseException):
 
 
 class Tracer(TorchFunctionMode):
-    """Follows a forward until it reads the values of a map; with an `answer`, that stands for all values it reads."""
+    """Follows a forward until it reads the values of a map; with an `answer`, that stands for all
+    values it reads.
+    """
 
     def __init__(self, trace: Arranger, root: nn.Module, answer: bool | None = None) -> None:
         super().__init__()
@@ -194,11 +217,19 @@ class Tracer(TorchFunctionMode):
         return tree_map_only(Tensor, lambda tensor: moved.get(tensor, tensor), out)
 
     def _run(self, func: Function, op: str, args: Args, kwargs: Kwargs) -> object:
-        """Call a function; where some arguments have data and others have none, on copies without data of the first."""
+        """Call a function; where some arguments have data and others have none, on copies without
+        data of the first.
+        """
         memory, copies = self.memory, dict[Tensor, Tensor]()
-        if op in ALIKE and args and memory.value(args[0]):  # PyTorch works long on shapes that are known
+        if (
+            op in ALIKE and args and memory.value(args[0])
+        ):  # PyTorch works long on shapes that are known
             return torch.empty_like(args[0])
-        if op in NEW or op in MOVERS or len({tensor.device for tensor in tensors_in((args, kwargs))}) < 2:
+        if (
+            op in NEW
+            or op in MOVERS
+            or len({tensor.device for tensor in tensors_in((args, kwargs))}) < 2
+        ):
             return run(func, op, args, kwargs)
 
         def copy(tensor: Tensor) -> Tensor:
@@ -240,7 +271,9 @@ class Tracer(TorchFunctionMode):
         return constants
 
     def _learn_map(self, call: Call, tensor: Tensor, value: Map) -> None:
-        """Record the map that a tensor holds now, and forget what shared its memory with another."""
+        """Record the map that a tensor holds now, and forget what shared its memory
+        with another.
+        """
         memory, layers, shape = self.memory, call.trace.layers, [*tensor.shape]
         before = memory.value(tensor)
         if layers[value.at].pooled:
@@ -258,7 +291,9 @@ class Tracer(TorchFunctionMode):
         return not self.memory.value(tensor) and not self.memory.of(tensor).layers
 
     def _read(self, op: str, tensor: Tensor) -> None:
-        """Check that a tensor may become plain numbers; a map ends the forward, in a head if all convolutions ran."""
+        """Check that a tensor may become plain numbers; a map ends the forward, in a head if all
+        convolutions ran.
+        """
         if self._has_data(tensor):
             if self.memory.of(tensor).unread or tensor.is_meta:
                 raise Refused(f"{op} {WEIGHTS}")
@@ -303,7 +338,9 @@ class Tracer(TorchFunctionMode):
         return {*range(len(layers))} - {at for layer in layers for at in layer.inputs}
 
     def _answer(self, op: str, tensor: Tensor, answer: bool) -> object:
-        """Return plain numbers in place of the values of a map; those of a loop without an end end the forward."""
+        """Return plain numbers in place of the values of a map; those of a loop without an end end
+        the forward.
+        """
         self.answers += 1
         if self.answers > MOST_ANSWERS:
             raise Stopped
@@ -322,7 +359,9 @@ class Tracer(TorchFunctionMode):
     def scripted(self) -> bool:
         return isinstance(self.modules.stack[-1][1], torch.jit.ScriptModule)
 
-    def call(self, op: str, args: Args, kwargs: Kwargs, out: object, by_value: bool = False) -> Call:
+    def call(
+        self, op: str, args: Args, kwargs: Kwargs, out: object, by_value: bool = False
+    ) -> Call:
         return Call(self.trace, self.modules, self.memory, op, args, kwargs, out, by_value)
 
     def outputs(self, out: object) -> dict[str, Map]:
@@ -332,7 +371,11 @@ class Tracer(TorchFunctionMode):
 
     def _unseen(self, read: object) -> list[tuple[Tensor, Layers]]:
         """List the tensors that were made of maps out of sight, and the layers of these."""
-        made = ((tensor, self.memory.of(tensor).layers) for tensor in tensors_in(read) if not self.memory.value(tensor))
+        made = (
+            (tensor, self.memory.of(tensor).layers)
+            for tensor in tensors_in(read)
+            if not self.memory.value(tensor)
+        )
         return [(tensor, layers) for tensor, layers in made if layers]
 
     def _learn_unseen(self, op: str, unseen: Sequence[tuple[Tensor, Layers]]) -> None:
@@ -349,13 +392,20 @@ class Tracer(TorchFunctionMode):
             self.memory.learn(tensor, value)
 
     def _check_scripted(self, module: nn.Module, args: Args, output: object) -> None:
-        if isinstance(module, torch.jit.ScriptModule) and (call := self.call("", args, {}, output)).spatial:
+        if (
+            isinstance(module, torch.jit.ScriptModule)
+            and (call := self.call("", args, {}, output)).spatial
+        ):
             for tensor in tensors_in(output):
-                self.memory.learn(tensor, Map(None, call.trace.broken(self.modules.path, call.inputs, SCRIPTED)))
+                self.memory.learn(
+                    tensor, Map(None, call.trace.broken(self.modules.path, call.inputs, SCRIPTED))
+                )
 
 
 def run(func: Function, op: str, args: Args, kwargs: Kwargs) -> object:
-    """Call a function; a small constant that it makes or moves onto the image's device keeps its data."""
+    """Call a function; a small constant that it makes or moves onto the image's device keeps its
+    data.
+    """
     if op in MOVERS:
         for value in (*args[1:], *kwargs.values()):
             if isinstance(value, torch.dtype):
@@ -370,11 +420,15 @@ def run(func: Function, op: str, args: Args, kwargs: Kwargs) -> object:
     try:
         out = func(*args, **kwargs)
     except RuntimeError as error:
-        if "Invalid channel dimensions" not in str(error):  # of tensors without data PyTorch says no more
+        if "Invalid channel dimensions" not in str(
+            error
+        ):  # of tensors without data PyTorch says no more
             raise
         given, weight = tensors_in((args, kwargs))[:2]
         shape = in_words(tuple(weight.shape))
-        raise RuntimeError(f"a convolution of weight {shape} is given {given.shape[1]} channels") from None
+        raise RuntimeError(
+            f"a convolution of weight {shape} is given {given.shape[1]} channels"
+        ) from None
     if _makes_constant(op, args, kwargs) and out.is_meta and out.numel() <= MOST_KEPT:
         return func(*args, **{**kwargs, "device": "cpu"})
     return out
@@ -392,7 +446,9 @@ def _any_meta(args: Args, kwargs: Kwargs) -> bool:
 
 
 def with_numbers(index: object, read: Callable[[Tensor], None]) -> object:
-    """Turn the single whole numbers in an index to plain ones; each of them is `read`, and must have data."""
+    """Turn the single whole numbers in an index to plain ones; each of them is `read`, and must
+    have data.
+    """
     if isinstance(index, tuple):
         return tuple(with_numbers(item, read) for item in index)
     if isinstance(index, slice):
@@ -422,7 +478,9 @@ def pick_one(op: str, args: Args, kwargs: Kwargs) -> Tensor | tuple[Tensor, ...]
     return picked
 
 
-def _unique(picked: Tensor, first: Tensor, args: Args, kwargs: Kwargs) -> Tensor | tuple[Tensor, ...]:
+def _unique(
+    picked: Tensor, first: Tensor, args: Args, kwargs: Kwargs
+) -> Tensor | tuple[Tensor, ...]:
     """Return the one value that is `picked`, with the places and the count that are asked for."""
     made = [picked]
     if kwargs.get("return_inverse", len(args) > 2 and args[2]):
@@ -440,7 +498,11 @@ def _place(*shape: int) -> Tensor:
 
 def _masked(tensor: Tensor, index: tuple[object, ...]) -> Tensor | None:
     """Index by masks, each of which picks one position; None if there are none without data."""
-    masks = [item for item in index if isinstance(item, Tensor) and item.dtype in (torch.bool, torch.uint8)]
+    masks = [
+        item
+        for item in index
+        if isinstance(item, Tensor) and item.dtype in (torch.bool, torch.uint8)
+    ]
     if not any(mask.is_meta for mask in masks):
         return None
     places: list[Any] = []

@@ -34,10 +34,17 @@ def each(value: N | Sequence[N], axes: int) -> tuple[N, ...]:
 
 
 def windows_of(
-    kernel: Ints, stride: Ints, padding: Any, dilation: Ints, ceil: bool = False, axes: int = 2,
+    kernel: Ints,
+    stride: Ints,
+    padding: Any,
+    dilation: Ints,
+    ceil: bool = False,
+    axes: int = 2,
     schemes: Sequence[str] = (),
-) -> list[Window]:  # fmt: skip
-    """Return a window for each axis; with `schemes`, the padding is the rows before and after, on each axis."""
+) -> list[Window]:
+    """Return a window for each axis; with `schemes`, the padding is the rows before and after, on
+    each axis.
+    """
     pads: Sequence[tuple[int, int] | Same] = ["same"] * axes
     if padding != "same":
         if schemes:
@@ -45,15 +52,25 @@ def windows_of(
         else:
             pads = [(n, n) for n in each(0 if padding == "valid" else padding, axes)]
     modes = schemes or ["zero"] * axes
-    figures = zip(each(kernel, axes), each(stride, axes), each(dilation, axes), pads, modes, strict=True)
+    figures = zip(
+        each(kernel, axes), each(stride, axes), each(dilation, axes), pads, modes, strict=True
+    )
     return [Window(*figure, ceil=ceil) for figure in figures]
 
 
 def convolution(
-    call: Call, input: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: object = 0,
-    dilation: Ints = 1, transposed: bool = False, output_padding: Ints = 0, groups: int = 1,
+    call: Call,
+    input: Value,
+    weight: Value,
+    bias: Value | None = None,
+    stride: Ints = 1,
+    padding: object = 0,
+    dilation: Ints = 1,
+    transposed: bool = False,
+    output_padding: Ints = 0,
+    groups: int = 1,
     schemes: Sequence[str] = (),
-) -> Result:  # fmt: skip
+) -> Result:
     """Handle a convolution of any kind, as exported programs have it."""
     out, into, *kernel = weight.shape
     axes, given = len(kernel), input.shape[-len(kernel) - 1]
@@ -64,7 +81,10 @@ def convolution(
             raise Refused(f"a transposed convolution of {out} channels is given {given}")
         out = into * groups
         ends = zip(own, each(output_padding, axes), strict=True)
-        ops = [Transposed(op.kernel, op.stride, op.dilation, cast("Pair", op.padding), more) for op, more in ends]
+        ops = [
+            Transposed(op.kernel, op.stride, op.dilation, cast("Pair", op.padding), more)
+            for op, more in ends
+        ]
     path, module = call.modules.stack[-1]
     own_pad = ""
     if getattr(module, "padding_mode", "zeros") != "zeros":
@@ -73,19 +93,33 @@ def convolution(
 
 
 def max_pool(
-    call: Call, input: Value, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
-    ceil_mode: bool = False, return_indices: bool = False,
-) -> Result:  # fmt: skip
+    call: Call,
+    input: Value,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Result:
     ops = windows_of(kernel_size, stride or kernel_size, padding, dilation, ceil_mode, call.axes)
     return windows.pool(call, input, ops, "maxpool")
 
 
 def avg_pool(
-    call: Call, input: Value, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
-    ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
-) -> Result:  # fmt: skip
+    call: Call,
+    input: Value,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Result:
     ops = windows_of(kernel_size, stride or kernel_size, padding, 1, ceil_mode, call.axes)
-    return windows.pool(call, input, ops if count_include_pad else windows.without_padding(ops), "avgpool")
+    return windows.pool(
+        call, input, ops if count_include_pad else windows.without_padding(ops), "avgpool"
+    )
 
 
 def adaptive_pool(
@@ -95,20 +129,32 @@ def adaptive_pool(
     return windows.adaptive(call, input, sizes, maximum="max" in call.stem)
 
 
-def pad(call: Call, input: Value, pad: Sequence[int], mode: str = "constant", value: object = None) -> Result:
-    pairs = dict(zip(range(len(input.known))[::-1], zip(pad[::2], pad[1::2], strict=True), strict=False))
+def pad(
+    call: Call, input: Value, pad: Sequence[int], mode: str = "constant", value: object = None
+) -> Result:
+    pairs = dict(
+        zip(range(len(input.known))[::-1], zip(pad[::2], pad[1::2], strict=True), strict=False)
+    )
     if not any(pad) and not all(input.known[dim].positions for dim in pairs):
         return merge_maps(call, "multiply", call.maps)  # channels
     scheme = MODES[mode]
     fill = windows.filling(value if isinstance(value, int | float) else 0)
-    rows = {dim: Window(1, padding=pair, mode=scheme, fill=fill) for dim, pair in pairs.items() if any(pair)}
+    rows = {
+        dim: Window(1, padding=pair, mode=scheme, fill=fill)
+        for dim, pair in pairs.items()
+        if any(pair)
+    }
     return windows.pad(call, input, rows, scheme)
 
 
 def padded(
-    call: Call, input: Value, pads: Sequence[tuple[int, int]], schemes: Sequence[str],
-    dims: Sequence[int] = (-2, -1), value: object = None,
-) -> Result:  # fmt: skip
+    call: Call,
+    input: Value,
+    pads: Sequence[tuple[int, int]],
+    schemes: Sequence[str],
+    dims: Sequence[int] = (-2, -1),
+    value: object = None,
+) -> Result:
     rows = {
         dim % len(input.known): Window(1, padding=ends, mode=scheme)
         for dim, ends, scheme in zip(dims, pads, schemes, strict=True)
@@ -118,10 +164,15 @@ def padded(
 
 
 def interpolate(
-    call: Call, input: Value, size: Ints | None = None, scale_factor: float | Sequence[float] | None = None,
-    mode: str = "nearest", align_corners: bool | None = None, recompute_scale_factor: bool | None = None,
+    call: Call,
+    input: Value,
+    size: Ints | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
     antialias: bool = False,
-) -> Result:  # fmt: skip
+) -> Result:
     axes = call.made.ndim - 2
     wanted: Sequence[int] = call.made.shape[2:]
     if size is not None:
@@ -145,16 +196,25 @@ def interpolate(
 
 
 def upsample(call: Call, input: Value, size: Ints | None, *rest: Any) -> Result:
-    """Handle a resize of exported programs: its last argument has scales, the one before aligns corners."""
+    """Handle a resize of exported programs: its last argument has scales, the one before aligns
+    corners.
+    """
     mode = call.stem.removeprefix("upsample_").replace("_", "-")
     scales = None
     if rest and size is None:
         scales = rest[-1]
-    return interpolate(call, input, size, scales, mode, align_corners=len(rest) > 1 and rest[0] is True)
+    return interpolate(
+        call, input, size, scales, mode, align_corners=len(rest) > 1 and rest[0] is True
+    )
 
 
 def unfold(
-    call: Call, input: Value, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0, stride: Ints = 1
+    call: Call,
+    input: Value,
+    kernel_size: Ints,
+    dilation: Ints = 1,
+    padding: Ints = 0,
+    stride: Ints = 1,
 ) -> Result:
     if call.made.ndim != 3:
         return call.unknown()  # Tensor.unfold
@@ -168,9 +228,14 @@ def unfold(
 
 
 def fold(
-    call: Call, input: Value, output_size: Ints, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0,
+    call: Call,
+    input: Value,
+    output_size: Ints,
+    kernel_size: Ints,
+    dilation: Ints = 1,
+    padding: Ints = 0,
     stride: Ints = 1,
-) -> Result:  # fmt: skip
+) -> Result:
     """Add up windows where they overlap, whose channels were made of all their places."""
     *batch, channels, line = input.known
     if channels.kind in PLACES:
@@ -178,7 +243,10 @@ def fold(
     if len(line) != len(call.trace.axes) or not all(Dim(part).axis for part in line):
         raise Stuck("folds a tensor that is not a line of windows")
     value, roles = windows.image(call, replace(input, dims=(*batch, channels, *map(Dim, line))), 2)
-    figures = zip(*(each(number, 2) for number in (kernel_size, stride, dilation, padding, output_size)), strict=True)
+    figures = zip(
+        *(each(number, 2) for number in (kernel_size, stride, dilation, padding, output_size)),
+        strict=True,
+    )
     ops = {}
     for role, (kernel, step, apart, pads, wanted) in zip(roles, figures, strict=True):
         n = call.trace.sides(value.at)[role]
@@ -207,10 +275,17 @@ def repeat_interleave(
 
 
 def max_unpool(
-    call: Call, input: Value, indices: Value, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
+    call: Call,
+    input: Value,
+    indices: Value,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
     output_size: object = None,
-) -> Result:  # fmt: skip
-    """Undo a max pool: each maximum may go to any place of its window, and rows that no window had are zeros."""
+) -> Result:
+    """Undo a max pool: each maximum may go to any place of its window, and rows that no window had
+    are zeros.
+    """
     if call.axes != 2:
         return call.unknown()
     steps = each(stride or kernel_size, 2)
@@ -237,7 +312,9 @@ def forward_convolution(
     groups: int = 1,
     schemes: Sequence[str] = (),
 ) -> Result:
-    return convolution(call, input, weight, bias, stride, padding, dilation, False, 0, groups, schemes)
+    return convolution(
+        call, input, weight, bias, stride, padding, dilation, False, 0, groups, schemes
+    )
 
 
 def transposed_convolution(
@@ -251,7 +328,9 @@ def transposed_convolution(
     groups: int = 1,
     dilation: Ints = 1,
 ) -> Result:
-    return convolution(call, input, weight, bias, stride, padding, dilation, True, output_padding, groups)
+    return convolution(
+        call, input, weight, bias, stride, padding, dilation, True, output_padding, groups
+    )
 
 
 TABLE: Mapping[str, Handler] = {
@@ -270,7 +349,9 @@ TABLE: Mapping[str, Handler] = {
     " ".join(RESIZES): upsample,
     "interpolate upsample": interpolate,
     "pixel_shuffle": (
-        lambda call, input, upscale_factor: views.depth_to_space(call, *windows.image(call, input, 2), upscale_factor)
+        lambda call, input, upscale_factor: views.depth_to_space(
+            call, *windows.image(call, input, 2), upscale_factor
+        )
     ),
     "pixel_unshuffle": (
         lambda call, input, downscale_factor: views.space_to_depth(

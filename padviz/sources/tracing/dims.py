@@ -45,8 +45,17 @@ from typing import Literal, TypeVar
 F = TypeVar("F", bound="Factor")
 ROLES = ("d", "h", "w")  # of the last axes that an image has
 Kind = Literal[
-    "channels", "block", "places", "batch", "single", "axis", "part", "tokens", "line", "mixed",
-]  # fmt: skip
+    "channels",
+    "block",
+    "places",
+    "batch",
+    "single",
+    "axis",
+    "part",
+    "tokens",
+    "line",
+    "mixed",
+]
 # Of kinds with positions, all but mixed ones are made of rows and columns alone.
 POSITIONS: frozenset[Kind] = frozenset({"axis", "part", "tokens", "line", "mixed"})
 PLACES: frozenset[Kind] = frozenset({"block", "places", "batch"})

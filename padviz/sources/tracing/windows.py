@@ -420,12 +420,15 @@ def pad(call: Call, x: Value, rows: Mapping[int, Window], mode: str = "zero") ->
             return call.trace.add_map(name, "pad", x, ops)
         if max(amounts) <= 0:
             return call.trace.add_map(name, "crop", x, ops)
-        # What a pad adds counts as padding of the window after it; what it crops is no padding, and goes first.
+        # What a pad adds counts as padding of the window after it; what it crops is no padding, and
+        # goes first.
         cropped = call.trace.add_map(f"{name}.cropped", "crop", x, _clipped(ops, min))
         return call.trace.add_map(name, "pad", cropped, _clipped(ops, max))
 
 
-def _clipped(ops: Mapping[str, Op | None], bound: Callable[[int, int], int]) -> dict[str, Op | None]:
+def _clipped(
+    ops: Mapping[str, Op | None], bound: Callable[[int, int], int]
+) -> dict[str, Op | None]:
     """Return the windows of a pad with only the rows that it adds, or only those that it crops."""
     clipped = dict(ops)
     for role, op in ops.items():

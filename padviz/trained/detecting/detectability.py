@@ -21,7 +21,9 @@ MANY = 0.5  # the share of saturated scores from which on a note says so
 
 
 class Phase(NamedTuple):
-    """The share of the scores' variance that position modulo the total stride explains, and that of chance."""
+    """The share of the scores' variance that position modulo the total stride explains, and that of
+    chance.
+    """
 
     stride: Size | None
     explained: float | None
@@ -95,7 +97,8 @@ class PositionMap:
 
     @property
     def reacts(self) -> bool:
-        """Whether the output depends on what is shown: some score differs by .01 from the one without it.
+        """Whether the output depends on what is shown: some score differs by .01 from the one
+        without it.
 
         A threshold depends on it if some contrast that was tried is enough, and none would not be.
         """
@@ -114,7 +117,12 @@ class PositionMap:
         if not inner.size or not np.isfinite(inner).all():
             return NONE
         lines = self.values[0], self.values[-1], self.values[:, 0], self.values[:, -1]
-        return Sides(*(float(line.mean() - inner.mean()) if np.isfinite(line).all() else None for line in lines))
+        return Sides(
+            *(
+                float(line.mean() - inner.mean()) if np.isfinite(line).all() else None
+                for line in lines
+            )
+        )
 
     @property
     def consistency(self) -> float | None:
@@ -160,7 +168,9 @@ class Detectability:
     notes: tuple[str, ...] = ()
 
 
-def phase_of(values: Floats, tops: tuple[int, ...], lefts: tuple[int, ...], stride: Size | None) -> Phase:
+def phase_of(
+    values: Floats, tops: tuple[int, ...], lefts: tuple[int, ...], stride: Size | None
+) -> Phase:
     """Measure how much of the variance of scores their position modulo a stride explains.
 
     Were all scores drawn at random, (groups - 1) / (positions - 1) would be explained.
@@ -187,7 +197,8 @@ def _figure(of: Callable[[Floats], Any], values: Floats) -> float | None:
 
 
 def doubts(maps: Sequence[PositionMap], hint: str = "") -> Iterator[str]:
-    """Note NaN, an output that does not depend on the stimulus, a background that is seen by itself, and saturation.
+    """Note NaN, an output that does not depend on the stimulus, a background that is seen by
+    itself, and saturation.
 
     The `hint` follows on saturated scores.
     """
@@ -205,9 +216,15 @@ def doubts(maps: Sequence[PositionMap], hint: str = "") -> Iterator[str]:
             every = f"every score is within {LITTLE} of the one without it"
             if score_map.without is not None:
                 every += f", {score_map.without:.3g}"
-            yield f"{of}the output hardly depends on what is shown: {every}, so blind spots are unknown"
+            yield (
+                f"{of}the output hardly depends on what is shown: {every}, so blind "
+                "spots are unknown"
+            )
         elif score_map.without is not None and score_map.without >= SEEN and not score_map.below:
-            yield f"{of}the background is seen without a stimulus: its median score is {score_map.without:.3g}"
+            yield (
+                f"{of}the background is seen without a stimulus: its median score is "
+                f"{score_map.without:.3g}"
+            )
         elif score_map.saturated > MANY:
             saturated = f"{of}{percent(score_map.saturated, 0)} of the scores are saturated"
             yield f"{saturated}: they hardly distinguish positions{hint}"

@@ -1,4 +1,6 @@
-"""Detection by position: its options, the plan of a sweep of the stimulus or picture, and the maps."""
+"""Detection by position: its options, the plan of a sweep of the stimulus or picture,
+and the maps.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,14 @@ from padviz.files.unfinished import ResumeOptions, Unfinished, digest_of, saved_
 from padviz.geometry.receptive_fields import receptive_fields
 from padviz.network.network import AXES, Size
 from padviz.progress import Progress, counter
-from padviz.trained.detecting.detectability import LITTLE, SEEN, Detectability, PositionMap, doubts, phase_of
+from padviz.trained.detecting.detectability import (
+    LITTLE,
+    SEEN,
+    Detectability,
+    PositionMap,
+    doubts,
+    phase_of,
+)
 from padviz.trained.detecting.outputs import Scorable, Scorer, maps_inside, scorer_of
 from padviz.trained.detecting.sweeping import Canvas, Places, Stimulus, Sweep, stimulus_of
 from padviz.trained.images import open_picture, pixels_of
@@ -61,19 +70,36 @@ class DetectOptions:
         if self.image is not None:
             for option in ("stimulus", "height", "contrast", "threshold"):
                 if getattr(self, option):
-                    raise OptionError("cannot be combined with `image`", option=option, hint="leave out one of them")
+                    raise OptionError(
+                        "cannot be combined with `image`",
+                        option=option,
+                        hint="leave out one of them",
+                    )
         elif self.shift is not None:
-            raise OptionError("has no use without a picture", option="shift", hint="leave it out, or give one: `image`")
+            raise OptionError(
+                "has no use without a picture",
+                option="shift",
+                hint="leave it out, or give one: `image`",
+            )
         if self.threshold and self.contrast is not None:
-            raise OptionError("cannot be combined with `threshold`", option="contrast", hint="leave out one of them")
+            raise OptionError(
+                "cannot be combined with `threshold`",
+                option="contrast",
+                hint="leave out one of them",
+            )
         if self.contrast is not None and not 0 < self.contrast <= 1:  # nor is NaN
             raise OptionError(f"{self.contrast}: must be above 0, at most 1", option="contrast")
 
     def check(self, size: Size) -> None:
-        """Reject a height or a shift larger than the image, before anything is read or drawn at that size."""
+        """Reject a height or a shift larger than the image, before anything is read or drawn at
+        that size.
+        """
         for option, most, more in (("height", size[0], "higher"), ("shift", max(size), "larger")):
             if (getattr(self, option) or 0) > most:
-                what = f"{getattr(self, option)} is {more} than the image, {size[0]} x {size[1]} pixels"
+                what = (
+                    f"{getattr(self, option)} is {more} than the image, {size[0]} x "
+                    f"{size[1]} pixels"
+                )
                 raise OptionError(what, option=option, hint=f"use up to {most}, or a larger `size`")
 
     def shift_at(self, size: Size) -> int:
@@ -90,10 +116,12 @@ class DetectOptions:
         return self.height or max(min(size) // PART, 1)
 
     def step_in(self, room: Size) -> int:
-        """Return the step between positions: as asked, or the least, from 8 on, that makes at most 400 of them.
+        """Return the step between positions: as asked, or the least, from 8 on, that makes at most
+        400 of them.
 
         >>> options = DetectOptions()
-        >>> options.step_in((576, 576)), options.step_in((48, 48)), DetectOptions(step=3).step_in((576, 576))
+        >>> (options.step_in((576, 576)), options.step_in((48, 48)),
+        ...  DetectOptions(step=3).step_in((576, 576)))
         (29, 8, 3)
         """
 
@@ -129,7 +157,14 @@ def score_positions(
     if not maps[0].reacts:
         values.remove()
         raise _nothing_reacts(maps[0], runners[0][1].where)
-    shown = trained.network.name, trained.network.title, trained.size, sweep.name, sweep.shape, sweep.contrast
+    shown = (
+        trained.network.name,
+        trained.network.title,
+        trained.size,
+        sweep.name,
+        sweep.shape,
+        sweep.contrast,
+    )
     output = sweep.scorer.output, sweep.scorer.class_
     hint = "" if options.image else "; `threshold` maps the contrast needed"
     said = (*notes, *doubts(maps, hint))
@@ -143,9 +178,15 @@ def _nothing_reacts(score_map: PositionMap, where: str) -> OptionError:
     elif without is None:
         what = "the network returns NaN for the background alone"
     elif not score_map.threshold:
-        what = f"nothing reacts to what is shown: every score is within {LITTLE} of the background's, {without:.3g}"
+        what = (
+            f"nothing reacts to what is shown: every score is within {LITTLE} of the "
+            f"background's, {without:.3g}"
+        )
     elif score_map.below:
-        what = f"the background alone is seen, with a score of {without:.3g}, and no contrast up to 1 changes that"
+        what = (
+            f"the background alone is seen, with a score of {without:.3g}, and no "
+            "contrast up to 1 changes that"
+        )
     else:
         what = "the stimulus is not seen at any position, at contrasts up to 1"
         hint = f"{HINT}; without `threshold`, the map shows scores at full contrast"
@@ -163,11 +204,17 @@ def _question(runners: Runners, options: DetectOptions) -> str:
         if shown[name] is not None and Path(shown[name]).is_file():
             files.append(shown[name])
             shown[name] = "a file"
-    return f"{digest_of(own.contents(), files)} {own.size} {[scheme for scheme, _ in runners]} {shown}"
+    return (
+        f"{digest_of(own.contents(), files)} {own.size} {[scheme for scheme, _ in runners]} {shown}"
+    )
 
 
 def map_positions(
-    runners: Runners, sweep: Sweep, stride: Size | None, kept: Unfinished, on_progress: Progress | None
+    runners: Runners,
+    sweep: Sweep,
+    stride: Size | None,
+    kept: Unfinished,
+    on_progress: Progress | None,
 ) -> tuple[PositionMap, ...]:
     """Compute the map of each padding, of the network as it is alone if that reacts to nothing."""
     places, shape = sweep.places, (len(sweep.tops), len(sweep.lefts))
@@ -199,12 +246,17 @@ def _total_stride(trained: Trained) -> tuple[int, int] | None:
         fields = receptive_fields(trained.network, trained.size)
     except PadvizError:  # a head that cannot be followed can still be run
         return None
-    strides = [[axis.stride for row in fields if (axis := getattr(row, name)) and axis.stride] for name in AXES[2]]
+    strides = [
+        [axis.stride for row in fields if (axis := getattr(row, name)) and axis.stride]
+        for name in AXES[2]
+    ]
     height, width = (max((int(stride) for stride in sides), default=1) for sides in strides)
     return height, width
 
 
-def plan_sweep(runners: Runners, options: DetectOptions, inside: Callable[[], Sequence[Scorable]] = tuple) -> Sweep:
+def plan_sweep(
+    runners: Runners, options: DetectOptions, inside: Callable[[], Sequence[Scorable]] = tuple
+) -> Sweep:
     """Plan a sweep on the network as it is.
 
     `inside` lists the maps within it that could be named.
@@ -219,7 +271,9 @@ def plan_sweep(runners: Runners, options: DetectOptions, inside: Callable[[], Se
     if any(n > size for n, size in zip(stimulus.shape, own.size, strict=True)):
         what = f"{stimulus.name} and {stimulus.shape[1]} px wide, is larger than the image, "
         what += f"{own.size[0]} x {own.size[1]}"
-        raise OptionError(what, option="stimulus", hint="use a smaller `height`, or a larger `size`")
+        raise OptionError(
+            what, option="stimulus", hint="use a smaller `height`, or a larger `size`"
+        )
     sweep = _slide(stimulus, options, canvas, scorer)
     if not options.threshold:
         return sweep
@@ -228,8 +282,12 @@ def plan_sweep(runners: Runners, options: DetectOptions, inside: Callable[[], Se
     return replace(sweep, threshold=True, below=below)
 
 
-def _choose_scorer(runners: Runners, options: DetectOptions, inside: Callable[[], Sequence[Scorable]]) -> Scorer:
-    """Read the kinds of outputs, and whether they are probabilities, from a run on a blank and on noise."""
+def _choose_scorer(
+    runners: Runners, options: DetectOptions, inside: Callable[[], Sequence[Scorable]]
+) -> Scorer:
+    """Read the kinds of outputs, and whether they are probabilities, from a run on a blank and on
+    noise.
+    """
     own = runners[0][1]
     shape = (1, own.channels, *own.size)
     noise = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
@@ -263,10 +321,14 @@ def _slide(stimulus: Stimulus, options: DetectOptions, canvas: Canvas, scorer: S
     return Sweep(draw, boxes, scorer, stimulus.name, stimulus.shape, tops, lefts, contrast)
 
 
-def _shift_picture(own: Runner, image: str | Path, options: DetectOptions, canvas: Canvas, scorer: Scorer) -> Sweep:
+def _shift_picture(
+    own: Runner, image: str | Path, options: DetectOptions, canvas: Canvas, scorer: Scorer
+) -> Sweep:
     """Plan to shift a picture, larger than the frame by the shift, under it to every offset."""
     shift = options.shift_at(canvas.size)
-    picture = pixels_of(open_picture(image), (canvas.size[0] + shift, canvas.size[1] + shift), own.channels)
+    picture = pixels_of(
+        open_picture(image), (canvas.size[0] + shift, canvas.size[1] + shift), own.channels
+    )
     offsets = tuple(range(0, shift + 1, options.step_in((shift, shift))))
 
     def boxes(places: Places) -> Places:
@@ -274,7 +336,9 @@ def _shift_picture(own: Runner, image: str | Path, options: DetectOptions, canva
 
     def draw(places: Places, contrasts: Floats) -> Images:
         height, width = canvas.size
-        frames = np.stack([picture[:, top : top + height, left : left + width] for top, left in places])
+        frames = np.stack(
+            [picture[:, top : top + height, left : left + width] for top, left in places]
+        )
         return canvas.ordered((frames - canvas.mean) / canvas.std)
 
     return Sweep(draw, boxes, scorer, Path(image).name, canvas.size, offsets, offsets)

@@ -1,4 +1,6 @@
-"""The output of a network to score: by the peak of a map near the stimulus, or by the margin of a class."""
+"""The output of a network to score: by the peak of a map near the stimulus, or by the margin of a
+class.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,9 @@ class Scorer:
         return values
 
     def _peaks(self, maps: NDArray[Any], boxes: NDArray[np.int64]) -> Floats:
-        """Return the largest value of each map (images, height, width) among the units that its box touches."""
+        """Return the largest value of each map (images, height, width) among the units that its box
+        touches.
+        """
         units = np.array(maps.shape[1:])
         first = np.clip(np.floor(boxes[:, :2] * units / self.size), 0, units - 1).astype(int)
         last = np.maximum(np.ceil(boxes[:, 2:] * units / self.size), first + 1).astype(int)
@@ -109,7 +113,8 @@ def scorer_of(
     class_: int | None = None,
     inside: Callable[[], Sequence[Scorable]] = tuple,
 ) -> Scorer:
-    """Return what scores the output called `layer`, or the only one that can be scored, for a class.
+    """Return what scores the output called `layer`, or the only one that can be scored, for a
+    class.
 
     Several outputs, or several classes, are an error that lists them; so is an output that cannot
     be scored, which lists the maps `inside`.
@@ -126,7 +131,10 @@ def scorer_of(
         shapes = []
         for name, values in tried.items():
             shapes.append(f"{name!r} of {in_words(values.shape[1:]) or 'one number'}")
-        what = f"the output is neither a map of the image, {size[0]} x {size[1]}, nor class scores: {', '.join(shapes)}"
+        what = (
+            f"the output is neither a map of the image, {size[0]} x {size[1]}, nor "
+            f"class scores: {', '.join(shapes)}"
+        )
         hint = "name a map inside with `layer`"
         maps = inside()
         if maps:
@@ -146,14 +154,20 @@ def scorer_of(
     return Scorer(output.name, output.kind, _class_of(output, class_, inside), size, squashed)
 
 
-def _class_of(output: Scorable, class_: int | None, inside: Callable[[], Sequence[Scorable]]) -> int:
+def _class_of(
+    output: Scorable, class_: int | None, inside: Callable[[], Sequence[Scorable]]
+) -> int:
     if class_ is None and output.classes > 1:
         most = output.classes - 1
         what = f"the output {output} has several classes"
         hint = f"name one from 0 to {most}, as in: `class` {most}"
         if output.kind == "map" and output.classes > BOX:
             hint += "; channels of a detector's raw head may be boxes, which are no scores"
-            parts = [other for other in inside() if other.size == output.size and other.classes < output.classes]
+            parts = [
+                other
+                for other in inside()
+                if other.size == output.size and other.classes < output.classes
+            ]
             if parts:
                 hint += f": `layer` names a map inside, {_listed(parts)}"
         raise OptionError(what, option="class", hint=hint)
@@ -162,7 +176,9 @@ def _class_of(output: Scorable, class_: int | None, inside: Callable[[], Sequenc
         hint = "the output has one, 0"
         if output.classes > 1:
             hint = f"use 0 to {output.classes - 1}"
-        raise OptionError(f"output {output.name!r} has no class {chosen}", option="class", hint=hint)
+        raise OptionError(
+            f"output {output.name!r} has no class {chosen}", option="class", hint=hint
+        )
     return chosen
 
 
@@ -189,20 +205,30 @@ def _scorable(outputs: Outputs, size: Size) -> Iterator[Scorable]:
 
 
 def fits(shape: Size, size: Size, stretched: float = 1) -> bool:
-    """Whether a map can have that shape: one stride on both axes leaves equal margins, but for rounding."""
+    """Whether a map can have that shape: one stride on both axes leaves equal margins, but for
+    rounding.
+    """
     if min(shape) < LEAST:
         return False
     for stride in STRIDES:
         margins = [n - stride * units for n, units in zip(size, shape, strict=True)]
         lost = max(margin / n for margin, n in zip(margins, size, strict=True))
-        if abs(margins[0] - margins[1]) < UNITS * stride and min(margins) > -UNITS * stride and lost <= MOST_LOST:
+        if (
+            abs(margins[0] - margins[1]) < UNITS * stride
+            and min(margins) > -UNITS * stride
+            and lost <= MOST_LOST
+        ):
             return True
     down, along = (n / units for n, units in zip(size, shape, strict=True))
-    return min(down, along) >= 1 and max(down, along) <= stretched * min(down, along) and stretched > 1
+    return (
+        min(down, along) >= 1 and max(down, along) <= stretched * min(down, along) and stretched > 1
+    )
 
 
 def _channels_last(shape: tuple[int, ...], size: Size) -> bool:
-    """Whether a tensor of 4 dimensions has its classes last: by what fits the image, else by the fewest."""
+    """Whether a tensor of 4 dimensions has its classes last: by what fits the image, else by the
+    fewest.
+    """
     for stretched in (1, STRETCHED):
         first, last = (fits((shape[i], shape[i + 1]), size, stretched) for i in (2, 1))
         if first != last:
@@ -223,7 +249,9 @@ def as_maps(values: NDArray[Any], size: Size) -> NDArray[Any]:
 
 
 def maps_inside(trained: Trained) -> tuple[Scorable, ...]:
-    """List the convolutions that no other follows, those with the fewest channels first: class scores have few."""
+    """List the convolutions that no other follows, those with the fewest channels first: class
+    scores have few.
+    """
     network = trained.network
     try:
         axes = resolve_each(network, trained.size)
@@ -245,5 +273,7 @@ def maps_inside(trained: Trained) -> tuple[Scorable, ...]:
         known = layer.kind == "conv" and layer.name in channels
         if last and known and fits(shape, trained.size, STRETCHED):
             name = tensors.get(layer.name, layer.name)
-            maps.append((channels[layer.name], -shape[0], Scorable(name, channels[layer.name], shape)))
+            maps.append(
+                (channels[layer.name], -shape[0], Scorable(name, channels[layer.name], shape))
+            )
     return tuple(scorable for *_, scorable in sorted(maps))

@@ -1,4 +1,6 @@
-"""A stimulus on a neutral background, or a picture shifted under the frame, and its scores at every position."""
+"""A stimulus on a neutral background, or a picture shifted under the frame, and its scores at every
+position.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ FAINTEST = 1 / 128  # contrast
 
 @dataclass(frozen=True, eq=False)
 class Stimulus:
-    """A thing to draw on a background: `pixels` of (channels, height, width), from 0 to 1, and their opacity.
+    """A thing to draw on a background: `pixels` of (channels, height, width), from 0 to 1, and
+    their opacity.
 
     `cover` is of shape (height, width): 0 leaves the background, and 1 hides it.
     """
@@ -50,7 +53,12 @@ class Canvas:
     """
 
     def __init__(
-        self, size: Size, channels: int, mean: Sequence[float] | None, std: Sequence[float] | None, bgr: bool = False
+        self,
+        size: Size,
+        channels: int,
+        mean: Sequence[float] | None,
+        std: Sequence[float] | None,
+        bgr: bool = False,
     ) -> None:
         if bgr and channels != 3:
             what = f"has no use: the network reads {counted(channels, 'channel')}, not 3 colours"
@@ -64,7 +72,9 @@ class Canvas:
         return images
 
     def draw(self, stimulus: Stimulus, places: Places, contrasts: Floats) -> Images:
-        """Draw a stimulus at places (top, left), each with its contrast: 1 leaves it as it is, 0 hides it."""
+        """Draw a stimulus at places (top, left), each with its contrast: 1 leaves it as it is, 0
+        hides it.
+        """
         height, width = stimulus.shape
         patch = (stimulus.pixels - self.mean) / self.std * stimulus.cover
         images = np.zeros((len(places), len(self.mean), *self.size), np.float32)
@@ -74,7 +84,9 @@ class Canvas:
 
 
 def stimulus_of(name: str, height: int, channels: int) -> Stimulus:
-    """Return a stimulus of a height in pixels by its name: "text:WORD", "sample", or the path of a picture."""
+    """Return a stimulus of a height in pixels by its name: "text:WORD", "sample", or the path of a
+    picture.
+    """
     if name.startswith(TEXT):
         return _text(name.removeprefix(TEXT), height, channels)
     if name == RINGS:  # dark and bright, and fading outwards: edges in all directions
@@ -82,19 +94,25 @@ def stimulus_of(name: str, height: int, channels: int) -> Stimulus:
         radius = np.hypot(at[:, None], at[None, :])
         rings = (0.5 - 0.5 * np.cos(3 * np.pi * radius)).astype(np.float32)
         cover = np.clip((1 - radius) * height / 4, 0, 1).astype(np.float32)
-        return Stimulus(f"rings, {height} px high", np.broadcast_to(rings, (channels, *rings.shape)), cover)
+        return Stimulus(
+            f"rings, {height} px high", np.broadcast_to(rings, (channels, *rings.shape)), cover
+        )
     if not Path(name).suffix:
         hint = "use text:WORD, sample, or the path of a picture"
         raise OptionError(f"unknown stimulus {name!r}", option="stimulus", hint=hint)
     picture = open_picture(name)
     width = max(round(picture.width * height / picture.height), 1)
     if width > MOST_WIDE:
-        raise OptionError(f"would be {width} pixels wide at a height of {height}", where=name, hint="crop it")
+        raise OptionError(
+            f"would be {width} pixels wide at a height of {height}", where=name, hint="crop it"
+        )
     picture = picture.resize((width, height))  # Pillow weighs colours by how opaque they are
     cover = np.ones((height, width), np.float32)
     if picture.mode == "RGBA":  # the background shows where it is transparent
         cover = np.asarray(picture.getchannel("A"), np.float32) / np.float32(255)
-    return Stimulus(f"{Path(name).name}, {height} px high", pixels_of(picture, None, channels), cover)
+    return Stimulus(
+        f"{Path(name).name}, {height} px high", pixels_of(picture, None, channels), cover
+    )
 
 
 def _text(word: str, height: int, channels: int) -> Stimulus:
@@ -115,16 +133,23 @@ def _text(word: str, height: int, channels: int) -> Stimulus:
     picture = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
     ImageDraw.Draw(picture).text((1 - left, 1 - top), word, fill=255, font=font)
     if (box := picture.getbbox()) is None:
-        raise OptionError(f"{word!r} leaves nothing to see", option="stimulus", hint="use letters or digits")
+        raise OptionError(
+            f"{word!r} leaves nothing to see", option="stimulus", hint="use letters or digits"
+        )
     picture = picture.crop(box)
     width = max(round(picture.width * height / picture.height), 1)
-    cover = np.asarray(picture.resize((width, height), Image.Resampling.BOX), np.float32) / np.float32(255)
-    return Stimulus(f"{word!r}, {height} px high", np.zeros((channels, height, width), np.float32), cover)
+    cover = np.asarray(
+        picture.resize((width, height), Image.Resampling.BOX), np.float32
+    ) / np.float32(255)
+    return Stimulus(
+        f"{word!r}, {height} px high", np.zeros((channels, height, width), np.float32), cover
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """A stimulus moved over positions, and what is mapped: its scores at a contrast, or the contrasts needed.
+    """A stimulus moved over positions, and what is mapped: its scores at a contrast, or the
+    contrasts needed.
 
     `draw` makes images of positions and contrasts, and `boxes` are where each position is looked
     for. With `threshold` contrasts are mapped: the least that is seen, or with `below`, where the
@@ -168,7 +193,9 @@ class Sweep:
         return np.broadcast_to(scores, len(places))
 
     def values(self, runner: Runner, places: Places) -> Floats:
-        """Compute what is mapped, at each position: scores, or the least contrasts that are enough."""
+        """Compute what is mapped, at each position: scores, or the least contrasts that
+        are enough.
+        """
         if self.threshold:
             return self.thresholds(runner, places)
         return self.scores(runner, places, self.contrast)
@@ -186,7 +213,9 @@ class Sweep:
             return contrasts
         # Half of what is enough was tried, and is not; below full contrast nothing is known.
         high = np.log(contrasts[at])
-        low = np.log(np.where(contrasts[at] == 1, FAINTEST, np.maximum(contrasts[at] / 2, FAINTEST)))
+        low = np.log(
+            np.where(contrasts[at] == 1, FAINTEST, np.maximum(contrasts[at] / 2, FAINTEST))
+        )
         for _ in range(STEPS):
             middle = (low + high) / 2
             enough = self._decided(self.scores(runner, places[at], np.exp(middle)))

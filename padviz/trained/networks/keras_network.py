@@ -31,7 +31,12 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
     network = load_keras(path, reading, size)
     stored = _stored(path)
     steps = dict(_steps(model_in(path)))
-    normed = {ref.layer for step in steps.values() if step.kind == "BatchNormalization" for ref in step.refs}
+    normed = {
+        ref.layer
+        for step in steps.values()
+        if step.kind == "BatchNormalization"
+        for ref in step.refs
+    }
 
     def kernel(layer: Layer) -> Stored:
         if layer.origin:
@@ -83,14 +88,20 @@ def _stored(path: Path) -> dict[str, list[Array]]:
         import h5py
     except ImportError:
         hint = "install it: pip install 'padviz[keras]'"
-        raise DescriptionError("reading its weights needs the package h5py", where=where, hint=hint) from None
+        raise DescriptionError(
+            "reading its weights needs the package h5py", where=where, hint=hint
+        ) from None
     with unpacked(path, "a .keras file") as archive:
         try:
             if archive.getinfo(WEIGHTS).compress_type != ZIP_STORED:
-                raise DescriptionError("has compressed weights, which Keras never writes", where=where)
+                raise DescriptionError(
+                    "has compressed weights, which Keras never writes", where=where
+                )
             content = member(archive, WEIGHTS, MOST_BYTES)
         except BROKEN:
-            raise DescriptionError(f"has no {WEIGHTS}, or one that cannot be read", where=where) from None
+            raise DescriptionError(
+                f"has no {WEIGHTS}, or one that cannot be read", where=where
+            ) from None
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             return dict(_layers(file, h5py, "", [len(content)]))
@@ -99,7 +110,9 @@ def _stored(path: Path) -> dict[str, list[Array]]:
         raise DescriptionError(f"has weights that cannot be read ({line})", where=where) from None
 
 
-def _layers(group: H5Group, h5py: Any, path: str, left: list[int], depth: int = 0) -> Iterator[tuple[str, list[Array]]]:
+def _layers(
+    group: H5Group, h5py: Any, path: str, left: list[int], depth: int = 0
+) -> Iterator[tuple[str, list[Array]]]:
     """List the numbers of all layers in a group; links to elsewhere are not followed.
 
     `left` has the bytes that may still be read: with links, a small file could hold any number of
@@ -115,12 +128,21 @@ def _layers(group: H5Group, h5py: Any, path: str, left: list[int], depth: int = 
         name = str(variables.attrs.get("name", ""))
     own = f"{path}{name}" if depth else ""
     if variables is not None and depth:
-        yield own, [_numbers(variables[key], left) for key in sorted(variables, key=lambda key: (len(key), key))]
+        yield (
+            own,
+            [
+                _numbers(variables[key], left)
+                for key in sorted(variables, key=lambda key: (len(key), key))
+            ],
+        )
     for part in ("layers", "layer"):
         if (inner := _subgroup(group, part, h5py)) is None:
             continue
         if part == "layer":  # of a wrapper, which gives it its name
-            yield own, next((numbers for _, numbers in _layers(inner, h5py, "", left, depth + 1)), [])
+            yield (
+                own,
+                next((numbers for _, numbers in _layers(inner, h5py, "", left, depth + 1)), []),
+            )
             continue
         for key in inner:
             if (child := _subgroup(inner, key, h5py)) is not None:

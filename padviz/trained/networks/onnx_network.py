@@ -1,4 +1,6 @@
-"""ONNX files: the weights of their convolutions, and graphs run by onnxruntime, in which responses are reduced."""
+"""ONNX files: the weights of their convolutions, and graphs run by onnxruntime, in which responses
+are reduced.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,23 @@ from padviz.sources.onnx.node import CONVS, WEIGHT
 from padviz.sources.tracing.arranging import Malformed
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 from padviz.trained.networks import running
-from padviz.trained.networks.running import Images, Outputs, Reduced, check_room, has_borders, middle, middle_weights
-from padviz.trained.networks.trained_network import Stored, Trained, TrainedOn, Unread, infer_images, kernels_of
+from padviz.trained.networks.running import (
+    Images,
+    Outputs,
+    Reduced,
+    check_room,
+    has_borders,
+    middle,
+    middle_weights,
+)
+from padviz.trained.networks.trained_network import (
+    Stored,
+    Trained,
+    TrainedOn,
+    Unread,
+    infer_images,
+    kernels_of,
+)
 
 # Between the weights that are stored and those used.
 PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")
@@ -66,7 +83,9 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
     nodes: dict[int, Proto] = {}
     for node in needed(model.graph):
         names = network.own_name(node.output[0]), title(node)
-        if op_of(node) in (*CONVS, "ConvTranspose") and (name := next(filter(network.index.get, names), None)):
+        if op_of(node) in (*CONVS, "ConvTranspose") and (
+            name := next(filter(network.index.get, names), None)
+        ):
             nodes.setdefault(network.index[name], node)
 
     def kernel(layer: Layer) -> Stored:
@@ -78,8 +97,14 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
         except BROKEN:
             raise Unread("unexpected shape or type of weights") from None
 
-    kernels, images, channels = kernels_of(network, kernel), _trained_on(model, stored), model.image.channels
-    return Trained(network, size or network.size, model, str(path), channels, *kernels, trained_on=images)
+    kernels, images, channels = (
+        kernels_of(network, kernel),
+        _trained_on(model, stored),
+        model.image.channels,
+    )
+    return Trained(
+        network, size or network.size, model, str(path), channels, *kernels, trained_on=images
+    )
 
 
 class _StoredTensors:
@@ -95,7 +120,11 @@ class _StoredTensors:
                 self.readers.setdefault(name, []).append(node)
 
     def norms_of(self, node: Proto) -> list[Proto]:
-        return [reader for reader in self.readers.get(node.output[0], ()) if reader.op_type == "BatchNormalization"]
+        return [
+            reader
+            for reader in self.readers.get(node.output[0], ())
+            if reader.op_type == "BatchNormalization"
+        ]
 
     def weights(self, node: Proto) -> Array:
         """Read a convolution's weights, in the order in which they are stored."""
@@ -140,9 +169,13 @@ class _StoredTensors:
         try:
             array = constants.read(tensor, self.folder, MOST_NUMBERS)
         except constants.Unread as error:
-            raise Unread(f"its weights cannot be read: {printable(f'{tensor.name} {error}')}") from None
+            raise Unread(
+                f"its weights cannot be read: {printable(f'{tensor.name} {error}')}"
+            ) from None
         except Exception as error:  # of onnx, which has many
-            raise Unread(f"its weights cannot be read: {printable(' '.join(str(error).split())[:120])}") from None
+            raise Unread(
+                f"its weights cannot be read: {printable(' '.join(str(error).split())[:120])}"
+            ) from None
         # numpy has no bfloat16 of its own: it is another library's, or raw bytes.
         if array.dtype.kind == "V" or array.dtype.name == "bfloat16":
             return array.astype(np.float32)
@@ -150,7 +183,8 @@ class _StoredTensors:
 
 
 def _along(values: Array, like: Array, axis: int) -> NDArray[np.float32]:
-    """Shape scales or zero points, one for all numbers or one for each place along an axis, as what they go with.
+    """Shape scales or zero points, one for all numbers or one for each place along an axis, as what
+    they go with.
 
     Raises one of `BROKEN` for any other number of them: broadcasting would make the result larger.
     """
@@ -171,9 +205,14 @@ def _weight_name(node: Proto) -> str:
 
 
 def _trained_on(model: Model, stored: _StoredTensors) -> TrainedOn | None:
-    """Infer the images of the training from the batch normalisation of a convolution that reads the image itself."""
+    """Infer the images of the training from the batch normalisation of a convolution that reads the
+    image itself.
+    """
     for node in needed(model.graph):
-        if node.op_type != "Conv" or stored.constants.behind(node.input[0], LAID_OUT) != model.image.name:
+        if (
+            node.op_type != "Conv"
+            or stored.constants.behind(node.input[0], LAID_OUT) != model.image.name
+        ):
             continue
         if attributes(node).get("group", 1) > 1:
             continue
@@ -197,7 +236,11 @@ class OnnxRunner:
         from onnx import helper
 
         if not model.image.fits(size):
-            raise SizeError(f"takes images of {model.image}", where=model.where, hint=f"use a `size` of {model.image}")
+            raise SizeError(
+                f"takes images of {model.image}",
+                where=model.where,
+                hint=f"use a `size` of {model.image}",
+            )
         if model.other_inputs:
             listed = ", ".join(map(repr, [*model.other_inputs][:4]))
             raise DescriptionError(f"has further inputs: {listed}", where=model.where)
@@ -214,12 +257,21 @@ class OnnxRunner:
         if not self.observed:
             return []
         if self._reducing is None:
-            self._reducing = session(_add_reductions(self.model, dict(self.observed.values())), self.where)
+            self._reducing = session(
+                _add_reductions(self.model, dict(self.observed.values())), self.where
+            )
         made, reduced = self._run(self._reducing, images), []
         for layer, (tensor, (*_, height, width)) in self.observed.items():
             rows, columns, squares, total = (made[f"{OURS}{part}/{tensor}"] for part in PARTS)
-            square, total = running.mean_square(squares, height, width), total.reshape(-1, height, width)
-            reduced.append(Reduced(layer, np.concatenate([rows[..., 0], columns[:, :, 0]], axis=2), square, total))
+            square, total = (
+                running.mean_square(squares, height, width),
+                total.reshape(-1, height, width),
+            )
+            reduced.append(
+                Reduced(
+                    layer, np.concatenate([rows[..., 0], columns[:, :, 0]], axis=2), square, total
+                )
+            )
         return reduced
 
     def shuffled(self, seed: int) -> OnnxRunner:
@@ -229,7 +281,11 @@ class OnnxRunner:
         shuffled.model, shuffled._plain, shuffled._reducing = type(self.model)(), None, None
         shuffled.model.CopyFrom(self.model)
         stored = Constants(shuffled.model.graph)
-        read = [node.input[1] for node in shuffled.model.graph.node if node.op_type in ("Conv", "ConvTranspose")]
+        read = [
+            node.input[1]
+            for node in shuffled.model.graph.node
+            if node.op_type in ("Conv", "ConvTranspose")
+        ]
         for name in dict.fromkeys(read):
             tensor = stored.tensor(stored.behind(name, PASSED))
             if tensor is not None:
@@ -248,7 +304,9 @@ class OnnxRunner:
     def with_output(self, name: str) -> None:
         tensors = [output for node in self.model.graph.node for output in node.output if output]
         if name not in tensors:
-            raise OptionError(f"no tensor is called {name!r}", option="layer", hint=nearest(name, tensors))
+            raise OptionError(
+                f"no tensor is called {name!r}", option="layer", hint=nearest(name, tensors)
+            )
         if name not in [output.name for output in self.model.graph.output]:
             self.model.graph.output.add().name = name
             self._plain = None
@@ -261,10 +319,17 @@ class OnnxRunner:
         from onnx import helper
 
         graph = _without_outputs(self.model)
-        for i, tensor in enumerate(observed.values() or [output.name for output in self.model.graph.output]):
+        for i, tensor in enumerate(
+            observed.values() or [output.name for output in self.model.graph.output]
+        ):
             graph.graph.node.append(helper.make_node("Shape", [tensor], [f"{OURS}shape/{i}"]))
-            graph.graph.output.append(helper.make_tensor_value_info(f"{OURS}shape/{i}", INTEGER, None))
-        probe, image = session(graph, self.where), np.zeros((1, self.channels, *self.size), np.float32)
+            graph.graph.output.append(
+                helper.make_tensor_value_info(f"{OURS}shape/{i}", INTEGER, None)
+            )
+        probe, image = (
+            session(graph, self.where),
+            np.zeros((1, self.channels, *self.size), np.float32),
+        )
         shapes: list[Array] = []
         if not self.batch:
             with suppress(DescriptionError):
@@ -287,7 +352,9 @@ class OnnxRunner:
             read = np.clip(np.rint(read), 0, np.iinfo(self.kind).max)
         names = [output.name for output in opened.get_outputs()]
         try:
-            values = opened.run(names, {self.image.name: np.ascontiguousarray(read, dtype=self.kind)})
+            values = opened.run(
+                names, {self.image.name: np.ascontiguousarray(read, dtype=self.kind)}
+            )
         except Exception as error:
             failure = f"cannot be run on {in_words(images.shape)}: {_line_of(error)}"
             raise DescriptionError(failure, where=self.where, hint="try another `size`") from None
@@ -295,8 +362,14 @@ class OnnxRunner:
 
 
 def convolutions(model: Proto) -> dict[str, str]:
-    """Return the tensors that convolutions make, by the names that layers have: the node's own, or the tensor's."""
-    nodes = [node for node in model.graph.node if node.op_type == "Conv" and node.domain in ("", "ai.onnx")]
+    """Return the tensors that convolutions make, by the names that layers have: the node's own, or
+    the tensor's.
+    """
+    nodes = [
+        node
+        for node in model.graph.node
+        if node.op_type == "Conv" and node.domain in ("", "ai.onnx")
+    ]
     return {printable(node.name or node.output[0]): node.output[0] for node in nodes}
 
 
@@ -305,7 +378,9 @@ def session(model: Proto, where: str) -> Session:
         import onnxruntime
     except ImportError:
         hint = "install it: pip install 'padviz[trained]'"
-        raise DescriptionError("running it needs the package onnxruntime", where=where, hint=hint) from None
+        raise DescriptionError(
+            "running it needs the package onnxruntime", where=where, hint=hint
+        ) from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED  # the order of the graph
@@ -313,9 +388,13 @@ def session(model: Proto, where: str) -> Session:
     for pool in ("intra_op", "inter_op"):  # idle threads sleep: they share the machine
         options.add_session_config_entry(f"session.{pool}.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
     except Exception as error:
-        raise DescriptionError(f"onnxruntime cannot load it: {_line_of(error)}", where=where) from None
+        raise DescriptionError(
+            f"onnxruntime cannot load it: {_line_of(error)}", where=where
+        ) from None
 
 
 def _line_of(error: BaseException) -> str:
@@ -357,8 +436,13 @@ def _add_reductions(model: Proto, tensors: Mapping[str, Shape]) -> Proto:
             known.add(shape)
             for op, reads, part, options in REDUCTIONS:
                 read = [given.get(name, f"{OURS}{name}/{tensor}") for name in reads]
-                reducing.graph.node.append(helper.make_node(op, read, [f"{OURS}{part}/{tensor}"], **options))
-            made = [helper.make_tensor_value_info(f"{OURS}{part}/{tensor}", FLOAT, None) for part in PARTS]
+                reducing.graph.node.append(
+                    helper.make_node(op, read, [f"{OURS}{part}/{tensor}"], **options)
+                )
+            made = [
+                helper.make_tensor_value_info(f"{OURS}{part}/{tensor}", FLOAT, None)
+                for part in PARTS
+            ]
             reducing.graph.output.extend(made)
     return reducing
 

@@ -34,7 +34,9 @@ HINT = "name an .onnx file, or package.module:attribute and its `weights`"
 
 
 def as_trained(
-    network: str | Path | nn.Module | Network | Trained, size: int | Sequence[int] | None, weights: str | Path | None
+    network: str | Path | nn.Module | Network | Trained,
+    size: int | Sequence[int] | None,
+    weights: str | Path | None,
 ) -> Trained:
     """Read a network with its weights, unless that was done already."""
     if isinstance(network, Trained):
@@ -53,7 +55,8 @@ def read(
     weights: str | Path | None = None,
     reading: Reading = AS_IT_IS,
 ) -> Trained:
-    """Read a network with its weights: an ONNX or .keras file, a PyTorch module, or the name of what makes one.
+    """Read a network with its weights: an ONNX or .keras file, a PyTorch module, or the name of
+    what makes one.
 
     `weights` is a .safetensors or .pth file of a module's parameters; or, for a factory that takes
     `weights`, their name, as "DEFAULT".
@@ -70,22 +73,31 @@ def read(
         return onnx_network.read(Path(where), size, reading)
     kind = format_of(where) if where not in zoo() else ""
     if kind in ("torch", "safetensors"):
-        hint = f"name the code that makes the module, as package.module:attribute, and `weights` {typed(where)}"
+        hint = (
+            "name the code that makes the module, as package.module:attribute, and "
+            f"`weights` {typed(where)}"
+        )
         raise DescriptionError("holds weights without the network", where=where, hint=hint)
     if kind == "keras":
         from padviz.trained.networks import keras_network
 
         return keras_network.read(Path(where), size, reading)
     if kind == "program":
-        raise DescriptionError("is read without its weights", where=where, hint="export it to .onnx, with them")
+        raise DescriptionError(
+            "is read without its weights", where=where, hint="export it to .onnx, with them"
+        )
     if kind:
         raise refusal(kind, where)
     if not isinstance(source, str | Path):
-        raise UnknownName(f"an object of type {type(source).__name__} is not a network with weights", hint=HINT)
+        raise UnknownName(
+            f"an object of type {type(source).__name__} is not a network with weights", hint=HINT
+        )
     raise _without_weights(where)
 
 
-def _read_module(source: Any, size: Size | None, weights: str | Path | None, reading: Reading) -> Trained:
+def _read_module(
+    source: Any, size: Size | None, weights: str | Path | None, reading: Reading
+) -> Trained:
     try:
         from padviz.trained.networks import torch_network
     except ImportError:
@@ -95,7 +107,9 @@ def _read_module(source: Any, size: Size | None, weights: str | Path | None, rea
 
 
 def _without_weights(where: str) -> UnknownName:
-    """Return the error for a path or name that has no weights: of the zoo's networks, it names torchvision's module."""
+    """Return the error for a path or name that has no weights: of the zoo's networks, it names
+    torchvision's module.
+    """
     if os.path.isdir(where):
         return UnknownName("is a folder", where=where, hint=HINT)
     if where in zoo():
@@ -106,11 +120,15 @@ def _without_weights(where: str) -> UnknownName:
         return UnknownName("a description has no weights", where=where, hint=hint)
     if where.lower().endswith(".toml"):
         return UnknownName("a description has no weights", where=where, hint=HINT)
-    return UnknownName("is neither a network with weights nor a module's name", where=where, hint=HINT)
+    return UnknownName(
+        "is neither a network with weights nor a module's name", where=where, hint=HINT
+    )
 
 
 def runner_of(
-    trained: Trained, edited: Model | None = None, within: Callable[[], AbstractContextManager[object]] = nullcontext
+    trained: Trained,
+    edited: Model | None = None,
+    within: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Runner:
     """Return a runner of the ONNX model, or of an `edited` one.
 
@@ -129,14 +147,20 @@ def runner_of(
 
 
 def head_maps(trained: Trained, network: Network) -> list[HeadMaps]:
-    """Return functions that run a network up to the targets of `network`: in double precision, and as it is."""
+    """Return functions that run a network up to the targets of `network`: in double precision, and
+    as it is.
+    """
     if not is_module(trained.model):
         from padviz.trained.networks.onnx_network import OnnxRunner
 
         def run_graph(image: Reals) -> list[Reals]:
-            tensors = [tensor for tensor, layer in network.aliases.items() if layer in network.targets]
+            tensors = [
+                tensor for tensor, layer in network.aliases.items() if layer in network.targets
+            ]
             upto = trained.model.upto(tensors).sized(image.shape[2:])
-            return _select_heads(OnnxRunner(upto, image.shape[2:], None).outputs(image), network, image)
+            return _select_heads(
+                OnnxRunner(upto, image.shape[2:], None).outputs(image), network, image
+            )
 
         return [run_graph]
     from padviz.trained.networks.torch_network import TorchRunner
@@ -155,17 +179,24 @@ def _select_heads(outputs: Mapping[str, Reals], network: Network, image: Reals) 
 
     Reject any twice.
     """
-    sizes, aliases = sizes_of_each(network, image.shape[2:]), {layer: name for name, layer in network.aliases.items()}
+    sizes, aliases = (
+        sizes_of_each(network, image.shape[2:]),
+        {layer: name for name, layer in network.aliases.items()},
+    )
     heads: dict[str, Reals] = {}  # by the names of outputs
     for target in network.targets:
         units = tuple(rows[network.index[target]] for rows in sizes)
         named = [name for name in (target, aliases.get(target, "")) if name in outputs]
         maps = ((name, _channels_first(outputs[name], units)) for name in (*named, *outputs))
-        name, head = next(((name, values) for name, values in maps if values is not None), ("", None))
+        name, head = next(
+            ((name, values) for name, values in maps if values is not None), ("", None)
+        )
         if head is None or name in heads:
             maps_of_it = "no map" if head is None else "several maps"
             what = f"returns {maps_of_it} of {in_words(units)} units"
-            raise DescriptionError(what, where=f"{network.name}, {target}", hint="name with `layer` a module inside")
+            raise DescriptionError(
+                what, where=f"{network.name}, {target}", hint="name with `layer` a module inside"
+            )
         heads[name] = head
     return [*heads.values()]
 

@@ -1,4 +1,6 @@
-"""Running a network on images in batches: its outputs, and the means of what its convolutions make."""
+"""Running a network on images in batches: its outputs, and the means of what its
+convolutions make.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ class Runner(Protocol):
         """Run the network."""
 
     def shuffled(self, seed: int) -> Runner:
-        """Copy it, and permute the weights of each convolution: what is left is what geometry alone makes."""
+        """Copy it, and permute the weights of each convolution: what is left is what geometry alone
+        makes.
+        """
 
     def contents(self) -> Iterator[bytes]:
         """Yield what identifies the network: its graph or code, and its weights."""
@@ -94,7 +98,9 @@ def edge_rows(n: int) -> NDArray[np.int64]:
 
 
 def mean_square(squares: NDArray[np.float32], height: int, width: int) -> float:
-    """Average the squares (..., pixels) of the middle rows over the middle columns, summed over what comes before."""
+    """Average the squares (..., pixels) of the middle rows over the middle columns, summed over
+    what comes before.
+    """
     columns = squares.reshape(-1, width).sum(0, dtype=np.float64)
     return float(columns @ middle_weights(width)) / len(range(height)[middle(height)])
 
@@ -123,10 +129,19 @@ def outputs_of(runner: Runner, images: Images) -> Outputs:
         if missing > 0:
             filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
         outputs = runner.outputs(filled)
-        parts.append({name: values[: len(part)] if values.ndim else values for name, values in outputs.items()})
+        parts.append(
+            {
+                name: values[: len(part)] if values.ndim else values
+                for name, values in outputs.items()
+            }
+        )
     if len(parts) == 1:
         return parts[0]
-    return {name: np.concatenate([each[name] for each in parts]) for name, values in parts[0].items() if values.ndim}
+    return {
+        name: np.concatenate([each[name] for each in parts])
+        for name, values in parts[0].items()
+        if values.ndim
+    }
 
 
 def check_room(where: str, images: int, channels: int, size: Size) -> None:

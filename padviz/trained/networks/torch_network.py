@@ -1,4 +1,6 @@
-"""PyTorch modules: the weights that their convolutions are called with, files of weights, and running them."""
+"""PyTorch modules: the weights that their convolutions are called with, files of weights, and
+running them.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,24 @@ from padviz.sources.torch.tensors import constants_of, named_tensors, op_of
 from padviz.sources.torch.tracer import Tracer
 from padviz.sources.tracing.reading import Reading
 from padviz.trained.networks import running
-from padviz.trained.networks.running import Images, Outputs, Reduced, check_room, has_borders, middle, middle_weights
-from padviz.trained.networks.trained_network import Stored, Trained, TrainedOn, Unread, Unrun, infer_images, kernels_of
+from padviz.trained.networks.running import (
+    Images,
+    Outputs,
+    Reduced,
+    check_room,
+    has_borders,
+    middle,
+    middle_weights,
+)
+from padviz.trained.networks.trained_network import (
+    Stored,
+    Trained,
+    TrainedOn,
+    Unread,
+    Unrun,
+    infer_images,
+    kernels_of,
+)
 
 CALLS = ("conv1d", "conv2d", "conv_transpose2d")
 NESTED = ("state_dict", "model_state_dict", "model", "net")  # where checkpoints have the parameters
@@ -50,7 +68,9 @@ ONE = "a module that wraps it and takes one image is run"
 Within = Callable[[], AbstractContextManager[object]]
 
 
-def read(source: str | nn.Module, size: Size | None, weights: str | Path | None, reading: Reading) -> Trained:
+def read(
+    source: str | nn.Module, size: Size | None, weights: str | Path | None, reading: Reading
+) -> Trained:
     from_file = weights is not None and str(weights).lower().endswith(WEIGHTS)
     notes: list[str] = []
     if isinstance(source, str):
@@ -76,10 +96,14 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
     if reading.image or {*reading.shapes} - {load.image_input(module, reading)}:
         model = Unrun(where, ONE)
     kernels = kernels_of(network, calls.stored)
-    return Trained(network, pixels, model, where, channels, *kernels, tuple(notes), calls.trained_on)
+    return Trained(
+        network, pixels, model, where, channels, *kernels, tuple(notes), calls.trained_on
+    )
 
 
-def _watched(module: nn.Module, where: str, reading: Reading, pixels: Size) -> tuple[int, _ConvolutionCalls]:
+def _watched(
+    module: nn.Module, where: str, reading: Reading, pixels: Size
+) -> tuple[int, _ConvolutionCalls]:
     """Trace a module with its weights.
 
     Return the channels that it took, and how its convolutions were called.
@@ -97,7 +121,9 @@ def _watched(module: nn.Module, where: str, reading: Reading, pixels: Size) -> t
     raise failures[0]
 
 
-def _with_weights(factory: Callable[..., Any], source: str, weights: str | Path | None, notes: list[str]) -> Any:
+def _with_weights(
+    factory: Callable[..., Any], source: str, weights: str | Path | None, notes: list[str]
+) -> Any:
     """Call a factory with its weights by name.
 
     Without a name, note that they may be random, or reject them.
@@ -106,7 +132,9 @@ def _with_weights(factory: Callable[..., Any], source: str, weights: str | Path 
     if weights is None:
         by_name = taken.get("weights") or taken.get("pretrained")
         if by_name is None:
-            notes.append(f"{source}: it keeps the weights it was created with; `weights` FILE loads others")
+            notes.append(
+                f"{source}: it keeps the weights it was created with; `weights` FILE loads others"
+            )
         elif not by_name.default:
             hint = "use `weights` DEFAULT, or the path of a file that fits"
             raise DescriptionError("makes a module with random weights", where=source, hint=hint)
@@ -121,11 +149,16 @@ def _with_weights(factory: Callable[..., Any], source: str, weights: str | Path 
     else:
         raise _not_a_file(weights)
     if names and str(weights).rpartition(".")[2] not in names:
-        what, hint = f"{source} has no weights called {str(weights)!r}", f"use {', '.join(names)}, {A_FILE}"
+        what, hint = (
+            f"{source} has no weights called {str(weights)!r}",
+            f"use {', '.join(names)}, {A_FILE}",
+        )
         raise OptionError(what, option="weights", hint=hint)
     if "weights_backbone" in taken:
         options["weights_backbone"] = None
-    return load.call_factory(factory, source, options, f"use a name that it has for weights, {A_FILE}")
+    return load.call_factory(
+        factory, source, options, f"use a name that it has for weights, {A_FILE}"
+    )
 
 
 def _names_of_weights(parameter: inspect.Parameter) -> list[str]:
@@ -146,9 +179,15 @@ def _not_a_file(weights: str | Path) -> OptionError:
 
 
 def state_of(path: Path) -> dict[str, Tensor]:
-    """Read the tensors in a .safetensors file, or in a .pth file that holds nothing else: no code in it is run."""
+    """Read the tensors in a .safetensors file, or in a .pth file that holds nothing else: no code
+    in it is run.
+    """
     reported = BadZipFile, ValueError, NotImplementedError  # below, by the file's reader
-    with opened(path, "a .safetensors or .pth file") as file, suppress(*reported), ZipFile(file) as archive:
+    with (
+        opened(path, "a .safetensors or .pth file") as file,
+        suppress(*reported),
+        ZipFile(file) as archive,
+    ):
         if sum(member.file_size for member in archive.infolist()) > file.seek(0, os.SEEK_END):
             # compressed members, or some that overlap
             what = "expands to more than its bytes, unlike any file of PyTorch"
@@ -163,7 +202,11 @@ def state_of(path: Path) -> dict[str, Tensor]:
         if any(state is outer for outer in seen):
             raise DescriptionError(f"holds itself under {key!r}", where=str(path), hint=SAVE)
         seen.append(state)
-    state = {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    state = {
+        key: value
+        for key, value in state.items()
+        if isinstance(key, str) and isinstance(value, Tensor)
+    }
     if not state:
         raise DescriptionError("holds no parameters", where=str(path), hint=SAVE)
     return state
@@ -175,7 +218,9 @@ def _from_safetensors(path: Path) -> Mapping[Any, Any]:
         from safetensors.torch import load_file
     except ImportError:
         hint = "install it: pip install 'padviz[trained]'"
-        raise DescriptionError("needs the package safetensors", where=str(path), hint=hint) from None
+        raise DescriptionError(
+            "needs the package safetensors", where=str(path), hint=hint
+        ) from None
     try:
         return dict(load_file(path))
     except (SafetensorError, OSError, ValueError, KeyError) as error:
@@ -223,15 +268,21 @@ def _load(module: nn.Module, state: dict[str, Tensor], path: str, where: str) ->
     faults = [*_misfits(state, wanted)]
     if faults:
         hint = "use weights of exactly this model"
-        raise DescriptionError(f"does not fit {where}: {', and '.join(faults)}", where=path, hint=hint)
+        raise DescriptionError(
+            f"does not fit {where}: {', and '.join(faults)}", where=path, hint=hint
+        )
     module.load_state_dict(state, strict=True, assign=True)
     empty = [name for name, tensor in module.named_parameters() if tensor.is_meta]
     if empty:
-        raise DescriptionError(f"{some_names(empty)} of {where} cannot be filled from it", where=path)
+        raise DescriptionError(
+            f"{some_names(empty)} of {where} cannot be filled from it", where=path
+        )
 
 
 def _misfits(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Iterator[str]:
-    """Describe how the tensors of a file differ from the `wanted` ones: in names, shapes and types."""
+    """Describe how the tensors of a file differ from the `wanted` ones: in names,
+    shapes and types.
+    """
     missing, reshaped, integers = [], [], []
     further = dict(state)
     for key, tensor in wanted.items():
@@ -256,12 +307,15 @@ def _misfits(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Itera
         yield fault
     if integers:
         key = integers[0]
-        dtype, right = (str(tensors[key].dtype).removeprefix("torch.") for tensors in (state, wanted))
+        dtype, right = (
+            str(tensors[key].dtype).removeprefix("torch.") for tensors in (state, wanted)
+        )
         yield f"has {key} of {dtype} where there is {right}"
 
 
 class _ConvolutionCalls(TorchFunctionMode):
-    """While active, records what convolutions are called with, by layer, and which of them a norm reads.
+    """While active, records what convolutions are called with, by layer, and which of them a norm
+    reads.
 
     A forward on an image without data has the weights whole. `trained_on` is inferred from the norm
     behind a convolution of the image itself.
@@ -281,7 +335,11 @@ class _ConvolutionCalls(TorchFunctionMode):
         return self
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
         out, op = func(*args, **kwargs), op_of(func)
@@ -301,11 +359,15 @@ class _ConvolutionCalls(TorchFunctionMode):
             self.normed.add(convolution)
             # `torch.batch_norm` has weight and bias before the statistics.
             at = 3 if func is torch.batch_norm else 1
-            self._infer_images(convolution, argument(at, "running_mean"), argument(at + 1, "running_var"))
+            self._infer_images(
+                convolution, argument(at, "running_mean"), argument(at + 1, "running_var")
+            )
         return out
 
     def _infer_images(self, convolution: str, *statistics: Tensor | None) -> None:
-        """Infer the images of the training from the first convolution that reads the image, and its norm."""
+        """Infer the images of the training from the first convolution that reads the image, and its
+        norm.
+        """
         weights, groups = self.weights[convolution]
         if convolution not in self.of_image or groups != 1 or self.trained_on is not None:
             return
@@ -343,10 +405,18 @@ class TorchRunner:
 
     batch: int | None = None
 
-    def __init__(self, module: nn.Module, where: str, size: Size, channels: int, within: Within = nullcontext) -> None:
+    def __init__(
+        self, module: nn.Module, where: str, size: Size, channels: int, within: Within = nullcontext
+    ) -> None:
         check_room(where, 1, channels, size)
         self.weights: dict[str, Tensor] = {}  # in place of the module's own
-        self.module, self.where, self.size, self.channels, self.within = module, where, size, channels, within
+        self.module, self.where, self.size, self.channels, self.within = (
+            module,
+            where,
+            size,
+            channels,
+            within,
+        )
         self.output: str | None = None
         self.modules = Modules(module, always=True)
         floats = (parameter for parameter in module.parameters() if parameter.is_floating_point())
@@ -367,7 +437,8 @@ class TorchRunner:
         return _named_arrays(returned[-1] if returned else None, self.output)
 
     def maps(self, images: NDArray[np.floating], inside: Collection[str]) -> Outputs:
-        """Return the tensors that modules inside return when they first run, and those of the whole if it ends.
+        """Return the tensors that modules inside return when they first run, and those of the whole
+        if it ends.
 
         It stops once all of them ran, since what follows may not take an image of that size.
         """
@@ -401,7 +472,9 @@ class TorchRunner:
     def with_output(self, name: str) -> None:
         inside = [path for path, _ in self.module.named_modules() if path]
         if name not in inside:
-            raise OptionError(f"no module inside is called {name!r}", option="layer", hint=nearest(name, inside))
+            raise OptionError(
+                f"no module inside is called {name!r}", option="layer", hint=nearest(name, inside)
+            )
         self.output = name
 
     def shuffled(self, seed: int) -> TorchRunner:
@@ -410,7 +483,9 @@ class TorchRunner:
         for name, weights in self.module.named_parameters():
             if weights.dim() == 4:
                 order = torch.from_numpy(rng.permutation(weights.numel())).to(weights.device)
-                shuffled.weights[name] = weights.detach().flatten().index_select(0, order).reshape(weights.shape)
+                shuffled.weights[name] = (
+                    weights.detach().flatten().index_select(0, order).reshape(weights.shape)
+                )
         return shuffled
 
     def _watch(self, name: str, keep: Callable[[object], None]) -> AbstractContextManager[object]:
@@ -443,7 +518,9 @@ class _AllRan(BaseException):
 
 
 class _Responses(TorchFunctionMode):
-    """While active, reduces the output of every convolution, before later operations may write into it."""
+    """While active, reduces the output of every convolution, before later operations may write into
+    it.
+    """
 
     def __init__(self, modules: Modules) -> None:
         super().__init__()
@@ -452,7 +529,11 @@ class _Responses(TorchFunctionMode):
         self.calls: Counter[str] = Counter()
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         output = func(*args, **(kwargs or {}))
         if func is torch.conv2d and output.dim() == 4:
@@ -465,7 +546,9 @@ class _Responses(TorchFunctionMode):
                 layer = name
                 if self.calls[name] > 1:
                     layer = f"{name}#{self.calls[name]}"
-                self.maps.append(reduce_maps(layer, output.detach().float().contiguous().cpu().numpy()))
+                self.maps.append(
+                    reduce_maps(layer, output.detach().float().contiguous().cpu().numpy())
+                )
         return output
 
 
@@ -482,7 +565,11 @@ def reduce_maps(layer: str, maps: NDArray[np.float32]) -> Reduced:
         flat = part.reshape(-1, height * width)
         band = flat[:, down.start * width : down.stop * width]
         if height * width <= SMALL:
-            lines[some] = (torch.from_numpy(flat) @ _of_lines(height, width)).numpy().reshape(lines[some].shape)
+            lines[some] = (
+                (torch.from_numpy(flat) @ _of_lines(height, width))
+                .numpy()
+                .reshape(lines[some].shape)
+            )
         else:
             lines[some, :, :most] = part[:, :, :most, along] @ of_columns
             lines[some, :, most : 2 * most] = part[:, :, -most:, along] @ of_columns
@@ -495,14 +582,21 @@ def reduce_maps(layer: str, maps: NDArray[np.float32]) -> Reduced:
 @cache
 def _of_lines(height: int, width: int) -> Tensor:
     """Return the weights (pixels, lines) of the pixels of a map in each line of `Reduced`."""
-    of_rows = np.multiply.outer(np.eye(height, dtype=np.float32)[:, running.edge_rows(height)], middle_weights(width))
+    of_rows = np.multiply.outer(
+        np.eye(height, dtype=np.float32)[:, running.edge_rows(height)], middle_weights(width)
+    )
     of_columns = np.multiply.outer(middle_weights(height), np.eye(width, dtype=np.float32))
     lines = np.concatenate([of_rows.swapaxes(1, 2), of_columns], axis=2)
     return torch.from_numpy(lines.reshape(height * width, -1))
 
 
 def _named_arrays(output: object, name: str) -> Outputs:
-    """Convert the tensors that a module returns to arrays, of single precision unless they are double or complex."""
+    """Convert the tensors that a module returns to arrays, of single precision unless they are
+    double or complex.
+    """
     wide = (torch.float64, torch.complex64, torch.complex128)
     detached = {key: tensor.detach().cpu() for key, tensor in named_tensors(output, name).items()}
-    return {key: (tensor if tensor.dtype in wide else tensor.float()).numpy() for key, tensor in detached.items()}
+    return {
+        key: (tensor if tensor.dtype in wide else tensor.float()).numpy()
+        for key, tensor in detached.items()
+    }

@@ -1,4 +1,6 @@
-"""A trained network: its layers and weights, what holds and what runs it, and the images it was trained on."""
+"""A trained network: its layers and weights, what holds and what runs it, and the images it was
+trained on.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ class Unrun:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kernel:
-    """The weights of one convolution: `weights` of shape (channels out, channels in / groups, height, width).
+    """The weights of one convolution: `weights` of shape (channels out, channels in / groups,
+    height, width).
 
     Those of a transposed convolution are in the same order, and as they are laid over its output.
     `norm` is true where a batch normalisation of its own follows: then it is not folded into the
@@ -55,7 +58,9 @@ class Kernel:
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """The mean, by channel, and the deviation, over all, of the images that a convolution was trained on."""
+    """The mean, by channel, and the deviation, over all, of the images that a convolution was
+    trained on.
+    """
 
     layer: str
     mean: tuple[float, ...]
@@ -64,7 +69,8 @@ class TrainedOn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
-    """A network at a size, and the ONNX model or the PyTorch module, in evaluation mode, that holds its weights.
+    """A network at a size, and the ONNX model or the PyTorch module, in evaluation mode, that holds
+    its weights.
 
     `where` is the file, or the name of the module; it reads images of `channels`. `kernels` are
     those of all convolutions that padviz found, and `unread` says by layer why there are none.
@@ -83,7 +89,9 @@ class Trained:
     trained_on: TrainedOn | None = None
 
 
-def kernels_of(network: Network, stored: Callable[[Layer], Stored]) -> tuple[tuple[Kernel, ...], dict[str, str]]:
+def kernels_of(
+    network: Network, stored: Callable[[Layer], Stored]
+) -> tuple[tuple[Kernel, ...], dict[str, str]]:
     """Read the kernel of each convolution; return all, and by layer why there is none."""
     kernels, unread = [], {}
     for layer in (layer for layer in network.layers if layer.kind in CONVOLUTIONS):
@@ -110,8 +118,11 @@ def _in_order(layer: Layer, weights: Reals, groups: int) -> Reals:
     return weights
 
 
-def infer_images(layer: str, weights: Reals, bias: Reals | float, mean: Reals, variance: Reals) -> TrainedOn | None:
-    """Solve the running statistics (channels out,) of a convolution's map for those of the image that it reads.
+def infer_images(
+    layer: str, weights: Reals, bias: Reals | float, mean: Reals, variance: Reals
+) -> TrainedOn | None:
+    """Solve the running statistics (channels out,) of a convolution's map for those of the image
+    that it reads.
 
     The mean of a map is, by channel, the sums of its filter times the mean of the image, whatever
     that shows. Its variance is that of filtered photographs: nearly all of it comes from filters
@@ -129,7 +140,9 @@ def infer_images(layer: str, weights: Reals, bias: Reals | float, mean: Reals, v
     _, channels, height, width = weights.shape
     taps = np.argwhere(np.ones((height, width)))
     distances = np.linalg.norm(taps[:, None] - taps[None], axis=-1)
-    correlations = np.kron(np.where(np.eye(channels, dtype=bool), 1.0, COLOURS), NEIGHBOURS**distances)
+    correlations = np.kron(
+        np.where(np.eye(channels, dtype=bool), 1.0, COLOURS), NEIGHBOURS**distances
+    )
     flat = weights.reshape(len(weights), -1)
     filtered = np.einsum("oi,ij,oj->o", flat, correlations, flat)
     scale = np.sqrt(variance + variance.mean() * CLOSE**2)

@@ -1,4 +1,6 @@
-"""A network's outputs on crops, before and after a change, image by image: top-1 kept, and how far maps move."""
+"""A network's outputs on crops, before and after a change, image by image: top-1 kept, and how far
+maps move.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,15 @@ import numpy as np
 from padviz.errors import DescriptionError
 from padviz.network.network import Size
 from padviz.trained.images import Crop, Crops, Frame, in_frame
-from padviz.trained.networks.running import Floats, Images, OutputKind, Outputs, Runner, at_once, outputs_of
+from padviz.trained.networks.running import (
+    Floats,
+    Images,
+    OutputKind,
+    Outputs,
+    Runner,
+    at_once,
+    outputs_of,
+)
 
 Shape = tuple[int, ...]
 Slices = tuple[slice, ...]
@@ -29,7 +39,9 @@ class Output(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Some crops, their scenes, and the network's output on its own frame of them, before any change."""
+    """Some crops, their scenes, and the network's output on its own frame of them, before any
+    change.
+    """
 
     crops: list[Crop]
     scenes: Images
@@ -68,18 +80,24 @@ def output_of(outputs: Outputs, images: int, where: str) -> Output:
         maps.append(Output(name, "map"))
     if maps:
         return maps[0]
-    raise DescriptionError("has no output of floats for each image", where=where, hint="use a network that has one")
+    raise DescriptionError(
+        "has no output of floats for each image", where=where, hint="use a network that has one"
+    )
 
 
 def check_finite(values: Floats, where: str) -> None:
     """Reject NaN and infinite numbers, which cannot be compared."""
     if not np.isfinite(values).all():
         hint = "check `mean` and `std`, and its weights"
-        raise DescriptionError("returns NaN or infinite numbers for these images", where=where, hint=hint)
+        raise DescriptionError(
+            "returns NaN or infinite numbers for these images", where=where, hint=hint
+        )
 
 
 def compare_classes(own: Floats, changed: Floats) -> dict[str, Floats]:
-    """Return by image whether the best class is kept, and the KL divergence in nats from the scores as trained."""
+    """Return by image whether the best class is kept, and the KL divergence in nats from the scores
+    as trained.
+    """
     kind = kind_of(own)
     before, after = probabilities(own, kind), probabilities(changed, kind)
     kept = before.argmax(1) == after.argmax(1)
@@ -123,8 +141,12 @@ def probabilities(scores: Floats, kind: Scores) -> Floats:
 
 
 def compare_maps(own: Floats, changed: Floats) -> dict[str, Floats]:
-    """Measure for each image how far the output moves, its norm as trained, and Pearson's correlation of the two."""
-    before, after = (values.reshape(len(values), -1).astype(np.float64) for values in (own, changed))
+    """Measure for each image how far the output moves, its norm as trained, and Pearson's
+    correlation of the two.
+    """
+    before, after = (
+        values.reshape(len(values), -1).astype(np.float64) for values in (own, changed)
+    )
     one, other = (values - values.mean(1, keepdims=True) for values in (before, after))
     norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     return {
@@ -143,7 +165,9 @@ def overlap(own: Shape, changed: Shape, frame: Frame, size: Size) -> tuple[Slice
     it. A frame that moves by less than a unit leaves outputs of one shape where they are.
     """
     # Height and width are the last two dimensions, or come before channels.
-    axes = [at for at in (len(own) - 2, len(own) - 3) if at >= 0 and _spatial(own[at : at + 2], size)]
+    axes = [
+        at for at in (len(own) - 2, len(own) - 3) if at >= 0 and _spatial(own[at : at + 2], size)
+    ]
     if not axes:
         if own == changed:
             return (EVERY, EVERY)
@@ -166,7 +190,9 @@ def overlap(own: Shape, changed: Shape, frame: Frame, size: Size) -> tuple[Slice
 
 
 def _spatial(units: Shape, size: Size) -> bool:
-    """Whether two dimensions are height and width: of one stride, or one zoom, that is a whole number."""
+    """Whether two dimensions are height and width: of one stride, or one zoom, that is a whole
+    number.
+    """
     return units[0] * size[1] == units[1] * size[0] and _units(units[0], size[0], 0) is not None
 
 

@@ -1,4 +1,6 @@
-"""Occlusion maps: the change of a trained network's output when a patch covers a place, compared to usage."""
+"""Occlusion maps: the change of a trained network's output when a patch covers a place, compared to
+usage.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ MEASURED = 1e-5  # of the largest: changes of float32 outputs that differ by les
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """The change of a trained network's output by the place of a patch, and the usage of these places.
+    """The change of a trained network's output by the place of a patch, and the usage of these
+    places.
 
     `values` is the root mean square change of `output` over crops. `usage` is the mean count of
     paths under the patch over the largest of all pixels, and `distance` the patch's distance to the
@@ -61,9 +64,16 @@ class Seen:
 
 
 def see(
-    trained: Trained, patch: int, grid: int, inputs: Inputs, resume: ResumeOptions, on_progress: Progress | None
+    trained: Trained,
+    patch: int,
+    grid: int,
+    inputs: Inputs,
+    resume: ResumeOptions,
+    on_progress: Progress | None,
 ) -> Seen:
-    """Cover each place of a grid by a patch, in crops of pictures, and compare the change of the output to usage."""
+    """Cover each place of a grid by a patch, in crops of pictures, and compare the change of the
+    output to usage.
+    """
     tops, lefts = places_of(trained.size, patch, grid)
     counts = usage(trained.network, trained.size, heads="share")
     runner, n = runner_of(trained), inputs.n
@@ -71,7 +81,10 @@ def see(
     question = ""
     if resume.path:
         contents = digest_of(runner.contents(), crops.paths)
-        question = f"seen {contents} {trained.size} {n} {patch} {grid} {inputs.seed} {inputs.mean} {inputs.std}"
+        question = (
+            f"seen {contents} {trained.size} {n} {patch} {grid} {inputs.seed} "
+            f"{inputs.mean} {inputs.std}"
+        )
     kept = Unfinished(resume.path, question, n * grid**2, resume.resume)
     # A view: mean square changes of the output, by crop and place.
     squares = kept.values.reshape(n, grid**2)
@@ -97,16 +110,27 @@ def see(
     squares = squares[: len(pictures)]
     if not squares.mean(0).reshape(grid, grid)[middle(grid), middle(grid)].any():
         what = "does not react: a patch anywhere inside leaves its output as it is"
-        raise DescriptionError(what, where=trained.where, hint="use trained weights, or a larger `patch`")
+        raise DescriptionError(
+            what, where=trained.where, hint="use trained weights, or a larger `patch`"
+        )
     by_place = _geometry(counts, patch, tops, lefts)
     values, by_usage, by_distance, gain, edge = estimates(squares, np.array(pictures), *by_place)
     few = few_pictures(pictures)
     if not few and by_usage.low is None:
         few = (f"no intervals, since fewer than {CHANGED} photographs change the output",)
     notes, edge_usage = (*trained.notes, *crops.notes, *few), edge_of(by_place[0])
-    about = trained.network.name, trained.network.title, trained.size, crops.name, len(pictures), len({*pictures})
+    about = (
+        trained.network.name,
+        trained.network.title,
+        trained.size,
+        crops.name,
+        len(pictures),
+        len({*pictures}),
+    )
     grid_of = output, patch, tops, lefts
-    return Seen(*about, *grid_of, values, *by_place, by_usage, by_distance, gain, edge, edge_usage, notes)
+    return Seen(
+        *about, *grid_of, values, *by_place, by_usage, by_distance, gain, edge, edge_usage, notes
+    )
 
 
 def _cover(image: Pixels, places: NDArray[np.int64], patch: int) -> Images:
@@ -134,16 +158,24 @@ def places_of(size: Size, patch: int, grid: int) -> tuple[tuple[int, ...], tuple
         extreme = "few" if grid < LEAST_GRID else "many"
         what = f"{grid} places a side are too {extreme}"
         raise OptionError(what, option="grid", hint=f"use {LEAST_GRID} to {room + 1}")
-    tops, lefts = (tuple(np.rint(np.linspace(0, n - patch, grid)).astype(int).tolist()) for n in size)
+    tops, lefts = (
+        tuple(np.rint(np.linspace(0, n - patch, grid)).astype(int).tolist()) for n in size
+    )
     return tops, lefts
 
 
-def _geometry(counts: CountMap, patch: int, tops: tuple[int, ...], lefts: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """Average the counts under a patch at each place, over the largest, and measure its distance to the border."""
+def _geometry(
+    counts: CountMap, patch: int, tops: tuple[int, ...], lefts: tuple[int, ...]
+) -> tuple[Floats, Floats]:
+    """Average the counts under a patch at each place, over the largest, and measure its distance to
+    the border.
+    """
     sums = np.pad(counts.relative().cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     top, left = np.array(tops)[:, None], np.array(lefts)[None, :]
     bottom, right = top + patch, left + patch
-    means: Floats = (sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]) / patch**2
+    means: Floats = (
+        sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    ) / patch**2
     height, width = counts.shape
     nearest = np.minimum(np.minimum(top, height - bottom), np.minimum(left, width - right))
     return means, nearest.astype(np.float64)
@@ -160,7 +192,8 @@ def edge_of(values: Floats) -> float:
 
 
 def unit_ranks(values: Floats, tie: float = COUNTED) -> Floats:
-    """Rank values about 0, with a norm of 1: the product of two such lists is Spearman's correlation.
+    """Rank values about 0, with a norm of 1: the product of two such lists is Spearman's
+    correlation.
 
     Values tie if each is within `tie`, a share of the largest, of the next; they share the mean of
     their ranks.
@@ -180,7 +213,9 @@ def unit_ranks(values: Floats, tie: float = COUNTED) -> Floats:
 def estimates(
     squares: Floats, pictures: NDArray[np.int64], usage: Floats, distance: Floats
 ) -> tuple[Floats, Estimate, Estimate, Estimate, Estimate]:
-    """Average changes (crops, places) to a map, and compute `by_usage`, `by_distance`, `gain` and `edge` of it."""
+    """Average changes (crops, places) to a map, and compute `by_usage`, `by_distance`, `gain` and
+    `edge` of it.
+    """
     _, at = np.unique(pictures, return_inverse=True)
     count = int(at.max()) + 1
     sums = np.zeros((count, squares.shape[1]))
@@ -196,7 +231,11 @@ def estimates(
     own, halves = maps(drawn)[0], (maps(drawn[1:]), maps(1 - drawn[1:]))
     ranked = np.stack([np.apply_along_axis(unit_ranks, 1, half, MEASURED) for half in halves])
     agreement = float((ranked[0] * ranked[1]).sum(1).mean())
-    whole, by_usage, by_distance = unit_ranks(own, MEASURED), unit_ranks(usage), unit_ranks(distance)
+    whole, by_usage, by_distance = (
+        unit_ranks(own, MEASURED),
+        unit_ranks(usage),
+        unit_ranks(distance),
+    )
 
     def correlation(other: Floats, fisher: bool) -> Estimate:
         return interval_of_map(float(whole @ other), ranked @ other, count, agreement, fisher)
@@ -206,7 +245,9 @@ def estimates(
 
     value = edge_over_inside(own)
     edges = np.stack([np.apply_along_axis(edge_over_inside, 1, half) for half in halves])
-    edge = interval_of_map(float(np.log(max(value, LEAST_EDGE))), np.log(np.maximum(edges, LEAST_EDGE)), count)
+    edge = interval_of_map(
+        float(np.log(max(value, LEAST_EDGE))), np.log(np.maximum(edges, LEAST_EDGE)), count
+    )
     if edge.low is not None and edge.high is not None:
         edge = Estimate(value, float(np.exp(edge.low)), float(np.exp(edge.high)))
     else:

@@ -1,4 +1,6 @@
-"""Trials of remedies on a trained network: its outputs on pictures, before and after each change."""
+"""Trials of remedies on a trained network: its outputs on pictures, before and after
+each change.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,16 @@ from padviz.intervals import CHANGED, Estimate, mean, share
 from padviz.network.network import Size, as_size, in_words
 from padviz.network.padding_modes import OTHER
 from padviz.progress import Progress, counter
-from padviz.trained.images import Crop, Crops, Frame, Inputs, few_pictures, in_frame, resized_frame, room_for
+from padviz.trained.images import (
+    Crop,
+    Crops,
+    Frame,
+    Inputs,
+    few_pictures,
+    in_frame,
+    resized_frame,
+    room_for,
+)
 from padviz.trained.networks.reading import runner_of
 from padviz.trained.networks.running import Floats, Images, OutputKind, Runner, outputs_of
 from padviz.trained.networks.trained_network import Trained
@@ -34,7 +45,8 @@ ROUNDING = 1e-9  # of shares that are sums over crops
 
 @dataclass(frozen=True, eq=False)
 class TrialRow:
-    """A change and its effect: `figures` are means over crops, with their 95 % intervals over pictures.
+    """A change and its effect: `figures` are means over crops, with their 95 % intervals over
+    pictures.
 
     Scores of classes have `kept`, the share of crops whose best class stays, and `kl`, the KL
     divergence from the probabilities as trained, in nats. Other outputs have `relative`, the change
@@ -114,7 +126,9 @@ class Trial:
     def changes(self) -> tuple[TrialRow, ...]:
         return self.rows[1:]
 
-    def row(self, *, size: int | Size | None = None, padding: str | None = None, how: How = "crop") -> TrialRow:
+    def row(
+        self, *, size: int | Size | None = None, padding: str | None = None, how: How = "crop"
+    ) -> TrialRow:
         if size is None:
             for row in self.rows:
                 if row.kind == "padding" and row.padding == padding:
@@ -131,7 +145,8 @@ class Trial:
 
 @dataclass(eq=False)
 class Variant:
-    """A change, and how it is run: on which frame of each crop's scene, resized where `how` says so.
+    """A change, and how it is run: on which frame of each crop's scene, resized where `how` says
+    so.
 
     `parts` are the figures of each batch of crops, or their scores of classes. A variant that
     fails, or whose output cannot be compared, is left out, and `note` says why.
@@ -152,7 +167,9 @@ class Variant:
         return in_frame(scenes, room, self.frame)
 
     def run(self, images: Images, before: Floats, output: Output, own: Size) -> None:
-        """Run a batch of crops, and keep how the output differs from the one `before` the change."""
+        """Run a batch of crops, and keep how the output differs from the one `before`
+        the change.
+        """
         try:
             after = outputs_of(self.runner, images)[output.name]
         except PadvizError as error:
@@ -199,7 +216,9 @@ class Variant:
 
 
 class AsTrained(NamedTuple):
-    """The network as it is, on all crops: the output, its scores of classes if it has some, and each crop's picture."""
+    """The network as it is, on all crops: the output, its scores of classes if it has some, and
+    each crop's picture.
+    """
 
     output: Output
     scores: Floats | None
@@ -210,7 +229,9 @@ class AsTrained(NamedTuple):
         """The class of all crops; None where they have several, or there is one crop, or a map."""
         if self.scores is None or len(self.pictures) < 2:
             return None
-        best = set(comparing.probabilities(self.scores, comparing.kind_of(self.scores)).argmax(1).tolist())
+        best = set(
+            comparing.probabilities(self.scores, comparing.kind_of(self.scores)).argmax(1).tolist()
+        )
         return best.pop() if len(best) == 1 else None
 
 
@@ -230,7 +251,9 @@ def try_changes(
         *_paddings(trained, padding, sizes is None and padding is None, repad, notes),
     ]
     if len(variants) == 1:
-        raise OptionError("leaves nothing to try", option="padding", hint="name a scheme, or a `size`")
+        raise OptionError(
+            "leaves nothing to try", option="padding", hint="name a scheme, or a `size`"
+        )
     room = room_for([Frame(0, 0, *own.size), *(variant.frame for variant in variants)])
     crops = Crops(inputs, own.size, room, own.channels)
     as_trained = _run(own, variants, crops, counter(inputs.n * (1 + len(variants)), on_progress))
@@ -242,7 +265,9 @@ def try_changes(
 
 
 def _doubts(rows: Sequence[TrialRow], as_trained: AsTrained) -> Iterator[str]:
-    """Note figures without intervals, a baseline that changes most of the output, and crops of one class."""
+    """Note figures without intervals, a baseline that changes most of the output, and crops of one
+    class.
+    """
     bare = [row.name for row in rows if any(figure.low is None for figure in row.estimates)]
     if bare and not few_pictures(as_trained.pictures):
         yield f"no interval where fewer than {CHANGED} photographs change: {', '.join(bare)}"
@@ -252,10 +277,16 @@ def _doubts(rows: Sequence[TrialRow], as_trained: AsTrained) -> Iterator[str]:
         if as_trained.output.kind == "classes":
             unlike = value < LEAST_KEPT
         if unlike:
-            yield "even a shift by one pixel changes most of the output: use images like the training images"
+            yield (
+                "even a shift by one pixel changes most of the output: use images "
+                "like the training images"
+            )
     class_ = as_trained.one_class
     if class_ is not None:
-        yield f"all {len(as_trained.pictures)} crops have class {class_} as trained: use more photographs"
+        yield (
+            f"all {len(as_trained.pictures)} crops have class {class_} as trained: "
+            "use more photographs"
+        )
 
 
 def _sizes(
@@ -275,7 +306,9 @@ def _sizes(
         wanted = [as_size(size) for size in asked]
     for size in dict.fromkeys(wanted):
         if size == own:
-            raise OptionError(f"{size[0]} x {size[1]} is the training size", option="size", hint="try another")
+            raise OptionError(
+                f"{size[0]} x {size[1]} is the training size", option="size", hint="try another"
+            )
         try:
             runner = runner_of(replace(trained, size=size))
         except PadvizError as error:
@@ -288,7 +321,11 @@ def _sizes(
 
 
 def _paddings(
-    trained: Trained, padding: str | Sequence[str] | None, by_default: bool, repad: Repad, notes: list[str]
+    trained: Trained,
+    padding: str | Sequence[str] | None,
+    by_default: bool,
+    repad: Repad,
+    notes: list[str],
 ) -> Iterator[Variant]:
     """Yield the schemes that were asked for.
 
@@ -306,10 +343,14 @@ def _paddings(
             notes.append(f"{scheme} padding: not tried: {error.what}")
             continue
         notes += stays
-        yield Variant("padding", runner, Frame(0, 0, *trained.size), padding=scheme, required=not by_default)
+        yield Variant(
+            "padding", runner, Frame(0, 0, *trained.size), padding=scheme, required=not by_default
+        )
 
 
-def _run(own: Runner, variants: Sequence[Variant], crops: Crops, advance: Callable[[int], None]) -> AsTrained:
+def _run(
+    own: Runner, variants: Sequence[Variant], crops: Crops, advance: Callable[[int], None]
+) -> AsTrained:
     """Run all variants on all crops; `advance` counts every image."""
     outputs = list[Output]()
     scores, pictures = list[Floats](), list[int]()
@@ -354,7 +395,9 @@ def _rows(variants: Sequence[Variant], as_trained: AsTrained) -> Iterator[TrialR
         if variant is variants[0] or not shift:
             yield TrialRow(*about, estimates)
             continue
-        against = {name: mean(values - shift[name], pictures).figure for name, values in figures.items()}
+        against = {
+            name: mean(values - shift[name], pictures).figure for name, values in figures.items()
+        }
         losses = {name: float(values.mean()) for name, values in shift.items()}
         needs: TrialNeeds = "more pictures"
         if as_trained.one_class is None:
@@ -363,7 +406,9 @@ def _rows(variants: Sequence[Variant], as_trained: AsTrained) -> Iterator[TrialR
 
 
 def needs_of(against: Mapping[str, Estimate], shift: Mapping[str, float]) -> TrialNeeds:
-    """Decide by the loss beyond that of the shift: in kept answers, divergence or relative change."""
+    """Decide by the loss beyond that of the shift: in kept answers, divergence or
+    relative change.
+    """
     settled = True
     for name in ("kept", "kl", "relative"):
         if name not in against:

@@ -10,7 +10,8 @@ from padviz.trained.trying.trial import Trial, TrialRow
 
 LARGE = 10.0  # a change over the norm: from here on it is written as a multiple
 MEANINGS = {
-    "today's weights": "Works with today's weights (loses at most twice as much as a shift by one pixel)",
+    "today's weights": "Works with today's weights (loses at most twice as much as a shift "
+    "by one pixel)",
     "fine-tune": "Fine-tune (worse than a shift by one pixel)",
     "more pictures": "Undecided (use more photographs)",
 }
@@ -21,7 +22,10 @@ def answer(tried: Trial) -> str:
 
     known = sorted((row for row in tried.changes if row.main is not None), key=_harm)
     if not known or tried.shift.main is None:
-        return "None of the changes has an output that can be compared with that of the network as trained."
+        return (
+            "None of the changes has an output that can be compared with that of "
+            "the network as trained."
+        )
     best, worst = known[0], known[-1]
     crops = counted(tried.count, "crop")
     verb, by, of = "changes the output", "by", f" of its norm on average over {crops}"
@@ -54,7 +58,9 @@ def _divergence(row: TrialRow) -> str:
 
 
 def needs(tried: Trial) -> list[str]:
-    """List the changes that work with today's weights, that need fine-tuning, and that are undecided."""
+    """List the changes that work with today's weights, that need fine-tuning, and that are
+    undecided.
+    """
     rows = {what: [row.name for row in tried.changes if row.needs == what] for what in MEANINGS}
     return [f"{MEANINGS[what]}: {', '.join(names)}." for what, names in rows.items() if names]
 
@@ -113,7 +119,8 @@ def against(row: TrialRow) -> str | None:
     """Write the difference from the baseline in points of percent, with its interval.
 
     >>> size = {"kept": Estimate(0.67, 0.58, 0.75)}
-    >>> against(TrialRow("size", (225, 225), "crop", None, (224, 224), size, {"kept": Estimate(-0.19, -0.27, -0.11)}))
+    >>> against(TrialRow("size", (225, 225), "crop", None, (224, 224), size,
+    ...     {"kept": Estimate(-0.19, -0.27, -0.11)}))
     '-19 (-27 to -11)'
     """
     difference = next(iter(row.against_shift.values()), None)
