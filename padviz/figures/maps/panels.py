@@ -132,7 +132,7 @@ def compared(
 
 
 def _comparison_in_words(maps: Sequence[CountMap], varies: str) -> str:
-    """Name what all panels share: the network, and the size."""
+    """Return what all panels share in words: the network, and the size."""
     constant = []
     if not varies.startswith("model"):
         constant.append(maps[0].network.title)
@@ -142,7 +142,7 @@ def _comparison_in_words(maps: Sequence[CountMap], varies: str) -> str:
 
 
 def _starved_in_words(maps: Sequence[CountMap], varies: str) -> str:
-    """Say how many pixels are starved, of the maps that have fair shares."""
+    """Return how many pixels are starved, of the maps that have fair shares."""
     if varies == "remedy" and maps[0].share_reason is None:
         return f"{fairness(maps[0])} today; what remedies change"
     shared = [count_map for count_map in maps if count_map.share_reason is None]

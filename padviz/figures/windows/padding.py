@@ -175,7 +175,7 @@ def _rows_by_axis(ledger: Ledger, layers: Sequence[LayerPadding]) -> dict[str, l
 
 
 def _others_in_words(layers: Sequence[LayerPadding], others: Sequence[LayerPadding]) -> str:
-    """Name the windows of the last row: even ones, or those for which there is no room."""
+    """Return the label of the last row: of even windows, or of those without room."""
     if not any(layer.uneven or layer.has_remainder for layer in others):
         return f"{counted(len(others), 'even window')}"
     if layers:

@@ -413,7 +413,7 @@ def _facts_of(x: _Step | None, y: _Step | None) -> Iterator[Difference]:
 
 
 def _names(x: _Step, y: _Step) -> tuple[str, str]:
-    """Name the layers to change: the pads that differ, if the operations behind them are equal."""
+    """List the layers to change: pads that differ, if the operations behind them are equal."""
     if x.plain != y.plain or not x.pads or len(x.pads) != len(y.pads):
         return x.name, y.name
     differing = [

@@ -293,9 +293,8 @@ class _Builder:
     def _convolved(
         self, step: schema.Convolution, name: str, entering: int | None
     ) -> tuple[Channels | None, int | None]:
-        """Return the channels of a convolution, and how many leave it: as declared, or as many as
-        enter it.
-        """
+        """Return the channels of a convolution and the number that leaves it, by default the one
+        that enters."""
         if step.in_ is None:
             into = entering
         else:

@@ -208,7 +208,7 @@ class Tracer(TorchFunctionMode):
             raise Stopped(error) from None
 
     def _moved_out(self, out: object, constants: Sequence[Tensor]) -> object:
-        """Give constants that lie in the memory of a map a memory of their own."""
+        """Move constants out of the memory of a map."""
         if not constants:
             return out
         moved = {tensor: hollow(tensor) for tensor in constants}
