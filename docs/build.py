@@ -20,6 +20,5 @@ if __name__ == "__main__":
     )
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(
-        code
-    )  # autodoc imports modules twice, and compiled ones may crash where Python takes both down
+    # autodoc imports modules twice, and compiled ones may crash where Python takes both down
+    os._exit(code)

@@ -19,9 +19,8 @@ import padviz
 from padviz.sources.toml.load import zoo
 
 SIZE, LARGE = 224, 640
-LARGER = {
-    "ssd300_vgg16": SIZE + 128
-}  # a network that is too deep for 224 px, by a period of its strides
+# a network that is too deep for 224 px, by a period of its strides
+LARGER = {"ssd300_vgg16": SIZE + 128}
 TORCHVISION = """mnasnet1_0 shufflenet_v2_x1_0 regnet_y_400mf regnet_y_16gf efficientnet_v2_s efficientnet_b3
     mobilenet_v3_small segmentation.fcn_resnet50"""
 TIMM = """resnetblur50 resnetaa50 res2net50_26w_4s hrnet_w18 dla34 xception41 inception_v4 inception_resnet_v2

@@ -18,9 +18,8 @@ from padviz.errors import Ended
 
 def main() -> None:
     handle_signals()
-    gc.set_threshold(
-        100_000
-    )  # few cycles arise in a command, and looking for them often takes a quarter of an audit
+    # few cycles arise in a command, and looking for them often takes a quarter of an audit
+    gc.set_threshold(100_000)
     try:
         from padviz.cli.group import cli
 

@@ -106,9 +106,8 @@ def typed(value: object) -> str:
     return shlex.quote(str(value))
 
 
-LOADING = re.compile(
-    r"""`(neutral|shape)` ((?:'[^']*'|"'"|[^\s,;'"])+)"""
-)  # a value as `typed` writes it
+# a value as `typed` writes it
+LOADING = re.compile(r"""`(neutral|shape)` ((?:'[^']*'|"'"|[^\s,;'"])+)""")
 
 
 def in_python(line: str) -> str:

@@ -82,9 +82,8 @@ def _padded(
     if mode and min(rows) in IMAGE and input.ndim in (3, 4):
         return functional.pad(input, (*amounts, 0, 0)[:4], mode=mode)
     for dim, (before, after) in rows.items():
-        input = _extended(
-            input, dim, int(before), int(after), scheme
-        )  # int() of a trace warns, as PyTorch does
+        # int() of a trace warns, as PyTorch does
+        input = _extended(input, dim, int(before), int(after), scheme)
     return input
 
 

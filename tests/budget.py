@@ -12,9 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 BUDGET = ROOT / "tests" / "budget.toml"
-Counts = dict[
-    str, dict[str, int]
-]  # of each room of "padviz" and "tests", and their sum; of each suffix of "text"
+# of each room of "padviz" and "tests", and their sum; of each suffix of "text"
+Counts = dict[str, dict[str, int]]
 HEAD = """# Tokens of Python code of each room, and their sum; "top" is those in no folder. "packed" counts what packs
 # several thoughts into one line, and functions of more than 15 branches; "text" words of files that are not Python.
 # `make check` fails above them, and `python -m tests.budget --lower` lowers them. To raise one, edit it in a commit
@@ -24,9 +23,8 @@ LAYOUT = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING,
     tokenize.ENDMARKER,
 }  # fmt: skip
-NAMES = re.compile(
-    r"""[rbu]*["']([a-z_-]+(?: [a-z_-]+)+)["']"""
-)  # a string of several names, such as "size cmap"
+# a string of several names, such as "size cmap"
+NAMES = re.compile(r"""[rbu]*["']([a-z_-]+(?: [a-z_-]+)+)["']""")
 TEXT = ("html", "j2", "js", "toml")
 MANY = 15  # branches of a function
 BRANCHES = (

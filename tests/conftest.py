@@ -16,13 +16,11 @@ settings.register_profile("many", settings.get_profile("few"), max_examples=1000
 settings.register_profile("ci", settings.get_profile("few"), derandomize=True, print_blob=True)
 settings.load_profile("many" if MANY else "ci" if os.environ.get("CI") else "few")
 
-os.environ.pop(
-    "COLUMNS", None
-)  # which parallel tests inherit from a terminal: results print as in a pipe
+# which parallel tests inherit from a terminal: results print as in a pipe
+os.environ.pop("COLUMNS", None)
 
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # as in `nohup make test &`: children would ignore it too
+# as in `nohup make test &`: children would ignore it too
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -87,9 +87,8 @@ def mutants(path: Path) -> list[Mutant]:
     nodes = [*ast.walk(ast.parse(path.read_text()))]
     kept = [getattr(node, name, None) for node in nodes for name in ("annotation", "returns")]
     kept += [node for node in nodes if isinstance(node, ast.JoinedStr)]
-    kept += [
-        node.value for node in nodes if isinstance(node, ast.keyword) and node.arg == "strict"
-    ]  # asserts, no more
+    # asserts, no more
+    kept += [node.value for node in nodes if isinstance(node, ast.keyword) and node.arg == "strict"]
     aside = {id(part) for each in kept if each for part in ast.walk(each)}
     return [
         Mutant(path, where, now)

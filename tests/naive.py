@@ -77,9 +77,8 @@ def window_reads(
     """For each output, the list of rows that its taps read; None where a tap reads nothing."""
     axis = padded_axis(n, *pads, mode)
     extent = dilation * (kernel - 1) + 1
-    starts = list(
-        range(0, len(axis) - extent + (stride if up else 1), stride)
-    )  # up: the last one may overhang the end
+    # up: the last one may overhang the end
+    starts = list(range(0, len(axis) - extent + (stride if up else 1), stride))
     if up and starts and starts[-1] >= n + pads[0]:
         starts.pop()
     assert n >= 1 and starts, "too small"
@@ -103,9 +102,8 @@ def reads(
     if kind == "crop":
         if like is not None:
             away, odd = abs(n - like), axis_of(step.get("odd", "end"), axis)
-            front = odd == "front" or odd == (
-                "down" if like < n else "up"
-            )  # where an odd row is removed or added
+            # where an odd row is removed or added
+            front = odd == "front" or odd == ("down" if like < n else "up")
             rows = (away + 1) // 2 if front else away // 2
             shift = rows if like < n else -rows
             return [[(j + shift if 0 <= j + shift < n else None, Fraction(1))] for j in range(like)]
@@ -392,9 +390,8 @@ class Fields:
         taps = [tap * dilation for tap in range(kernel)]
         if kind != "convtranspose":
             return [unit * stride - before + tap for tap in taps]
-        place = (
-            unit + before
-        )  # where no row is read, paths end, and the field is that of the row before
+        # where no row is read, paths end, and the field is that of the row before
+        place = unit + before
         found = [(place - tap) // stride for tap in taps if (place - tap) % stride == 0]
         return found if found or real else [place // stride]
 

@@ -12,9 +12,8 @@ DEEPER = "densenet201 resnet34 resnet101 resnet152 resnext50_32x4d vgg13 vgg16 w
 # And those that another family has windows like: one of a kind is left.
 ALIKE = f"{DEEPER} inception_v3 mobilenet_v1 mobilenet_v3_large squeezenet1_1 vgg11"
 REST = pytest.mark.sweep  # of single cases
-SLOW = (
-    pytest.mark.slow
-)  # kills, signals, training, PyTorch's new exporter, and what takes long that others stand for
+# kills, signals, training, PyTorch's new exporter, and what takes long that others stand for
+SLOW = pytest.mark.slow
 
 MANY = os.environ.get("HYPOTHESIS_PROFILE") == "many"  # of `make soak`
 

@@ -158,9 +158,8 @@ def test_the_walk_has_all_commands() -> None:
         assert (name == "check") == ("github" in option.type.choices)
 
 
-Known = dict[
-    frozenset[str], set[Decimal]
-]  # numbers, by the keys that lead to them in JSON and the texts beside them
+# numbers, by the keys that lead to them in JSON and the texts beside them
+Known = dict[frozenset[str], set[Decimal]]
 
 
 def states(text: str, value: Decimal) -> bool:

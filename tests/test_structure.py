@@ -252,9 +252,8 @@ def test_counts_above_fail_and_counts_below_are_listed() -> None:
     assert below == ["padviz, cli: 1 of 2", "padviz, gone: 0 of 4"]
 
 
-MEASURE = (
-    ROOT.parent / "shared" / "density.py"
-)  # which the budget must agree with, where it is there
+# which the budget must agree with, where it is there
+MEASURE = ROOT.parent / "shared" / "density.py"
 COUNTED = {
     "import os\nfrom a import (\n    b,\n)\n": 0,
     '"""A module."""\nclass A:\n    "A class."\n    x: int  # a field\n': 6,

@@ -239,9 +239,8 @@ class Counting(TorchFunctionMode):
         if x.ndim == 4 and out.ndim < 4:
             self._pool(x)
         blocks = out.ndim == 6 and out.shape[3] == out.shape[5] == x.shape[2] // out.shape[2]
-        return (
-            out.sum((3, 5), keepdim=True).expand(out.shape) if blocks else out
-        )  # the places become channels
+        # the places become channels
+        return out.sum((3, 5), keepdim=True).expand(out.shape) if blocks else out
 
     on_reshape = on_view
 
@@ -256,9 +255,8 @@ class _AsReads(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
         basis = torch.eye(x[0, 0].numel(), dtype=x.dtype).view(-1, 1, *x.shape[2:])
-        ctx.reads = (function(basis) > 1e-9).to(
-            x.dtype
-        )  # input position, 1, output rows and columns
+        # input position, 1, output rows and columns
+        ctx.reads = (function(basis) > 1e-9).to(x.dtype)
         ctx.shape = x.shape
         return torch.einsum("i,iohw->ohw", x.flatten(), ctx.reads)[None]
 
@@ -366,9 +364,8 @@ def torchvisions(name: str) -> nn.Module:
         {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
     )
     options |= {"weights_backbone": None} if name in ("ssd300_vgg16", "deeplabv3_resnet50") else {}
-    with torch.device(
-        "cpu" if name.startswith("regnet") else "meta"
-    ):  # RegNets calculate their widths
+    # RegNets calculate their widths
+    with torch.device("cpu" if name.startswith("regnet") else "meta"):
         model: nn.Module = models.get_model(name, weights=None, **options).eval().to("meta")
     model.forward = getattr(model, "backbone", model).forward  # type: ignore[method-assign]
     return model

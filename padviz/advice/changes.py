@@ -82,9 +82,8 @@ def larger_image(today: Case) -> Iterator[Change]:
     with suppress(SizeError, DescriptionError):  # it takes no larger image
         larger = Case(today.network.at(size), size)
         before, after = (sizes_of_each(case.network, case.size) for case in (today, larger))
-        if any(
-            one[1:] != other[1:] for one, other in zip(before, after, strict=True)
-        ):  # it does not resize its images
+        # it does not resize its images
+        if any(one[1:] != other[1:] for one, other in zip(before, after, strict=True)):
             yield _sized("larger", today, larger)
 
 

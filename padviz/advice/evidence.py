@@ -21,9 +21,8 @@ from padviz.counting.shares.summary import Rim
 MORE, LESS, FOUR, POOLED = "one pixel more", "one pixel less", "four pixels more", "pooled strides"
 APART = 4  # pixels that opposite rims differ by in a network that is called lopsided,
 PART = 0.25  # and the part of the wider one
-Points = (
-    tuple[float, float] | None
-)  # a mean, and its 95 % interval to either side; nan where there is none
+# a mean, and its 95 % interval to either side; nan where there is none
+Points = tuple[float, float] | None
 
 
 class Evidence(NamedTuple):

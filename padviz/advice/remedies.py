@@ -21,9 +21,8 @@ from padviz.network.network import Size
 from padviz.network.rewrites import circular_axes
 from padviz.phrases import counted
 
-FOVEATED = (
-    2 / 3
-)  # share of starved pixels above which a network is foveated: half of 69 known ones at 224
+# share of starved pixels above which a network is foveated: half of 69 known ones at 224
+FOVEATED = 2 / 3
 GAIN = 0.005  # share of the pixels that a remedy must make fair at least
 HARSH = 4  # fair share above which a pixel is overused even if all others are starved
 # share of the unfair pixels that a larger image must make fair, or any change if every pixel is
@@ -169,9 +168,8 @@ def attempts(
     for change in changes(today):
         attempt = _attempt(change, before, heads, rounded)
         insort_right(ranked, (_rank(attempt, before), attempt), key=itemgetter(0))
-        ranked[most:] = [
-            (rank, replace(each, counts=None)) for rank, each in ranked[most:]
-        ]  # maps may be large
+        # maps may be large
+        ranked[most:] = [(rank, replace(each, counts=None)) for rank, each in ranked[most:]]
     return [attempt for _, attempt in ranked]
 
 

@@ -64,9 +64,8 @@ def layers(
     from padviz.figures.windows import field_boxes
 
     with asked(network, size, padding, same, layer) as (wanted, pixels):
-        sizes_of_each(
-            wanted, pixels
-        )  # raises here what would else be raised where the result is printed
+        # raises here what would else be raised where the result is printed
+        sizes_of_each(wanted, pixels)
         rows = wanted.layers[1:]
         draw = partial(field_boxes.fields_of, wanted, pixels)
         return Result.made_of(None, rows, partial(report_of, wanted, pixels), draw)

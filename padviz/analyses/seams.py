@@ -261,9 +261,8 @@ def _load(path: Path) -> Any:
         content.seek(0)
         try:
             if not packed:
-                return np.load(
-                    path, mmap_mode="r", allow_pickle=False
-                )  # so that a false shape takes no memory
+                # so that a false shape takes no memory
+                return np.load(path, mmap_mode="r", allow_pickle=False)
             with np.load(
                 content, allow_pickle=False
             ) as file:  # given a path, numpy leaves a damaged archive open

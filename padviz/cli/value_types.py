@@ -26,9 +26,8 @@ Param = click.Parameter | None
 Context = click.Context | None
 Known = Callable[[click.Context], Iterable[str]]  # names that the shell completes
 DECLARED = "declared"  # in --padding: the network's own padding
-PLAIN = re.compile(
-    r"[\w.@+:=,/-]+"
-)  # the shell does not quote completions: others could run a command
+# the shell does not quote completions: others could run a command
+PLAIN = re.compile(r"[\w.@+:=,/-]+")
 
 
 def completions(names: Iterable[str], typed: str, before: str = "") -> list[CompletionItem]:

@@ -384,7 +384,6 @@ def machine_memory() -> float:
 def _mean(total: int | float, n: int) -> float:
     try:
         return total / n
-    except (
-        OverflowError
-    ):  # too large for a float; the fraction that an integer loses is beyond its digits
+    # too large for a float; the fraction that an integer loses is beyond its digits
+    except OverflowError:
         return total // n

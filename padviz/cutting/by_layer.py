@@ -32,9 +32,8 @@ from padviz.network.padding_modes import fold
 from padviz.sources.torch.call import Modules
 from padviz.sources.torch.load import channels_of, copy_module, line_of, quiet, without_data
 
-ENDLESS = (
-    720720 << 20
-)  # samples of a signal whose end is not known; a multiple of what networks divide by
+# samples of a signal whose end is not known; a multiple of what networks divide by
+ENDLESS = 720720 << 20
 WHOLE = "run it on the whole image"
 MOST_SITES = 20_000  # of a forward; one with more loops over the samples
 

@@ -261,9 +261,8 @@ def graded_on(network: Network, axis: int, n: int, context: Context, level: floa
             continue  # a unit that reads nothing, as between the taps of a transposed convolution
         before, after = np.cumsum(paths) / paths.sum(), np.cumsum(paths[::-1])[::-1] / paths.sum()
         low, high = at[axis] * stride + lost, (at[axis] + 1) * stride + lost
-        near = int(
-            np.searchsorted(before, 1 - level, "right")
-        )  # rows in front of it hold less than the rest
+        # rows in front of it hold less than the rest
+        near = int(np.searchsorted(before, 1 - level, "right"))
         far = int(np.flatnonzero(after > 1 - level)[-1]) + 1
         least = max(least[0], ceil(low - near)), max(least[1], ceil(far - high))
     return least

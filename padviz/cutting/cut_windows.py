@@ -160,9 +160,8 @@ def _average_pool(
             row, put(kernel, i, 1), put(stride, i, 1), padding, ceil_mode, with_padding
         )
         return pooled
-    if divisor is None and (
-        ceil_mode or (any(padding) and not with_padding)
-    ):  # windows have other numbers of taps
+    # windows have other numbers of taps
+    if divisor is None and (ceil_mode or (any(padding) and not with_padding)):
         total = function(x, kernel, stride, padding, ceil_mode, True, 1)
         axes = len(kernel)
         for j, n in enumerate(x.shape[-axes:]):

@@ -223,9 +223,8 @@ def _sources(op: Op, n: int, rows: NDArray[Any]) -> NDArray[Any]:
         if folded := fold(op.mode, n, max(before, 0), max(after, 0)):
             (a, b), (c, d) = folded
             rows = np.where(rows < 0, a * rows + b, np.where(rows >= n, c * rows + d, rows))
-    return np.where(
-        (rows < 0) | (rows >= n), PADDING, rows
-    )  # beyond the padding, too, where ceil rounding reads
+    # beyond the padding, too, where ceil rounding reads
+    return np.where((rows < 0) | (rows >= n), PADDING, rows)
 
 
 def run_around(exact: Flags, unit: int) -> tuple[int, int]:

@@ -34,9 +34,8 @@ COSTS = (4, 2, 1.5, 1.25)  # times the pixels: of each the smallest tile is list
 LEVELS = (1, 0.999, 0.99)  # shares of the paths of a unit for which it is said what a tile keeps
 KEEPS_TOO_LITTLE = "a tile's border affects outputs that it must keep"
 Slices = tuple[slice, ...]  # on each axis
-Part = tuple[
-    slice, Slices, Slices
-]  # along one axis: what a tile reads, keeps of each head, and takes
+# along one axis: what a tile reads, keeps of each head, and takes
+Part = tuple[slice, Slices, Slices]
 
 
 class Tile(NamedTuple):
@@ -312,15 +311,13 @@ def tile_sizes(network: Network, size: Size, ignore_norms: bool = False) -> list
     contexts = exact_contexts(network, size, ignore_norms)
     least, apart = zip(*_smallest(network, size, contexts), strict=True)
     alignment = tuple(context.alignment for context in contexts[0])
-    lost = [
-        n - keeps for n, keeps in zip(least, apart, strict=True)
-    ]  # of any tile: one period more keeps one more
+    # of any tile: one period more keeps one more
+    lost = [n - keeps for n, keeps in zip(least, apart, strict=True)]
     sizes: list[TileSize] = []
     for cost in (None, *COSTS):
         tile = least
-        if (
-            cost
-        ):  # on each axis a tile of n costs n / (n - lost), at most the root of the whole cost
+        # on each axis a tile of n costs n / (n - lost), at most the root of the whole cost
+        if cost:
             root = cost ** (1 / len(size))
             enough = (n * root / (root - 1) for n in lost)
             sides = zip(least, enough, alignment, strict=True)

@@ -19,9 +19,8 @@ from padviz.errors import DescriptionError, OptionError
 from padviz.network.network import ENDS, Network, Size, in_words
 from padviz.progress import Progress
 
-Run = Callable[
-    [NDArray[Any]], list[Any]
-]  # of an image (1, channels, height, width), the map of each head
+# of an image (1, channels, height, width), the map of each head
+Run = Callable[[NDArray[Any]], list[Any]]
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 MOST_PIXELS = 2048 * 2048
 MOST_TRIED = 400  # tiles of a plan that is tried without data, at some 20 ms each

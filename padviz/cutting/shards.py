@@ -259,9 +259,8 @@ def _multiple(network: Network, axis: int, rows: int, n: int) -> tuple[int | Non
     """
     with suppress(SizeError):
         step, strides = alignment_on(network, axis, rows)
-        size = (
-            (rows // (n * step) + 1) * n * step
-        )  # larger than the image, so that maps of a fixed size stand out
+        # larger than the image, so that maps of a fixed size stand out
+        size = (rows // (n * step) + 1) * n * step
         for layer, m, stride in zip(
             network.layers, sizes_of(network, axis, size), strides, strict=True
         ):

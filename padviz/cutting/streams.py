@@ -150,23 +150,19 @@ def _simulated(
         else:
             period, rows = (rate.denominator, rate.numerator)
         places, real = real_rows_of(op, n_in, sizes[i], np.arange(3 * period))
-        first = np.minimum.accumulate(np.where(real, places, FAR).min(0)[::-1])[
-            ::-1
-        ]  # of a unit or any after it
-        last = np.maximum.accumulate(
-            np.where(real, places, -FAR).max(0)
-        )  # of a unit or any before it
-        turns = np.maximum(
-            0, (ready - last[-1]) // rows + 1
-        )  # periods in front of those that `last` has
+        # of a unit or any after it
+        first = np.minimum.accumulate(np.where(real, places, FAR).min(0)[::-1])[::-1]
+        # of a unit or any before it
+        last = np.maximum.accumulate(np.where(real, places, -FAR).max(0))
+        # periods in front of those that `last` has
+        turns = np.maximum(0, (ready - last[-1]) // rows + 1)
         units = turns * period + np.searchsorted(last, ready - turns * rows)
         if isinstance(op, Window):
             mode, before = (op.mode, place(op, n_in).before)
         else:
             mode, before = ("zero", 0)
-        copied = max(
-            0, depth(mode, max(0, before))
-        )  # by padding in front, which waits for the row behind
+        # by padding in front, which waits for the row behind
+        copied = max(0, depth(mode, max(0, before)))
         made.append(np.where(ready > copied, np.minimum(units, ends[i]), 0))
         padded = np.maximum(ends[i] - 1, 0) * rows + last[0] + 1 - n
         copies = (

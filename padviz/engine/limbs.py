@@ -192,9 +192,8 @@ def totals(tally: Array, rows: Array, cols: Array) -> list[list[Number]]:
     if tally.dtype.kind == "f":
         return np.asarray(rows @ tally[0] @ cols.T).tolist()  # type: ignore[no-any-return]
     down, across = rows.astype(np.float64), cols.T.astype(object)
-    bits = (
-        53 - int(rows.sum(axis=1).max()).bit_length()
-    )  # of a count at a time, so that floats stay exact
+    # of a count at a time, so that floats stay exact
+    bits = 53 - int(rows.sum(axis=1).max()).bit_length()
     total: Array = np.zeros((len(rows), len(cols)), dtype=object)
     for i, limb in enumerate(tally):
         for shift in range(0, 63 if len(tally) == 1 else LIMB_BITS, bits):
@@ -264,9 +263,8 @@ def shares(tally: Array, peak: Number, exponent: int = 0) -> NDArray[np.float64]
         return np.asarray(
             tally[0] * (2.0 ** min(-bits, 1000) / (int(peak) / (1 << bits + exponent)))
         )
-    scaled = sum(
-        limb * 2.0 ** min(LIMB_BITS * i - bits, 1000) for i, limb in enumerate(tally)
-    )  # above that are zeros
+    # above that are zeros
+    scaled = sum(limb * 2.0 ** min(LIMB_BITS * i - bits, 1000) for i, limb in enumerate(tally))
     return np.asarray(scaled / (int(peak) / (1 << bits)))
 
 

@@ -70,9 +70,8 @@ def _save_all(
         for outcome in _in_processes([*left.values()], folder, look, jobs):
             del left[outcome.name]
             yield outcome
-    except (
-        BrokenExecutor
-    ):  # a process was killed: run each item alone to see which one is the reason
+    # a process was killed: run each item alone to see which one is the reason
+    except BrokenExecutor:
         for name, job in left.items():
             try:
                 yield from _in_processes([job], folder, look, 2)

@@ -39,9 +39,8 @@ from padviz.trained.images import BLANK, NOISE, Inputs, normalisation, pictures_
 
 MOST_ITEMS = 100_000
 LONG, LONGEST = 60, 240  # bytes of one part of a name, and of all of it
-RESERVED = re.compile(
-    r"index|(con|prn|aux|nul|com\d|lpt\d)(\..*)?"
-)  # by the index of the folder, and by Windows
+# by the index of the folder, and by Windows
+RESERVED = re.compile(r"index|(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 Find = Callable[[str, Size | None], Network]
 Pair = tuple[Network | PadvizError, Size]  # a network, or why it cannot be read, and its size
 
@@ -214,9 +213,8 @@ def _running(maps: Maps, folder: Path) -> tuple[dict[str, Any], list[str]]:
         else:
             values = [running[key]]
         running[key] = values
-        normalisation(
-            len(values), **{"mean": None, "std": None, key: values}
-        )  # rejects invalid numbers
+        # rejects invalid numbers
+        normalisation(len(values), **{"mean": None, "std": None, key: values})
     if running.get("inputs", NOISE) in (NOISE, BLANK):
         return running, []
     running["inputs"] = os.path.abspath(folder / running["inputs"])

@@ -62,9 +62,8 @@ def ignore_local_settings() -> None:
     every picture.
     """
     if os.path.exists("matplotlibrc"):
-        logging.getLogger("matplotlib").setLevel(
-            logging.ERROR
-        )  # else it warns of each line that it cannot use
+        # else it warns of each line that it cannot use
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
         import matplotlib
 
         matplotlib.rcdefaults()

@@ -242,9 +242,8 @@ def windows_of(
     layer_windows = []
     for layer in padded_windows(network):
         entering = [along[layer.inputs[0]] for along in sizes]
-        ops = [
-            op if isinstance(op, Window) else Window(1) for op in layer.ops
-        ]  # one tap, where it has one axis
+        # one tap, where it has one axis
+        ops = [op if isinstance(op, Window) else Window(1) for op in layer.ops]
         layer_windows.append((layer, list(map(PlacedWindow, ops, entering, around))))
     return layer_windows
 

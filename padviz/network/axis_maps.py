@@ -108,9 +108,8 @@ def _tap_strips(window: Window, n: int, n_out: int, padding: tuple[int, int]) ->
             yield Strip(0, 1, a * first + b, a * step, enter)
         if leave > enter:
             yield Strip(enter, 1, first + enter * step, step, leave - enter)
-        padded = min(
-            max(-((first - n - after) // step), leave), n_out
-        )  # the first past the padding: ceil overhangs
+        # the first past the padding: ceil overhangs
+        padded = min(max(-((first - n - after) // step), leave), n_out)
         if outside and padded > leave:
             a, b = outside[1]
             yield Strip(leave, 1, a * (first + leave * step) + b, a * step, padded - leave)

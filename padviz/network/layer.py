@@ -31,9 +31,8 @@ Kind = Literal[
 ]
 POOLS: frozenset[Kind] = frozenset({"maxpool", "avgpool", "adaptive", "global"})
 WINDOWS: frozenset[Kind] = frozenset({"conv", "maxpool", "avgpool"})
-CONVOLUTIONS: frozenset[Kind] = frozenset(
-    {"conv", "convtranspose"}
-)  # windows with weights; pools have none
+# windows with weights; pools have none
+CONVOLUTIONS: frozenset[Kind] = frozenset({"conv", "convtranspose"})
 MERGES: frozenset[Kind] = frozenset({"add", "concat", "multiply"})
 
 

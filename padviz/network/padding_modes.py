@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 from padviz.errors import SizeError
 
-Ends = tuple[
-    tuple[int, int], tuple[int, int]
-]  # (a, b) before the first row and after the last: p reads a * p + b
+# (a, b) before the first row and after the last: p reads a * p + b
+Ends = tuple[tuple[int, int], tuple[int, int]]
 
 
 class Scheme(NamedTuple):
@@ -58,9 +57,8 @@ SCHEMES = {
 }
 MODES = tuple(name for name, scheme in SCHEMES.items() if not scheme.resizes)
 COPYING = tuple(name for name in MODES if SCHEMES[name].reads)
-RUNNING_ON = tuple(
-    name for name, scheme in SCHEMES.items() if scheme.reads and scheme.reads[1]
-)  # row by row
+# row by row
+RUNNING_ON = tuple(name for name, scheme in SCHEMES.items() if scheme.reads and scheme.reads[1])
 OTHER = tuple(  # than zeros, what differs least from the image first
     sorted(
         MODES[1:],

@@ -46,9 +46,8 @@ def to_table(
     with console.capture() as captured:
         console.print(table)
     lines = [line.rstrip() for line in captured.get().strip("\n").split("\n")]
-    longest = max(
-        (len(line) for line in lines if line.strip(" ─")), default=0
-    )  # old rich's rule is a column wider
+    # old rich's rule is a column wider
+    longest = max((len(line) for line in lines if line.strip(" ─")), default=0)
     return "\n".join(line[:longest] for line in lines if line)
 
 

@@ -135,9 +135,8 @@ def _match_group(objects: Boxes, gts: Ints, detections: Boxes, dets: Ints, least
     high = np.minimum(ours[..., :2] + ours[..., 2:], theirs[..., :2] + theirs[..., 2:])
     shared = np.prod(np.maximum(high - low, 0), axis=-1)
     area, other = (np.prod(each[..., 2:], axis=-1) for each in (ours, theirs))
-    union = np.where(
-        objects.crowd[gts], area, area + other - shared
-    )  # of a crowd, the detection alone
+    # of a crowd, the detection alone
+    union = np.where(objects.crowd[gts], area, area + other - shared)
     ious = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
     found, taken = np.full((len(least), len(dets)), FREE), np.zeros((len(least), len(gts)), bool)
     real = int(len(gts) - objects.crowd[gts].sum())
@@ -181,9 +180,8 @@ def average_precision(
         highest = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         total = objects[k : k + chunk]
         with np.errstate(invalid="ignore", divide="ignore"):
-            reached = np.searchsorted(
-                RECALLS, true / total[:, None], side="right"
-            )  # how many of the recalls
+            # how many of the recalls
+            reached = np.searchsorted(RECALLS, true / total[:, None], side="right")
         new = np.diff(reached, axis=1, prepend=0)
         averages.append(np.where(total > 0, (highest * new).sum(axis=1) / len(RECALLS), np.nan))
     return np.concatenate(averages)

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 Source: TypeAlias = "str | Path | Network | nn.Module"  # a network, or what it is read from
-MODULE = re.compile(
-    r"\w+(\.\w+)*:\w+(\.\w+)*(:[\w./-]+)?"
-)  # package.module:attribute, and :argument
+# package.module:attribute, and :argument
+MODULE = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*(:[\w./-]+)?")
 WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors")
 
 

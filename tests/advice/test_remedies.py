@@ -358,9 +358,8 @@ def test_what_a_crop_that_helps_nobody_would_do_is_said() -> None:
     starved = network({"op": "conv", "name": "a", "kernel": 9, "padding": 4})
     assert not any(each.kind == "crop" for each in remedies(starved, 64))
     (said,) = padviz.audit(starved, 64).cannot
-    ramp = np.minimum(
-        np.minimum(np.arange(1, 65), np.arange(64, 0, -1)), 9
-    )  # what 56 windows of 9 taps read
+    # what 56 windows of 9 taps read
+    ramp = np.minimum(np.minimum(np.arange(1, 65), np.arange(64, 0, -1)), 9)
     lost = (2 * np.outer(ramp, ramp) < 81).mean()
     does = f"starves {100 * lost:.1f} % of the pixels"
     assert said == f"Cropping to the units that read no padding {does} (a: y[..., 4:-4, 4:-4])."

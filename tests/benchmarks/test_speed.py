@@ -39,9 +39,8 @@ CASES = [("vgg19", 512), ("vgg19", 2048), ("resnet50", 512), ("resnet50", 2048),
 @pytest.mark.parametrize(("name", "size"), [*CASES, ("resnet50", 65536)])
 def test_counts(benchmark: Any, name: str, size: int) -> None:
     network = padviz.load(name)
-    benchmark(
-        lambda: padviz.usage(network, size).at(0, 0)
-    )  # large maps are counted when a count is read
+    # large maps are counted when a count is read
+    benchmark(lambda: padviz.usage(network, size).at(0, 0))
 
 
 @pytest.mark.parametrize(("name", "size"), CASES)

@@ -104,9 +104,8 @@ def test_a_width_wraps_iff_each_units_usage_shifts_with_it(data: Any, axis: int)
         counts = padviz.usage(net, size).counts
         assert (np.roll(counts, step, axis) == counts).all()
         assert turned
-    elif not any(
-        layer.kind in ("add", "concat") for layer in net.layers
-    ):  # branches may make up for each other
+    # branches may make up for each other
+    elif not any(layer.kind in ("add", "concat") for layer in net.layers):
         assert not turned, found
 
 
@@ -305,9 +304,8 @@ def test_a_network_is_even_iff_its_naive_ledger_is(network: Any) -> None:
 def test_any_size_holds_iff_a_map_can_be_counted_at_each(network: Any, lowest: int) -> None:
     laid, _ = network
     net = parse({"layers": laid}, "net")
-    assume(
-        len(upto(net, net.targets).layers) == len(net.layers)
-    )  # usage does not read what leads nowhere
+    # usage does not read what leads nowhere
+    assume(len(upto(net, net.targets).layers) == len(net.layers))
     refused = []
     for n in range(lowest, lowest + 5):
         try:

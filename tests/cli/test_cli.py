@@ -263,9 +263,8 @@ def test_a_reader_that_is_gone_is_no_error(asked: list[str]) -> None:
 def test_a_reader_that_goes_after_one_letter_is_no_error() -> None:
     command = [sys.executable, "-m", "padviz", "layers", "densenet201", "--format", "json"]
     assert len(run(*command[3:]).stdout) > 1 << 16  # more than the pipe holds
-    buffered = {
-        key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"
-    }  # which drops the rest
+    # which drops the rest
+    buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=buffered
     ) as process:

@@ -50,9 +50,8 @@ def test_random_networks_have_the_interior_and_the_figures_of_the_slow_twin() ->
             made.layers[i].name
             for i in ancestors(made.layers, [made.index[name] for name in target])
         }
-        asked = [
-            step for step in steps if step["name"] in needed
-        ]  # others may not run at a larger size
+        # others may not run at a larger size
+        asked = [step for step in steps if step["name"] in needed]
         pattern = naive.interior(asked, size, target, period) if max(period) <= 12 else None
         told[pattern is not None] += 1
         if pattern is None:

@@ -261,7 +261,6 @@ def test_exact_units_are_those_that_a_tile_computes_as_the_whole_does(
         tile[..., first:stop], whole[..., first + offset : stop + offset], whole
     )
     assert not (right & ~alike).any(), (seed, module)
-    varies = (
-        (tile != tile[:1]).flatten(0, 1).any(0).numpy()
-    )  # what reads nothing but padding is alike anywhere
+    # what reads nothing but padding is alike anywhere
+    varies = (tile != tile[:1]).flatten(0, 1).any(0).numpy()
     assert hides(module) or (right == alike)[varies].all(), (seed, module)

@@ -187,9 +187,8 @@ def test_supervision_reads_the_tiles_of_a_plan(name: str) -> None:
     def callback(tile: Any) -> Any:
         shapes.append(tile.shape[:2])
         boxes = found(tile)
-        areas = (boxes[:, 2] - boxes[:, 0]) * (
-            boxes[:, 3] - boxes[:, 1]
-        )  # what is cut off scores less
+        # what is cut off scores less
+        areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
         return supervision.Detections(boxes, confidence=areas, class_id=np.zeros(len(boxes), int))
 
     slicer = run(handover(plan, "supervision"), callback=callback)["slicer"]

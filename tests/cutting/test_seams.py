@@ -300,9 +300,8 @@ def test_what_merely_differs_has_no_seams(seed: int) -> None:
 )
 def test_one_or_two_seams_are_found_too(tile: int, lines: list[int]) -> None:
     right, _ = faulty("shifted")
-    found = padviz.seams(
-        right, stitched(network(1), image(384, 480), tile)
-    )  # where tiles overlap they are exact
+    # where tiles overlap they are exact
+    found = padviz.seams(right, stitched(network(1), image(384, 480), tile))
     assert found.lines[1] == pytest.approx(lines, abs=2), found.verdict
 
 
@@ -374,9 +373,8 @@ def test_what_cannot_be_compared_is_one_line(
         Path(f"text.{suffix}").write_text("no array")
     np.save("pickled.npy", np.array([{}]), allow_pickle=True)
     np.savez("two.npz", np.zeros(3), np.zeros(3))
-    Path("damaged.npz").write_bytes(
-        Path("two.npz").read_bytes()[:-9]
-    )  # a file that stays open fails the test
+    # a file that stays open fails the test
+    Path("damaged.npz").write_bytes(Path("two.npz").read_bytes()[:-9])
     head = {"descr": "<f8", "fortran_order": False, "shape": (1 << 40,)}
     with open("huge.npy", "wb") as file:
         np.lib.format.write_array_header_1_0(file, head)

@@ -117,9 +117,8 @@ def test_layers_run_in_parts_make_the_whole(n: int, shards: int) -> None:
         )
     assert trims_of(Resize(scale=Fraction(3, 2)), 8, 12, (2, 4), (3, 6)) is None
     assert trims_of(Resize(size=3, mode="linear", align_corners=True), 2, 3, (0, 2), (0, 3)) is None
-    late = Resize(
-        scale=Fraction(1), grid="tf_half_pixel_for_nn", rounding="ceil"
-    )  # reads from the row behind on
+    # reads from the row behind on
+    late = Resize(scale=Fraction(1), grid="tf_half_pixel_for_nn", rounding="ceil")
     assert trims_of(late, 8, 8, (3, 5), (2, 4)) is None
 
 
@@ -205,9 +204,8 @@ def test_channels_that_convolutions_disagree_on_are_unknown() -> None:
     layers = (
         layer("input", "input"),
         layer("a", "conv", 0, op=conv, channels=Channels(1, 8)),
-        layer(
-            "pool", "maxpool", 1, op=pool
-        ),  # of 8 channels in front, of 4 behind: something halves them between
+        # of 8 channels in front, of 4 behind: something halves them between
+        layer("pool", "maxpool", 1, op=pool),
         layer("b", "conv", 2, op=conv, channels=Channels(4, 6)),
         layer("both", "concat", 1, 3),
         layer("last", "maxpool", 4, op=pool),

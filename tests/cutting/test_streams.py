@@ -51,9 +51,8 @@ def taps(step: Any, n: int, like: int | None) -> list[list[int]]:
     return [[row for row, _ in each if row is not None] for each in naive.reads(step, 0, n, like)]
 
 
-Moment = dict[
-    str, tuple[int, list[int]]
-]  # what each layer made by then, and what it keeps of each input
+# what each layer made by then, and what it keeps of each input
+Moment = dict[str, tuple[int, list[int]]]
 
 
 def simulated(steps: Any, chunk: int, length: int) -> Iterator[Moment]:
@@ -77,9 +76,8 @@ def simulated(steps: Any, chunk: int, length: int) -> Iterator[Moment]:
             while m < ends[name] and ready and all(row < ready for row in far[name][m]):
                 m += 1
             made[name], next_ones = m, far[name][m : m + 40]
-            if (
-                step.get("mode") in COPYING and entering > 4
-            ):  # what it reads if the signal ends here
+            # what it reads if the signal ends here
+            if step.get("mode") in COPYING and entering > 4:
                 next_ones = [*next_ones, *taps(step, entering, like)[m:]]
             first = min((row for each in next_ones for row in each), default=there)
             found[name] = m, [max(0, made[each] - first) for each in inputs]
@@ -181,9 +179,8 @@ def test_what_cannot_be_streamed_is_named() -> None:
         refused(nn.Upsample(scale_factor=2, mode="linear", align_corners=True), nn.Conv1d(4, 1, 3))
         == f"1 ({FOLLOWS})"
     )
-    wide = Resize(
-        scale=Fraction(3, 2), mode="linear", grid="align_corners"
-    )  # whose rate is 3/2 at 3, 67, 131 samples
+    # whose rate is 3/2 at 3, 67, 131 samples
+    wide = Resize(scale=Fraction(3, 2), mode="linear", grid="align_corners")
     layers = Layer("input", "input", ()), Layer("wide", "resize", (0,), (wide,))
     with pytest.raises(PadvizError, match=re.escape(f"wide ({FOLLOWS})")):
         stream_of(Network("wide", layers, ("wide",), size=(3,)), 2)

@@ -178,9 +178,8 @@ def test_two_arms_lean_to_opposite_sides_and_see_less_there(
     assert (near.arm, far.arm) == ("32 zero", "32 far side")
     assert near.skew[0] - near.skew[1] > 0 > far.skew[0] + far.skew[1]
     assert near.far[0] < 0 < far.far[0]
-    assert (
-        max(edge for run in runs for edge in run.edges) < 0
-    )  # each edge sees less than the interior
+    # each edge sees less than the interior
+    assert max(edge for run in runs for edge in run.edges) < 0
     assert min(near.accuracy[0], far.accuracy[0]) > 0.6
 
 

@@ -74,9 +74,8 @@ def test_tiles_are_whole_and_to_scale(
 
 
 def test_what_tiles_keep_is_drawn_where_it_lies_in_the_image() -> None:
-    plan = plan_tiles(
-        padviz.load("unet"), (2044, 2044), (572, 572)
-    )  # 92 px of the image have no units, on each side
+    # 92 px of the image have no units, on each side
+    plan = plan_tiles(padviz.load("unet"), (2044, 2044), (572, 572))
     assert [place.kept for place in examples_of(plan)][-1] == (92, 92 + 386, 92, 92 + 386)
     assert [line.keeps[0][0] for line in plan.lines] == [(0, 386), (0, 386)]
     strided = plan_tiles(padviz.load("resnet50"), (2048, 1536), (1024, 1024))

@@ -252,9 +252,8 @@ def test_maps_side_by_side_have_breaks_in_all_or_in_none_and_show_as_much_of_the
     far, small = padviz.usage("resnet50", 2048), padviz.usage("vgg11", 64)
     assert any(view_of(far, 300).broken)
     assert [any(view.broken) for view in views_of([far, small], [300, 300])] == [False, False]
-    views = views_of(
-        [padviz.usage("resnet50", n) for n in (65_536, 65_537)], [300, 300]
-    )  # uneven, and even
+    # uneven, and even
+    views = views_of([padviz.usage("resnet50", n) for n in (65_536, 65_537)], [300, 300])
     assert len({len(view.across.pieces[0]) for view in views}) == 1
 
 
@@ -325,9 +324,8 @@ def test_commands_take_the_same_words(elsewhere: None) -> None:
     assert (picture.size[0], picture.getpixel((0, 0))) == (500, (23, 23, 23))
     assert run(*asked, "-o", "b.png", "--dpi", "90").exit_code == 2
     assert not Path("b.png").exists()
-    assert (
-        len(rendered(padviz.uneven("resnet18", 64)._shown.draw())) > 1000
-    )  # nothing is asked for from here on
+    # nothing is asked for from here on
+    assert len(rendered(padviz.uneven("resnet18", 64)._shown.draw())) > 1000
 
 
 def test_thumbnails_show_fair_shares_up_to_2_and_are_as_small_as_asked(tmp_path: Path) -> None:

@@ -402,9 +402,8 @@ def test_a_pad_of_its_own_counts_as_the_padding_of_the_window_after_it() -> None
         {"op": "add", "name": "s", "from": ["d", "e"]},
     )
     shared = parse({"layers": [pad, strided, last, crop, both]}, "shared")
-    assert [row.layer for row in padviz.uneven(shared, 8).uneven] == [
-        "c"
-    ]  # though the pad is not the window's alone
+    # though the pad is not the window's alone
+    assert [row.layer for row in padviz.uneven(shared, 8).uneven] == ["c"]
     assert padviz.usage(shared, 8).target.shape == [4, 4]
 
 
@@ -478,6 +477,5 @@ def test_a_picture_has_the_tables() -> None:
     assert [text.get_text() for text in figure.axes[1].texts] == [
         str(n) for row in shown[0].uses for n in row
     ]
-    assert (
-        illustrate(3, 1, 1, (9, 9), "zero").padded[1][1] == "0"
-    )  # numbers, where there are too few letters
+    # numbers, where there are too few letters
+    assert illustrate(3, 1, 1, (9, 9), "zero").padded[1][1] == "0"

@@ -125,9 +125,8 @@ def test_the_page_of_a_detector_with_six_heads_is_small_and_soon_there() -> None
     began = time.process_time()
     page = padviz.explore("ssd300_vgg16")
     assert time.process_time() - began < 5
-    assert (
-        len(page.html.encode()) < 1_200_000
-    )  # a remedy has the map of a scheme, or a core of its own
+    # a remedy has the map of a scheme, or a core of its own
+    assert len(page.html.encode()) < 1_200_000
 
 
 def test_maps_of_a_deep_network_that_are_too_large_are_left_out(tmp_path: Path) -> None:

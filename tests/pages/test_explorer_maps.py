@@ -224,9 +224,8 @@ def test_back_and_forward_walk_the_views(browser: Any, file: Path) -> None:
     expect(where).to_have_text(pinned)
     steps = page.evaluate("history.length")
     page.focus(OVER)
-    settle(
-        page, lambda: page.keyboard.press("ArrowDown")
-    )  # keys and zoom are no steps of their own
+    # keys and zoom are no steps of their own
+    settle(page, lambda: page.keyboard.press("ArrowDown"))
     settle(page, lambda: page.keyboard.press("+"))
     assert page.evaluate("history.length") == steps
     assert page.said == []
@@ -299,9 +298,8 @@ def test_every_part_fits_the_screen_and_axe_finds_no_serious_violation(
         ink, paper = (sum(map(int, re.findall(r"\d+", colour))) for colour in style)
         assert (ink > paper) == (scheme == "dark")
         for name, kept in COLUMNS.items() if (part, width) == ("audit", 390) else ():
-            region = page.get_by_role(
-                "region", name=name
-            )  # a narrow screen keeps the columns that decide
+            # a narrow screen keeps the columns that decide
+            region = page.get_by_role("region", name=name)
             assert region.evaluate("each => each.scrollWidth <= each.clientWidth"), name
             shown = region.locator("thead th:visible").all_inner_texts()
             assert [each.strip() for each in shown[1:]] == kept

@@ -85,9 +85,8 @@ def written(name: str, folder: Path) -> Path:
 
 
 CASES = [
-    pytest.param(
-        name, scheme, marks=() if (i + j) % 3 == 0 else REST
-    )  # each with some schemes, and each scheme
+    # each with some schemes, and each scheme
+    pytest.param(name, scheme, marks=() if (i + j) % 3 == 0 else REST)
     for i, name in enumerate(GRAPHS)
     for j, scheme in enumerate(OPEN)
 ]

@@ -45,9 +45,8 @@ class Same(nn.Conv2d):
         for n, k, s in zip(
             input.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True
         ):
-            total = max(
-                ((n + s - 1) // s - 1) * s + k - n, 0
-            )  # negative ones are rounded otherwise in exports
+            # negative ones are rounded otherwise in exports
+            total = max(((n + s - 1) // s - 1) * s + k - n, 0)
             pads += [total // 2, total - total // 2]
         return functional.conv2d(functional.pad(input, pads), self.weight, self.bias, self.stride)
 
@@ -92,9 +91,8 @@ def law(module: nn.Module, scheme: str, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_the_law_holds_on_every_kind_of_padding(scheme: str) -> None:
     for size in ((64, 70), (65, 97)):
-        if (
-            scheme == "partial"
-        ):  # which has none for the reflection pad before a convolution that pads by itself
+        # which has none for the reflection pad before a convolution that pads by itself
+        if scheme == "partial":
             law(nn.Sequential(*list(small())[:8]).eval(), scheme, size)
         else:
             law(small(), scheme, size)
@@ -228,9 +226,8 @@ def test_a_training_step_leaves_the_module_as_it_is_and_checkpoints_load() -> No
     mine(image).square().sum().backward()
     torch.optim.SGD(mine.parameters(), 0.1).step()
     assert not torch.equal(mine.conv1.weight, module.conv1.weight)  # type: ignore[union-attr,arg-type]
-    assert all(
-        map(torch.equal, module.state_dict().values(), saved.values())
-    )  # its own, statistics too
+    # its own, statistics too
+    assert all(map(torch.equal, module.state_dict().values(), saved.values()))
     mine.load_state_dict(saved)
     module.load_state_dict(mine.state_dict())
 

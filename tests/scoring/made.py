@@ -35,9 +35,8 @@ def scenes(
     m = int(false * n)
     wrong = np.column_stack([rng.uniform(-10, 100, (m, 2)), rng.uniform(8, 40, (m, 2))])
     found = np.concatenate([near, wrong])
-    found[:, :2] = np.clip(
-        found[:, :2], 0.5 - found[:, 2:], size[::-1] - 0.5
-    )  # not outside of the image
+    # not outside of the image
+    found[:, :2] = np.clip(found[:, :2], 0.5 - found[:, 2:], size[::-1] - 0.5)
     detections = boxes(
         np.r_[objects.image[hit], rng.integers(images, size=m)],
         np.r_[objects.category[hit], rng.integers(categories, size=m)],

@@ -43,9 +43,8 @@ def network() -> bytes:
         model.graph.initializer.append(
             numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name)
         )
-    low = numpy_helper.from_array(
-        np.full(1, -1, np.float32), "bias"
-    )  # of the empty background: nothing is seen there
+    # of the empty background: nothing is seen there
+    low = numpy_helper.from_array(np.full(1, -1, np.float32), "bias")
     model.graph.initializer.append(low)
     return bytes(model.SerializeToString())
 

@@ -77,9 +77,8 @@ RUNS = {  # and the seconds that they take
     "detect": (["detect", "net.onnx", *SWEPT, "-o", "spots.png", "--resume", "--overwrite"], 4.0),
     "manifest": (["export", "trained.toml", "--jobs", "2", "-o", "out"], 3.0),
 }
-NOTES = re.compile(
-    r"padviz: .*(the run began anew|the background is seen without a stimulus.*)\n"
-)  # of detect
+# of detect
+NOTES = re.compile(r"padviz: .*(the run began anew|the background is seen without a stimulus.*)\n")
 CODES = {
     signal.SIGINT: (130, -2),
     signal.SIGTERM: (143, -15),

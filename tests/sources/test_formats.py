@@ -164,9 +164,8 @@ def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
     os.mkfifo("pipe")
     Path("file").write_bytes(b"hello")
     before = os.stat("file")
-    monkeypatch.setattr(
-        "padviz.files.opened.os.stat", lambda path: before
-    )  # looked at before it was replaced
+    # looked at before it was replaced
+    monkeypatch.setattr("padviz.files.opened.os.stat", lambda path: before)
     assert read_file("pipe", KIND, 100) == b""
     assert read_file("/proc/self/pagemap", KIND, 5) == b""  # 256 GB, of which it says 0
 

@@ -43,9 +43,8 @@ def model_of(body: str, opset: int, channels_last: int = 0, inputs: str = "") ->
     """The graph with these nodes, and weights of ones, as their names ask; so many channels are last, or one first."""
     body, *functions = body.split("\n---\n")
     lines = with_constants([line.strip() for line in body.split("\n")])
-    lines.sort(
-        key=lambda line: not line.partition("=")[2].strip().startswith("Constant ")
-    )  # constants first
+    # constants first
+    lines.sort(key=lambda line: not line.partition("=")[2].strip().startswith("Constant "))
     inputs = inputs or (
         f"float[N, H, W, {channels_last}] x" if channels_last else "float[N, 1, H, W] x"
     )

@@ -86,9 +86,8 @@ def test_random_modules_are_right_at_every_size(name: str, modules: int) -> None
 
 ASKED = 5
 Step = Callable[[Tensor], Tensor]
-REFUSED = re.compile(
-    "joins rows of a map in an order|takes an empty|has 0 |would have 0"
-)  # by name, though it runs
+# by name, though it runs
+REFUSED = re.compile("joins rows of a map in an order|takes an empty|has 0 |would have 0")
 
 
 class Resized(nn.Module):

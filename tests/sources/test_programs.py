@@ -39,9 +39,8 @@ class Joining(nn.Module):
 
 class Part(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
-        return functional.max_pool2d(
-            super().forward(x), 3, 1, 1
-        )  # a function that is called beside modules
+        # a function that is called beside modules
+        return functional.max_pool2d(super().forward(x), 3, 1, 1)
 
 
 class Turning(nn.Module):
@@ -91,9 +90,8 @@ def test_a_program_counts_as_its_module(make: type[nn.Module], open_: bool, tmp_
             assert network.declared == ((0, 0) if open_ else (64, 96))
             named = {layer.name for layer in own.layers if layer.kind in ("conv", "maxpool")}
             assert named <= {layer.name for layer in network.layers}
-        elif not open_ and hasattr(
-            program, "_guards_fn"
-        ):  # which older PyTorch leaves out: it follows any size
+        # which older PyTorch leaves out: it follows any size
+        elif not open_ and hasattr(program, "_guards_fn"):
             with pytest.raises(
                 PadvizError, match=r"its forward fails on 3 x 96 x 96.*Guard failed"
             ):

@@ -197,9 +197,8 @@ def test_what_is_not_followed_is_refused_by_name(name: str, tmp_path: Path) -> N
             padviz.usage(source, SIZE)
 
 
-Made = Callable[
-    [Tensor, Tensor, nn.Linear], Tensor
-]  # of a map, the vector of its means, and a layer that makes 8 x 72
+# of a map, the vector of its means, and a layer that makes 8 x 72
+Made = Callable[[Tensor, Tensor, nn.Linear], Tensor]
 
 
 KERNELS: dict[str, Made] = {
@@ -335,9 +334,8 @@ def test_a_gated_layer_over_positions_has_one_count_in_every_spelling(
     module = Gated(hidden, GATED[name])
     sources = [module, *([exported(module, tmp_path, (3, 8, 8))] if hidden == 64 else [])]
     for source in sources:
-        assert padviz.usage(source, 8).max == 9 * (
-            1 + 2 * 64
-        )  # each position itself, and all of them twice
+        # each position itself, and all of them twice
+        assert padviz.usage(source, 8).max == 9 * (1 + 2 * 64)
 
 
 @pytest.mark.parametrize("hidden", [64, 60])

@@ -86,9 +86,8 @@ class Heads(nn.Module):
     ),
 )
 def test_torchvisions_detectors_are_counted_as_shipped(name: str) -> None:
-    options = (
-        {} if name.startswith("ssd") else {"min_size": 64, "max_size": 96}
-    )  # images of that size stay as they are
+    # images of that size stay as they are
+    options = {} if name.startswith("ssd") else {"min_size": 64, "max_size": 96}
     detector = getattr(torchvision.models.detection, name)(
         weights=None, weights_backbone=None, **options
     )
@@ -169,7 +168,6 @@ def test_counts_sizes_and_names_are_torchvisions(name: str) -> None:
             if layer.kind in ("conv", "maxpool", "avgpool")
             and layer.name.split(".")[-1] not in FUNCTIONAL
         }
-        ran = {
-            layer: out for layer, out in ran.items() if layer in windowed or out != (1, 1)
-        }  # not of gates
+        # not of gates
+        ran = {layer: out for layer, out in ran.items() if layer in windowed or out != (1, 1)}
         assert windowed == ran

@@ -86,9 +86,8 @@ def naive(maps: Array) -> tuple[list[float], list[float], float, Array]:
 def test_measures_are_those_of_the_whole_maps_whatever_writes_into_them(traced: bool) -> None:
     net = Small().eval()
     images = images_of(Inputs(n=11), (32, 40), 3)
-    run = (
-        torch.fx.symbolic_trace(net) if traced else net
-    )  # which has a graph of its own, and is a module all the same
+    # which has a graph of its own, and is a module all the same
+    run = torch.fx.symbolic_trace(net) if traced else net
     rows = padviz.responses(run, (32, 40), n=11).under(None)
     for row, (layer, maps) in zip(rows, maps_of(net, images).items(), strict=True):
         energies, ts, aware, mean = naive(maps)

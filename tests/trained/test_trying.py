@@ -334,9 +334,8 @@ def test_a_network_of_ones_sees_what_is_counted(tmp_path: Path) -> None:
     for i in range(2):
         Image.new("RGB", (40, 40), "white").save(tmp_path / f"{i}.png")
     found = padviz.seen(net, tmp_path, 5, 7, 2, size=(32, 40), mean=(0,), std=(1,))
-    left, right, bottom, top = (
-        found.plot().images[0].get_extent()
-    )  # cells around the middles of patches
+    # cells around the middles of patches
+    left, right, bottom, top = found.plot().images[0].get_extent()
     down, across = (found.tops[-1] / 6, found.lefts[-1] / 6)
     assert (left, right) == pytest.approx((2.5 - across / 2, found.lefts[-1] + 2.5 + across / 2))
     assert (top, bottom) == pytest.approx((2.5 - down / 2, found.tops[-1] + 2.5 + down / 2))
@@ -434,9 +433,8 @@ def test_by_default_what_fits_is_tried_and_the_rest_is_said() -> None:
         nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Flatten(), nn.Linear(4 * 12 * 12, 3)
     )
     found = padviz.trial(fixed, noise=True, n=2, trained_at=24)
-    assert {row.size for row in found.changes if row.kind == "size"} == {
-        (23, 23)
-    }  # which makes as many numbers
+    # which makes as many numbers
+    assert {row.size for row in found.changes if row.kind == "size"} == {(23, 23)}
     free = padviz.trial(classifier(), noise=True, n=2, trained_at=24)
     assert [row.size for row in free.changes if row.kind == "size"] == [(21, 21)] * 2 + [
         (25, 25)

@@ -301,9 +301,8 @@ class Run:
 
     image: Tensor
     last: list[LastMap]
-    outputs: dict[str, list[Any]] = field(
-        default_factory=dict
-    )  # by module name, what each of its calls gave
+    # by module name, what each of its calls gave
+    outputs: dict[str, list[Any]] = field(default_factory=dict)
     contracted: dict[str, LastMap] = field(default_factory=dict)
 
     def map_of(self, name: str, shape: Size) -> LastMap | None:

@@ -191,9 +191,8 @@ class Shares:
             values = self.core.over(peak)
         else:
             values = self.core.shares(peak).copy()
-        for phase, row in enumerate(
-            interior
-        ):  # the rows of a core have the phases of their numbers
+        # the rows of a core have the phases of their numbers
+        for phase, row in enumerate(interior):
             values[phase :: len(interior)] /= row[self.phases[1][0]]
         return values
 

@@ -114,9 +114,8 @@ def _depths(
     else:
         counts = count_backward(Walk(network, across, along, targets, "auto", weights), WHOLE).limbs
         counts = counts.swapaxes(1, 2)
-    middle = (
-        tiling.start + tiling.period
-    )  # of the core: rows before it belong to the first side, others to the last
+    # of the core: rows before it belong to the first side, others to the last
+    middle = tiling.start + tiling.period
     interior = counts[:, tiling.start : middle]  # rows that repeat are those of an endless axis
     low, high = _unfair_rows(counts, interior, (tiling.first - tiling.start) % tiling.period)
     return _ends(low, middle), _ends(high, middle)

@@ -317,8 +317,7 @@ def _window_span(op: Window, n: int, n_out: int) -> ReadSpan:
     alike, edge = StableRows(0, n_out), 0
     if op.mode == "partial":
         alike = StableRows(-(-before // op.stride), (n + before - reach - 1) // op.stride + 1)
-    elif (
-        SCHEMES[op.mode].reads and most > 0
-    ):  # copies of what lies beyond `edge` would move with the far end
+    # copies of what lies beyond `edge` would move with the far end
+    elif SCHEMES[op.mode].reads and most > 0:
         edge = max(depth(op.mode, most) + 1, most + 1 if op.mode in RUNNING_ON else 0)
     return ReadSpan(op.stride, -before, reach - before, edge, alike)

@@ -79,18 +79,16 @@ class Tiling:
         """List pairs of core rows that are mirror images in the map, as two arrays
         without repeats.
         """
-        more = max(
-            0, self.copies - self.kept // self.period - 2
-        )  # copies that face no other rows than these do
+        # copies that face no other rows than these do
+        more = max(0, self.copies - self.kept // self.period - 2)
         if more:
             return replace(
                 self, n=self.n - more * self.period, copies=self.copies - more
             ).mirrored()
         first, last = self.index[: self.n // 2], self.index[::-1][: self.n // 2]
         facing = np.minimum(first, last) * self.kept + np.maximum(first, last)
-        pairs = facing[
-            np.sort(np.unique(facing, return_index=True)[1])
-        ]  # in order, so that reads are local
+        # in order, so that reads are local
+        pairs = facing[np.sort(np.unique(facing, return_index=True)[1])]
         return pairs // self.kept, pairs % self.kept
 
     def means(self, core: NDArray[np.float64], block: int) -> NDArray[np.float64]:

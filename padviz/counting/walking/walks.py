@@ -164,9 +164,8 @@ def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
 
     _check_sizes(walk)
     exact = walk.exact and not walk.rounded
-    seed = cache(
-        partial(_seed, box=box, exact=exact)
-    )  # targets of one shape and weight share an array
+    # targets of one shape and weight share an array
+    seed = cache(partial(_seed, box=box, exact=exact))
     weights = walk.weights or (1.0,) * len(walk.targets)
     seeds = {
         i: seed(walk.shape(i), weight) for i, weight in zip(walk.targets, weights, strict=True)

@@ -238,9 +238,8 @@ def put_ticks(ax: Axes, view: View) -> None:
     """Set ticks of positions on axes whose data are cells; labels next to a break do not reach into
     it.
     """
-    ax.spines[:].set_visible(
-        False
-    )  # a frame would hide the outermost cells, and so would the ends of ticks
+    # a frame would hide the outermost cells, and so would the ends of ticks
+    ax.spines[:].set_visible(False)
     ax.set_axisbelow(True)
     screen = DPI / ax.figure.dpi
     for along, axis, pixels in (
@@ -271,6 +270,5 @@ def draw_cells(
     Cells(ax, values, colours, "nearest" if crisp else "antialiased")
     for along, span in ((view.across, ax.axvspan), (view.down, ax.axhspan)) if view else ():
         for first, last in along.breaks:
-            span(
-                first, last, color="white", lw=1, zorder=3
-            )  # with an edge, where the grey of no value blends in
+            # with an edge, where the grey of no value blends in
+            span(first, last, color="white", lw=1, zorder=3)

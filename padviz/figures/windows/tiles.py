@@ -115,9 +115,8 @@ def _draw_image(ax: Axes, plan: Plan, examples: Sequence[Example], size: Pair) -
     zoom = size[0] / plan.image[0], size[1] / plan.image[1]
     _draw_tiles(ax, plan, (0, plan.image[0], 0, plan.image[1]), examples, zoom, lw=0.7)
     for letter, example in zip("ABC", examples, strict=False):
-        top, bottom, left, right = (
-            example.kept
-        )  # the letter is beside or below it where it is too small
+        # the letter is beside or below it where it is too small
+        top, bottom, left, right = example.kept
         high, wide = zoom[0] * (bottom - top) > NAME, zoom[1] * (right - left) > NAME
         if wide:
             x, ha = ((left + right) / 2, "center")

@@ -89,9 +89,8 @@ def compared(a: Network, b: Network, size: Size) -> Comparison:
     >>> compared(vgg, vgg, (64, 64))[:2]
     ((), 0)
     """
-    tails = (
-        a.tail is not None and b.tail is not None
-    )  # a description is silent on what follows its last map
+    # a description is silent on what follows its last map
+    tails = a.tail is not None and b.tail is not None
     numbers: dict[Any, int] = {}
     first, second = graph_of(a, size, numbers, tails), graph_of(b, size, numbers, tails)
     mine, others = live_nodes(first), live_nodes(second)

@@ -132,9 +132,8 @@ def graph_of(network: Network, size: Size, numbers: dict[Any, int], tail: bool) 
     """Follow the layers of a network, with those behind its last map if its `tail` is compared,
     too.
     """
-    sizes_of_each(
-        network, size
-    )  # rejects a size that the network does not take, and names the layer
+    # rejects a size that the network does not take, and names the layer
+    sizes_of_each(network, size)
     layers = network.layers
     if tail:
         layers = (*layers, *(network.tail or ()))

@@ -138,9 +138,8 @@ def _through(op: Op, n: int, m: int, end: int, touched: Flags) -> Flags:
 
     Flags are numbered from that end.
     """
-    first = rows_of(op, n, m, _from(end, 0, m))[
-        end
-    ]  # the row nearest to the end that the first unit reads
+    # the row nearest to the end that the first unit reads
+    first = rows_of(op, n, m, _from(end, 0, m))[end]
     slack = SLACK
     if isinstance(op, Blocks):  # a block has fewer rows there
         first = min(max(first, 0), n - 1)

@@ -205,9 +205,8 @@ def _units_read(
             continue
         reads[i] = units
         if op is not None and slopes[entering].wavy:
-            reads[i] = all_rows_of(op, sizes[entering], sizes[i], units)[
-                :, None
-            ]  # (rows, 1, units)
+            # (rows, 1, units)
+            reads[i] = all_rows_of(op, sizes[entering], sizes[i], units)[:, None]
         elif op is not None:
             reads[i] = np.array(rows_of(op, sizes[entering], sizes[i], units))  # (2, units)
         for j in layer.inputs:

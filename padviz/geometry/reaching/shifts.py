@@ -59,9 +59,8 @@ def alignment_on(network: Network, axis: int, n: int) -> Alignment:
     for i, layer in enumerate(network.layers[1:], start=1):
         op, n_in, n_out = layer.ops[axis], sizes[layer.inputs[0]], sizes[i]
         entering, rate = max(strides[j] for j in layer.inputs), Fraction(1)
-        if (
-            layer.like is not None and n_in == 1
-        ):  # a single row has no stride; its copies lie on the layer they follow
+        # a single row has no stride; its copies lie on the layer they follow
+        if layer.like is not None and n_in == 1:
             entering = strides[layer.like]
         elif isinstance(op, Resize) and (op.scale is None or op.layout == "align_corners"):
             rate = _near_whole(n_in, n_out)

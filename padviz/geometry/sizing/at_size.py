@@ -24,9 +24,8 @@ from padviz.network.sizes import Resolved, resolve, sizes_of_each
 from padviz.network.targets import output_layers
 
 CLOSE = Fraction(1, 1000)  # px: a stretch below this is none
-Properties = tuple[
-    bool, bool, bool, bool
-]  # accepted, unstretched, balanced, and balanced without a remainder
+# accepted, unstretched, balanced, and balanced without a remainder
+Properties = tuple[bool, bool, bool, bool]
 
 
 class AtSize(NamedTuple):
@@ -83,9 +82,8 @@ def at_size(network: Network, size: Size) -> tuple[AtSize, ...]:
     if exported is not None:
         return (AtSize(exported),) * len(size)
     try:
-        there = Network.at(
-            network, size
-        )  # a loaded network's own `at` would search sizes for its error
+        # a loaded network's own `at` would search sizes for its error
+        there = Network.at(network, size)
         return tuple(_side(there, axis, n) for axis, n in enumerate(size))
     except PadvizError as error:
         return (AtSize(_refusal(network, size, error)),) * len(size)

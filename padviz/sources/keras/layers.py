@@ -295,9 +295,8 @@ def attention(call: Call, query: Value) -> Value:
         from_front(whole(axis, "axis"), rank)
         for axis in (axes if isinstance(axes, list) else [axes])
     ]
-    value = replace(
-        value, dims=(*value.known[:-1], query.known[-1])
-    )  # heads make as many channels as queries have
+    # heads make as many channels as queries have
+    value = replace(value, dims=(*value.known[:-1], query.known[-1]))
     return products.attention(call, query, value, attended)
 
 

@@ -184,9 +184,8 @@ def _bytes_of(tensor: TensorProto, folder: Path, most: int = MOST_BYTES) -> byte
         raise Unread("is too large to be read")
     path = folder / name
     try:
-        if path.exists() and not stat.S_ISREG(
-            os.lstat(path).st_mode
-        ):  # no link either: it may lead anywhere
+        # no link either: it may lead anywhere
+        if path.exists() and not stat.S_ISREG(os.lstat(path).st_mode):
             raise Unread(f"should be in {name!r}, which is not a file beside the model")
         with opened(path, "external data") as file:
             if os.fstat(file.fileno()).st_size < start + length:

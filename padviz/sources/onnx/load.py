@@ -339,9 +339,8 @@ def run_node(node: Node) -> list[Value]:
             shapes = Constant(None)
     except Stuck:
         shapes = Constant(None)
-    outputs = enumerate(
-        _for_each_output(node, shapes)
-    )  # shapes as far as known, and numbers for later
+    # shapes as far as known, and numbers for later
+    outputs = enumerate(_for_each_output(node, shapes))
     return [
         Constant(x.dims, later=partial(folded, node.op, node.attrs, read, node.outputs, i))
         for i, x in outputs

@@ -536,16 +536,14 @@ TABLE: dict[str, Handler] = {
         node, x, [node.axis(len(x.known), 0)], node.keeps_dims
     ),
     "Attention com.microsoft.Attention com.microsoft.MultiHeadAttention": (
-        lambda node, x: products.attention(
-            node, x, node.optional(2) or x, [-2]
-        )  # values may be packed with queries
+        # values may be packed with queries
+        lambda node, x: products.attention(node, x, node.optional(2) or x, [-2])
     ),
     "Concat": lambda node, x: views.concat(node, node.given, node.axis(len(x.known), 1)),
     "ConstantOfShape": lambda node, x: Constant(tuple(plain(n) for n in node.ints(0))),
     "CumSum": cumulate,
-    "DynamicQuantizeLinear": lambda node, x: [x, Constant(()), Constant(())][
-        : node.outputs
-    ],  # scale and zero point
+    # scale and zero point
+    "DynamicQuantizeLinear": lambda node, x: [x, Constant(()), Constant(())][: node.outputs],
     "Einsum": lambda node, x: products.einsum(node, str(node.required("equation")), node.given),
     "Expand": expand,
     "Flatten": flatten,

@@ -66,9 +66,8 @@ FIELDS: dict[
     Window: ("kernel", "stride", "dilation", "padding", "mode", "ceil", "fill"),
 }
 
-msgspec.convert(
-    {"layers": []}, Description
-)  # msgspec builds its type table here, before another thread can fork
+# msgspec builds its type table here, before another thread can fork
+msgspec.convert({"layers": []}, Description)
 
 
 def zoo() -> list[str]:

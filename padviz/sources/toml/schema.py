@@ -19,9 +19,8 @@ Positive = Annotated[int, Meta(ge=1, le=100_000)]
 Kernel = Annotated[int, Meta(ge=1, le=4096)]
 Text = Annotated[str, Meta(max_length=1000)]
 Count = Annotated[int, Meta(ge=0, le=100_000)]
-Two = Meta(
-    min_length=2, max_length=2
-)  # lists, since msgspec 0.22 crashes on a number or a fixed-length tuple
+# lists, since msgspec 0.22 crashes on a number or a fixed-length tuple
+Two = Meta(min_length=2, max_length=2)
 Pair = Positive | Annotated[list[Positive], Two]
 Kernels = Kernel | Annotated[list[Kernel], Two]
 Counts = Count | Annotated[list[Count], Two]

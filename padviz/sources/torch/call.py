@@ -75,9 +75,8 @@ class Modules:
         self.stack = [("", root)]
         self.on_exit, self.always = on_exit, always
         self.entered = {root}
-        self.known: set[nn.Module] = (
-            set()
-        )  # those that had run before the values of a map were read
+        # those that had run before the values of a map were read
+        self.known: set[nn.Module] = set()
         self.again = ""  # the first of these that has weights and runs again
 
     @property

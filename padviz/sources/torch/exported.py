@@ -248,9 +248,8 @@ class Program(nn.Module):
         if target in NUMBERS:
             values = [value for _, value in given]
             if not all(isinstance(value, int | float) for value in values):
-                raise Malformed(
-                    "takes numbers only"
-                )  # of text or lists, arithmetic could make any length
+                # of text or lists, arithmetic could make any length
+                raise Malformed("takes numbers only")
             return number(NUMBERS[target](*values))
         op = operation(target)
         if op is None:

@@ -142,9 +142,8 @@ class Storage:
 
     layers: Layers = NONE
     unread: bool = False
-    tensors: list[Tensor] = field(
-        default_factory=list
-    )  # all that lie in it; kept, so that no memory is used twice
+    # all that lie in it; kept, so that no memory is used twice
+    tensors: list[Tensor] = field(default_factory=list)
     followed: bool = False  # whether maps in it are known
     why: str = ""
 

@@ -221,9 +221,8 @@ class Tracer(TorchFunctionMode):
         data of the first.
         """
         memory, copies = self.memory, dict[Tensor, Tensor]()
-        if (
-            op in ALIKE and args and memory.value(args[0])
-        ):  # PyTorch works long on shapes that are known
+        # PyTorch works long on shapes that are known
+        if op in ALIKE and args and memory.value(args[0]):
             return torch.empty_like(args[0])
         if (
             op in NEW
@@ -420,9 +419,8 @@ def run(func: Function, op: str, args: Args, kwargs: Kwargs) -> object:
     try:
         out = func(*args, **kwargs)
     except RuntimeError as error:
-        if "Invalid channel dimensions" not in str(
-            error
-        ):  # of tensors without data PyTorch says no more
+        # of tensors without data PyTorch says no more
+        if "Invalid channel dimensions" not in str(error):
             raise
         given, weight = tensors_in((args, kwargs))[:2]
         shape = in_words(tuple(weight.shape))
