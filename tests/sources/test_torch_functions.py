@@ -17,8 +17,10 @@ from padviz.network.operations import Op, Window, place
 from padviz.network.resize import Resize
 from padviz.network.targets import last_maps
 from padviz.nn import padded_conv2d
+from padviz.sources.torch.call import RESIZES, SLIDING
 from padviz.sources.torch.functions import ALONE
 from padviz.sources.torch.load import load_module
+from padviz.sources.torch.windows import TABLE as WINDOWS_TABLE
 from tests.torch_attention import After, whole, windows
 from tests.torch_calls import count
 
@@ -430,3 +432,13 @@ def test_merges_of_linear_layers_are_followed_once_each() -> None:
             return self.blocks(self.stem(x).flatten(2).transpose(1, 2))  # type: ignore[no-any-return]
 
     assert len(padviz.load(Mixer(), 32).layers) > 30
+
+
+# These read no windows of a map's neighbours, or make a map of a vector in a way of their own.
+OTHER_LAYERS = {"fold", "max_unpool", "pixel_unshuffle", "repeat_interleave"}
+
+
+def test_each_window_is_known_to_slide() -> None:
+    """A vector that was spread over a map is followed through windows only if they are known to slide."""
+    names = {name for names in WINDOWS_TABLE for name in names.split()}
+    assert names - SLIDING - RESIZES == OTHER_LAYERS

@@ -397,6 +397,9 @@ def _check_op(op: Op, step: Step, error: Callable[..., DescriptionError]) -> Non
         case Window(padding="same") if op.stride > 1:
             hint = 'use "same_upper" or "same_lower"'
             raise error(step.name, 'padding: "same" needs stride 1', hint)
+        case Window(padding=(before, after)) if min(before, after) < 0 < max(before, after):
+            what = "padding: adds rows on one side and removes them on the other"
+            raise error(step.name, what, "write a crop, and a pad after it")
         case Transposed() if op.output_padding >= max(op.stride, op.dilation):
             what = "output_padding: must be smaller than the stride or the dilation"
             raise error(step.name, what)
