@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -68,7 +67,7 @@ class CountMap:
     weights: Weights = None
 
     @cached_property
-    def counts(self) -> NDArray[Any]:
+    def counts(self) -> Array:
         """Shape (height, width), read-only: int64, or Python ints where int64 cannot hold them, or
         float64.
 
@@ -81,7 +80,7 @@ class CountMap:
         counts.flags.writeable = False  # callers share it
         return counts
 
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
         """Return the counts, for NumPy.
 
         >>> import padviz
@@ -92,7 +91,7 @@ class CountMap:
             return np.asarray(self.counts, dtype)
         return np.array(self.counts, dtype, copy=copy)
 
-    def counts_at(self, rows: Selection, cols: Selection) -> NDArray[Any]:
+    def counts_at(self, rows: Selection, cols: Selection) -> Array:
         """Return the exact counts where rows and columns cross: a position, several, a range or a
         slice of each.
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.engine.axis_map import AxisMap
 
-Array = NDArray[Any]
+Array = NDArray[Any]  # of int64 or float64, or of Python integers
+Loop = Callable[[Array, Array, Array, Array], None]  # of steps, weights, x and out
 NUMBA_FROM = 200_000_000  # additions from which a numba kernel repays its loading and compiling
 
 
@@ -61,7 +63,7 @@ def apply(axis_map: AxisMap, x: Array, axis: int, *, engine: str = "auto") -> Ar
 
 
 @cache
-def _numba() -> Any:
+def _numba() -> ModuleType | None:
     """Import numba; where that fails, warn once and return None."""
     try:
         import numba
@@ -80,11 +82,14 @@ def _numba() -> Any:
 
 
 @cache
-def _compiled(loop: Callable[..., None]) -> Any:
+def _compiled(loop: Loop) -> Loop:
+    numba = cast("ModuleType", _numba())
+    compiled: Loop
     try:
-        return _numba().njit(loop, cache=True, nogil=True)
+        compiled = numba.njit(loop, cache=True, nogil=True)
     except RuntimeError:  # nowhere to keep compiled code: a read-only install without a home
-        return _numba().njit(loop, nogil=True)
+        compiled = numba.njit(loop, nogil=True)
+    return compiled
 
 
 def _down(steps: Array, weights: Array, x: Array, out: Array) -> None:

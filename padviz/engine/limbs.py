@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -268,7 +267,7 @@ def shares(tally: Array, peak: Number, exponent: int = 0) -> NDArray[np.float64]
     return np.asarray(scaled / (int(peak) / (1 << bits)))
 
 
-def _extreme(tally: Array, pick: Callable[[Array], Any]) -> Number:
+def _extreme(tally: Array, pick: Callable[[Array], np.generic]) -> Number:
     """Compare limb by limb from the most significant, keeping the positions still level."""
     if len(tally) == 1:
         only: Number = pick(tally).item()

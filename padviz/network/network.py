@@ -154,11 +154,11 @@ class Network:
                     f"its {self.axes[axis]} cannot be {pixels[axis]}: the "
                     f"description holds at {in_words(self.size)}"
                 )
-                own = "x".join(map(str, self.size))
+                typed_size = "x".join(map(str, self.size))
                 raise SizeError(
                     what,
                     where=self.name,
-                    hint=f"use `size` {own}, or convert the network at that size",
+                    hint=f"use `size` {typed_size}, or convert the network at that size",
                 )
         return self
 
@@ -335,14 +335,14 @@ def _sides_in(text: str, option: str) -> Sequence[int | Size]:
         raise OptionError(f"{text!r} is not a size", option=option, hint=hint)
     if not match[2]:
         return [as_size(sides[0])]
-    found = range(int(match[1]), int(match[2]) + 1, int(match[3] or 1))
-    if not found:
+    lengths = range(int(match[1]), int(match[2]) + 1, int(match[3] or 1))
+    if not lengths:
         raise OptionError(
             f"{text!r} is an empty range",
             option=option,
             hint="use LO:HI or LO:HI:STEP, LO below HI",
         )
-    return found
+    return lengths
 
 
 def notes_on(network: Network, asked: bool = True, sized_by: str = "size") -> Iterator[str]:
@@ -365,10 +365,10 @@ def declared(network: Network, size: Size | None = None) -> str:
     was read at.
     """
     size = size or network.size
-    own = tuple(given or n for given, n in zip(network.declared, size, strict=False))
-    if own == size[: len(own)]:
+    in_file = tuple(given or n for given, n in zip(network.declared, size, strict=False))
+    if in_file == size[: len(in_file)]:
         return ""
     return (
-        f"the file declares an input of {in_words(own)}, and must be exported again "
+        f"the file declares an input of {in_words(in_file)}, and must be exported again "
         f"for {in_words(size)}"
     )

@@ -174,6 +174,7 @@ def pads_at(window: Window, n: Ints) -> tuple[Ints | int, Ints | int]:
     """Return the rows padded (before, after), for one size or an array of sizes."""
     if isinstance(window.padding, tuple):
         return window.padding
+    total: Ints | int
     if window.padding == "same":
         total = window.extent - 1
     else:
@@ -210,7 +211,7 @@ def taps_of(op: Op | None) -> int:
     return 0
 
 
-def sized(op: Op, n: Any, like: Any = None) -> Any:
+def sized(op: Op, n: Ints, like: Ints | None = None) -> Any:
     """Count output rows without the checks of `out_size`, for one size or an array of sizes."""
     if isinstance(op, Window):
         return placement(op, n).n_out

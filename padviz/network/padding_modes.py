@@ -4,9 +4,12 @@ explains it.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from padviz.errors import SizeError
+
+if TYPE_CHECKING:  # numpy loads with it, and takes time
+    from padviz.network.resize import Ints
 
 # (a, b) before the first row and after the last: p reads a * p + b
 Ends = tuple[tuple[int, int], tuple[int, int]]
@@ -106,7 +109,7 @@ def padded_rows(mode: str, n: int, before: int, after: int) -> list[int | None]:
     ]
 
 
-def depth(mode: str, count: Any) -> Any:
+def depth(mode: str, count: Ints) -> Ints:
     """Return the depth of the row that the outermost of `count` padded rows reads; 0 is the row at
     the border.
     """
@@ -114,7 +117,7 @@ def depth(mode: str, count: Any) -> Any:
     return first + step * (count - 1)
 
 
-def fits(mode: str, n: Any, count: Any) -> Any:
+def fits(mode: str, n: Ints, count: Ints) -> Ints:
     """Return whether `n` rows are enough for a mode to pad `count` rows on a side; numbers or
     arrays.
     """

@@ -5,13 +5,12 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import lru_cache
 from math import lcm
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.network.operations import CACHED, Blocks, Fit, Op, Transposed, Window, fit_shift, place
-from padviz.network.resize import Ints, Resize, origin_of, ratio_of, span_of
+from padviz.network.resize import Ints, Resize, Rows, origin_of, ratio_of, span_of
 
 EXACT = 1 << 62  # what int64 holds without a doubt
 
@@ -65,7 +64,7 @@ def rows_of(op: Op, n: int, n_out: int, units: Ints) -> tuple[Ints, Ints]:
     return span_of(op, _wide(units, step + parts) * step + int(origin * parts), parts)
 
 
-def all_rows_of(op: Op, n: int, n_out: int, units: NDArray[Any]) -> NDArray[Any]:
+def all_rows_of(op: Op, n: int, n_out: int, units: Rows) -> Rows:
     """List all rows that each of an array of units reads, shape (rows, units); rows may be
     repeated.
     """
@@ -75,9 +74,7 @@ def all_rows_of(op: Op, n: int, n_out: int, units: NDArray[Any]) -> NDArray[Any]
     return np.where(real, rows, rows_of(op, n, n_out, units)[0])
 
 
-def real_rows_of(
-    op: Op, n: int, n_out: int, units: NDArray[Any]
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def real_rows_of(op: Op, n: int, n_out: int, units: Rows) -> tuple[Rows, NDArray[np.bool_]]:
     """List the rows that each of an array of units may read, shape (rows, units), and which of them
     it does read.
 
@@ -85,7 +82,7 @@ def real_rows_of(
     >>> rows.tolist(), real.tolist()
     ([[0, 0], [-1, 0], [-1, -1]], [[True, False], [False, True], [True, False]])
     """
-    rows: NDArray[Any]
+    rows: Rows
     if isinstance(op, Transposed):
         scaled = units + op.padding[0] - np.arange(op.kernel)[:, None] * op.dilation
         return scaled // op.stride, scaled % op.stride == 0
@@ -139,7 +136,7 @@ def _wide(units: Ints, factor: int) -> Ints:
     return units.astype(object)
 
 
-def _rows_together(op: Blocks, n: int, rows: Ints) -> NDArray[Any]:
+def _rows_together(op: Blocks, n: int, rows: Ints) -> Rows:
     """List the rows of the blocks around each of an array of rows, shape (rows of a
     block, rows).
     """

@@ -22,7 +22,8 @@ Interpolation = Literal["nearest", "linear", "cubic"]
 Rounding = Literal["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]
 GRIDS: tuple[str, ...] = get_args(Grid)
 ROUNDINGS: tuple[str, ...] = get_args(Rounding)
-Ints = TypeVar("Ints", int, NDArray[Any])  # one integer, or an array of them
+Rows = NDArray[Any]  # of int64, or of Python integers where it might not hold their products
+Ints = TypeVar("Ints", int, Rows)  # one integer, or an array of them
 Reads = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
 

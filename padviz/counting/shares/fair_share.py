@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import pairwise, product
 from math import inf, isnan
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ from padviz.counting.walking.tiling import Tiling
 from padviz.counting.walking.walks import WHOLE, Walk, Weights, count_backward
 from padviz.engine.apply import Array
 from padviz.engine.axis_map import AxisMap
-from padviz.engine.limbs import largest, shares, to_ints
+from padviz.engine.limbs import Number, largest, shares, to_ints
 from padviz.errors import PadvizError
 from padviz.network.axis_maps import axis_map, ring_map
 from padviz.network.graph import ancestors
@@ -284,7 +283,7 @@ def _skew(sums: Floats) -> float:
 
 
 def beyond_bounds(
-    core: Core, values: Floats, interior: Callable[[Array, Array], Any]
+    core: Core, values: Floats, interior: Callable[[Array, Array], Array | Number]
 ) -> tuple[Flags, Flags]:
     """Return where counts are below half of the interior's, and where above 3/2: exactly, if they
     are integers.

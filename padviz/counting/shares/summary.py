@@ -141,7 +141,7 @@ class Summary(msgspec.Struct, frozen=True):
     pooling: str
     target: Target
     heads: str
-    unit: list[Any] | None
+    unit: list[int] | list[list[int]] | None
     min: int | float
     max: int | float
     mean: float

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -264,7 +263,7 @@ class Product(Core):
         return self.n, self.source.limbs.shape[1], self.wide.shape[2]
 
     @cached_property
-    def _vectors(self) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _vectors(self) -> tuple[Array, Array]:
         return to_ints(self.source.limbs)[:, 0].astype(object), to_ints(self.wide)[0].astype(object)
 
     @cached_property

@@ -128,14 +128,14 @@ def positions(index: NDArray[np.int64], which: Selection, what: str) -> NDArray[
     (array([5]), array([3, 4, 2]))
     """
     try:
-        found = np.atleast_1d(index[which])
+        selected = np.atleast_1d(index[which])
     except (IndexError, TypeError, ValueError):
-        found = index[None]
-    if found.ndim != 1:
+        selected = index[None]
+    if selected.ndim != 1:
         hint = f"use whole numbers from 0 to {len(index) - 1}, or a slice"
         raise OptionError(
             f"{which!r} is outside of its {len(index)} {what}, or no position",
             where=what,
             hint=hint,
         )
-    return found
+    return selected
