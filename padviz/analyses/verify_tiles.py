@@ -18,7 +18,7 @@ from padviz.errors import DescriptionError, OptionError
 from padviz.geometry.sizing.nearest import near_sizes_named
 from padviz.network.network import Network, as_size, in_words
 from padviz.network.targets import output_layers, upto
-from padviz.options import LAYERS, NORMS, RUN_MODEL, SEED, SIZE, TILE, WEIGHTS, Command
+from padviz.options import LAYERS, NORMS, SEED, SIZE, TILE, TRAINED_MODEL, WEIGHTS, Command
 from padviz.reports.documents import picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
 from padviz.trained.networks.reading import as_trained, head_maps
@@ -32,7 +32,7 @@ class VerifiedResult(Result[Verified], Verified):
 
 
 def verify_tiles(
-    network: Annotated[TrainedSource, RUN_MODEL],
+    network: Annotated[TrainedSource, TRAINED_MODEL],
     size: Annotated[Pixels, SIZE] = None,
     layer: Annotated[str | Sequence[str] | None, LAYERS] = None,
     *,

@@ -155,6 +155,19 @@ def test_an_image_has_tiles_that_fit_into_it(size: str, tiles: list[int]) -> Non
     assert [row["tile"][0] for row in facts(f"tiles one.toml --size {size}")["sizes"]] == tiles
 
 
+def test_tiles_of_a_signal_are_verified_with_the_channels_that_are_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("mels.py").write_text(
+        "from torch import nn\n\n\nclass Up(nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        self.conv = nn.Conv1d(7, 2, 3, padding=1)\n"
+        "    def forward(self, mel):\n        return self.conv(mel.relu())\n"
+    )
+    monkeypatch.syspath_prepend(".")
+    result = run("verify-tiles", "mels:Up", "--shape", "mel=1x7xL", "--size", "200")
+    assert (result.exit_code, "Verified" in result.stdout) == (0, True), result.output
+
+
 def test_a_plan_is_verified_on_the_network_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     layers = "nn.Conv2d(1, 4, 3, padding=1), {}, nn.Conv2d(4, 2, 3, 2, padding=1)"
     text = "from torch import nn\nplain = nn.Sequential({})\nnormed = nn.Sequential({})\n"
