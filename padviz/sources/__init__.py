@@ -76,10 +76,10 @@ def _module_in(path: Path) -> str:
     >>> _module_in(Path("nets/mine.py"))
     'nets.mine:Net'
     """
-    found = None
+    derived = None
     with suppress(OSError, ValueError):
-        found = re.search(r"^class (\w+)\(.+\)", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return f"{'.'.join(path.with_suffix('').parts)}:{found[1] if found else 'Net'}"
+        derived = re.search(r"^class (\w+)\(.+\)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return f"{'.'.join(path.with_suffix('').parts)}:{derived[1] if derived else 'Net'}"
 
 
 def _from_torch(source: nn.Module | str | Path, reading: Reading, size: Size | None) -> Network:

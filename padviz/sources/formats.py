@@ -94,10 +94,10 @@ def format_of(path: str | Path) -> Format:
             return "tflite"
         if head[8:10] in (b'{"', b"{ ") and int.from_bytes(head[:8], "little") < 1 << 30:
             return "safetensors"
-        found = next((kind for start, kind in HEADS.items() if head.startswith(start)), named)
-        if found == "hdf5" and named == "weights.h5":
+        format_ = next((kind for start, kind in HEADS.items() if head.startswith(start)), named)
+        if format_ == "hdf5" and named == "weights.h5":
             return named
-        return found
+        return format_
     return named
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
-from typing import Any
 
 from padviz.network.layer import Kind
 from padviz.network.operations import Transposed, Window
@@ -19,7 +18,7 @@ from padviz.sources.tracing.products import reduce_over, softmax_along
 
 MOST = 1 << 31  # of any number in a config
 TO_FIRST, TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)  # permutations of batch, rows, columns and channels
-Config = Mapping[str, Any]
+Config = Mapping[str, object]
 
 
 @dataclass(eq=False, kw_only=True)

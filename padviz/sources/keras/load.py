@@ -8,7 +8,7 @@ unknown.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -19,7 +19,7 @@ from padviz.files.archives import BROKEN, member, unpacked
 from padviz.network.network import Network, Size, as_size
 from padviz.sources.keras.layers import HANDLERS, WINDOWED, Call, Config
 from padviz.sources.tracing.arranging import Arranger, Constant, Malformed, Stuck, Value
-from padviz.sources.tracing.calls import as_elementwise, follow
+from padviz.sources.tracing.calls import Result, as_elementwise, follow
 from padviz.sources.tracing.reading import CHANNELS, Reading
 from padviz.sources.tracing.trace import foreign_network
 
@@ -69,7 +69,7 @@ class Model:
     outputs: tuple[Ref, ...]
 
 
-def model_of(spec: Any, depth: int = 0) -> Model:
+def model_of(spec: Config, depth: int = 0) -> Model:
     """Parse a model as Keras 2 and 3 write it; raise `Malformed` where it is invalid."""
     kind, config = kind_of(spec), _table(spec, "config")
     if depth > DEEPEST:
@@ -83,19 +83,19 @@ def model_of(spec: Any, depth: int = 0) -> Model:
     return read(config, layers, depth)
 
 
-def kind_of(spec: Any) -> str:
+def kind_of(spec: Config) -> str:
     """Return the class of a layer, with its package in front unless it is Keras's own."""
     kind = _text(spec, "class_name", "")
     if not kind:
         raise Malformed("has a layer without a class")
-    own, module = spec.get("registered_name"), spec.get("module")
+    registered, module = spec.get("registered_name"), spec.get("module")
     keras = not module or str(module).split(".")[0] in ("keras", "tf_keras")
     if keras:
         return kind
-    return str(own or f"{module}.{kind}")
+    return str(registered or f"{module}.{kind}")
 
 
-def _functional(config: Config, layers: Sequence[Any], depth: int) -> Model:
+def _functional(config: Config, layers: Sequence[Config], depth: int) -> Model:
     inputs: dict[Ref, tuple[int | None, ...]] = {}
     steps: list[Step] = []
     for spec in layers:
@@ -121,7 +121,7 @@ def _functional(config: Config, layers: Sequence[Any], depth: int) -> Model:
     )
 
 
-def _sequential(config: Config, layers: Sequence[Any], depth: int) -> Model:
+def _sequential(config: Config, layers: Sequence[Config], depth: int) -> Model:
     first = last = Ref("")
     built = config.get("build_input_shape")
     if isinstance(built, list):
@@ -152,8 +152,9 @@ def _sequential(config: Config, layers: Sequence[Any], depth: int) -> Model:
 
 def _unwrapped(kind: str, config: Config) -> tuple[str, Config]:
     """Replace a wrapper by its layer, which computes the same with other weights."""
-    if kind in WRAPPERS and isinstance(config.get("layer"), dict):
-        return kind_of(config["layer"]), _table(config["layer"], "config")
+    layer = config.get("layer")
+    if kind in WRAPPERS and isinstance(layer, dict):
+        return kind_of(layer), _table(layer, "config")
     return kind, config
 
 
@@ -379,7 +380,7 @@ class _Run:
                 step.model, dict(zip(step.model.inputs, read, strict=True)), f"{title}/"
             )
         if step.kind in self.trace.neutral:
-            handler: Any = as_elementwise
+            handler: Callable[..., Result] | None = as_elementwise
         else:
             handler = HANDLERS.get(step.kind)
         call = Call(

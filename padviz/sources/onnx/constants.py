@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from onnx import FunctionProto, GraphProto, ModelProto, TensorProto
 
 Array = NDArray[Any]
-Attrs = dict[str, Any]
-Fold = Callable[..., Any]
+Attrs = dict[str, Any]  # of types that `_attributes` checks
+Fold = Callable[..., Array | list[Array]]
 MOST = 4096  # numbers in an array that is folded
 UNFIT = (  # raised by numpy for arrays that are missing or do not fit
     ArithmeticError,
@@ -129,7 +129,7 @@ def locations(model: ModelProto) -> tuple[str, ...]:
     return tuple(dict.fromkeys(entry.value for entry in every if entry.key == "location"))
 
 
-def read(tensor: TensorProto, folder: Path, most: int) -> NDArray[Any]:
+def read(tensor: TensorProto, folder: Path, most: int) -> Array:
     """Read a tensor of at most `most` numbers, from the model or a file in its folder; raise
     `Unread` otherwise.
     """
@@ -236,7 +236,7 @@ def as_constant(array: Array) -> Constant:
     return Constant(tuple(plain(n) for n in array.shape), array=array)
 
 
-def constant_of_node(attrs: dict[str, Any], folder: Path) -> Constant:
+def constant_of_node(attrs: Attrs, folder: Path) -> Constant:
     if "value" in attrs:
         return constant(attrs["value"], folder)
     keys = [key for key in attrs if key.startswith(("value_int", "value_float"))]
@@ -462,7 +462,7 @@ GROWING: dict[str, Callable[..., float]] = {  # bounds of how many numbers they 
     ),
     "Tile": lambda attrs, data, repeats: prod(integers(repeats)) * data.size,
 }
-ELEMENTWISE: dict[str, Callable[..., Any]] = {
+ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "Abs": np.abs,
     "Add": np.add,
     "And": np.logical_and,

@@ -307,17 +307,17 @@ def _attributes(proto: NodeProto, bound: Attributes) -> Attributes:
     op = op_of(proto)
     attrs: Attributes = {}
     for attr in proto.attribute:
-        found = attr
+        actual = attr
         if attr.ref_attr_name:
-            found = bound.get(attr.ref_attr_name)
-        if found is not None:
+            actual = bound.get(attr.ref_attr_name)
+        if actual is not None:
             if (op, attr.name) == ("Pad", "value"):
                 wanted = FLOAT
             else:
-                wanted = TYPES.get(attr.name, found.type)
-            if op in KNOWN and found.type != wanted:
+                wanted = TYPES.get(attr.name, actual.type)
+            if op in KNOWN and actual.type != wanted:
                 raise Malformed(f"its {attr.name} has the wrong type")
-            attrs[str(attr.name)] = found  # one that is no UTF-8 is bytes
+            attrs[str(attr.name)] = actual  # one that is no UTF-8 is bytes
     return attrs
 
 

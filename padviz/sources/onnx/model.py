@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from padviz.errors import DescriptionError
 from padviz.files.opened import read_file
 from padviz.network.network import Size
-from padviz.sources.onnx.constants import MOST_BYTES, Unread, embed
+from padviz.sources.onnx.constants import MOST_BYTES, Attrs, Unread, embed
 from padviz.sources.tracing.reading import AS_IT_IS, CHANNELS, Reading
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Image:
         """Return whether it may have a size, which must be the declared one where that
         is not open.
         """
-        return all(own in (0, wanted) for own, wanted in zip(self.size, size, strict=True))
+        return all(n in (0, wanted) for n, wanted in zip(self.size, size, strict=True))
 
     def __str__(self) -> str:
         return " x ".join(str(n or "any") for n in self.size)
@@ -229,14 +229,14 @@ def op_of(node: NodeProto) -> str:
     return ("" if node.domain in ("", "ai.onnx") else f"{node.domain}.") + str(node.op_type)
 
 
-def value_of(attr: AttributeProto) -> Any:
+def value_of(attr: AttributeProto) -> object:
     """Read an attribute as a Python value; tensors and graphs stay protos, and any other type is
     None.
     """
     field = FIELDS.get(attr.type)
-    value: Any = None
-    if field:
-        value = getattr(attr, field)
+    if not field:
+        return None
+    value = getattr(attr, field)
     if field == "s":
         return value.decode("utf-8", "replace")
     if field in ("floats", "ints"):
@@ -244,7 +244,7 @@ def value_of(attr: AttributeProto) -> Any:
     return value
 
 
-def attributes(node: NodeProto) -> dict[str, Any]:
+def attributes(node: NodeProto) -> Attrs:
     return {
         str(attr.name): None if attr.ref_attr_name else value_of(attr) for attr in node.attribute
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from padviz.network.operations import Same, Window
-from padviz.sources.onnx.constants import Array, Budget, Unread, evaluate, integers
+from padviz.sources.onnx.constants import Array, Attrs, Budget, Unread, evaluate, integers
 from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Constant, Malformed, Stuck, Value, from_front
 
@@ -25,7 +25,7 @@ class Node(calls.Call):
 
     budget: Budget
     version: int
-    attrs: dict[str, Any]
+    attrs: Attrs
     outputs: int = 1
 
     @property
@@ -81,7 +81,7 @@ class Node(calls.Call):
     def keeps_dims(self) -> bool:
         return bool(self.attrs.get("keepdims", 1))
 
-    def each(self, key: str, default: int, count: int) -> list[int]:
+    def numbers_or(self, key: str, default: int, count: int) -> list[int]:
         numbers = self.numbers(key, [default] * count)
         if len(numbers) < count:
             raise Malformed(f"its {key} has {len(numbers)} numbers instead of {count}")
@@ -102,8 +102,8 @@ class Node(calls.Call):
 
     def windows(self, kernel: Sequence[int], ceil: bool = False) -> list[Window]:
         k, rule = len(kernel), self.attrs.get("auto_pad", "NOTSET")
-        strides, dilations = self.each("strides", 1, k), self.each("dilations", 1, k)
-        pads = self.each("pads", 0, 2 * k)
+        strides, dilations = self.numbers_or("strides", 1, k), self.numbers_or("dilations", 1, k)
+        pads = self.numbers_or("pads", 0, 2 * k)
         if rule == "VALID":
             pads = [0] * 2 * k
         elif rule not in SAME and rule not in ("NOTSET", ""):

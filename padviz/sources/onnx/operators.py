@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate, zip_longest
 from math import inf, prod
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
@@ -296,10 +296,10 @@ def transposed(node: Node, x: Value) -> Result:
     k = len(kernel)
     sizes = None
     if node.attrs.get("output_shape"):
-        sizes = node.each("output_shape", 0, k)[-k:]
+        sizes = node.numbers_or("output_shape", 0, k)[-k:]
     ops = []
     for i, (window, extra) in enumerate(
-        zip(node.windows(kernel), node.each("output_padding", 0, k), strict=False)
+        zip(node.windows(kernel), node.numbers_or("output_padding", 0, k), strict=False)
     ):
         taps, stride, dilation = window.kernel, window.stride, window.dilation
         if not sizes and not isinstance(window.padding, str):
@@ -375,8 +375,7 @@ def resize(node: Node, x: Value) -> Result:
     rank, old = len(x.known), node.op == "Upsample" or node.version < 11
     style = _interpolation(node, old)
     ops: list[Resize | None] = [None] * rank
-    for axis, wanted in _resized(node, old, rank).items():
-        op = replace(style, **wanted)
+    for axis, op in _resized(node, old, rank, style).items():
         n = x.known[axis].size
         if axis < 2:
             if op.scale not in (None, 1) or op.size not in (None, n):
@@ -386,8 +385,8 @@ def resize(node: Node, x: Value) -> Result:
     return windows.resize(node, x, ops[2:])
 
 
-def _resized(node: Node, old: bool, rank: int) -> dict[int, dict[str, Any]]:
-    """Return the axes that a node resizes, each with its `scale` or `size`."""
+def _resized(node: Node, old: bool, rank: int, style: Resize) -> dict[int, Resize]:
+    """Return the axes that a node resizes: its style, with a `scale` or a `size`."""
     scales = _scales(node, 1 if old else 2)
     if old:
         sizes = []
@@ -400,13 +399,14 @@ def _resized(node: Node, old: bool, rank: int) -> dict[int, dict[str, Any]]:
     axes = [from_front(int(axis), rank) for axis in node.attrs.get("axes") or range(rank)]
     if len(scales or sizes) < len(axes):
         raise Malformed(f"it resizes {len(axes)} axes by {len(scales or sizes)} numbers")
-    wanted: dict[int, dict[str, Any]] = {}
+    ops: dict[int, Resize] = {}
     for i, axis in enumerate(axes):
         if sizes:
-            wanted[axis] = {"size": sizes[i]}
+            ops[axis] = replace(style, size=sizes[i])
         else:
-            wanted[axis] = {"scale": Fraction(scales[i]).limit_denominator(10_000)}
-    return wanted
+            scale = Fraction(scales[i]).limit_denominator(10_000)
+            ops[axis] = replace(style, scale=scale)
+    return ops
 
 
 def _interpolation(node: Node, old: bool) -> Resize:

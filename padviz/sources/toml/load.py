@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -129,7 +129,7 @@ def read_network(path: Path, where: str) -> Network:
     return parse(raw, printable(path.stem), where)
 
 
-def read_toml(path: str | Path, kind: str = "a TOML description") -> dict[str, Any]:
+def read_toml(path: str | Path, kind: str = "a TOML description") -> dict[str, object]:
     try:
         text = read_file(path, kind, MOST_BYTES).decode("utf-8-sig")
         if LONG_KEY.search(text):
@@ -142,7 +142,7 @@ def read_toml(path: str | Path, kind: str = "a TOML description") -> dict[str, A
         raise DescriptionError(what, where=str(path), hint="fix it there") from None
 
 
-def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
+def parse(raw: Mapping[str, object], name: str, where: str = "") -> Network:
     """Build the network of a decoded TOML document; `where` names the file in errors."""
     where = where or name
     description = convert(raw, Description, "", where)
@@ -175,7 +175,7 @@ def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
 class _Builder:
     """Turns steps into layers; `last` is the layer that the next step reads."""
 
-    def __init__(self, blocks: dict[str, list[dict[str, Any]]], where: str) -> None:
+    def __init__(self, blocks: Mapping[str, list[dict[str, object]]], where: str) -> None:
         self.blocks = blocks
         self.where = where
         self.layers = [Layer("input", "input", ())]
@@ -409,7 +409,7 @@ def _check_op(op: Op, step: Step, error: Callable[..., DescriptionError]) -> Non
 
 
 def _axis_op(step: Step, axis: int) -> Op:
-    kind: Any = OPERATIONS[_kind(step)]
+    kind: type[Op] = OPERATIONS[_kind(step)]
     if isinstance(step, Crop) and step.padding is None:
         kind = Fit
     fields: dict[str, Any] = {}
@@ -432,7 +432,7 @@ def _axis_op(step: Step, axis: int) -> Op:
         fields["scale"] = _exact(fields["scale"])
     if kind is Window:
         fields.setdefault("kernel", 1)
-    return cast("Op", kind(**fields))
+    return kind(**fields)
 
 
 def _exact(scale: str | float | None) -> Fraction | None:
@@ -458,7 +458,9 @@ def _join(prefix: str, name: str) -> str:
     return prefix or name
 
 
-def _fill(value: Any, parameters: dict[str, Any], used: set[str], path: str, where: str) -> Any:
+def _fill(
+    value: object, parameters: Mapping[str, object], used: set[str], path: str, where: str
+) -> object:
     """Replace the "$name" strings in a block by its parameters."""
     if isinstance(value, dict):
         return {

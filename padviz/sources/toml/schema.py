@@ -153,7 +153,7 @@ class Block(AnyStep, tag="block"):
     use: str
     repeat: Positive = 1
     first: Count = 0
-    with_: dict[str, Any] = field(default_factory=dict, name="with")
+    with_: dict[str, object] = field(default_factory=dict, name="with")
 
 
 Step = (
@@ -176,7 +176,9 @@ Step = (
 )
 
 
-STEPS: dict[str, Any] = {step.__struct_config__.tag: step for step in get_args(Step)}  # by op
+STEPS: dict[str, type[AnyStep]] = {
+    step.__struct_config__.tag: step for step in get_args(Step)
+}  # by op
 
 
 class Description(Struct, forbid_unknown_fields=True):
@@ -188,7 +190,7 @@ class Description(Struct, forbid_unknown_fields=True):
     size: Pair = 224
     target: str | list[str] | None = None
     fixed: list[Literal["height", "width"]] = []
-    blocks: dict[str, list[dict[str, Any]]] = {}
+    blocks: dict[str, list[dict[str, object]]] = {}
 
 
 T = TypeVar("T")
@@ -238,7 +240,7 @@ def _nearest(what: str, at: str, raw: Any) -> str:
     for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", at):
         raw = raw[key or int(index)]
     op = raw.get("op")
-    kind = Description
+    kind: type[Struct] = Description
     if isinstance(op, str):
         kind = STEPS.get(op, Description)
     return nearest(name, kind.__struct_encode_fields__, 1)

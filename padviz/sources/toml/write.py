@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import msgspec
 
@@ -103,15 +102,16 @@ def _checked_at_other_sizes(network: Network) -> tuple[str, tuple[int, ...]]:
     """
     if network.again is None:
         return "", network.fixed
-    own = in_words(network.size)
+    at = in_words(network.size)
     sizes = [tuple(n + more for n in network.size) for more in OTHERS]
     for size in sizes:
         if difference := _difference(network, size):
             comment = (
-                f"# Read at {own}, and fixed to it: at {in_words(size)} {printable(difference)}."
+                f"# Read at {at}, and fixed to it: at {in_words(size)} {printable(difference)}."
             )
             return comment, tuple(range(len(network.axes)))
-    return f"# Read at {own}; the layers were the same at {', '.join(map(in_words, sizes))}.", ()
+    others = ", ".join(map(in_words, sizes))
+    return f"# Read at {at}; the layers were the same at {others}.", ()
 
 
 def _difference(network: Network, size: Size) -> str:
@@ -196,7 +196,7 @@ def _geometry(network: Network, layer: Layer) -> dict[str, object]:
     return {key: value for key, value in both.items() if key in defaults and value != defaults[key]}
 
 
-def _fields(op: Op | None, layer: Layer) -> dict[str, Any]:
+def _fields(op: Op | None, layer: Layer) -> dict[str, object]:
     if op is None or layer.kind == "global":
         return {}
     keys = FIELDS[type(op)]

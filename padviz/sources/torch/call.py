@@ -150,7 +150,7 @@ class Call(calls.Call):
         return self.stem in stems and self.axes == len(self.trace.axes)
 
     @property
-    def made(self) -> Tensor:
+    def output(self) -> Tensor:
         return tensors_in(self.out)[0]
 
     def constants(self) -> Iterator[Numbers]:
@@ -199,7 +199,7 @@ class Call(calls.Call):
         return f"{path}.{suffix}".lstrip(".")
 
     def broadcast(self, values: Sequence[Map], along: int | None = None) -> Dims:
-        shape = [1 if axis == along else n for axis, n in enumerate(self.made.shape)]
+        shape = [1 if axis == along else n for axis, n in enumerate(self.output.shape)]
         maps = [value.known for value in values if self.trace.is_spatial(value)]
         dims = broadcast_all(maps, [(plain(1),) * len(shape)])
         if dims is None:
@@ -207,8 +207,8 @@ class Call(calls.Call):
         if len(dims) > len(shape) or any(
             dim.size != n and dim.kind != "channels" for dim, n in zip(dims, shape, strict=True)
         ):
-            made, known = (in_words(n) or "a number" for n in (shape, values[0].shape))
-            raise Stuck(f"makes {made} of {known}, so it is not elementwise")
+            written, known = (in_words(n) or "a number" for n in (shape, values[0].shape))
+            raise Stuck(f"makes {written} of {known}, so it is not elementwise")
         return tuple(dim if dim.size == n else plain(n) for dim, n in zip(dims, shape, strict=True))
 
     def unknown(self) -> Map:
@@ -261,7 +261,7 @@ class Call(calls.Call):
 
     def _resized_vector(self) -> Map:
         """Return a vector that was resized to a map: each position sees all of it."""
-        batch, channels, *sizes = self.made.shape
+        batch, channels, *sizes = self.output.shape
         dims = plain(batch), plain(channels), *map(whole, self.trace.axes, sizes)
         ops = [Resize(n) for n in sizes]
         return Map(dims, self.trace.add(self.name(), "resize", (self.vector().at,), ops))
@@ -273,7 +273,7 @@ class Call(calls.Call):
         self.read_tensors()
 
     def with_channels(self, value: Map) -> Map:
-        return replace(value, dims=with_channels(value.known, self.made.shape))
+        return replace(value, dims=with_channels(value.known, self.output.shape))
 
     def join_flattened(self, maps: Sequence[Map]) -> Value:
         if len(maps) > 1:

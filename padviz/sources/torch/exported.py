@@ -30,7 +30,8 @@ from padviz.sources.tracing.arranging import Malformed
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 from padviz.sources.tracing.trace import foreign_network
 
-Json = Mapping[str, Any]
+Json = Mapping[str, Any]  # of a file: what it lacks raises one of `WORN`
+Known = Mapping[str, object]  # results by name
 PATH = re.compile(r"\w+(?:\.\w+){0,63}", re.ASCII)
 GRAPHS = re.compile(r"(?:[^/]+/)?(?:models/[^/]+\.json|serialized_exported_program\.json)")
 MOST_BYTES = 1 << 24  # of a graph
@@ -186,7 +187,7 @@ class Program(nn.Module):
     The `size` of the image is 0 where it is open; `exported_at` is that of the example.
     """
 
-    def __init__(self, content: Any, reading: Reading, where: str) -> None:
+    def __init__(self, content: Json, reading: Reading, where: str) -> None:
         super().__init__()
         graph, signature = (content["graph_module"][key] for key in ("graph", "signature"))
         self.nodes = graph["nodes"]
@@ -233,16 +234,17 @@ class Program(nn.Module):
         return parts
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        known: dict[str, Any] = {**self.kept, self.image: image}
+        known: dict[str, object] = {**self.kept, self.image: image}
         for node in self.nodes:
             try:
-                made = self._call(node, known)
+                result = self._call(node, known)
             except Malformed as error:
                 raise Malformed(f"{node.get('target')}: {error}") from None
-            known |= by_name(node["outputs"], made)
-        return [known[name] for name in self.outputs if isinstance(known.get(name), Tensor)]
+            known |= by_name(node["outputs"], result)
+        outputs = (known.get(name) for name in self.outputs)
+        return [output for output in outputs if isinstance(output, Tensor)]
 
-    def _call(self, node: Json, known: Json) -> object:
+    def _call(self, node: Json, known: Known) -> object:
         target = str(node["target"])
         given = [(str(arg["name"]), value_of(arg["arg"], known)) for arg in node["inputs"]]
         if target in NUMBERS:
@@ -255,7 +257,7 @@ class Program(nn.Module):
         if op is None:
             return None
         if op is torch.ops.aten.sym_size.int:
-            return given[0][1].shape[given[1][1]]
+            return cast("Tensor", given[0][1]).shape[cast("int", given[1][1])]
         args, kwargs = arguments(op, given)
         path = _path(node)
         if path:
@@ -282,10 +284,12 @@ def operation(target: str) -> OpOverload | None:
     return op
 
 
-def arguments(op: OpOverload, given: Sequence[tuple[str, Any]]) -> tuple[list[Any], dict[str, Any]]:
+def arguments(
+    op: OpOverload, given: Sequence[tuple[str, object]]
+) -> tuple[list[object], dict[str, object]]:
     """Sort arguments as the operation takes them; all that it makes has no data."""
     schema = {arg.name: arg for arg in op._schema.arguments}
-    args, kwargs = list[Any](), dict[str, Any]()
+    args = list[object]()
     for (name, value), expected in zip(given, op._schema.arguments, strict=False):
         if name != expected.name or expected.kwarg_only:
             break
@@ -307,7 +311,7 @@ def _makes_lists(op: OpOverload) -> bool:
     return any("[]" in kind or "List" in kind for kind in kinds)
 
 
-def value_of(arg: Json, known: Json) -> Any:
+def value_of(arg: Json, known: Known) -> object:
     ((kind, value),) = arg.items()
     match kind:
         case "as_tensor":
@@ -343,16 +347,16 @@ def number(value: object) -> int | float:
     return value
 
 
-def by_name(outputs: Sequence[Json], made: object) -> dict[str, Any]:
-    if isinstance(made, list | tuple) and len(outputs) != 1:
-        values = made
-    else:
-        values = [made]
-    named: dict[str, Any] = {}
+def by_name(outputs: Sequence[Json], result: object) -> dict[str, object]:
+    values: Sequence[object] = [result]
+    if isinstance(result, list | tuple) and len(outputs) != 1:
+        values = result
+    named: dict[str, object] = {}
     for output, value in zip(outputs, values, strict=False):
         ((kind, target),) = output.items()
         if kind == "as_tensors":
-            named |= {one["name"]: part for one, part in zip(target, value, strict=False)}
+            parts = cast("Sequence[object]", value)
+            named |= {one["name"]: part for one, part in zip(target, parts, strict=False)}
         elif kind in ("as_tensor", "as_sym_int", "as_sym_bool", "as_sym_float"):
             named[target.get("name", target.get("as_name", ""))] = value
     return named

@@ -64,7 +64,7 @@ def embedding(
 ) -> Result:
     """Look up a vector for each position, as a codebook is read, or is made of ones and zeros."""
     indices = as_map(input)
-    vectors = indices.part_of((*indices.known, plain(call.made.shape[-1])), call)
+    vectors = indices.part_of((*indices.known, plain(call.output.shape[-1])), call)
     return with_kernel(call, lambda: vectors, weight, None)
 
 
@@ -101,7 +101,7 @@ def reduce(call: Call, input: Value, *args: object, **options: object) -> Result
     dim = options.get("dim", options.get("axis", given))
     rank = len(input.known)
     axes = {axis % rank for axis in (range(rank) if dim is None or dim == () else as_list(dim))}
-    return products.reduce_over(call, input, axes, keep=call.made.ndim == rank)
+    return products.reduce_over(call, input, axes, keep=call.output.ndim == rank)
 
 
 def along(call: Call, input: Value, dim: object = None, *args: object, **options: object) -> Result:
@@ -128,13 +128,13 @@ def ordered(call: Call, input: Value, *args: object, **options: object) -> Resul
     if input.known[dim].has_positions:
         return call.broken(BY_VALUES, head=BY_VALUES)
     return call.with_channels(
-        as_map(input).with_dim(dim % len(input.known), plain(call.made.shape[dim]))
+        as_map(input).with_dim(dim % len(input.known), plain(call.output.shape[dim]))
     )
 
 
 def linear(call: Call, input: Value, weight: Value, bias: Value | None = None) -> Result:
-    made = products.dense(call, as_map(input), call.made.shape[-1])
-    return with_kernel(call, lambda: made, weight, bias)
+    result = products.dense(call, as_map(input), call.output.shape[-1])
+    return with_kernel(call, lambda: result, weight, bias)
 
 
 def grid_sample(call: Call, input: Value, grid: Value, *args: object, **options: object) -> Result:
@@ -201,16 +201,16 @@ def recurrence(
     _, _, both_ways, first = (*how, False)[:4]
     seen, *lasts = tensors_in(call.out)
     ways = 2 if both_ways else 1
-    made, last = products.recurrence(
+    sequence, last = products.recurrence(
         call, as_map(input), 1 if first else 0, seen.shape[-1] // ways, ways, layers
     )
-    return [made, *[last] * len(lasts)]
+    return [sequence, *[last] * len(lasts)]
 
 
 def view(call: Call, input: Value, *shape: object, **options: object) -> Result:
     if not isinstance(input, Map):
         raise Stuck("reads the shape of a map")
-    return views.reshape(call, input, call.made.shape)
+    return views.reshape(call, input, call.output.shape)
 
 
 def permute(call: Call, input: Value, *dims: object, **options: object) -> Result:
@@ -254,7 +254,7 @@ def getitem(call: Call, input: Value, index: object) -> Result:
     value = _indexed(call, input, dict(enumerate(item for item in items if item is not None)))
     kept = [item for item in items if not isinstance(item, int)]
     value = views.unsqueeze(value, [at for at, item in enumerate(kept) if item is None])
-    if len(value.known) != call.made.ndim:
+    if len(value.known) != call.output.ndim:
         raise Stuck("picks positions")
     return value
 
@@ -266,16 +266,16 @@ def _indexed(call: Call, input: Value, items: Mapping[int, object]) -> Value:
     items = {d % len(shape): item for d, item in items.items()}
     ones = {d: item % shape[d] for d, item in items.items() if isinstance(item, int)}
     rows = {d: item for d, item in items.items() if isinstance(item, slice)}
-    made = views.slice_(call, as_map(input), rows | {d: slice(i, i + 1) for d, i in ones.items()})
+    part = views.slice_(call, as_map(input), rows | {d: slice(i, i + 1) for d, i in ones.items()})
     for d in items.keys() - rows.keys() - ones.keys():
         numbers = None
-        if made.known[d].positions:
+        if part.known[d].positions:
             numbers = _picked(call, items[d])
-        n = call.made.numel() * made.known[d].size // prod(made.shape)
-        made = views.gather(call, made, d, numbers, (plain(n),), call)
+        n = call.output.numel() * part.known[d].size // prod(part.shape)
+        part = views.gather(call, part, d, numbers, (plain(n),), call)
     if ones:
-        return views.squeeze(call, made, ones)
-    return made
+        return views.squeeze(call, part, ones)
+    return part
 
 
 def _picked(call: Call, item: object) -> list[int] | None:
@@ -361,16 +361,16 @@ def cat(call: Call, tensors: Sequence[Value], dim: int = 0, **options: object) -
     if len(call.tensors) == 1:
         return pointwise(call)
     along = [value.known[dim] for value in call.spatial]
-    if len(along) > 1 and any(own.kind == "mixed" for own in along):
+    if len(along) > 1 and any(dims.kind == "mixed" for dims in along):
         return call.join_flattened(call.spatial)
     call.without_mixed()
     if call.spatial:
-        return views.concat(call, call.given, dim % call.made.ndim)
+        return views.concat(call, call.given, dim % call.output.ndim)
     return call.without_positions()
 
 
 def stack(call: Call, tensors: Sequence[Value], dim: int = 0) -> Result:
-    at = dim % call.made.ndim
+    at = dim % call.output.ndim
     return views.concat(call, [views.unsqueeze(x, [at]) for x in tensors], at)
 
 
@@ -418,12 +418,12 @@ WHOLE: Mapping[
     ),
     "view_as_real": (
         lambda call, input: views.expand(
-            call, views.unsqueeze(input, [len(input.known)]), call.made.shape
+            call, views.unsqueeze(input, [len(input.known)]), call.output.shape
         )
     ),
     "unsqueeze": lambda call, input, dim: views.unsqueeze(input, [dim % (len(input.known) + 1)]),
     "expand expand_as broadcast_to repeat tile": (
-        lambda call, input, *sizes, **options: views.expand(call, input, call.made.shape)
+        lambda call, input, *sizes, **options: views.expand(call, input, call.output.shape)
     ),
     "cat concat concatenate": cat,
     "batch_norm native_batch_norm group_norm instance_norm layer_norm rms_norm": norm,
@@ -482,7 +482,7 @@ def lower(call: Call) -> Result:
     if call.by_value and call.spatial:
         return call.broken(BY_VALUES, head=BY_VALUES, firm=True)
     neutral = call.op in call.trace.neutral
-    if call.made.ndim == 0 and call.stem not in TABLE:
+    if call.output.ndim == 0 and call.stem not in TABLE:
         return call.vector()  # a number, such as a loss, is no map
     known = TABLE.get("add" if neutral else call.stem)
     call.handler = known or (pointwise if is_pointwise(call.op) else None)

@@ -22,9 +22,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from padviz.sources.tracing.arranging import Map, Stuck
 
-Function = Callable[..., Any]  # of PyTorch
+Function = Callable[..., object]  # of PyTorch
 Args = Sequence[Any]
-Kwargs = Mapping[str, Any]
+Kwargs = Mapping[str, object]
 PLAIN = frozenset((int, float, bool, str))  # common types besides tensors
 
 RECURRENT = frozenset(("lstm", "gru", "rnn_tanh", "rnn_relu"))
@@ -41,7 +41,7 @@ CONSTANTS = frozenset((
 EARLIER = WeakTensorKeyDictionary()  # constants of earlier forwards, as caches keep them
 
 
-def op_of(func: Any) -> str:
+def op_of(func: object) -> str:
     """Return the plain name of a function, without the marks of operators, in-place versions and
     overloads.
 
@@ -52,7 +52,8 @@ def op_of(func: Any) -> str:
     func = getattr(func, "overloadpacket", func)
     name = str(getattr(func, "__name__", func))
     if name == "__get__":
-        name = getattr(func.__self__, "fget", func.__self__).__name__
+        owner = getattr(func, "__self__", None)
+        name = getattr(getattr(owner, "fget", owner), "__name__", name)
     return name.rsplit(".", 1)[-1].strip("_")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -112,7 +112,7 @@ class Tracer(TorchFunctionMode):
         types: object,
         args: Args = (),
         kwargs: Kwargs | None = None,
-    ) -> Any:
+    ) -> object:
         """Check what a call reads, run it on tensors without data, and record what it made."""
         op, kwargs = op_of(func), kwargs or {}
         if self.modules.again:
@@ -370,12 +370,12 @@ class Tracer(TorchFunctionMode):
 
     def _unseen(self, read: object) -> list[tuple[Tensor, Layers]]:
         """List the tensors that were made of maps out of sight, and the layers of these."""
-        made = (
+        read_layers = (
             (tensor, self.memory.of(tensor).layers)
             for tensor in tensors_in(read)
             if not self.memory.value(tensor)
         )
-        return [(tensor, layers) for tensor, layers in made if layers]
+        return [(tensor, layers) for tensor, layers in read_layers if layers]
 
     def _learn_unseen(self, op: str, unseen: Sequence[tuple[Tensor, Layers]]) -> None:
         """Record each as a vector if it was made of vectors alone, and as an error otherwise."""
@@ -427,7 +427,12 @@ def run(func: Function, op: str, args: Args, kwargs: Kwargs) -> object:
         raise RuntimeError(
             f"a convolution of weight {shape} is given {given.shape[1]} channels"
         ) from None
-    if _makes_constant(op, args, kwargs) and out.is_meta and out.numel() <= MOST_KEPT:
+    if (
+        _makes_constant(op, args, kwargs)
+        and isinstance(out, Tensor)
+        and out.is_meta
+        and out.numel() <= MOST_KEPT
+    ):
         return func(*args, **{**kwargs, "device": "cpu"})
     return out
 
@@ -480,13 +485,13 @@ def _unique(
     picked: Tensor, first: Tensor, args: Args, kwargs: Kwargs
 ) -> Tensor | tuple[Tensor, ...]:
     """Return the one value that is `picked`, with the places and the count that are asked for."""
-    made = [picked]
+    results = [picked]
     if kwargs.get("return_inverse", len(args) > 2 and args[2]):
-        made.append(_place(*first.shape))
+        results.append(_place(*first.shape))
     if kwargs.get("return_counts", len(args) > 3 and args[3]):
-        made.append(_place())
-    if len(made) > 1:
-        return tuple(made)
+        results.append(_place())
+    if len(results) > 1:
+        return tuple(results)
     return picked
 
 
@@ -503,8 +508,10 @@ def _masked(tensor: Tensor, index: tuple[object, ...]) -> Tensor | None:
     ]
     if not any(mask.is_meta for mask in masks):
         return None
-    places: list[Any] = []
+    places: list[object] = []
     for item in index:
         is_mask = any(item is mask for mask in masks)
         places += [_place() for _ in item.shape] if is_mask and isinstance(item, Tensor) else [item]
-    return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")[tuple(places)]
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")[
+        cast("tuple[Tensor, ...]", tuple(places))
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from math import prod
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from padviz.network.operations import Same, Transposed, Window
 from padviz.network.padding_modes import SCHEMES
@@ -25,7 +25,7 @@ Pair = tuple[int, int]
 MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
 
 
-def each(value: N | Sequence[N], axes: int) -> tuple[N, ...]:
+def per_axis(value: N | Sequence[N], axes: int) -> tuple[N, ...]:
     """Return a number for each axis, from one for all of them or one for each."""
     numbers = (value,) if isinstance(value, int | float) else tuple(value)
     if len(numbers) == 1:
@@ -36,7 +36,7 @@ def each(value: N | Sequence[N], axes: int) -> tuple[N, ...]:
 def windows_of(
     kernel: Ints,
     stride: Ints,
-    padding: Any,
+    padding: object,
     dilation: Ints,
     ceil: bool = False,
     axes: int = 2,
@@ -48,12 +48,18 @@ def windows_of(
     pads: Sequence[tuple[int, int] | Same] = ["same"] * axes
     if padding != "same":
         if schemes:
-            pads = padding
+            pads = cast("Sequence[Pair]", padding)
         else:
-            pads = [(n, n) for n in each(0 if padding == "valid" else padding, axes)]
+            rows = 0 if padding == "valid" else cast("Ints", padding)
+            pads = [(n, n) for n in per_axis(rows, axes)]
     modes = schemes or ["zero"] * axes
     figures = zip(
-        each(kernel, axes), each(stride, axes), each(dilation, axes), pads, modes, strict=True
+        per_axis(kernel, axes),
+        per_axis(stride, axes),
+        per_axis(dilation, axes),
+        pads,
+        modes,
+        strict=True,
     )
     return [Window(*figure, ceil=ceil) for figure in figures]
 
@@ -75,12 +81,12 @@ def convolution(
     out, into, *kernel = weight.shape
     axes, given = len(kernel), input.shape[-len(kernel) - 1]
     ops: list[Window] | list[Transposed]
-    ops = own = windows_of(kernel, stride, padding, dilation, axes=axes, schemes=schemes)
+    ops = convs = windows_of(kernel, stride, padding, dilation, axes=axes, schemes=schemes)
     if transposed:
         if given != out:  # PyTorch says so too, but not of tensors without data
             raise Refused(f"a transposed convolution of {out} channels is given {given}")
         out = into * groups
-        ends = zip(own, each(output_padding, axes), strict=True)
+        ends = zip(convs, per_axis(output_padding, axes), strict=True)
         ops = [
             Transposed(op.kernel, op.stride, op.dilation, cast("Pair", op.padding), more)
             for op, more in ends
@@ -173,10 +179,10 @@ def interpolate(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> Result:
-    axes = call.made.ndim - 2
-    wanted: Sequence[int] = call.made.shape[2:]
+    axes = call.output.ndim - 2
+    wanted: Sequence[int] = call.output.shape[2:]
     if size is not None:
-        wanted = each(size, axes)
+        wanted = per_axis(size, axes)
     if mode == "area":
         return windows.adaptive(call, input, wanted)
     if antialias or mode not in windows.STYLES:
@@ -185,24 +191,26 @@ def interpolate(
     kind = replace(windows.STYLES[mode], align_corners=bool(align_corners))
     ops: list[Resize | None] = [replace(kind, size=n) for n in wanted]
     if scale_factor is not None and not recompute_scale_factor:
-        scales = each(scale_factor, axes)
+        scales = per_axis(scale_factor, axes)
         ops = [replace(kind, scale=Fraction(scale).limit_denominator(10_000)) for scale in scales]
     # These modes copy an axis whose size stays, whatever the scale.
     copies = kind.mode == "linear" or (mode == "nearest" and axes == 2)
-    for axis, (before, after) in enumerate(zip(input.shape[2:], call.made.shape[2:], strict=True)):
+    for axis, (before, after) in enumerate(
+        zip(input.shape[2:], call.output.shape[2:], strict=True)
+    ):
         if copies and before == after:
             ops[axis] = None
     return windows.resize(call, input, ops)
 
 
-def upsample(call: Call, input: Value, size: Ints | None, *rest: Any) -> Result:
+def upsample(call: Call, input: Value, size: Ints | None, *rest: object) -> Result:
     """Handle a resize of exported programs: its last argument has scales, the one before aligns
     corners.
     """
     mode = call.stem.removeprefix("upsample_").replace("_", "-")
     scales = None
     if rest and size is None:
-        scales = rest[-1]
+        scales = cast("float | Sequence[float] | None", rest[-1])
     return interpolate(
         call, input, size, scales, mode, align_corners=len(rest) > 1 and rest[0] is True
     )
@@ -216,15 +224,15 @@ def unfold(
     padding: Ints = 0,
     stride: Ints = 1,
 ) -> Result:
-    if call.made.ndim != 3:
+    if call.output.ndim != 3:
         return call.unknown()  # Tensor.unfold
     value, roles = windows.image(call, input, 2)
     ops = dict(zip(roles, windows_of(kernel_size, stride, padding, dilation), strict=True))
     columns = call.trace.add_map(call.name(), "conv", value, ops)
     rows, cols = columns.known[-2:]
     taps = prod(op.kernel for op in ops.values())
-    channels = plain(call.made.shape[1] // taps) + Dim(Block(taps, "taps"))
-    return replace(columns, dims=(*map(plain, call.made.shape[:1]), channels, rows + cols))
+    channels = plain(call.output.shape[1] // taps) + Dim(Block(taps, "taps"))
+    return replace(columns, dims=(*map(plain, call.output.shape[:1]), channels, rows + cols))
 
 
 def fold(
@@ -244,7 +252,7 @@ def fold(
         raise Stuck("folds a tensor that is not a line of windows")
     value, roles = windows.image(call, replace(input, dims=(*batch, channels, *map(Dim, line))), 2)
     figures = zip(
-        *(each(number, 2) for number in (kernel_size, stride, dilation, padding, output_size)),
+        *(per_axis(number, 2) for number in (kernel_size, stride, dilation, padding, output_size)),
         strict=True,
     )
     ops = {}
@@ -255,7 +263,7 @@ def fold(
             raise Stuck("folds windows into an image of another size")
         ops[role] = Transposed(kernel, step, apart, (pads, pads), more)
     folded = call.trace.add_map(call.name(), "convtranspose", value, ops)
-    return replace(folded, dims=(*batch, plain(call.made.shape[-3]), *folded.known[-2:]))
+    return replace(folded, dims=(*batch, plain(call.output.shape[-3]), *folded.known[-2:]))
 
 
 def repeat_interleave(
@@ -288,13 +296,13 @@ def max_unpool(
     """
     if call.axes != 2:
         return call.unknown()
-    steps = each(stride or kernel_size, 2)
-    if each(kernel_size, 2) != steps or any(each(padding, 2)):
+    steps = per_axis(stride or kernel_size, 2)
+    if per_axis(kernel_size, 2) != steps or any(per_axis(padding, 2)):
         raise Stuck("unpools windows that overlap or pad")
     value, roles = windows.image(call, input, 2)
     scales = {role: Resize(scale=Fraction(n)) for role, n in zip(roles, steps, strict=True)}
     laid = call.trace.add_map(call.name(), "resize", value, scales)
-    rests = [n - dim.size for n, dim in zip(call.made.shape[-2:], laid.known[-2:], strict=True)]
+    rests = [n - dim.size for n, dim in zip(call.output.shape[-2:], laid.known[-2:], strict=True)]
     if not any(rests):
         return laid
     ops = {role: Window(1, padding=(0, n)) for role, n in zip(roles, rests, strict=True)}
