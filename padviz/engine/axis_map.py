@@ -117,11 +117,9 @@ class AxisMap:
             if begin < end:
                 at = dst + begin * dst_step - start, dst_step, src + begin * src_step, src_step
                 parts.append(Strip(*at, end - begin, weight))
-        ends = [
-            row
-            for part in parts
-            for row in (part.src, part.src + part.src_step * (part.length - 1))
-        ]
+        ends: list[int] = []
+        for part in parts:
+            ends += part.src, part.src + part.src_step * (part.length - 1)
         first, last = min(ends, default=0), max(ends, default=0)
         moved = tuple([part._replace(src=part.src - first) for part in parts])
         return AxisMap(last + 1 - first, stop - start, moved), first, last + 1

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from itertools import accumulate
 from operator import index
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from padviz.errors import (
     DescriptionError,
@@ -25,6 +25,9 @@ from padviz.errors import (
 )
 from padviz.network.layer import POOLS, Layer
 from padviz.network.operations import Window, taps_of
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Size = tuple[int, ...]  # on each axis
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
@@ -78,7 +81,7 @@ class Network:
     again: Callable[[Size], Network] | None = None
     before_pools: frozenset[str] | None = None
     tail: tuple[Layer, ...] | None = None
-    origin: Any = field(default=None, init=False)
+    origin: str | Path | nn.Module | None = field(default=None, init=False)
     reading: Any = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -178,14 +181,12 @@ class Network:
     @property
     def pads(self) -> bool:
         """Whether any convolution pads."""
-        padding = (
-            layer
-            for layer in self.layers
-            if layer.kind in ("conv", "pad") and layer.name not in self.pool_pads
-        )
-        return any(
-            isinstance(op, Window) and op.padding != (0, 0) for layer in padding for op in layer.ops
-        )
+        for layer in self.layers:
+            if layer.kind not in ("conv", "pad") or layer.name in self.pool_pads:
+                continue
+            if any(isinstance(op, Window) and op.padding != (0, 0) for op in layer.ops):
+                return True
+        return False
 
     @cached_property
     def pool_pads(self) -> frozenset[str]:

@@ -123,10 +123,12 @@ def is_external(tensor: TensorProto) -> bool:
 
 
 def locations(model: ModelProto) -> tuple[str, ...]:
-    every = (
-        entry for tensor in tensors(model) if is_external(tensor) for entry in tensor.external_data
-    )
-    return tuple(dict.fromkeys(entry.value for entry in every if entry.key == "location"))
+    paths: dict[str, None] = {}
+    for tensor in filter(is_external, tensors(model)):
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                paths[entry.value] = None
+    return tuple(paths)
 
 
 def read(tensor: TensorProto, folder: Path, most: int) -> Array:

@@ -97,12 +97,12 @@ def named_tensors(output: object, name: str) -> dict[str, Tensor]:
         parts = {str(key): part for key, part in output.items()}
     else:
         parts = {name: output}
-    listed = {name: tensors_in(part) for name, part in parts.items()}
-    return {
-        f"{name}.{i}" if len(tensors) > 1 else name: tensor
-        for name, tensors in listed.items()
-        for i, tensor in enumerate(tensors)
-    }
+    named: dict[str, Tensor] = {}
+    for key, part in parts.items():
+        tensors = tensors_in(part)
+        for i, tensor in enumerate(tensors):
+            named[f"{key}.{i}" if len(tensors) > 1 else key] = tensor
+    return named
 
 
 def hollow(tensor: Tensor) -> Tensor:
@@ -126,11 +126,9 @@ def constants_of(root: nn.Module) -> Iterator[Tensor]:
             held = {}
         else:
             held = {**vars(module), **module._buffers}
-        yield from (
-            one
-            for one in held.values()
-            if isinstance(one, Tensor) and not isinstance(one, nn.Parameter)
-        )
+        for value in held.values():
+            if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
+                yield value
 
 
 @dataclass(eq=False, slots=True)

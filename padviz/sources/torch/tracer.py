@@ -370,12 +370,13 @@ class Tracer(TorchFunctionMode):
 
     def _unseen(self, read: object) -> list[tuple[Tensor, Layers]]:
         """List the tensors that were made of maps out of sight, and the layers of these."""
-        read_layers = (
-            (tensor, self.memory.of(tensor).layers)
-            for tensor in tensors_in(read)
-            if not self.memory.value(tensor)
-        )
-        return [(tensor, layers) for tensor, layers in read_layers if layers]
+        unseen: list[tuple[Tensor, Layers]] = []
+        for tensor in tensors_in(read):
+            if self.memory.value(tensor):
+                continue
+            if layers := self.memory.of(tensor).layers:
+                unseen.append((tensor, layers))
+        return unseen
 
     def _learn_unseen(self, op: str, unseen: Sequence[tuple[Tensor, Layers]]) -> None:
         """Record each as a vector if it was made of vectors alone, and as an error otherwise."""
