@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import EllipsisType
 from typing import Any, cast
 
 import numpy as np
@@ -44,15 +45,15 @@ def padded(
     pads with, 0 by default. Too few rows for the padding are a `SizeError`.
     """
     if has_torch_function((input,)):
-        made: Tensor = handle_torch_function(padded, (input,), input, pads, schemes, dims, value)
-        return made
+        output: Tensor = handle_torch_function(padded, (input,), input, pads, schemes, dims, value)
+        return output
     for scheme in dict.fromkeys(schemes):
         sides = zip(dims, pads, schemes, strict=True)
-        rows = {
-            dim: own
-            for dim, own, each in sides
-            if each == scheme and (not known(*own) or own != (0, 0))
-        }
+        rows = {}
+        for dim, amounts_along, scheme_along in sides:
+            pads_here = not known(*amounts_along) or amounts_along != (0, 0)
+            if scheme_along == scheme and pads_here:
+                rows[dim] = amounts_along
         if rows:
             input = _padded(input, rows, scheme, value)
     return input
@@ -115,13 +116,17 @@ def _extended(input: Tensor, dim: int, before: int, after: int, mode: str) -> Te
 
 
 def _slice(input: Tensor, dim: int, start: int, stop: int) -> Tensor:
-    places: Any = (..., slice(start, stop), *[slice(None)] * (input.ndim - 1 - dim % input.ndim))
+    places: tuple[EllipsisType | slice, ...] = (
+        ...,
+        slice(start, stop),
+        *[slice(None)] * (input.ndim - 1 - dim % input.ndim),
+    )
     return input[places]
 
 
 def known(*numbers: object) -> bool:
     """Return whether numbers can be compared now; those of a trace cannot."""
-    return not any(isinstance(each, Tensor) for each in numbers)
+    return not any(isinstance(number, Tensor) for number in numbers)
 
 
 def padded_conv2d(
@@ -143,8 +148,8 @@ def padded_conv2d(
     """
     if has_torch_function((input, weight, bias)):
         given = (input, weight, bias, stride, pads, dilation, groups, schemes)
-        made: Tensor = handle_torch_function(padded_conv2d, (input, weight, bias), *given)
-        return made
+        output: Tensor = handle_torch_function(padded_conv2d, (input, weight, bias), *given)
+        return output
     return convolved(input, weight, bias, stride, pads, dilation, groups, schemes)
 
 
@@ -184,14 +189,15 @@ def _padded_except_zeros(
     """Pad all but equal zeros on both sides, which are returned as the padding argument of the
     convolution.
     """
-    own = [_is_argument(rows, scheme) for rows, scheme in zip(pads, schemes, strict=True)]
-    rest = [(0, 0) if alone else rows for rows, alone in zip(pads, own, strict=True)]
+    by_argument = [_is_argument(rows, scheme) for rows, scheme in zip(pads, schemes, strict=True)]
+    rest = [(0, 0) if alone else rows for rows, alone in zip(pads, by_argument, strict=True)]
     if any(not known(*rows) or any(rows) for rows in rest):
         plain = ["zero" if scheme == "partial" else scheme for scheme in schemes]
-        if own[0] != own[1]:
-            plain = [plain[own[0]]] * 2
+        if by_argument[0] != by_argument[1]:
+            plain = [plain[by_argument[0]]] * 2
         input = padded(input, (rest[0], rest[1]), (plain[0], plain[1]))
-    return input, (pads[0][0] if own[0] else 0, pads[1][0] if own[1] else 0)
+    down, across = (rows[0] if alone else 0 for rows, alone in zip(pads, by_argument, strict=True))
+    return input, (down, across)
 
 
 def _is_argument(rows: tuple[int, int], scheme: str) -> bool:

@@ -24,9 +24,12 @@ from padviz.errors import OptionError, printable
 from padviz.files.atomic import atomic_path
 
 if TYPE_CHECKING:
+    from types import UnionType
+
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.typing import ColorType
 
 
 class DrawingOptions(NamedTuple):
@@ -163,14 +166,14 @@ def pixels_of(figure: Figure) -> NDArray[np.uint8]:
     return _drawn_pixels(figure)
 
 
-def background_of(figure: Figure) -> Any:
+def background_of(figure: Figure) -> object:
     """Draw a new figure, for `rendered_over`."""
     with _without_warnings():
         figure.canvas.draw()
     return figure.canvas.copy_from_bbox(figure.bbox)  # type: ignore[attr-defined]
 
 
-def rendered_over(figure: Figure, background: Any, draw: Callable[[], None]) -> bytes:
+def rendered_over(figure: Figure, background: object, draw: Callable[[], None]) -> bytes:
     """Return the bytes of a PNG file of a figure with what `draw` adds to it, which is removed
     again.
     """
@@ -250,7 +253,7 @@ def apply_theme(figure: Figure) -> None:
         return
     with _without_warnings():
         figure.canvas.draw()  # ticks exist only then
-    parts: dict[Any, tuple[str, ...]] = {
+    parts: dict[type | UnionType, tuple[str, ...]] = {
         Text: ("color",),
         Line2D: ("color", "markerfacecolor", "markeredgecolor"),
         Patch | Collection: ("facecolor", "edgecolor"),
@@ -263,7 +266,7 @@ def apply_theme(figure: Figure) -> None:
                 getattr(artist, f"set_{name}")(inverted)
 
 
-def _inverted(colours: Any) -> NDArray[np.float64] | None:
+def _inverted(colours: ColorType | Sequence[ColorType]) -> NDArray[np.float64] | None:
     """Invert greys: black becomes white, and white nearly black; None if nothing is grey.
 
     >>> _inverted("black").tolist(), _inverted("white").round(2).tolist()
@@ -316,7 +319,7 @@ def axes_at(figure: Figure, x: float, y: float, wide: float, high: float) -> Axe
     return figure.add_axes((x / width, 1 - (y + high) / height, wide / width, high / height))
 
 
-def style(ax: Axes, hidden: str = "top right", **look: Any) -> None:
+def style(ax: Axes, hidden: str = "top right", **look: object) -> None:
     """Set properties of axes as `ax.set` does, with small text, and hide spines."""
     ax.set(**look)
     for axis in (ax.xaxis, ax.yaxis):

@@ -79,7 +79,9 @@ def colouring(cmap: Colormap, low: float, high: float, logarithmic: bool = False
     return ScalarMappable((LogNorm if logarithmic else Normalize)(low, high), cmap)
 
 
-def draw_image(ax: Axes, values: NDArray[Any], colours: ScalarMappable, **look: Any) -> None:
+def draw_image(
+    ax: Axes, values: NDArray[np.number], colours: ScalarMappable, **look: object
+) -> None:
     """Draw values as an image that fills the axes."""
     ax.imshow(values, colours.cmap, colours.norm, aspect="auto", **look)  # type: ignore[arg-type]
 

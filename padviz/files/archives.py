@@ -86,7 +86,7 @@ class Stored(NamedTuple):
     """An array within a file; only its header was read."""
 
     file: IO[bytes]
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     shape: tuple[int, ...]
     start: int  # of its data, in bytes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 RANK = 4  # of images
 CONVS = {op.rpartition(".")[2] for op in NAMED_CONVS}
 SUMS = ("Conv", "FusedConv")  # convolutions whose outputs can be multiplied
-FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}  # by TensorProto.DataType
+FLOATS: dict[int, type[np.floating]] = {
+    1: np.float32,
+    10: np.float16,
+    11: np.float64,
+}  # by TensorProto.DataType
 JOINS = ("Concat", "Gather")  # that pad one axis
 PARTS = ("Slice", "Gather", "Constant", "ConstantOfShape")  # what a Concat adds to a tensor
 SHARED = "it shares its pad with a layer that cannot be changed"
@@ -365,7 +369,7 @@ def _are_stored(source: _Source, parts: Iterable[NodeProto]) -> bool:
     return True
 
 
-def _factors(source: _Source, node: NodeProto, change: LayerChange) -> list[NDArray[Any]]:
+def _factors(source: _Source, node: NodeProto, change: LayerChange) -> list[NDArray[np.floating]]:
     """Return the factors of a partial convolution: taps over taps that hit real pixels."""
     by_axis: dict[int, NDArray[np.float64]] = {}
     for axis, (op, n) in enumerate(zip(change.after.ops, change.entering, strict=True)):
@@ -395,7 +399,7 @@ def _factors(source: _Source, node: NodeProto, change: LayerChange) -> list[NDAr
     return [np.outer(down, across)[None, None].astype(kind)]
 
 
-def _float_of(source: _Source, node: NodeProto) -> Any:
+def _float_of(source: _Source, node: NodeProto) -> type[np.floating]:
     """Return the type of number in which a convolution computes sums that can be multiplied."""
     if node.op_type not in SUMS:
         raise CannotEdit(f"it is a {node.op_type}, whose outputs cannot be reweighed")

@@ -73,7 +73,7 @@ class NewConv:
     at: int
     pads: Sequence[int] | None = None
     padding: Padding | None = None
-    factors: Sequence[NDArray[Any]] = ()
+    factors: Sequence[NDArray[np.floating]] = ()
     pooled: bool = False
 
 
@@ -145,7 +145,7 @@ class NewNodes:
         self.nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
         return name
 
-    def constant(self, numbers: int | Sequence[int] | NDArray[Any]) -> str:
+    def constant(self, numbers: int | Sequence[int] | NDArray[np.generic]) -> str:
         from onnx import numpy_helper
 
         if isinstance(numbers, np.ndarray):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from types import CodeType, FunctionType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, SupportsIndex, cast
 
 import torch
 import torch.nn.functional as functional
@@ -83,10 +83,10 @@ class Repadding(TorchFunctionMode):
 
     def __torch_function__(
         self,
-        func: Any,
+        func: Callable[..., object],
         types: object,
-        args: Any = (),
-        kwargs: Any = None,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
     ) -> object:
         kwargs = kwargs or {}
         if func in REPLACED:
@@ -103,7 +103,7 @@ class Repadding(TorchFunctionMode):
         weight: Tensor,
         bias: Tensor | None = None,
         stride: Steps = 1,
-        padding: Any = 0,
+        padding: str | Steps = 0,
         dilation: Steps = 1,
         groups: int = 1,
     ) -> Tensor:
@@ -148,10 +148,10 @@ class Repadding(TorchFunctionMode):
     def unfold(
         self,
         input: Tensor,
-        kernel_size: Any,
-        dilation: Any = 1,
-        padding: Any = 0,
-        stride: Any = 1,
+        kernel_size: int | tuple[int, ...],
+        dilation: int | tuple[int, ...] = 1,
+        padding: Steps = 0,
+        stride: int | tuple[int, ...] = 1,
     ) -> Tensor:
         """Unfold windows to columns, for a convolution that is written as a matrix product."""
         pads, schemes = amounts(padding, (1, 1), 1), self.override.schemes or ("zero", "zero")
@@ -224,7 +224,7 @@ def override_of(module: nn.Module) -> Override | None:
 
 
 def set_override(module: nn.Module, override: Override) -> None:
-    base: Any = base_of(type(module))
+    base: type = base_of(type(module))
     module.__class__ = _derived_class(base, override)
 
 
@@ -232,14 +232,14 @@ def set_override(module: nn.Module, override: Override) -> None:
 def _derived_class(base: type[nn.Module], override: Override) -> type[nn.Module]:
     """Return the one class for a base and an override, which pickling and copying restore."""
     if is_plain(base):
-        own: dict[str, object] = {"_conv_forward": _conv_forward}
+        members: dict[str, object] = {"_conv_forward": _conv_forward}
     elif issubclass(base, SymmetricPad2d):
-        own = {"forward": _pad_forward}
+        members = {"forward": _pad_forward}
     else:
-        own = {"forward": _wrapped_forward(base, override)}
-    own |= {"__module__": base.__module__, "__doc__": base.__doc__}
-    own |= {"repadded_base": base, "repadded_override": override}
-    return type(f"Repadded{base.__name__}", (_Repadded, base), own)
+        members = {"forward": _wrapped_forward(base, override)}
+    members |= {"__module__": base.__module__, "__doc__": base.__doc__}
+    members |= {"repadded_base": base, "repadded_override": override}
+    return type(f"Repadded{base.__name__}", (_Repadded, base), members)
 
 
 class _Repadded(nn.Module):
@@ -254,13 +254,13 @@ class _Repadded(nn.Module):
         return ", ".join(filter(None, [plain, f"repadded={scheme!r}"]))
 
     def _get_name(self) -> str:
-        own: Any = self.repadded_base._get_name
-        name: str = own(self)
-        if own is nn.Module._get_name:
+        get_name: Callable[[nn.Module], str] = self.repadded_base._get_name
+        name = get_name(self)
+        if get_name is nn.Module._get_name:
             return name.removeprefix("Repadded")
         return name
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[object, ...]:
         reduced: Any = super().__reduce_ex__(protocol)
         arguments = tuple(self.repadded_base if part is type(self) else part for part in reduced[1])
         return (_restored, (reduced[0], arguments, self.repadded_override), *reduced[2:])
@@ -283,17 +283,17 @@ def declared(module: nn.Conv2d) -> Schemes:
     if isinstance(module, PaddedConv2d):
         return module.schemes[0], module.schemes[1]
     if module.padding_mode == "zeros":
-        own = "zero"
+        scheme = "zero"
     else:
-        own = module.padding_mode
-    return own, own
+        scheme = module.padding_mode
+    return scheme, scheme
 
 
 def _wrapped_forward(base: Any, override: Override) -> Callable[..., object]:
     inner = base.forward
 
     @functools.wraps(inner)
-    def forward(self: nn.Module, *args: Any, **options: Any) -> object:
+    def forward(self: nn.Module, *args: object, **options: object) -> object:
         with Repadding(override):
             return inner(self, *args, **options)
 
@@ -305,7 +305,7 @@ def _wrapped_forward(base: Any, override: Override) -> Callable[..., object]:
 
 def _restored(
     make: Callable[..., nn.Module],
-    arguments: tuple[Any, ...],
+    arguments: tuple[object, ...],
     override: Override,
 ) -> nn.Module:
     module = make(*arguments)

@@ -6,7 +6,6 @@ import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -157,7 +156,7 @@ def _apply(module: nn.Module, overrides: dict[str, Override]) -> None:
 
 def _may_pad(module: nn.Module) -> bool:
     """Return whether a module other than a plain convolution pads by calls of its own."""
-    kind: Any = type(module)
+    kind: type = type(module)
     if isinstance(module, SymmetricPad2d):
         return True
     if isinstance(module, nn.modules.conv._ConvNd) and kind.__module__.startswith("torch."):
@@ -231,7 +230,7 @@ def _check(module: nn.Module, where: str) -> None:
 
 def _copied(module: nn.Module, share: bool, where: str) -> nn.Module:
     """Copy a module; keep hooks of objects outside it, and its parameters if they are shared."""
-    memo: dict[int, Any] = {}
+    memo: dict[int, object] = {}
     inside = {*module.modules()}
     for inner in inside:
         for key, value in vars(inner).items():

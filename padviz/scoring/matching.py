@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -187,7 +187,7 @@ def average_precision(
     return np.concatenate(averages)
 
 
-def ratio(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
+def ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> Floats:
     """Divide parts by wholes; NaN where there is none."""
     quotient: Floats = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
     return quotient

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +69,14 @@ class Inputs:
         check_integer(self.seed, 0, "seed")
 
 
-def to_crop(images: str | Path | None, n: int, noise: bool, *about: Any) -> Inputs:
+def to_crop(
+    images: str | Path | None,
+    n: int,
+    noise: bool,
+    seed: int,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+) -> Inputs:
     """Return the inputs of `padviz.trial` and `padviz.seen`: crops of photographs, or noise on
     request.
     """
@@ -80,8 +87,8 @@ def to_crop(images: str | Path | None, n: int, noise: bool, *about: Any) -> Inpu
             "cannot be combined with `images`", option="noise", hint="leave out one of them"
         )
     if images is None:
-        return Inputs(NOISE, n, *about)
-    return Inputs(Path(images), n, *about)
+        return Inputs(NOISE, n, seed, mean, std)
+    return Inputs(Path(images), n, seed, mean, std)
 
 
 def images_of(inputs: Inputs, size: Size, channels: int) -> Images:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.backend_bases import RendererBase
     from matplotlib.cm import ScalarMappable
 
 
@@ -30,7 +31,9 @@ class Cells(AxesImage):
         self.set_extent(self.get_extent())
         ax.add_image(self)
 
-    def make_image(self, renderer: Any, magnification: float = 1.0, unsampled: bool = False) -> Any:
+    def make_image(
+        self, renderer: RendererBase, magnification: float = 1.0, unsampled: bool = False
+    ) -> Any:
         """Return RGBA pixels from the bottom up, and the position of their lower left corner, for
         matplotlib.
         """

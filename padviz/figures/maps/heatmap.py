@@ -104,7 +104,7 @@ def png(counts: CountMap, cmap: str | None = None, scale: str | None = None) -> 
 
 
 @lru_cache(maxsize=48)  # some 2 MB each
-def _kept(frame: Frame, options: DrawingOptions) -> tuple[Figure, Any]:
+def _kept(frame: Frame, options: DrawingOptions) -> tuple[Figure, object]:
     figure = _framed(frame)
     return figure, background_of(figure)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CELL, TEXT = 36, 9  # screen pixels of a cell, and points of the text in it, where it fits
 LARGER = 3.0  # zoom of the taps' cells, at most
-Grid = Sequence[Sequence[Any]]
+Grid = Sequence[Sequence[str | Count]]
 MOST = 40  # windows listed in one picture
 BARS, LINE, BELOW = (
     460,

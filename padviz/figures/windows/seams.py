@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ MOST = 1024  # blocks of the map along a side: each shows its largest error
 
 
 def seams(
-    errors: NDArray[Any],
+    errors: NDArray[np.floating],
     lines: Sequence[Sequence[int]],
     title: str,
     words: Sequence[str],

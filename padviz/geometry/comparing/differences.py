@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import count, zip_longest
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -91,7 +91,7 @@ def compared(a: Network, b: Network, size: Size) -> Comparison:
     """
     # a description is silent on what follows its last map
     tails = a.tail is not None and b.tail is not None
-    numbers: dict[Any, int] = {}
+    numbers: dict[object, int] = {}
     first, second = graph_of(a, size, numbers, tails), graph_of(b, size, numbers, tails)
     mine, others = live_nodes(first), live_nodes(second)
     pairs = _aligned(first, _unmatched(mine, others), second, _unmatched(others, mine))
@@ -168,7 +168,7 @@ def _aligned(a: Graph, first: Sequence[Node], b: Graph, second: Sequence[Node]) 
     return pairs + tail
 
 
-def _spelling(graph: Graph, node: Node) -> Any:
+def _spelling(graph: Graph, node: Node) -> object:
     return node.family, [[graph.layers[i].ops for i in chain] for _, chain in node.inputs]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,7 @@ STEP = -(1 << 40)  # minus the step of a block's rows
 DIGITS = 10**9  # weights of averages are compared to nine digits
 JOINS = MERGES | {"gate"}
 Rows = NDArray[np.int64]
+Digests = tuple[bytes, ...]  # of what is read on each axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ class _Place(NamedTuple):
     reads: tuple[Reads, ...]
 
     @property
-    def digests(self) -> tuple[bytes, ...]:
+    def digests(self) -> Digests:
         return tuple([along.digest for along in self.reads])
 
 
@@ -95,7 +96,7 @@ class Node(NamedTuple):
     at: int
     family: str
     inputs: tuple[tuple[int, tuple[int, ...]], ...]
-    local: tuple[Any, ...]
+    local: tuple[object, ...]
     number: int
     sources: tuple[_Place, ...]
 
@@ -109,7 +110,7 @@ class Graph(NamedTuple):
 
     network: Network
     layers: tuple[Layer, ...]
-    numbers: dict[Any, int]
+    numbers: dict[object, int]
     nodes: list[Node]
     places: list[_Place]
 
@@ -128,7 +129,7 @@ class Graph(NamedTuple):
         return self.rows(followed, axis)
 
 
-def graph_of(network: Network, size: Size, numbers: dict[Any, int], tail: bool) -> Graph:
+def graph_of(network: Network, size: Size, numbers: dict[object, int], tail: bool) -> Graph:
     """Follow the layers of a network, with those behind its last map if its `tail` is compared,
     too.
     """
@@ -166,7 +167,7 @@ def _at_node(node: int, size: Iterable[int]) -> _Place:
 
 
 def _add(
-    graph: Graph, at: int, family: str, sources: Sequence[_Place], digests: Sequence[Any]
+    graph: Graph, at: int, family: str, sources: Sequence[_Place], digests: Sequence[Digests]
 ) -> int:
     """Add a node, and return its position. `digests` stand for what it reads of each of its
     sources.
@@ -229,7 +230,7 @@ def _read_through(graph: Graph, at: int, source: _Place) -> _Place:
     """Fold a layer that copies rows into those before it, and add a node for any other."""
     layer = graph.layers[at]
     family = family_of(layer)
-    reads, known = list[Reads](), dict[Any, Reads]()
+    reads, known = list[Reads](), dict[object, Reads]()
     for axis, op in enumerate(layer.ops):
         # An operation is the same on both axes, as a rule, and so is what it reads.
         n, like = graph.rows(layer.inputs[0], axis), graph.like(at, axis)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,7 +189,7 @@ def phase_of(
     return Phase(stride, min(between / spread, 1.0), (len(known) - 1) / (len(flat) - 1))
 
 
-def _figure(of: Callable[[Floats], Any], values: Floats) -> float | None:
+def _figure(of: Callable[[Floats], float], values: Floats) -> float | None:
     known = values[np.isfinite(values)]
     if not known.size:
         return None

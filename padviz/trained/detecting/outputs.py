@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +87,7 @@ class Scorer:
             return _sigmoid(values)
         return values
 
-    def _peaks(self, maps: NDArray[Any], boxes: NDArray[np.int64]) -> Floats:
+    def _peaks(self, maps: NDArray[np.number], boxes: NDArray[np.int64]) -> Floats:
         """Return the largest value of each map (images, height, width) among the units that its box
         touches.
         """
@@ -236,7 +236,7 @@ def _channels_last(shape: tuple[int, ...], size: Size) -> bool:
     return shape[3] < min(shape[1:3])
 
 
-def as_maps(values: NDArray[Any], size: Size) -> NDArray[Any]:
+def as_maps(values: NDArray[np.number], size: Size) -> NDArray[np.number]:
     """Transpose maps to (images, classes, height, width).
 
     Three dimensions have one class without a name.

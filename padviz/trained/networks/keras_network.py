@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_STORED
 
 import numpy as np
@@ -19,12 +20,14 @@ from padviz.sources.keras.load import Model, Step, load_keras, model_in
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 from padviz.trained.networks.trained_network import Stored, Trained, Unread, Unrun, kernels_of
 
+if TYPE_CHECKING:
+    from h5py import Dataset, Group
+
 WEIGHTS = "model.weights.h5"
 MOST_BYTES = 1 << 31
 GROUP = 64  # bytes that a group takes in a file, at least
 DEEPEST = 40  # groups inside of one another
 Array = NDArray[Any]
-H5Group = Any  # an h5py.Group
 
 
 def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> Trained:
@@ -111,7 +114,7 @@ def _stored(path: Path) -> dict[str, list[Array]]:
 
 
 def _layers(
-    group: H5Group, h5py: Any, path: str, left: list[int], depth: int = 0
+    group: Group, h5py: ModuleType, path: str, left: list[int], depth: int = 0
 ) -> Iterator[tuple[str, list[Array]]]:
     """List the numbers of all layers in a group; links to elsewhere are not followed.
 
@@ -126,10 +129,12 @@ def _layers(
         name = ""
     else:
         name = str(variables.attrs.get("name", ""))
-    own = f"{path}{name}" if depth else ""
+    title = ""
+    if depth:
+        title = f"{path}{name}"
     if variables is not None and depth:
         yield (
-            own,
+            title,
             [
                 _numbers(variables[key], left)
                 for key in sorted(variables, key=lambda key: (len(key), key))
@@ -140,16 +145,16 @@ def _layers(
             continue
         if part == "layer":  # of a wrapper, which gives it its name
             yield (
-                own,
+                title,
                 next((numbers for _, numbers in _layers(inner, h5py, "", left, depth + 1)), []),
             )
             continue
         for key in inner:
             if (child := _subgroup(inner, key, h5py)) is not None:
-                yield from _layers(child, h5py, f"{own}/" if own else "", left, depth + 1)
+                yield from _layers(child, h5py, f"{title}/" if title else "", left, depth + 1)
 
 
-def _subgroup(group: H5Group, name: str, h5py: Any) -> H5Group | None:
+def _subgroup(group: Group, name: str, h5py: ModuleType) -> Group | None:
     """Open a group inside, unless it is a link to elsewhere."""
     link = group.get(name, getlink=True)
     if isinstance(link, h5py.HardLink) and isinstance(group[name], h5py.Group):
@@ -157,7 +162,7 @@ def _subgroup(group: H5Group, name: str, h5py: Any) -> H5Group | None:
     return None
 
 
-def _numbers(dataset: Any, left: list[int]) -> Array:
+def _numbers(dataset: Dataset, left: list[int]) -> Array:
     plain = dataset.dtype.kind in "fiub" and dataset.shape is not None
     if not plain or dataset.chunks or dataset.external or dataset.is_virtual:
         raise ValueError(f"{dataset.name} is stored as Keras never does")

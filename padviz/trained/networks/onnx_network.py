@@ -9,7 +9,7 @@ from contextlib import suppress
 from copy import copy
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,10 @@ from padviz.trained.networks.trained_network import (
     kernels_of,
 )
 
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto, TensorProto
+    from onnxruntime import InferenceSession
+
 # Between the weights that are stored and those used.
 PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")
 # Between the image and a convolution that reads its numbers.
@@ -70,8 +74,6 @@ REDUCTIONS: tuple[tuple[str, tuple[str, ...], str, dict[str, Any]], ...] = (
     ("MatMul", ("mean of channels", "pixels"), "total", {}),
 )  # of operations that every opset has alike
 PARTS = ("rows", "columns", "squares", "total")
-Proto = Any
-Session = Any  # an onnxruntime.InferenceSession
 Array = NDArray[Any]
 Shape = tuple[int, ...]
 
@@ -80,7 +82,7 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
     model = open_model(path, reading)
     network = as_network(model, reading, size)
     stored = _StoredTensors(model)
-    nodes: dict[int, Proto] = {}
+    nodes: dict[int, NodeProto] = {}
     for node in needed(model.graph):
         names = network.own_name(node.output[0]), title(node)
         if op_of(node) in (*CONVS, "ConvTranspose") and (
@@ -114,19 +116,19 @@ class _StoredTensors:
         self.folder = model.folder
         self.constants = Constants(model.graph)
         self.known: dict[str, Array] = {}
-        self.readers: dict[str, list[Proto]] = {}
+        self.readers: dict[str, list[NodeProto]] = {}
         for node in model.graph.node:
             for name in node.input:
                 self.readers.setdefault(name, []).append(node)
 
-    def norms_of(self, node: Proto) -> list[Proto]:
+    def norms_of(self, node: NodeProto) -> list[NodeProto]:
         return [
             reader
             for reader in self.readers.get(node.output[0], ())
             if reader.op_type == "BatchNormalization"
         ]
 
-    def weights(self, node: Proto) -> Array:
+    def weights(self, node: NodeProto) -> Array:
         """Read a convolution's weights, in the order in which they are stored."""
         numbers = self.numbers(_weight_name(node))
         if numbers.dtype.kind in "iu":
@@ -163,7 +165,7 @@ class _StoredTensors:
             return shifted * scale
         return numbers
 
-    def _stored(self, tensor: Proto) -> Array:
+    def _stored(self, tensor: TensorProto) -> Array:
         if prod(max(n, 0) for n in tensor.dims) > MOST_NUMBERS:
             raise Unread("its weights are too many")
         try:
@@ -197,7 +199,7 @@ def _along(values: Array, like: Array, axis: int) -> NDArray[np.float32]:
     return values.astype(np.float32).reshape(shape)
 
 
-def _weight_name(node: Proto) -> str:
+def _weight_name(node: NodeProto) -> str:
     at = WEIGHT.get(node.op_type, 1)
     if len(node.input) <= at:
         return ""
@@ -249,8 +251,8 @@ class OnnxRunner:
         self.channels, self.batch = self.image.channels, self.image.shape[0] or None
         check_room(self.where, self.batch or PROBED, self.channels, size)
         self.kind = helper.tensor_dtype_to_np_dtype(self.image.type)
-        self._plain: Session | None = None
-        self._reducing: Session | None = None
+        self._plain: InferenceSession | None = None
+        self._reducing: InferenceSession | None = None
         self.observed = {} if observed is None else self._observe(observed)
 
     def responses(self, images: Images) -> list[Reduced]:
@@ -344,7 +346,7 @@ class OnnxRunner:
             if len(shape) == 4 and has_borders(shape[2], shape[3])
         }
 
-    def _run(self, opened: Session, images: NDArray[np.floating]) -> Outputs:
+    def _run(self, opened: InferenceSession, images: NDArray[np.floating]) -> Outputs:
         read = images
         if self.image.channels_last:
             read = images.transpose(0, 2, 3, 1)
@@ -361,7 +363,7 @@ class OnnxRunner:
         return dict(zip(names, values, strict=True))
 
 
-def convolutions(model: Proto) -> dict[str, str]:
+def convolutions(model: ModelProto) -> dict[str, str]:
     """Return the tensors that convolutions make, by the names that layers have: the node's own, or
     the tensor's.
     """
@@ -373,7 +375,7 @@ def convolutions(model: Proto) -> dict[str, str]:
     return {printable(node.name or node.output[0]): node.output[0] for node in nodes}
 
 
-def session(model: Proto, where: str) -> Session:
+def session(model: ModelProto, where: str) -> InferenceSession:
     try:
         import onnxruntime
     except ImportError:
@@ -404,7 +406,7 @@ def _line_of(error: BaseException) -> str:
     return text or type(error).__name__
 
 
-def _add_reductions(model: Proto, tensors: Mapping[str, Shape]) -> Proto:
+def _add_reductions(model: ModelProto, tensors: Mapping[str, Shape]) -> ModelProto:
     """Copy a model and replace its outputs by the means of each tensor, as in `Reduced`.
 
     Shapes hold for any batch.
@@ -447,7 +449,7 @@ def _add_reductions(model: Proto, tensors: Mapping[str, Shape]) -> Proto:
     return reducing
 
 
-def _without_outputs(model: Proto) -> Proto:
+def _without_outputs(model: ModelProto) -> ModelProto:
     copied = type(model)()
     copied.CopyFrom(model)
     del copied.graph.output[:]

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -96,7 +96,7 @@ def read(
 
 
 def _read_module(
-    source: Any, size: Size | None, weights: str | Path | None, reading: Reading
+    source: str | nn.Module, size: Size | None, weights: str | Path | None, reading: Reading
 ) -> Trained:
     try:
         from padviz.trained.networks import torch_network

@@ -138,7 +138,7 @@ def outputs_of(runner: Runner, images: Images) -> Outputs:
     if len(parts) == 1:
         return parts[0]
     return {
-        name: np.concatenate([each[name] for each in parts])
+        name: np.concatenate([part[name] for part in parts])
         for name, values in parts[0].items()
         if values.ndim
     }

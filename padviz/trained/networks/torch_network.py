@@ -122,8 +122,8 @@ def _watched(
 
 
 def _with_weights(
-    factory: Callable[..., Any], source: str, weights: str | Path | None, notes: list[str]
-) -> Any:
+    factory: Callable[..., object], source: str, weights: str | Path | None, notes: list[str]
+) -> object:
     """Call a factory with its weights by name.
 
     Without a name, note that they may be random, or reject them.
@@ -212,7 +212,7 @@ def state_of(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _from_safetensors(path: Path) -> Mapping[Any, Any]:
+def _from_safetensors(path: Path) -> Mapping[str, Any]:
     try:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -228,7 +228,7 @@ def _from_safetensors(path: Path) -> Mapping[Any, Any]:
         raise DescriptionError(what, where=str(path)) from None
 
 
-def _from_pickle(path: Path) -> Mapping[Any, Any]:
+def _from_pickle(path: Path) -> Mapping[str, Any]:
     import pickle
 
     try:
@@ -338,13 +338,13 @@ class _ConvolutionCalls(TorchFunctionMode):
         self,
         func: Callable[..., Any],
         types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         kwargs = kwargs or {}
         out, op = func(*args, **kwargs), op_of(func)
 
-        def argument(at: int, name: str, default: Any = None) -> Any:
+        def argument(at: int, name: str, default: object = None) -> Any:
             if len(args) > at:
                 return args[at]
             return kwargs.get(name, default)
@@ -532,9 +532,9 @@ class _Responses(TorchFunctionMode):
         self,
         func: Callable[..., Any],
         types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         output = func(*args, **(kwargs or {}))
         if func is torch.conv2d and output.dim() == 4:
             name = printable(self.modules.path or "conv2d")
