@@ -51,8 +51,9 @@ def padded(
         sides = zip(dims, pads, schemes, strict=True)
         rows = {}
         for dim, amounts_along, scheme_along in sides:
-            pads_here = not known(*amounts_along) or amounts_along != (0, 0)
-            if scheme_along == scheme and pads_here:
+            if scheme_along != scheme:
+                continue
+            if not known(*amounts_along) or amounts_along != (0, 0):
                 rows[dim] = amounts_along
         if rows:
             input = _padded(input, rows, scheme, value)
@@ -196,7 +197,8 @@ def _padded_except_zeros(
         if by_argument[0] != by_argument[1]:
             plain = [plain[by_argument[0]]] * 2
         input = padded(input, (rest[0], rest[1]), (plain[0], plain[1]))
-    down, across = (rows[0] if alone else 0 for rows, alone in zip(pads, by_argument, strict=True))
+    down = pads[0][0] if by_argument[0] else 0
+    across = pads[1][0] if by_argument[1] else 0
     return input, (down, across)
 
 

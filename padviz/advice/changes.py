@@ -59,7 +59,9 @@ def balanced_sizes(today: Case) -> Iterator[Change]:
 def _near(today: Case) -> list[tuple[Suggestion, Case]]:
     least = (1 - SHRINK) * today.size[0], (1 - SHRINK) * today.size[1]
     return [
-        each for each in today.near if all(n >= m for n, m in zip(each[1].size, least, strict=True))
+        suggested
+        for suggested in today.near
+        if all(n >= m for n, m in zip(suggested[1].size, least, strict=True))
     ]
 
 
@@ -123,7 +125,7 @@ def _resized(network: Network, size: Size, near: Size) -> tuple[str, ...]:
     edit = crop, f"or {resize} for the whole image"
     if any(new > old for new, old in zip(near, size, strict=True)):
         edit = resize, f"or {crop} of larger images"
-    if any(own not in (0, n) for own, n in zip(network.declared, near, strict=False)):
+    if any(declared not in (0, n) for declared, n in zip(network.declared, near, strict=False)):
         return f"export the file again at {height} x {width}, or with an open input size", *edit
     return edit
 

@@ -169,7 +169,7 @@ def attempts(
         attempt = _attempt(change, before, heads, rounded)
         insort_right(ranked, (_rank(attempt, before), attempt), key=itemgetter(0))
         # maps may be large
-        ranked[most:] = [(rank, replace(each, counts=None)) for rank, each in ranked[most:]]
+        ranked[most:] = [(rank, replace(tried, counts=None)) for rank, tried in ranked[most:]]
     return [attempt for _, attempt in ranked]
 
 
@@ -203,7 +203,9 @@ def _attempt(change: Change, before: Outcome, heads: str, rounded: bool) -> Atte
 def not_told_apart(tried: Sequence[Attempt]) -> list[str]:
     """Return the remedies that the measurements do not separate from the first one."""
     free = [
-        (each.remedy, each.change.parts) for each in tried if each.remedy and not each.remedy.price
+        (attempt.remedy, attempt.change.parts)
+        for attempt in tried
+        if attempt.remedy and not attempt.remedy.price
     ]
     if not free:
         return []

@@ -212,7 +212,7 @@ def _offset_by(network: Network, size: Size, target: str) -> dict[str, Offsets]:
         name = network.layers[at].name
         added[name] = [moves[name, axis][1] for axis in axes]
         at = max(network.layers[at].inputs, key=depths.__getitem__)
-    largest = sorted(added.items(), key=lambda each: -max(abs(n or 0) for n in each[1]))
+    largest = sorted(added.items(), key=lambda addition: -max(abs(n or 0) for n in addition[1]))
     return {name: by for name, by in largest if any(by)}
 
 

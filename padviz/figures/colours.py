@@ -117,7 +117,7 @@ class Scale(NamedTuple):
         return self.share and not self.least
 
     @property
-    def own(self) -> str:
+    def map_name(self) -> str:
         """The name of its colour map."""
         if self.diverges:
             return SHARES
@@ -129,7 +129,7 @@ class Scale(NamedTuple):
         """Return its colours: those of matplotlib's map of that name, by default of the scale's
         own.
         """
-        named = colour_map(cmap or self.own).with_extremes(bad=UNREAD)
+        named = colour_map(cmap or self.map_name).with_extremes(bad=UNREAD)
         return colouring(named, self.least, self.most, self.share and not self.diverges)
 
 

@@ -87,11 +87,12 @@ class Unfinished:
                         )
                     ]
                     same = all(
-                        (part.dtype, part.shape) == (own.dtype, own.shape) for part, own in pairs
+                        (part.dtype, part.shape) == (array.dtype, array.shape)
+                        for part, array in pairs
                     )
                     # else it may be large
                     if same:
-                        held = [part.read(0, len(own)) for part, own in pairs]
+                        held = [part.read(0, len(array)) for part, array in pairs]
                     else:
                         held = []
             except (*BROKEN, MemoryError) as error:

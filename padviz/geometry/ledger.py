@@ -175,11 +175,12 @@ def ledger(network: Network, size: Size, around: tuple[bool, ...] | None = None)
     for layer, windows in windows_of(network, size, around):
         if (key := tuple(windows)) not in known:
             listed = any(
-                each.window.stride > 1 or any(place(each.window, each.rows)[:2]) for each in windows
+                placed.window.stride > 1 or any(place(placed.window, placed.rows)[:2])
+                for placed in windows
             )
             known[key] = {
-                name: axis_padding(*each)
-                for name, each in zip(names, windows, strict=True)
+                name: axis_padding(*placed)
+                for name, placed in zip(names, windows, strict=True)
                 if listed
             }
         if known[key]:
@@ -193,10 +194,10 @@ def padded_before(network: Network) -> str:
     """
     joined = zip(
         padded_windows(network),
-        (each for each in network.layers if each.kind in WINDOWS),
+        (layer for layer in network.layers if layer.kind in WINDOWS),
         strict=True,
     )
-    names = [layer.name for layer, own in joined if layer.ops != own.ops]
+    names = [layer.name for layer, declared in joined if layer.ops != declared.ops]
     if not names:
         return ""
     whose = "its"
@@ -278,8 +279,8 @@ def tap_exposure(network: Network, size: Size) -> tuple[TapExposure, ...]:
     """Count the units that read a real pixel with each tap: `padviz.taps`, of a loaded network."""
     exposures = []
     for layer, windows in windows_of(network, size):
-        reads = [np.array(tap_reads(*each)) for each in windows]
-        rows = [axis_padding(*each) for each in windows]
+        reads = [np.array(tap_reads(*placed)) for placed in windows]
+        rows = [axis_padding(*placed) for placed in windows]
         units, uneven = prod(row.output for row in rows), any(row.uneven for row in rows)
         imbalance = dict(zip(network.axes, map(_imbalance, reads), strict=True))
         grid = reduce(np.multiply.outer, reads)

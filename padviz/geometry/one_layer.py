@@ -71,7 +71,7 @@ def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str)
     scheme = canonical(scheme) or "zero"
     windows = _windows(kernel, stride, dilation, scheme)
     try:
-        units = [_weighted_reads(*each) for each in zip(windows, size, strict=True)]
+        units = [_weighted_reads(*window) for window in zip(windows, size, strict=True)]
     except SizeError as error:
         raise SizeError(
             error.what, where=scheme, hint="use a larger `size` or a smaller `kernel`"

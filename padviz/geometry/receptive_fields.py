@@ -161,10 +161,10 @@ def grid_moves(
     """
     offsets = {network.layers[0].name: (0.0,) * len(network.axes)} | grid_offsets(network, size)
     return {
-        (layer.name, axis): (own, None if own is None or before is None else own - before)
+        (layer.name, axis): (offset, None if offset is None or before is None else offset - before)
         for layer in network.layers
         if layer.inputs and layer.name in offsets
-        for axis, own, before in zip(
+        for axis, offset, before in zip(
             network.axes,
             offsets[layer.name],
             offsets[network.layers[layer.inputs[0]].name],

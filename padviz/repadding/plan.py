@@ -228,11 +228,11 @@ def _selected(
     """Return the positions of the selected layers."""
 
     def positions(names: Iterable[str]) -> set[int]:
-        found = {joined.index[network.find(name).name] for name in names}
+        named = {joined.index[network.find(name).name] for name in names}
         # A pad that was merged stands for the convolutions with its rows.
-        merged = {at for at in found if joined.layers[at].kind != network.layers[at].kind}
+        merged = {at for at in named if joined.layers[at].kind != network.layers[at].kind}
         readers = enumerate(network.layers)
-        return found | {i for i, layer in readers if not merged.isdisjoint(layer.inputs)}
+        return named | {i for i, layer in readers if not merged.isdisjoint(layer.inputs)}
 
     selected = positions(layers) or {*range(1, len(joined.layers))}
     return selected - positions(without)

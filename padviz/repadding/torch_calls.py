@@ -38,6 +38,7 @@ from padviz.repadding.plan import checked_scheme
 CHANNELS_LAST = (-3, -2)
 NAMES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
 MOST_FUNCTIONS = 200  # to scan for one class
+Sides = int | tuple[int, ...]  # one for both axes, or one for each
 
 
 class Override(NamedTuple):
@@ -148,10 +149,10 @@ class Repadding(TorchFunctionMode):
     def unfold(
         self,
         input: Tensor,
-        kernel_size: int | tuple[int, ...],
-        dilation: int | tuple[int, ...] = 1,
+        kernel_size: Sides,
+        dilation: Sides = 1,
         padding: Steps = 0,
-        stride: int | tuple[int, ...] = 1,
+        stride: Sides = 1,
     ) -> Tensor:
         """Unfold windows to columns, for a convolution that is written as a matrix product."""
         pads, schemes = amounts(padding, (1, 1), 1), self.override.schemes or ("zero", "zero")

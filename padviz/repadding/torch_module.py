@@ -100,15 +100,15 @@ def _overrides_for(
     if not pad_modules:
         before = override_of(conv) or override
         return {owner: override._replace(pads=before.pads)}
-    own = None
+    conv_pads = None
     if isinstance(conv, nn.Conv2d):
-        own = pads_of(conv)
-    if own == NONE and "partial" not in (down, across):
+        conv_pads = pads_of(conv)
+    if conv_pads == NONE and "partial" not in (down, across):
         # Modules before it make all of its padding: only these change.
         return dict.fromkeys(pad_modules, override)
     pads = [op.padding for op in change.before.ops if isinstance(op, Window)]
     rows = [pad for pad in pads if isinstance(pad, tuple)]
-    if own is None or len(rows) < 2:
+    if conv_pads is None or len(rows) < 2:
         return dict.fromkeys(pad_modules)
     # The convolution takes over the pads of the modules before it.
     overrides: dict[str, Override | None] = dict.fromkeys(pad_modules, override._replace(pads=NONE))

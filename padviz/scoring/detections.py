@@ -122,9 +122,9 @@ def _score(
 
     cells = cells_of(_relative_centres(scenes))
     objects = np.bincount(cells[scored.real], minlength=GRID**2)
-    found = np.bincount(cells[scored.found & scored.real], minlength=GRID**2)
+    hits = np.bincount(cells[scored.found & scored.real], minlength=GRID**2)
     height, width = scenes.sizes.mean(axis=0).tolist()
-    places = places_of(objects, ratio(found, objects), width / height)
+    places = places_of(objects, ratio(hits, objects), width / height)
     of_all = scored_rings("objects", len(scenes.sizes), ends, share, parts, recall_at, places)
     return scored, replace(of_all, detections=len(scenes.detections))
 
@@ -192,8 +192,8 @@ def _with_network(rings: Rings, scored: Scored, network: Network, size: Size) ->
     image = scored.scenes.objects.image[of]
     _, place, count = np.unique(shares[of], return_inverse=True, return_counts=True)
     ranks = (np.cumsum(count) - count / 2)[place]  # the same in all halves
-    found = scored.found[of].astype(float)
-    columns = (np.ones(len(image)), ranks, found, ranks**2, found**2, ranks * found)
+    hits = scored.found[of].astype(float)
+    columns = (np.ones(len(image)), ranks, hits, ranks**2, hits**2, ranks * hits)
     by_image = np.stack(
         [np.bincount(image, column, len(scored.scenes.sizes)) for column in columns], 1
     )

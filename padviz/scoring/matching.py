@@ -67,7 +67,7 @@ class Scenes:
 
 
 def select(of: Boxes, which: Flags) -> Boxes:
-    return Boxes(*(getattr(of, each.name)[which] for each in fields(of)))
+    return Boxes(*(getattr(of, column.name)[which] for column in fields(of)))
 
 
 def boxes(
@@ -111,19 +111,19 @@ def match(objects: Boxes, detections: Boxes, thresholds: Sequence[float]) -> Mat
     order = np.lexsort((-detections.score, detections.image, detections.category))
     there = np.lexsort((objects.crowd, objects.image, objects.category))  # crowds last
     images = 1 + max(
-        (int(each.image.max()) for each in (detections, objects) if len(each)), default=0
+        (int(rows.image.max()) for rows in (detections, objects) if len(rows)), default=0
     )
     keys: Ints = (detections.category * images + detections.image)[order]
     object_keys: Ints = (objects.category * images + objects.image)[there]
     groups, starts = np.unique(keys, return_index=True)
     first, last = (np.searchsorted(object_keys, groups, side) for side in ("left", "right"))
-    counted, found = [np.empty(0, np.int64)], [np.empty((len(least), 0), np.int64)]
+    counted, matched = [np.empty(0, np.int64)], [np.empty((len(least), 0), np.int64)]
     # Without detections, `split` makes one empty group, and `groups` has none: hence not strict.
     for group, low, high in zip(np.split(order, starts[1:]), first, last, strict=False):
         dets, gts = group[:MOST], there[low:high]
         counted.append(dets)
-        found.append(_match_group(objects, gts, detections, dets, least))
-    return Matches(np.concatenate(counted), np.concatenate(found, axis=1))
+        matched.append(_match_group(objects, gts, detections, dets, least))
+    return Matches(np.concatenate(counted), np.concatenate(matched, axis=1))
 
 
 def _match_group(objects: Boxes, gts: Ints, detections: Boxes, dets: Ints, least: Floats) -> Ints:
@@ -134,11 +134,14 @@ def _match_group(objects: Boxes, gts: Ints, detections: Boxes, dets: Ints, least
     low = np.maximum(ours[..., :2], theirs[..., :2])
     high = np.minimum(ours[..., :2] + ours[..., 2:], theirs[..., :2] + theirs[..., 2:])
     shared = np.prod(np.maximum(high - low, 0), axis=-1)
-    area, other = (np.prod(each[..., 2:], axis=-1) for each in (ours, theirs))
+    area, other = (np.prod(box[..., 2:], axis=-1) for box in (ours, theirs))
     # of a crowd, the detection alone
     union = np.where(objects.crowd[gts], area, area + other - shared)
     ious = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
-    found, taken = np.full((len(least), len(dets)), FREE), np.zeros((len(least), len(gts)), bool)
+    object_of, taken = (
+        np.full((len(least), len(dets)), FREE),
+        np.zeros((len(least), len(gts)), bool),
+    )
     real = int(len(gts) - objects.crowd[gts].sum())
     for k in np.flatnonzero((ious >= least.min()).any(axis=1)).tolist():
         near = np.flatnonzero(ious[k] >= least.min())
@@ -149,15 +152,15 @@ def _match_group(objects: Boxes, gts: Ints, detections: Boxes, dets: Ints, least
             if not len(columns):
                 continue
             iou = ious[k, columns]
-            free = (iou >= least[:, None]) & ~taken[:, columns] & (found[:, k] == FREE)[:, None]
+            free = (iou >= least[:, None]) & ~taken[:, columns] & (object_of[:, k] == FREE)[:, None]
             best = np.argmax(np.where(free, iou, 0)[:, ::-1], axis=1)  # of equal ones, the last
             at = np.flatnonzero(free.any(axis=1))
             matched = columns[::-1][best[at]]
-            found[at, k], taken[at, matched] = matched, True
+            object_of[at, k], taken[at, matched] = matched, True
         taken[:, real:] = False  # a crowd may be found any number of times
     if not len(gts):
-        return found
-    return np.where(found == FREE, FREE, gts[found])
+        return object_of
+    return np.where(object_of == FREE, FREE, gts[object_of])
 
 
 def average_precision(
@@ -224,12 +227,12 @@ class Scored:
 
     @cached_property
     def found(self) -> Flags:
-        found, by = (
+        hits, by = (
             np.zeros(len(self.scenes.objects), bool),
             self.matches.found[self.thresholds.index(FOUND)],
         )
-        found[by[by != FREE]] = True
-        return found
+        hits[by[by != FREE]] = True
+        return hits
 
     def share(self, of: Flags) -> Measured:
         return share(self.by_image(self.found & of & self.real), self.by_image(of & self.real))
@@ -242,15 +245,15 @@ class Scored:
         (resamples,).
         """
         scenes, order = self.scenes, self._by_score
-        found, dets = self.matches.found[k][order], self.matches.detections[order]
+        object_of, dets = self.matches.found[k][order], self.matches.detections[order]
         if len(scenes.objects):
-            hit = (found != FREE) & ~scenes.objects.crowd[found]
+            hit = (object_of != FREE) & ~scenes.objects.crowd[object_of]
         else:
-            hit = found != FREE
+            hit = object_of != FREE
         its_ring = np.where(
-            hit, self.rings[found] if len(self.rings) else NONE, self.detection_rings[dets]
+            hit, self.rings[object_of] if len(self.rings) else NONE, self.detection_rings[dets]
         )
-        there = (its_ring == ring) & (hit | (found == FREE))
+        there = (its_ring == ring) & (hit | (object_of == FREE))
         real = (self.rings == ring) & self.real
         sums, count = np.zeros(len(self.weights)), np.zeros(len(self.weights))
         for category in np.unique(scenes.objects.category[real]).tolist():

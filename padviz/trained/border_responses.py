@@ -108,18 +108,18 @@ class BorderResponses:
         """How large E is as trained, beside shuffled weights and the best padding that was tried,
         in a sentence.
         """
-        own, random = self.mean(None), self.mean(SHUFFLED)
-        if own is None:
+        as_trained, random = self.mean(None), self.mean(SHUFFLED)
+        if as_trained is None:
             return "No convolution has a border energy E: see the notes of the layers."
-        verdict = f"Border energy E is {own:.3f} as trained"
+        verdict = f"Border energy E is {as_trained:.3f} as trained"
         if random is not None:
             than = "about what"
-            if own > ALIKE * random:
+            if as_trained > ALIKE * random:
                 than = "more than"
-            elif random > ALIKE * own:
+            elif random > ALIKE * as_trained:
                 than = "less than"
             verdict += f", {than} geometry alone gives: {random:.3f} with shuffled weights"
-        if own < NOISE:
+        if as_trained < NOISE:
             verdict += f", within the noise of {self.count} inputs"
         others = [padding for padding in self.paddings if padding not in (None, SHUFFLED)]
         tried = [(mean, padding) for padding in others if (mean := self.mean(padding))]
@@ -159,10 +159,10 @@ def respond(
     """Measure a trained network as it is, first of `runners`, under each padding, and with its
     weights shuffled.
     """
-    own, kind, notes = runners[0][1], str(inputs.inputs), [*notes]
-    images = images_of(inputs, trained.size, own.channels)
+    as_trained, kind, notes = runners[0][1], str(inputs.inputs), [*notes]
+    images = images_of(inputs, trained.size, as_trained.channels)
     if shuffle:
-        runners = [*runners, (SHUFFLED, own.shuffled(inputs.seed))]
+        runners = [*runners, (SHUFFLED, as_trained.shuffled(inputs.seed))]
     advance = counter(len(runners) * len(images), on_progress)
     rows = [
         row
@@ -180,7 +180,7 @@ def respond(
         if trained.trained_on:
             wrong = compare_normalisation(trained.trained_on, images, inputs)
         else:
-            wrong = _check_reactions(own, images, rows)
+            wrong = _check_reactions(as_trained, images, rows)
         if wrong:
             notes.append(wrong)
     about = (

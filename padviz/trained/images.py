@@ -175,8 +175,8 @@ def compare_normalisation(trained_on: TrainedOn, images: Images, inputs: Inputs)
     ) -> list[NDArray[np.float32]]:
         return [values.ravel() for values in normalisation(channels, mean, std)]
 
-    own = by_channel(inputs.mean, inputs.std)
-    deviation = float((stds * own[1]).mean())  # of the pixels from 0 to 1
+    given = by_channel(inputs.mean, inputs.std)
+    deviation = float((stds * given[1]).mean())  # of the pixels from 0 to 1
     if not deviation:
         return ""
 
@@ -193,7 +193,7 @@ def compare_normalisation(trained_on: TrainedOn, images: Images, inputs: Inputs)
             return np.inf
         return ratio
 
-    if np.isfinite(misfit(*own)):
+    if np.isfinite(misfit(*given)):
         return ""
     usual = [by_channel(*pair) for pair in USUAL]
     best = min(usual, key=lambda pair: misfit(*pair))
@@ -312,12 +312,12 @@ class Frame(NamedTuple):
     width: int
 
 
-def resized_frame(own: Size, size: Size) -> Frame:
+def resized_frame(trained_size: Size, size: Size) -> Frame:
     """Return a frame of another size with the same centre.
 
     Odd rows are added or left out at the bottom and right.
     """
-    top, left = (math.trunc((old - new) / 2) for old, new in zip(own, size, strict=True))
+    top, left = (math.trunc((old - new) / 2) for old, new in zip(trained_size, size, strict=True))
     return Frame(top, left, *size)
 
 
@@ -382,13 +382,13 @@ class Crops:
     """Crops of the pictures of a folder, equally many of each, or of scenes of noise, whose pixels
     are random.
 
-    Each has the `room` around the network's `own` frame: pictures are scaled down as far as it and
-    the surroundings allow, and none are taken of those that are too small. Once all are read,
-    `notes` count what was left out.
+    Each has the `room` around the network's own frame, of `size`: pictures are scaled down as far
+    as it and the surroundings allow, and none are taken of those that are too small. Once all are
+    read, `notes` count what was left out.
     """
 
-    def __init__(self, inputs: Inputs, own: Size, room: Frame, channels: int) -> None:
-        self.inputs, self.own, self.room, self.channels = inputs, own, room, channels
+    def __init__(self, inputs: Inputs, size: Size, room: Frame, channels: int) -> None:
+        self.inputs, self.size, self.room, self.channels = inputs, size, room, channels
         self.normal = normalisation(channels, inputs.mean, inputs.std)
         self.small, self.name = 0, str(inputs.inputs)
         self.noise = inputs.inputs == NOISE
@@ -413,7 +413,7 @@ class Crops:
                 continue
             around = max(
                 SURROUNDINGS * n / have
-                for n, have in zip(self.own, picture.size[::-1], strict=True)
+                for n, have in zip(self.size, picture.size[::-1], strict=True)
             )
             least = max(room.height / picture.height, room.width / picture.width)
             scale = max(least, min(around, 1))

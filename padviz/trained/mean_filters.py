@@ -316,9 +316,9 @@ def _skew(means: Floats, magnitudes: Floats, axis: int, grid: Grid) -> AxisSkew:
     return AxisSkew(skew, z, p, asymmetry, asymmetry_p, *grid)
 
 
-def _p_value(flipped: Floats, own: float) -> float:
+def _p_value(flipped: Floats, unflipped: float) -> float:
     """Return the share of sign flips, the filters' own among them, that are at least as skewed."""
-    return (1 + int(np.count_nonzero(flipped >= own * (1 - 1e-9)))) / (1 + len(flipped))
+    return (1 + int(np.count_nonzero(flipped >= unflipped * (1 - 1e-9)))) / (1 + len(flipped))
 
 
 @lru_cache(8)

@@ -194,9 +194,9 @@ def _framed(frame: Frame) -> Figure:
 
 
 def _draw_contents(figure: Figure, drawing: Drawing, words: list[Words], frame: Frame) -> None:
-    for each in words:
-        if each not in frame.words:
-            text_at(figure, *each)
+    for line in words:
+        if line not in frame.words:
+            text_at(figure, *line)
     ax = figure.axes[0]
     _draw_map(ax, drawing, frame.scale.colours(frame.cmap))
     _mark_rim(ax, drawing)
@@ -237,8 +237,8 @@ def caption(counts: CountMap, scale: str | None = None) -> tuple[str, list[str]]
     """Return the title with the finding, and lines on padding, target, pooling, and why there are
     no fair shares.
     """
-    name, own = shorten(counts.network.title), counts.size[-len(counts.network.axes) :]
-    title = f"{name}, {' × '.join(map(str, own))}{' samples' if len(own) == 1 else ''}"
+    name, size = shorten(counts.network.title), counts.size[-len(counts.network.axes) :]
+    title = f"{name}, {' × '.join(map(str, size))}{' samples' if len(size) == 1 else ''}"
     if scale != "counts" and (words := finding(counts)):
         title += f": {words}"
     what = "paths" if counts.full is None else "coverage of the paths"

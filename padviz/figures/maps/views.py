@@ -104,11 +104,12 @@ class AxisView:
 
     def ticks(self, pixels: float, across: bool) -> list[int]:
         """Choose the positions of ticks, as room allows: the ends of all pieces, or quarters."""
-        last, each = self.n - 1, pixels / self.cells
+        last, cell_width = self.n - 1, pixels / self.cells
         if self.broken:  # labels are within their piece
             ends = [(piece[0], piece[-1]) for piece in self.pieces]
             fit = all(
-                (self.at(b) - self.at(a)) * each >= tick_room(a, across) + tick_room(b, across)
+                (self.at(b) - self.at(a)) * cell_width
+                >= tick_room(a, across) + tick_room(b, across)
                 for a, b in ends
             )
             if fit:
@@ -265,8 +266,8 @@ def draw_cells(
     """Draw cells, crisp where each has whole screen pixels, with white breaks."""
     from padviz.figures.maps.cells import Cells
 
-    each = ax.bbox.width / values.shape[1]
-    crisp = each > 3 or abs(each - max(round(each), 1)) < 0.001
+    cell_width = ax.bbox.width / values.shape[1]
+    crisp = cell_width > 3 or abs(cell_width - max(round(cell_width), 1)) < 0.001
     Cells(ax, values, colours, "nearest" if crisp else "antialiased")
     for along, span in ((view.across, ax.axvspan), (view.down, ax.axhspan)) if view else ():
         for first, last in along.breaks:

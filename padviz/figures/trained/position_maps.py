@@ -157,34 +157,34 @@ def _lines(scores: Detectability) -> tuple[str, str]:
     return shown, f"{output}, class {scores.class_} · red, blind: {outline}"
 
 
-def seen(found: Seen) -> Figure:
+def seen(result: Seen) -> Figure:
     """Draw two maps, what is seen and usage, each on a scale from 0 to its largest value."""
-    aspect = max(found.size[1] / found.size[0], NARROW)
+    aspect = max(result.size[1] / result.size[0], NARROW)
     columns, wide = grid(2, aspect, (LEFT, BELOW + SEEN_LABEL), SEEN_WIDE)
     size = wide, max(wide / aspect, SEEN_LEAST)
     labels = (
-        f"seen: change of the output under a patch of {found.patch} px",
+        f"seen: change of the output under a patch of {result.patch} px",
         "usage there; both over the largest",
     )
     boxes = [Box(*size, label, left=LEFT, below=BELOW) for label in labels]
-    title = f"{shorten(found.title, 44)}, {found.size[0]} × {found.size[1]}"
-    title += f": the edge is seen at {percent(found.edge.value or 0, 0)} of the inside"
-    title += f", counts say {percent(found.edge_usage, 0)}"
-    by_usage, by_distance = with_ends(found.by_usage), with_ends(found.by_distance)
+    title = f"{shorten(result.title, 44)}, {result.size[0]} × {result.size[1]}"
+    title += f": the edge is seen at {percent(result.edge.value or 0, 0)} of the inside"
+    title += f", counts say {percent(result.edge_usage, 0)}"
+    by_usage, by_distance = with_ends(result.by_usage), with_ends(result.by_distance)
     line = (
-        f"{found.count} crops · Spearman with usage {by_usage}, with distance to the "
+        f"{result.count} crops · Spearman with usage {by_usage}, with distance to the "
         f"border {by_distance}"
     )
     figure, (*places, bar) = page(
         title, [line], boxes, columns, Box(BAR, size[1], right=SEEN_RIGHT)
     )
-    steps = [(at[-1] - at[0]) / (len(at) - 1) for at in (found.tops, found.lefts)]
+    steps = [(at[-1] - at[0]) / (len(at) - 1) for at in (result.tops, result.lefts)]
     colours = colouring(colour_map(CMAP), 0, 1)
     for place, values, first in zip(
-        places, (found.values, found.usage), (True, False), strict=True
+        places, (result.values, result.usage), (True, False), strict=True
     ):
         over = values / (float(values.max()) or 1.0)
-        ax = _draw_map(place, over, colours, (found.tops, found.lefts), steps, found.patch / 2)
+        ax = _draw_map(place, over, colours, (result.tops, result.lefts), steps, result.patch / 2)
         ax.set_xlabel("middle of the patch, px")
         if (first or columns == 1) and size[1] > SEEN_LEAST:
             ax.set_ylabel("middle of the patch, px")

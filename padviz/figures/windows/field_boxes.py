@@ -45,9 +45,9 @@ def fields(units: Mapping[str, Mapping[str, Field]], size: Size, title: str) -> 
     frames = _frames(units, size)
     aspect = max((right - left) / (bottom - top) for top, bottom, left, right in frames)
     columns, wide = grid(len(frames), aspect, (LEFT, BELOW), 900)
-    boxes, found = [], {place: [layer[place] for layer in units.values()] for place in PLACES}
+    boxes, by_place = [], {place: [layer[place] for layer in units.values()] for place in PLACES}
     for place, (top, bottom, left, right) in zip(PLACES, frames, strict=True):
-        field = found[place][0]
+        field = by_place[place][0]
         label = PLACES[place] + (
             f": {_size(field)}, {_padding(field, size)}" if len(units) == 1 else ""
         )
@@ -72,7 +72,7 @@ def fields(units: Mapping[str, Mapping[str, Field]], size: Size, title: str) -> 
     if key:
         beside = Box(max(text_width(text, MEDIUM) for text in key), LINE * len(key))
     figure, places = page(heading, [line], boxes, columns, beside)
-    for at, drawn, frame in zip(places, found.values(), frames, strict=False):
+    for at, drawn, frame in zip(places, by_place.values(), frames, strict=False):
         _draw(axes_at(*at), drawn, frame, size, at)
     for i, text in enumerate(key):
         text_at(figure, places[-1].x, places[-1].y + LINE * (i + 0.6), text, MEDIUM, f"C{i}")
@@ -109,10 +109,10 @@ def _frames(units: Mapping[str, Mapping[str, Field]], size: Size) -> list[Area]:
     return [(*down, *across) for down, across in zip(*sides, strict=True)]
 
 
-def _draw(ax: Axes, found: Sequence[Field], frame: Area, size: Size, place: Place) -> None:
+def _draw(ax: Axes, drawn: Sequence[Field], frame: Area, size: Size, place: Place) -> None:
     image = -0.5, size[0] - 0.5, -0.5, size[1] - 0.5
     areas = [
-        (top - 0.5, bottom + 0.5, left - 0.5, right + 0.5) for (top, bottom), (left, right) in found
+        (top - 0.5, bottom + 0.5, left - 0.5, right + 0.5) for (top, bottom), (left, right) in drawn
     ]
     for i, area in enumerate(areas):
         rectangle(ax, area, facecolor="none", edgecolor=f"C{i}", hatch=HATCH, alpha=0.6, zorder=1)

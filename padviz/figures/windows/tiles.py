@@ -64,7 +64,7 @@ def tiles(plan: Plan, words: Sequence[str]) -> Figure:
     room = max(110 - whole[1], 0)  # for the label
     boxes = [Box(whole[1], whole[0], label, left=LEFT, right=room, below=BELOW)]
     for letter, example in zip("ABC", examples, strict=False):
-        slices = ", ".join(f"{each.start}:{each.stop}" for each in example.read)
+        slices = ", ".join(f"{span.start}:{span.stop}" for span in example.read)
         label = f"{letter}: {_place_in_words(example, plan)}\nreads [{slices}]"
         boxes.append(Box(shown[1], shown[0], label, left=0 if columns > 1 else LEFT))
     steps = [str(step) for step in dict.fromkeys(_alignment(plan, zoom)) if step]

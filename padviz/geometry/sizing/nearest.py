@@ -107,7 +107,7 @@ def _next_side(network: Network, axes: Sequence[int], n: int, sign: int) -> int 
     for side in range(n, n + sign * (max(PERIODS * step, FARTHEST) + 1), sign):
         if not 1 <= side <= LARGEST:
             break
-        size = tuple(side if axis in axes else own for axis, own in enumerate(network.size))
+        size = tuple(side if axis in axes else kept for axis, kept in enumerate(network.size))
         there = at_size(network, size)
         if all(there[axis].unstretched for axis in axes):
             return side

@@ -71,10 +71,10 @@ def sizes_under(rule: str, lo: int, hi: int) -> list[int] | None:
     >>> sizes_under("16*i + 1", 10, 50), sizes_under("16 * i", 10, 50), sizes_under("some", 10, 50)
     ([17, 33, 49], [16, 32, 48], None)
     """
-    found = re.fullmatch(r"([1-9]\d{0,5})\s*\*\s*i(?:\s*\+\s*(\d{1,6}))?", rule)
-    if not found:
+    match = re.fullmatch(r"([1-9]\d{0,5})\s*\*\s*i(?:\s*\+\s*(\d{1,6}))?", rule)
+    if not match:
         return None
-    step, rest = int(found[1]), int(found[2] or 0)
+    step, rest = int(match[1]), int(match[2] or 0)
     return [n for n in range(lo, hi + 1) if n % step == rest % step]
 
 
@@ -83,9 +83,9 @@ def axes_depend(network: Network, along: Mapping[str, AxisSizes]) -> bool:
     takes by itself.
     """
     ends = [
-        (found.accepted.sizes[0], found.accepted.sizes[-1])
-        for found in along.values()
-        if found.accepted.sizes
+        (axis_sizes.accepted.sizes[0], axis_sizes.accepted.sizes[-1])
+        for axis_sizes in along.values()
+        if axis_sizes.accepted.sizes
     ]
     if len(ends) < 2:
         return False
@@ -288,9 +288,9 @@ def _probes(reader: _Reader, repeats: _Repeats, accepted: Sequence[int], last: i
     }
     if expected:
         probes.add(expected[len(expected) // 2])
-    own = reader.network.size[reader.axes[0]]
-    if own in behind:
-        probes.add(own)
+    side = reader.network.size[reader.axes[0]]
+    if side in behind:
+        probes.add(side)
     return sorted(probes.intersection(behind), reverse=True)
 
 
@@ -304,18 +304,18 @@ def _tried(reader: _Reader, lo: int, hi: int) -> Iterator[tuple[int, int]]:
     its own.
     """
     network, axes = reader.network, reader.axes
-    own = network.size[axes[0]]
+    side = network.size[axes[0]]
     step = max(alignment_on(network, axis, network.size[axis]).step for axis in axes)
     smallest = range(lo, lo + min(step, MOST_SMALL))
-    if not smallest.stop <= own <= hi or any(reader.read(n)[0] for n in smallest):
+    if not smallest.stop <= side <= hi or any(reader.read(n)[0] for n in smallest):
         yield from ((lo + (2**k - 1) * step, step) for k in range(LATER_STARTS))
-    if lo <= own <= hi:
-        above = range(own + 1, min(hi, own + max(step, MOST_SMALL)) + 1)
-        below = (own - max(1, step >> k) for k in range(step.bit_length()))
+    if lo <= side <= hi:
+        above = range(side + 1, min(hi, side + max(step, MOST_SMALL)) + 1)
+        below = (side - max(1, step >> k) for k in range(step.bit_length()))
         near = chain(above, (n for n in below if n >= lo))
-        gap = next((abs(n - own) for n in near if reader.read(n)[0]), None)
+        gap = next((abs(n - side) for n in near if reader.read(n)[0]), None)
         if gap is not None:
-            yield from ((own, length) for length in (step, 2 * step, lcm(step, gap)))
+            yield from ((side, length) for length in (step, 2 * step, lcm(step, gap)))
     yield from _shown(reader, lo, hi)
 
 

@@ -198,15 +198,14 @@ def _question(runners: Runners, options: DetectOptions) -> str:
 
     Files count by their contents, wherever they lie.
     """
-    own, shown = runners[0][1], vars(options).copy()
+    runner, shown = runners[0][1], vars(options).copy()
     files = []
     for name in ("stimulus", "image"):
         if shown[name] is not None and Path(shown[name]).is_file():
             files.append(shown[name])
             shown[name] = "a file"
-    return (
-        f"{digest_of(own.contents(), files)} {own.size} {[scheme for scheme, _ in runners]} {shown}"
-    )
+    digest, schemes = digest_of(runner.contents(), files), [scheme for scheme, _ in runners]
+    return f"{digest} {runner.size} {schemes} {shown}"
 
 
 def map_positions(
@@ -261,16 +260,16 @@ def plan_sweep(
 
     `inside` lists the maps within it that could be named.
     """
-    own = runners[0][1]
-    canvas = Canvas(own.size, own.channels, options.mean, options.std, options.bgr)
+    runner = runners[0][1]
+    canvas = Canvas(runner.size, runner.channels, options.mean, options.std, options.bgr)
     scorer = _choose_scorer(runners, options, inside)
     if options.image is not None:
-        return _shift_picture(own, options.image, options, canvas, scorer)
-    height = options.height_at(own.size)
-    stimulus = stimulus_of(options.stimulus or STIMULUS, height, own.channels)
-    if any(n > size for n, size in zip(stimulus.shape, own.size, strict=True)):
+        return _shift_picture(runner, options.image, options, canvas, scorer)
+    height = options.height_at(runner.size)
+    stimulus = stimulus_of(options.stimulus or STIMULUS, height, runner.channels)
+    if any(n > size for n, size in zip(stimulus.shape, runner.size, strict=True)):
         what = f"{stimulus.name} and {stimulus.shape[1]} px wide, is larger than the image, "
-        what += f"{own.size[0]} x {own.size[1]}"
+        what += f"{runner.size[0]} x {runner.size[1]}"
         raise OptionError(
             what, option="stimulus", hint="use a smaller `height`, or a larger `size`"
         )
@@ -278,7 +277,7 @@ def plan_sweep(
     if not options.threshold:
         return sweep
     # Where the background alone is seen, its contrast is 0: the question is what hides it.
-    below = bool((sweep.background(own) >= SEEN).mean() >= 0.5)
+    below = bool((sweep.background(runner) >= SEEN).mean() >= 0.5)
     return replace(sweep, threshold=True, below=below)
 
 
@@ -288,21 +287,23 @@ def _choose_scorer(
     """Read the kinds of outputs, and whether they are probabilities, from a run on a blank and on
     noise.
     """
-    own = runners[0][1]
-    shape = (1, own.channels, *own.size)
+    as_trained = runners[0][1]
+    shape = (1, as_trained.channels, *as_trained.size)
     noise = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
     probes = np.zeros(shape, np.float32), noise
-    runs = [outputs_of(own, probe) for probe in probes]
+    runs = [outputs_of(as_trained, probe) for probe in probes]
     if options.layer is not None and options.layer not in runs[0]:
         for _, runner in runners:
             runner.with_output(options.layer)
-        runs = [outputs_of(own, probe) for probe in probes]
+        runs = [outputs_of(as_trained, probe) for probe in probes]
     outputs = {}
     for name, values in runs[0].items():
         outputs[name] = values
         if values.ndim:  # a single number for each has no images among its dimensions
             outputs[name] = np.concatenate([run[name] for run in runs])
-    return scorer_of(outputs, own.size, own.where, options.layer, options.class_, inside)
+    return scorer_of(
+        outputs, as_trained.size, as_trained.where, options.layer, options.class_, inside
+    )
 
 
 def _slide(stimulus: Stimulus, options: DetectOptions, canvas: Canvas, scorer: Scorer) -> Sweep:
@@ -322,12 +323,12 @@ def _slide(stimulus: Stimulus, options: DetectOptions, canvas: Canvas, scorer: S
 
 
 def _shift_picture(
-    own: Runner, image: str | Path, options: DetectOptions, canvas: Canvas, scorer: Scorer
+    runner: Runner, image: str | Path, options: DetectOptions, canvas: Canvas, scorer: Scorer
 ) -> Sweep:
     """Plan to shift a picture, larger than the frame by the shift, under it to every offset."""
     shift = options.shift_at(canvas.size)
     picture = pixels_of(
-        open_picture(image), (canvas.size[0] + shift, canvas.size[1] + shift), own.channels
+        open_picture(image), (canvas.size[0] + shift, canvas.size[1] + shift), runner.channels
     )
     offsets = tuple(range(0, shift + 1, options.step_in((shift, shift))))
 

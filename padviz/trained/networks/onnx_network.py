@@ -262,9 +262,9 @@ class OnnxRunner:
             self._reducing = session(
                 _add_reductions(self.model, dict(self.observed.values())), self.where
             )
-        made, reduced = self._run(self._reducing, images), []
+        outputs, reduced = self._run(self._reducing, images), []
         for layer, (tensor, (*_, height, width)) in self.observed.items():
-            rows, columns, squares, total = (made[f"{OURS}{part}/{tensor}"] for part in PARTS)
+            rows, columns, squares, total = (outputs[f"{OURS}{part}/{tensor}"] for part in PARTS)
             square, total = (
                 running.mean_square(squares, height, width),
                 total.reshape(-1, height, width),
@@ -441,11 +441,11 @@ def _add_reductions(model: ModelProto, tensors: Mapping[str, Shape]) -> ModelPro
                 reducing.graph.node.append(
                     helper.make_node(op, read, [f"{OURS}{part}/{tensor}"], **options)
                 )
-            made = [
+            outputs = [
                 helper.make_tensor_value_info(f"{OURS}{part}/{tensor}", FLOAT, None)
                 for part in PARTS
             ]
-            reducing.graph.output.extend(made)
+            reducing.graph.output.extend(outputs)
     return reducing
 
 

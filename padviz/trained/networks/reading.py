@@ -171,7 +171,9 @@ def head_maps(trained: Trained, network: Network) -> list[HeadMaps]:
         runner = TorchRunner(module, trained.where, image.shape[2:], image.shape[1])
         return _select_heads(runner.maps(image, inside), network, image)
 
-    return [partial(run_module, each) for each in (deepcopy(trained.model).double(), trained.model)]
+    return [
+        partial(run_module, module) for module in (deepcopy(trained.model).double(), trained.model)
+    ]
 
 
 def _select_heads(outputs: Mapping[str, Reals], network: Network, image: Reals) -> list[Reals]:

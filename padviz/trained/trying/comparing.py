@@ -49,18 +49,18 @@ class Batch(NamedTuple):
     before: Floats
 
 
-def run_crops(own: Runner, crops: Crops) -> Iterator[Batch]:
+def run_crops(runner: Runner, crops: Crops) -> Iterator[Batch]:
     """Run a network as it is on crops, as many at a time as fit the cache."""
     rest = iter(crops)
-    frame = Frame(0, 0, *own.size)
+    frame = Frame(0, 0, *runner.size)
     output: Output | None = None
-    while batch := list(islice(rest, at_once(own))):
+    while batch := list(islice(rest, at_once(runner))):
         scenes = np.stack([crop.scene(crops.room) for crop in batch])
-        outputs = outputs_of(own, in_frame(scenes, crops.room, frame))
+        outputs = outputs_of(runner, in_frame(scenes, crops.room, frame))
         if output is None:
-            output = output_of(outputs, len(batch), own.where)
+            output = output_of(outputs, len(batch), runner.where)
         before = outputs[output.name]
-        check_finite(before, own.where)
+        check_finite(before, runner.where)
         yield Batch(batch, scenes, output, before)
 
 
@@ -94,12 +94,12 @@ def check_finite(values: Floats, where: str) -> None:
         )
 
 
-def compare_classes(own: Floats, changed: Floats) -> dict[str, Floats]:
+def compare_classes(as_trained: Floats, changed: Floats) -> dict[str, Floats]:
     """Return by image whether the best class is kept, and the KL divergence in nats from the scores
     as trained.
     """
-    kind = kind_of(own)
-    before, after = probabilities(own, kind), probabilities(changed, kind)
+    kind = kind_of(as_trained)
+    before, after = probabilities(as_trained, kind), probabilities(changed, kind)
     kept = before.argmax(1) == after.argmax(1)
     logs = np.log(np.maximum(before, LEAST)) - np.log(np.maximum(after, LEAST))
     return {"kept": kept.astype(np.float64), "kl": (before * logs).sum(1)}
@@ -140,12 +140,12 @@ def probabilities(scores: Floats, kind: Scores) -> Floats:
     return shares
 
 
-def compare_maps(own: Floats, changed: Floats) -> dict[str, Floats]:
+def compare_maps(as_trained: Floats, changed: Floats) -> dict[str, Floats]:
     """Measure for each image how far the output moves, its norm as trained, and Pearson's
     correlation of the two.
     """
     before, after = (
-        values.reshape(len(values), -1).astype(np.float64) for values in (own, changed)
+        values.reshape(len(values), -1).astype(np.float64) for values in (as_trained, changed)
     )
     one, other = (values - values.mean(1, keepdims=True) for values in (before, after))
     norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
@@ -156,7 +156,9 @@ def compare_maps(own: Floats, changed: Floats) -> dict[str, Floats]:
     }
 
 
-def overlap(own: Shape, changed: Shape, frame: Frame, size: Size) -> tuple[Slices, Slices] | None:
+def overlap(
+    before: Shape, changed: Shape, frame: Frame, size: Size
+) -> tuple[Slices, Slices] | None:
     """Slice the parts of two outputs, without their images, that show the same pixels.
 
     None where not known.
@@ -166,24 +168,29 @@ def overlap(own: Shape, changed: Shape, frame: Frame, size: Size) -> tuple[Slice
     """
     # Height and width are the last two dimensions, or come before channels.
     axes = [
-        at for at in (len(own) - 2, len(own) - 3) if at >= 0 and _spatial(own[at : at + 2], size)
+        at
+        for at in (len(before) - 2, len(before) - 3)
+        if at >= 0 and _spatial(before[at : at + 2], size)
     ]
     if not axes:
-        if own == changed:
+        if before == changed:
             return (EVERY, EVERY)
         return None
     first = axes[0]
-    if own[:first] + own[first + 2 :] != changed[:first] + changed[first + 2 :]:
+    if before[:first] + before[first + 2 :] != changed[:first] + changed[first + 2 :]:
         return None
-    parts: tuple[list[slice], list[slice]] = [slice(None)] * len(own), [slice(None)] * len(own)
+    parts: tuple[list[slice], list[slice]] = (
+        [slice(None)] * len(before),
+        [slice(None)] * len(before),
+    )
     for i in (0, 1):
         at = first + i
-        start = _units(own[at], size[i], frame[i])
+        start = _units(before[at], size[i], frame[i])
         if start is None:
-            if own != changed:
+            if before != changed:
                 return None
             start = 0
-        length = min(own[at], start + changed[at]) - max(start, 0)
+        length = min(before[at], start + changed[at]) - max(start, 0)
         parts[0][at] = slice(max(start, 0), max(start, 0) + length)
         parts[1][at] = slice(max(-start, 0), max(-start, 0) + length)
     return tuple(parts[0]), tuple(parts[1])

@@ -228,11 +228,11 @@ def estimates(
     drawn = half_samples(count).astype(float)
     if np.count_nonzero(sums.any(axis=1)) < CHANGED:
         count = 0  # so that there are no intervals
-    own, halves = maps(drawn)[0], (maps(drawn[1:]), maps(1 - drawn[1:]))
+    of_all, halves = maps(drawn)[0], (maps(drawn[1:]), maps(1 - drawn[1:]))
     ranked = np.stack([np.apply_along_axis(unit_ranks, 1, half, MEASURED) for half in halves])
     agreement = float((ranked[0] * ranked[1]).sum(1).mean())
     whole, by_usage, by_distance = (
-        unit_ranks(own, MEASURED),
+        unit_ranks(of_all, MEASURED),
         unit_ranks(usage),
         unit_ranks(distance),
     )
@@ -243,7 +243,7 @@ def estimates(
     def edge_over_inside(flat: Floats) -> float:
         return edge_of(flat.reshape(usage.shape))
 
-    value = edge_over_inside(own)
+    value = edge_over_inside(of_all)
     edges = np.stack([np.apply_along_axis(edge_over_inside, 1, half) for half in halves])
     edge = interval_of_map(
         float(np.log(max(value, LEAST_EDGE))), np.log(np.maximum(edges, LEAST_EDGE)), count
@@ -253,4 +253,9 @@ def estimates(
     else:
         edge = Estimate(value, None, None)
     correlations = correlation(by_usage, True), correlation(by_distance, True)
-    return own.reshape(usage.shape), *correlations, correlation(by_usage - by_distance, False), edge
+    return (
+        of_all.reshape(usage.shape),
+        *correlations,
+        correlation(by_usage - by_distance, False),
+        edge,
+    )

@@ -166,7 +166,7 @@ class Variant:
             return np.stack([crop.scene(self.frame, self.runner.size) for crop in crops])
         return in_frame(scenes, room, self.frame)
 
-    def run(self, images: Images, before: Floats, output: Output, own: Size) -> None:
+    def run(self, images: Images, before: Floats, output: Output, size: Size) -> None:
         """Run a batch of crops, and keep how the output differs from the one `before`
         the change.
         """
@@ -183,7 +183,7 @@ class Variant:
         parts = None
         # A resized image has other pixels: only maps of one shape stand for the same places.
         if output.kind == "map" and (self.how != "resize" or after.shape == before.shape):
-            parts = overlap(before.shape[1:], after.shape[1:], self.frame, own)
+            parts = overlap(before.shape[1:], after.shape[1:], self.frame, size)
         if parts is None:
             returned, trained = in_words(after.shape[1:]), in_words(before.shape[1:])
             self.note = f"makes {returned}, and {trained} as trained: not comparable"
@@ -244,9 +244,9 @@ def try_changes(
     on_progress: Progress | None,
 ) -> Trial:
     """Run a trained network as it is, and with each change, on the same crops."""
-    own, notes = runner_of(trained), [*trained.notes]
+    runner, notes = runner_of(trained), [*trained.notes]
     variants = [
-        Variant("shift", own, Frame(1, 1, *own.size)),
+        Variant("shift", runner, Frame(1, 1, *runner.size)),
         *_sizes(trained, sizes, sizes is None and padding is None, notes),
         *_paddings(trained, padding, sizes is None and padding is None, repad, notes),
     ]
@@ -254,9 +254,9 @@ def try_changes(
         raise OptionError(
             "leaves nothing to try", option="padding", hint="name a scheme, or a `size`"
         )
-    room = room_for([Frame(0, 0, *own.size), *(variant.frame for variant in variants)])
-    crops = Crops(inputs, own.size, room, own.channels)
-    as_trained = _run(own, variants, crops, counter(inputs.n * (1 + len(variants)), on_progress))
+    room = room_for([Frame(0, 0, *runner.size), *(variant.frame for variant in variants)])
+    crops = Crops(inputs, runner.size, room, runner.channels)
+    as_trained = _run(runner, variants, crops, counter(inputs.n * (1 + len(variants)), on_progress))
     rows = tuple(_rows(variants, as_trained))
     pictures = as_trained.pictures
     notes += [*crops.notes, *few_pictures(pictures), *_doubts(rows, as_trained)]
@@ -296,16 +296,16 @@ def _sizes(
 
     Or the balanced ones that the network takes, with notes on the others.
     """
-    own = trained.size
+    trained_size = trained.size
     if by_default:
-        wanted = [near.size for near in nearest_balanced(trained.network, own) if near]
+        wanted = [near.size for near in nearest_balanced(trained.network, trained_size) if near]
         if not wanted:
-            notes.append(f"no balanced size near {own[0]} x {own[1]}")
+            notes.append(f"no balanced size near {trained_size[0]} x {trained_size[1]}")
     else:
         asked = (sizes,) if isinstance(sizes, int) else sizes or ()
         wanted = [as_size(size) for size in asked]
     for size in dict.fromkeys(wanted):
-        if size == own:
+        if size == trained_size:
             raise OptionError(
                 f"{size[0]} x {size[1]} is the training size", option="size", hint="try another"
             )
@@ -316,8 +316,10 @@ def _sizes(
                 raise
             notes.append(f"{size[0]} x {size[1]} px: not tried: {error.what}")
             continue
-        yield Variant("size", runner, resized_frame(own, size), "crop", required=not by_default)
-        yield Variant("size", runner, Frame(0, 0, *own), "resize", required=not by_default)
+        yield Variant(
+            "size", runner, resized_frame(trained_size, size), "crop", required=not by_default
+        )
+        yield Variant("size", runner, Frame(0, 0, *trained_size), "resize", required=not by_default)
 
 
 def _paddings(
@@ -349,14 +351,14 @@ def _paddings(
 
 
 def _run(
-    own: Runner, variants: Sequence[Variant], crops: Crops, advance: Callable[[int], None]
+    runner: Runner, variants: Sequence[Variant], crops: Crops, advance: Callable[[int], None]
 ) -> AsTrained:
     """Run all variants on all crops; `advance` counts every image."""
     outputs = list[Output]()
     scores, pictures = list[Floats](), list[int]()
     first: Floats | None = None
     reacts = False
-    for batch in run_crops(own, crops):
+    for batch in run_crops(runner, crops):
         count, before = len(batch.crops), batch.before
         advance(count)
         if first is None:
@@ -369,11 +371,11 @@ def _run(
         for variant in variants:
             if not variant.note:
                 images = variant.images(batch.crops, batch.scenes, crops.room)
-                variant.run(images, before, batch.output, own.size)
+                variant.run(images, before, batch.output, runner.size)
             advance(count)
     if not reacts and len(pictures) > 1:
         what = "does not react: its output is the same for all images"
-        raise DescriptionError(what, where=own.where, hint="use trained weights")
+        raise DescriptionError(what, where=runner.where, hint="use trained weights")
     return AsTrained(outputs[0], np.concatenate(scores) if scores else None, pictures)
 
 
@@ -381,9 +383,9 @@ def _rows(variants: Sequence[Variant], as_trained: AsTrained) -> Iterator[TrialR
     pictures = np.array(as_trained.pictures)
     _, at = np.unique(pictures, return_inverse=True)
     by_variant = [variant.compare(as_trained.scores) for variant in variants]
-    own, shift = variants[0].runner.size, by_variant[0]
+    size, shift = variants[0].runner.size, by_variant[0]
     for variant, figures in zip(variants, by_variant, strict=True):
-        about = variant.kind, variant.runner.size, variant.how, variant.padding, own
+        about = variant.kind, variant.runner.size, variant.how, variant.padding, size
         if not figures:
             yield TrialRow(*about, {}, note=variant.note)
             continue
