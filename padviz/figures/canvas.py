@@ -258,7 +258,10 @@ def apply_theme(figure: Figure) -> None:
         Line2D: ("color", "markerfacecolor", "markeredgecolor"),
         Patch | Collection: ("facecolor", "edgecolor"),
     }
-    over_images = {artist for ax in figure.axes if ax.images for artist in (*ax.texts, *ax.lines)}
+    over_images: set[Artist] = set()
+    for ax in figure.axes:
+        if ax.images:
+            over_images.update(ax.texts, ax.lines)
     for artist in {*figure.findobj()} - over_images:
         for name in next((names for kind, names in parts.items() if isinstance(artist, kind)), ()):
             inverted = _inverted(getattr(artist, f"get_{name}")())

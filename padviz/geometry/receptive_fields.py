@@ -160,17 +160,18 @@ def grid_moves(
     (-15.5, -8.0)
     """
     offsets = {network.layers[0].name: (0.0,) * len(network.axes)} | grid_offsets(network, size)
-    return {
-        (layer.name, axis): (offset, None if offset is None or before is None else offset - before)
-        for layer in network.layers
-        if layer.inputs and layer.name in offsets
-        for axis, offset, before in zip(
-            network.axes,
-            offsets[layer.name],
-            offsets[network.layers[layer.inputs[0]].name],
-            strict=True,
-        )
-    }
+    moves = {}
+    for layer in network.layers:
+        if not layer.inputs or layer.name not in offsets:
+            continue
+        source = network.layers[layer.inputs[0]]
+        pairs = zip(offsets[layer.name], offsets[source.name], strict=True)
+        for axis, (offset, before) in zip(network.axes, pairs, strict=True):
+            added = None
+            if offset is not None and before is not None:
+                added = offset - before
+            moves[layer.name, axis] = offset, added
+    return moves
 
 
 def rounded_offset(offset: float) -> float:

@@ -334,7 +334,7 @@ def calls_of(kind: type[nn.Module]) -> frozenset[str]:
         codes = [function.__code__]
         for code in codes:  # and those of functions inside it
             codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-        names = {name for code in codes for name in code.co_names}
+        names = set[str]().union(*(code.co_names for code in codes))
         calls |= names & CALLS
         for name in names:
             callee = inspect.getattr_static(kind, name, None) or function.__globals__.get(name)

@@ -164,11 +164,9 @@ def respond(
     if shuffle:
         runners = [*runners, (SHUFFLED, as_trained.shuffled(inputs.seed))]
     advance = counter(len(runners) * len(images), on_progress)
-    rows = [
-        row
-        for padding, runner in runners
-        for row in border_responses(runner, images, padding, advance)
-    ]
+    rows: list[BorderResponse] = []
+    for padding, runner in runners:
+        rows += border_responses(runner, images, padding, advance)
     if kind != BLANK:
         if len(images) < inputs.n:
             notes.append(

@@ -139,18 +139,18 @@ class MeanFilters:
 
     @property
     def strided(self) -> tuple[AxisSkew, ...]:
-        return tuple(
-            axis for row in self.rows for axis in row.axes if row.kind == "conv" and axis.stride > 1
-        )
+        return tuple(axis for axis in self._axes_of_convolutions() if axis.stride > 1)
 
     @property
     def others(self) -> tuple[AxisSkew, ...]:
-        return tuple(
-            axis
-            for row in self.rows
-            for axis in row.axes
-            if row.kind == "conv" and axis.stride == 1
-        )
+        return tuple(axis for axis in self._axes_of_convolutions() if axis.stride == 1)
+
+    def _axes_of_convolutions(self) -> list[AxisSkew]:
+        axes: list[AxisSkew] = []
+        for row in self.rows:
+            if row.kind == "conv":
+                axes += row.axes
+        return axes
 
     @property
     def groups(self) -> tuple[AxisGroup, ...]:

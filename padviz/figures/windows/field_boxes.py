@@ -5,6 +5,7 @@ the centre.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from padviz.counting.shares.summary import percent
@@ -92,8 +93,11 @@ def _frames(units: Mapping[str, Mapping[str, Field]], size: Size) -> list[Area]:
     """
     sides = []
     for axis, n in enumerate(size):
-        ends = [[end for layer in units.values() for end in layer[place][axis]] for place in PLACES]
-        spans = [(min(at) - 0.5, max(at) + 0.5) for at in ends]
+        spans = []
+        for place in PLACES:
+            rows = [layer[place][axis] for layer in units.values()]
+            ends = [*chain.from_iterable(rows)]
+            spans.append((min(ends) - 0.5, max(ends) + 0.5))
         longest = max(last - first for first, last in spans)
         if n <= FAR * longest:
             first, last = (

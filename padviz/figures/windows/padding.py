@@ -54,7 +54,9 @@ def kernels(
     """Draw illustrations one below the other: padded image in letters, uses, taps that read
     `pixel`.
     """
-    parts = [part for illustration in illustrations for part in _parts(illustration, pixel)]
+    parts: list[_Part] = []
+    for illustration in illustrations:
+        parts += _parts(illustration, pixel)
     cells = [value for part in parts for row in part.grid for value in row]
     longest = max(text_width(_text(value), TEXT) for value in cells)
     points = min(TEXT, TEXT * (CELL - 4) / longest)
@@ -211,7 +213,10 @@ def _draw_axis(
             ax.text(reach, at, unread, ha="right", va="center", fontsize=SMALL, color="0.4")
     last = len(rows)
     if others:
-        pads = [pads for layer in others for row in layer.axes.values() for pads in row.consumed]
+        pads: list[int] = []
+        for layer in others:
+            for row in layer.axes.values():
+                pads += row.consumed
         if min(pads) < max(pads):
             span = f"{min(pads)} to {max(pads)}"
         else:

@@ -326,7 +326,9 @@ def _on_axis(mine: _Chain, theirs: _Chain) -> Iterator[Difference]:
         return
     # Steps are paired from the last one backwards.
     backwards = zip_longest(_steps(mine)[::-1], other_steps[::-1])
-    rows = [row for x, y in [*backwards][::-1] for row in _facts_of(x, y)]
+    rows: list[Difference] = []
+    for x, y in reversed([*backwards]):
+        rows += _facts_of(x, y)
     if not rows:
         unit = _first_apart(reads, other_reads)
         names = mine.links[-1].layer.name, theirs.links[-1].layer.name

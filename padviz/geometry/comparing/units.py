@@ -142,7 +142,7 @@ def graph_of(network: Network, size: Size, numbers: dict[object, int], tail: boo
     graph.places.append(_at_node(_add(graph, 0, "input", [], []), size))
     for at in range(1, len(layers)):
         graph.places.append(_place_of(graph, at))
-    read = {source for layer in layers for source in layer.inputs}
+    read = set[int]().union(*(layer.inputs for layer in layers))
     for at, place_ in enumerate(graph.places):
         if at not in read:
             _add(graph, at, "end", [place_], [place_.digests])

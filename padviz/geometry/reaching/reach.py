@@ -82,15 +82,12 @@ def _whole_reach(reaches: Sequence[Reach], n: int, image: int) -> Reach:
     """Return the reach of a layer whose every unit sees all that layers of `n` units see of an
     `image` of rows.
     """
-    low = min(
-        reach.interval(unit)[0] for reach in reaches for unit in range(min(n, len(reach.seen)))
-    )
-    high = max(
-        reach.interval(n - 1 - unit)[1]
-        for reach in reaches
-        for unit in range(min(n, len(reach.seen)))
-    )
-    return Reach([(low, high)], Fraction(0), image, whole=True)
+    lows, highs = [], []
+    for reach in reaches:
+        for unit in range(min(n, len(reach.seen))):
+            lows.append(reach.interval(unit)[0])
+            highs.append(reach.interval(n - 1 - unit)[1])
+    return Reach([(min(lows), max(highs))], Fraction(0), image, whole=True)
 
 
 class Slope(NamedTuple):

@@ -220,7 +220,9 @@ def _stretch(network: Network, axis: int, resolved: Resolved) -> Fraction:
     """
     grids = grids_of(network, axis, resolved)
     judged = {network.index[name] for name in output_layers(None, network)}
-    judged |= {j for layer in network.layers if len(layer.inputs) > 1 for j in layer.inputs}
+    for layer in network.layers:
+        if len(layer.inputs) > 1:
+            judged.update(layer.inputs)
     stretches = [grid.stretch(resolved.sizes[i]) for i in judged if (grid := grids[i]) is not None]
     worst = max(stretches, key=abs, default=Fraction(0))
     if abs(worst) >= CLOSE:

@@ -34,12 +34,10 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
     network = load_keras(path, reading, size)
     stored = _stored(path)
     steps = dict(_steps(model_in(path)))
-    normed = {
-        ref.layer
-        for step in steps.values()
-        if step.kind == "BatchNormalization"
-        for ref in step.refs
-    }
+    normed = set[str]()
+    for step in steps.values():
+        if step.kind == "BatchNormalization":
+            normed.update(ref.layer for ref in step.refs)
 
     def kernel(layer: Layer) -> Stored:
         if layer.origin:

@@ -304,7 +304,9 @@ class OnnxRunner:
         yield self.model.SerializeToString(deterministic=True)
 
     def with_output(self, name: str) -> None:
-        tensors = [output for node in self.model.graph.node for output in node.output if output]
+        tensors: list[str] = []
+        for node in self.model.graph.node:
+            tensors += filter(None, node.output)
         if name not in tensors:
             raise OptionError(
                 f"no tensor is called {name!r}", option="layer", hint=nearest(name, tensors)
