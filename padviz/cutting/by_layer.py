@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from copy import deepcopy
 from math import inf
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from padviz.cutting import cut_values, cut_windows  # noqa: F401  # whose handlers maps find
-from padviz.cutting.cut_map import CutMap, Function, Refused, Rule, cuts_in, padded
+from padviz.cutting.cut_map import CutMap, Function, Pooled, Refused, Rule, cuts_in, padded
 from padviz.cutting.exact_units import Span
 from padviz.cutting.plan import check_evaluating
 from padviz.cutting.shards import owned
@@ -32,6 +32,8 @@ from padviz.network.padding_modes import fold
 from padviz.sources.torch.call import Modules
 from padviz.sources.torch.load import channels_of, copy_module, line_of, quiet, without_data
 
+T = TypeVar("T")
+Model = Callable[[Tensor], object]
 # samples of a signal whose end is not known; a multiple of what networks divide by
 ENDLESS = 720720 << 20
 WHOLE = "run it on the whole image"
@@ -85,30 +87,30 @@ class Team:
         self.n, self.device = n, device
         self.mine: Sequence[int] = range(n)
 
-    def run(self, function: Function, args: Any, kwargs: Any) -> Any:
+    def run(self, function: Function, args: Sequence[object], kwargs: Mapping[str, object]) -> Any:
         """Call a function on plain tensors, on the team's device."""
         home = next(leaf.device for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor))
         if self.device in (None, home):
             return function(*args, **kwargs)
-        args, kwargs = tree_map_only(Tensor, lambda each: each.to(self.device), (args, kwargs))
-        return tree_map_only(Tensor, lambda each: each.to(home), function(*args, **kwargs))
+        args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to(self.device), (args, kwargs))
+        return tree_map_only(Tensor, lambda tensor: tensor.to(home), function(*args, **kwargs))
 
     def fetch(self, cut: SharedMap, wanted: Sequence[Sequence[Span]]) -> dict[int, list[Tensor]]:
         """Return, for each part that is here, the spans of rows that it wants."""
         return {k: [self._rows(cut, *span) for span in wanted[k]] for k in self.mine}
 
-    def collect(self, values: Mapping[int, Any]) -> list[Any]:
+    def collect(self, values: Mapping[int, T]) -> list[T]:
         """Return the values of all parts, in their order."""
         return [values[k] for k in range(self.n)]
 
     def _rows(self, cut: SharedMap, lo: int, hi: int) -> Tensor:
-        own = (
+        within = (
             (cut.parts[k], first, max(lo, first), min(hi, end))
             for k, (first, end) in enumerate(cut.edges)
         )
         pieces = [
             part.narrow(cut.along, low - first, high - low)
-            for part, first, low, high in own
+            for part, first, low, high in within
             if low < high
         ]
         if pieces[1:]:
@@ -126,9 +128,9 @@ class SharedMap(CutMap):
     def of(
         cls, parts: Mapping[int, Tensor], along: int, n: int, team: Team, alias: bool = False
     ) -> SharedMap:
-        made = cls.shell(next(iter(parts.values())), along, n, alias)
-        made.parts, made.team = parts, team
-        return made
+        shared = cls.shell(next(iter(parts.values())), along, n, alias)
+        shared.parts, shared.team = parts, team
+        return shared
 
     @classmethod
     def cut(cls, x: Tensor, teams: Mapping[int, Team]) -> Tensor:
@@ -164,49 +166,50 @@ class SharedMap(CutMap):
         m = rule.rows(self.n)
         edges = owned(m, self.team.n)
         wanted = [_spans(rule, self.n, *edge) if edge[0] < edge[1] else [(0, 0)] for edge in edges]
-        found, parts = self.team.fetch(self, wanted), {}
+        fetched, parts = self.team.fetch(self, wanted), {}
         for k in self.team.mine:
-            own = found[k], self.along
             parts[k] = self._run(
-                lambda pieces, along, k=k: _made(rule, self.n, *edges[k], pieces, along), own, {}
+                lambda pieces, along, k=k: _made(rule, self.n, *edges[k], pieces, along),
+                (fetched[k], self.along),
+                {},
             )
         return SharedMap.of(parts, self.along, m, self.team, rule.alias)
 
     def each(
         self,
         function: Function,
-        args: Any,
-        kwargs: Mapping[str, Any] | None = None,
+        args: Sequence[object],
+        kwargs: Mapping[str, object] | None = None,
         along: int = -1,
-    ) -> Any:
+    ) -> CutMap | list[CutMap]:
         cuts: Any = cuts_in(args, kwargs)
         like = self.n, self.behind
         if any(
-            (each.n, each.behind) != like if each.team is self.team else each.behind >= like[1]
-            for each in cuts
+            (cut.n, cut.behind) != like if cut.team is self.team else cut.behind >= like[1]
+            for cut in cuts
         ):
             raise Refused("joins maps that are cut differently")
-        alias = any(each.alias for each in cuts)
+        alias = any(cut.alias for cut in cuts)
         along = self.along if along < 0 else along
-        made = {k: self._of_part(k, function, args, kwargs or {}) for k in self.team.mine}
-        some = next(iter(made.values()))
+        by_part = {k: self._of_part(k, function, args, kwargs or {}) for k in self.team.mine}
+        some = next(iter(by_part.values()))
         if isinstance(some, Tensor):
-            return SharedMap.of(made, along, self.n, self.team, alias)
+            return SharedMap.of(by_part, along, self.n, self.team, alias)
         results = (
-            dict(zip(made, parts, strict=True)) for parts in zip(*made.values(), strict=True)
+            dict(zip(by_part, parts, strict=True)) for parts in zip(*by_part.values(), strict=True)
         )
         return [SharedMap.of(parts, along, self.n, self.team, alias) for parts in results]
 
     def pooled(
-        self, function: Function, args: Any, kwargs: Mapping[str, Any]
-    ) -> list[tuple[int, Any]]:
+        self, function: Function, args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> Pooled:
         if 0 in self.shape:
             raise Refused("pools an empty map")
         rows = [end - first for first, end in self.edges]
-        made = {
+        values = {
             k: self._of_part(k, function, args, kwargs) if rows[k] else None for k in self.team.mine
         }
-        return [(n, value) for n, value in zip(rows, self.team.collect(made), strict=True) if n]
+        return [(n, value) for n, value in zip(rows, self.team.collect(values), strict=True) if n]
 
     def narrowed(self, tensor: Tensor, dim: int) -> Tensor:
         if tensor.shape[dim] != self.n:
@@ -217,19 +220,21 @@ class SharedMap(CutMap):
         }
         return SharedMap.of(parts, dim, self.n, self.team)
 
-    def _of_part(self, k: int, function: Function, args: Any, kwargs: Mapping[str, Any]) -> Any:
+    def _of_part(
+        self, k: int, function: Function, args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> Any:
         """Call a function on part k of the maps that this team shares; others are cut along later
         dimensions.
         """
 
-        def own(cut: SharedMap) -> Tensor:
+        def part(cut: SharedMap) -> Tensor:
             if cut.team is self.team:
                 return cut.parts[k]
             return cut
 
-        return self._run(function, *tree_map_only(SharedMap, own, (args, kwargs)))
+        return self._run(function, *tree_map_only(SharedMap, part, (args, kwargs)))
 
-    def _run(self, function: Function, args: Any, kwargs: Any) -> Any:
+    def _run(self, function: Function, args: Sequence[object], kwargs: Mapping[str, object]) -> Any:
         if cuts_in(args, kwargs):
             return function(*args, **kwargs)
         return self.team.run(function, args, kwargs)
@@ -373,10 +378,10 @@ class StreamedMap(CutMap):
     def each(
         self,
         function: Function,
-        args: Any,
-        kwargs: Mapping[str, Any] | None = None,
+        args: Sequence[object],
+        kwargs: Mapping[str, object] | None = None,
         along: int = -1,
-    ) -> Any:
+    ) -> CutMap | list[CutMap]:
         maps: Any = cuts_in(args, kwargs)
         if any((x.n, x.behind) != (self.n, self.behind) for x in maps):
             raise Refused("joins maps of other lengths")
@@ -409,15 +414,15 @@ class StreamedMap(CutMap):
         return [*map(stream, result)]
 
     def pooled(
-        self, function: Function, args: Any, kwargs: Mapping[str, Any]
-    ) -> list[tuple[int, Any]]:
+        self, function: Function, args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> Pooled:
         raise Refused("pools all positions, also those to come")
 
     def narrowed(self, tensor: Tensor, dim: int) -> Tensor:
         raise Refused("has a value for each position")
 
 
-def run(model: Callable[[Any], Any], x: Tensor) -> Any:
+def run(model: Model, x: Tensor) -> object:
     """Run a module on a map that is cut.
 
     Raises DescriptionError naming the layer that does not allow it.
@@ -433,7 +438,7 @@ def run(model: Callable[[Any], Any], x: Tensor) -> Any:
         raise DescriptionError(f"cannot be cut: it {why}", where=where, hint=WHOLE) from None
 
 
-def by_layer(model: Callable[[Any], Any], image: Any, parts: Mapping[int, int]) -> Any:
+def by_layer(model: Model, image: object, parts: Mapping[int, int]) -> Any:
     """Run a module layer by layer on an image that is cut into parts along dimensions, and return
     its whole outputs.
 
@@ -446,9 +451,7 @@ def by_layer(model: Callable[[Any], Any], image: Any, parts: Mapping[int, int]) 
     if isinstance(model, nn.Module):
         weights = next(iter(model.parameters()), image)
     teams = {dim % image.ndim: Team(n, weights.device) for dim, n in parts.items()}
-    return tree_map_only(
-        SharedMap, lambda each: each.whole, run(model, SharedMap.cut(image, teams))
-    )
+    return tree_map_only(SharedMap, lambda cut: cut.whole, run(model, SharedMap.cut(image, teams)))
 
 
 def dry_run(model: nn.Module, size: Sequence[int], parts: Mapping[int, int]) -> str:
@@ -462,7 +465,7 @@ def dry_run(model: nn.Module, size: Sequence[int], parts: Mapping[int, int]) -> 
         model, name, lambda tensor: tensor if tensor.ndim == 0 else without_data(tensor)
     )
     kind = next(
-        (each.dtype for each in empty.parameters() if each.is_floating_point()), torch.float32
+        (weight.dtype for weight in empty.parameters() if weight.is_floating_point()), torch.float32
     )
     with torch.no_grad(), quiet(), torch.device("meta"):
         for channels in channels_of(model, len(size)):
@@ -480,7 +483,7 @@ def dry_run(model: nn.Module, size: Sequence[int], parts: Mapping[int, int]) -> 
                 raise DescriptionError(
                     f"cannot be cut: {line_of(error)}", where=name, hint=WHOLE
                 ) from None
-            shapes = [[each.shape for each in tree_leaves(made)] for made in (whole, tiled)]
+            shapes = [[leaf.shape for leaf in tree_leaves(output)] for output in (whole, tiled)]
             if shapes[0] != shapes[1]:
                 raise DescriptionError(
                     "cannot be cut: its output gets another shape", where=name, hint=WHOLE
@@ -490,7 +493,7 @@ def dry_run(model: nn.Module, size: Sequence[int], parts: Mapping[int, int]) -> 
 
 
 def differ(
-    model: Any, shape: Sequence[int], cut: Callable[[Any, Tensor], Any], seed: int = 0
+    model: object, shape: Sequence[int], cut: Callable[[nn.Module, Tensor], object], seed: int = 0
 ) -> tuple[str, float]:
     """Run a module on noise, whole and cut; return in which precision, and how far the outputs are
     apart.
@@ -509,7 +512,8 @@ def differ(
             suppress(RuntimeError),
         ):  # a module may make tensors of single precision inside
             pairs = zip(
-                *(tree_leaves(made) for made in (module(image), cut(module, image))), strict=True
+                *(tree_leaves(output) for output in (module(image), cut(module, image))),
+                strict=True,
             )
             apart = [
                 float((one - other).abs().max() / one.abs().max())
@@ -525,7 +529,7 @@ def differ(
     raise DescriptionError(what, where=type(model).__name__, hint=hint)
 
 
-def sharded(model: Callable[[Any], Any], image: Any, n: int, *, axis: str | None = None) -> Any:
+def sharded(model: Model, image: Tensor, n: int, *, axis: str | None = None) -> Any:
     """Run a module on shards of an image, as several devices would, and return its output, without
     gradients.
 
@@ -589,7 +593,7 @@ class Streamed:
     (62, 64, 2)
     """
 
-    def __init__(self, model: Callable[[Any], Any]) -> None:
+    def __init__(self, model: Model) -> None:
         self.model = model
         self.reset()
 
@@ -626,14 +630,14 @@ class Streamed:
         signal = StreamedMap.of(
             chunk, self.read - chunk.shape[-1], self.read, chunk.ndim - 1, n, self.session
         )
-        made = run(self.model, signal)
+        output = run(self.model, signal)
         if self.session.passed < len(self.session.sites):
             what = "cannot be cut: it depends on the length of the signal"
             raise DescriptionError(what, where=type(self.model).__name__, hint=WHOLE)
-        return tree_map_only(StreamedMap, lambda each: each.piece, made)
+        return tree_map_only(StreamedMap, lambda streamed: streamed.piece, output)
 
 
-def in_chunks(model: Any, signal: Tensor, first: int, chunk: int) -> list[Tensor]:
+def in_chunks(model: Model, signal: Tensor, first: int, chunk: int) -> list[Tensor]:
     """Run a module on a signal in chunks, `first` samples before all others, and join each of its
     outputs.
 
@@ -644,7 +648,7 @@ def in_chunks(model: Any, signal: Tensor, first: int, chunk: int) -> list[Tensor
         *map(stream, (signal[..., :first], *torch.split(signal[..., first:], chunk, -1))),
         stream.flush(),
     ]
-    if not any(piece.shape[-1] for made in pieces[:-1] for piece in tree_leaves(made)):
+    if not any(leaf.shape[-1] for leaf in tree_leaves(pieces[:-1])):
         what = "returns nothing before the signal ends"
         raise DescriptionError(what, where=type(model).__name__, hint="run it whole")
     return [torch.cat(parts, -1) for parts in zip(*map(tree_leaves, pieces), strict=True)]

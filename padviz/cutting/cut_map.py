@@ -8,22 +8,25 @@ and its arguments.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import torch
 from torch import Tensor
 from torch._decomp import decomposition_table
+from torch._ops import OpOverload
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from padviz.cutting.exact_units import Span
 
 aten = torch.ops.aten
+T = TypeVar("T")
 Function = Callable[..., Any]
+Pooled = list[tuple[int, Any]]  # the rows of each part, and what a function makes of it
 
-HANDLERS: dict[Any, Function] = {}
+HANDLERS: dict[object, Function] = {}
 
 
-def handles(*keys: Any) -> Callable[[Function], Function]:
+def handles(*keys: object) -> Callable[[Function], Function]:
     """Return a decorator for what handles functions of PyTorch, or operations that it
     dispatches.
     """
@@ -68,9 +71,11 @@ class CutMap(Tensor):
     def shell(cls, part: Tensor, along: int, n: int, alias: bool) -> Self:
         """Return a map with the shape of a part but n rows, and without any data."""
         shape = put(part.shape, along, n)
-        made: Self = Tensor._make_wrapper_subclass(cls, shape, dtype=part.dtype, device=part.device)
-        made.along, made.alias = along, alias
-        return made
+        empty: Self = Tensor._make_wrapper_subclass(
+            cls, shape, dtype=part.dtype, device=part.device
+        )
+        empty.along, empty.alias = along, alias
+        return empty
 
     @property
     def n(self) -> int:
@@ -92,18 +97,18 @@ class CutMap(Tensor):
     def each(
         self,
         function: Function,
-        args: Any,
-        kwargs: Mapping[str, Any] | None = None,
+        args: Sequence[object],
+        kwargs: Mapping[str, object] | None = None,
         along: int = -1,
-    ) -> Any:
+    ) -> CutMap | list[CutMap]:
         """Call a function on the parts of all maps in its arguments. The result has its rows along
         `along`.
         """
         raise NotImplementedError
 
     def pooled(
-        self, function: Function, args: Any, kwargs: Mapping[str, Any]
-    ) -> list[tuple[int, Any]]:
+        self, function: Function, args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> Pooled:
         """Call a function on each part, and return the number of its rows with the result."""
         raise NotImplementedError
 
@@ -122,13 +127,17 @@ class CutMap(Tensor):
 
     @classmethod
     def __torch_function__(
-        cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+        cls,
+        function: Function,
+        types: object,
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         kwargs = {**(kwargs or {})}
-        if (own := HANDLERS.get(function)) and not isinstance(
+        if (handle := HANDLERS.get(function)) and not isinstance(
             function, torch._ops.OpOverloadPacket
         ):
-            return own(
+            return handle(
                 function, *([kwargs.pop("input")] if "input" in kwargs else []), *args, **kwargs
             )
         with torch._C.DisableTorchFunctionSubclass():
@@ -136,25 +145,29 @@ class CutMap(Tensor):
 
     @classmethod
     def __torch_dispatch__(  # type: ignore[override]
-        cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+        cls,
+        function: OpOverload,
+        types: object,
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         kwargs = kwargs or {}
         if handle := HANDLERS.get(function.overloadpacket):
             return handle(function, *args, **kwargs)
         if is_pointwise(function):
             return pointwise(function, *args, **kwargs)
         decompose = decomposition_table.get(function, function.decompose)
-        if (made := decompose(*args, **kwargs)) is NotImplemented:
+        if (result := decompose(*args, **kwargs)) is NotImplemented:
             raise Refused(f"runs {function.overloadpacket.__name__} over positions that are cut")
-        return made
+        return result
 
 
-def cuts_in(*args: Any) -> list[CutMap]:
+def cuts_in(*args: object) -> list[CutMap]:
     """Return the maps that are cut among some arguments, each once."""
     return [*{id(leaf): leaf for leaf in tree_leaves(args) if isinstance(leaf, CutMap)}.values()]
 
 
-def is_pointwise(function: Any) -> bool:
+def is_pointwise(function: OpOverload) -> bool:
     """Return whether PyTorch tags an operation, or the one that it does in place, as pointwise and
     returning a map.
     """
@@ -163,11 +176,11 @@ def is_pointwise(function: Any) -> bool:
     return torch.Tag.pointwise in tags and torch.Tag.data_dependent_output not in tags
 
 
-def pointwise(function: Any, *args: Any, **kwargs: Any) -> Any:
+def pointwise(function: OpOverload, *args: object, **kwargs: object) -> object:
     """Broadcast from the last dimension. A plain tensor with a value for each row is cut like the
     maps.
     """
-    like = max(cuts_in(args, kwargs), key=lambda each: each.behind)
+    like = max(cuts_in(args, kwargs), key=lambda cut: cut.behind)
     if function._schema.is_mutable and (args[0] is not like or like.alias):
         raise Refused("writes into a part of a map")
     fitted_args, fitted_kwargs = tree_map_only(Tensor, like.fitted, (args, kwargs))
@@ -179,24 +192,24 @@ def pointwise(function: Any, *args: Any, **kwargs: Any) -> Any:
     return result
 
 
-def _local(function: Any, *args: Any, **kwargs: Any) -> Any:
+def _local(function: Function, *args: object, **kwargs: object) -> CutMap | list[CutMap]:
     """Call what works on each position alone."""
     return cuts_in(args, kwargs)[0].each(function, args, kwargs)
 
 
-def first_of(function: Any, *args: Any, **kwargs: Any) -> Any:
+def first_of(function: OpOverload, *args: object, **kwargs: object) -> tuple[object, ...]:
     """Call what works on each position alone, and returns other things behind the map."""
-    first = _local(lambda *own, **more: function(*own, **more)[0], *args, **kwargs)
+    first = _local(lambda *parts, **more: function(*parts, **more)[0], *args, **kwargs)
     return (first, *[torch.empty(0)] * (len(function._schema.returns) - 1))
 
 
-def arguments_of(function: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+def arguments_of(function: OpOverload, *args: object, **kwargs: object) -> dict[str, Any]:
     """Return the arguments of a call by the names in its schema, with their defaults."""
     defaults = {argument.name: argument.default_value for argument in function._schema.arguments}
     return defaults | dict(zip(defaults, args, strict=False)) | kwargs
 
 
-def _along_dims(function: Any, x: CutMap, *args: Any, **kwargs: Any) -> Any:
+def _along_dims(function: OpOverload, x: CutMap, *args: object, **kwargs: object) -> object:
     """Call what works along the dimensions in its schema's `dim` or `dims`, if the rows are none of
     them.
     """
@@ -206,7 +219,7 @@ def _along_dims(function: Any, x: CutMap, *args: Any, **kwargs: Any) -> Any:
     return x.each(function, (x, *args), kwargs)
 
 
-def dims_of(x: Tensor, dims: Any) -> list[int]:
+def dims_of(x: Tensor, dims: int | Sequence[int] | None) -> list[int]:
     """Return dimensions, counted from the first and in order; all of them for None or an empty
     list.
     """
@@ -215,15 +228,15 @@ def dims_of(x: Tensor, dims: Any) -> list[int]:
     )
 
 
-def put(values: Sequence[Any], i: int, value: Any) -> list[Any]:
-    return [value if j == i else own for j, own in enumerate(values)]
+def put(values: Sequence[T], i: int, value: T) -> list[T]:
+    return [value if j == i else other for j, other in enumerate(values)]
 
 
 def padded(x: Tensor, along: int, before: int, after: int, value: float) -> Tensor:
     """Pad rows with a value."""
     rows = [0, 0] * (x.ndim - 1 - along) + [before, after]
-    made: Tensor = aten.constant_pad_nd(x, rows, value)
-    return made
+    wider: Tensor = aten.constant_pad_nd(x, rows, value)
+    return wider
 
 
 handles(aten.copy_)(pointwise)

@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._decomp import decomposition_table
+from torch._ops import OpOverload
 from torch.nn import functional
 
 from padviz.cutting.cut_map import (
     CutMap,
     Function,
+    Pooled,
     Refused,
     arguments_of,
     cuts_in,
@@ -29,7 +31,7 @@ MAX_POOLS = ("max_pool", "adaptive_max_pool")
 
 
 @handles(aten.view, aten._unsafe_view)
-def _view(function: Any, x: CutMap, shape: Sequence[int]) -> Any:
+def _view(function: object, x: CutMap, shape: Sequence[int]) -> object:
     """Keep the rows where the new shape has them, with as many values in front; refuse
     any other.
     """
@@ -40,29 +42,29 @@ def _view(function: Any, x: CutMap, shape: Sequence[int]) -> Any:
         (i for i, rows in enumerate(shape) if rows == n and prod(shape[:i]) == in_front), None
     )
     if at is None:
-        was, becomes = (" x ".join(map(str, each)) for each in (x.shape, shape))
+        was, becomes = (" x ".join(map(str, size)) for size in (x.shape, shape))
         raise Refused(f"rearranges positions: {was} becomes {becomes}")
     return x.each(lambda part: part.reshape(put(shape, at, part.shape[x.along])), (x,), None, at)
 
 
 @handles(aten.permute)
-def _permute(function: Any, x: CutMap, dims: Sequence[int]) -> Any:
+def _permute(function: OpOverload, x: CutMap, dims: Sequence[int]) -> object:
     return x.each(function, (x, dims), None, [dim % x.ndim for dim in dims].index(x.along))
 
 
 @handles(aten.transpose)
-def _transpose(function: Any, x: CutMap, one: int, other: int) -> Any:
+def _transpose(function: OpOverload, x: CutMap, one: int, other: int) -> object:
     one, other = one % x.ndim, other % x.ndim
     return x.each(function, (x, one, other), None, {one: other, other: one}.get(x.along, x.along))
 
 
 @handles(aten.unsqueeze)
-def _unsqueeze(function: Any, x: CutMap, dim: int) -> Any:
+def _unsqueeze(function: OpOverload, x: CutMap, dim: int) -> object:
     return x.each(function, (x, dim), None, x.along + (dim % (x.ndim + 1) <= x.along))
 
 
 @handles(aten.squeeze)
-def _squeeze(function: Any, x: CutMap, dims: Any = None) -> Any:
+def _squeeze(function: object, x: CutMap, dims: int | Sequence[int] | None = None) -> object:
     gone = [dim for dim in dims_of(x, dims) if x.shape[dim] == 1 and dims != []]
     if x.along in gone:
         raise Refused("drops a dimension of one position")
@@ -70,14 +72,14 @@ def _squeeze(function: Any, x: CutMap, dims: Any = None) -> Any:
 
 
 @handles(aten.select)
-def _select(function: Any, x: CutMap, dim: int, index: int) -> Any:
+def _select(function: OpOverload, x: CutMap, dim: int, index: int) -> object:
     if dim % x.ndim == x.along:
         raise Refused("takes a single position")
     return x.each(function, (x, dim, index), None, x.along - (dim % x.ndim < x.along))
 
 
 @handles(aten.expand)
-def _expand(function: Any, x: CutMap, shape: Sequence[int], **kwargs: Any) -> Any:
+def _expand(function: OpOverload, x: CutMap, shape: Sequence[int], **kwargs: object) -> object:
     along = len(shape) - x.behind
     if shape[along] not in (-1, x.n):
         raise Refused("repeats a single position")
@@ -85,26 +87,26 @@ def _expand(function: Any, x: CutMap, shape: Sequence[int], **kwargs: Any) -> An
 
 
 @handles(aten.cat, aten.stack)
-def _join(function: Any, maps: Sequence[Tensor], dim: int = 0) -> Any:
+def _join(function: OpOverload, maps: Sequence[Tensor], dim: int = 0) -> object:
     """Concatenate or stack maps that are cut alike."""
     like = cuts_in(maps)[0]
     stacks = function.overloadpacket is aten.stack
     if not stacks and dim % like.ndim == like.along:
         raise Refused("joins maps end to end")
     along = like.along + (stacks and dim % (like.ndim + 1) <= like.along)
-    own = [each if isinstance(each, CutMap) else like.narrowed(each, like.along) for each in maps]
-    return like.each(lambda *parts: function([*parts], dim), own, None, along)
+    cuts = [x if isinstance(x, CutMap) else like.narrowed(x, like.along) for x in maps]
+    return like.each(lambda *parts: function([*parts], dim), cuts, None, along)
 
 
 @handles(functional.linear)
-def _linear(function: Any, x: Any, weight: Tensor, bias: Tensor | None = None) -> Any:
+def _linear(function: Function, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> object:
     if not isinstance(x, CutMap) or x.along == x.ndim - 1:
         raise Refused("is a linear layer over positions")
     return x.each(function, (x, weight, bias))
 
 
 @handles(torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm)
-def _product(function: Any, one: Any, other: Any) -> Any:
+def _product(function: Function, one: Tensor, other: Tensor) -> object:
     both, (cut, *_) = len(cuts_in(one, other)) > 1, cuts_in(one, other)
     if both or cut.behind == (1 if cut is one else min(2, cut.ndim)):
         raise Refused("multiplies positions with each other, as attention does: no overlap helps")
@@ -125,16 +127,16 @@ def _product(function: Any, one: Any, other: Any) -> Any:
     )
 )
 @handles(Tensor.numpy, Tensor.tolist, Tensor.__array__)
-def _unknown(function: Any, *args: Any, **kwargs: Any) -> Any:
+def _unknown(function: Function, *args: object, **kwargs: object) -> object:
     raise Refused(f"runs {function.__name__} over positions: no overlap helps")
 
 
-def _reduced(combine: Callable[[list[tuple[int, Any]]], Any] | None = None) -> Function:
+def _reduced(combine: Callable[[Pooled], object] | None = None) -> Function:
     """Return a handler of what reduces dimensions, which combines the results of the parts if it
     can.
     """
 
-    def handle(function: Any, x: CutMap, *args: Any, **kwargs: Any) -> Any:
+    def handle(function: OpOverload, x: CutMap, *args: object, **kwargs: object) -> object:
         given = arguments_of(function, x, *args, **kwargs)
         dims = dims_of(x, given.get("dim"))
         if x.along not in dims:
@@ -150,11 +152,11 @@ def _reduced(combine: Callable[[list[tuple[int, Any]]], Any] | None = None) -> F
     return handle
 
 
-def _total(parts: list[tuple[int, Any]]) -> Any:
+def _total(parts: Pooled) -> object:
     return reduce(aten.add, [value for _, value in parts])
 
 
-def _mean(parts: list[tuple[int, Any]]) -> Any:
+def _mean(parts: Pooled) -> object:
     n = sum(rows for rows, _ in parts)
     return reduce(aten.add, [value * (rows / n) for rows, value in parts])
 
@@ -163,7 +165,7 @@ def _extreme(function: Function) -> Function:
     return lambda parts: reduce(function, [value for _, value in parts])
 
 
-def _moments_of_part(x: Tensor, dims: list[int], keep: bool) -> Any:
+def _moments_of_part(x: Tensor, dims: list[int], keep: bool) -> object:
     if isinstance(x, CutMap):
         return aten.var_mean.correction(x, dims, correction=0, keepdim=keep)
     mean = x.mean(dims, True)  # in two passes, which take a tenth of the time of PyTorch's var_mean
@@ -172,7 +174,7 @@ def _moments_of_part(x: Tensor, dims: list[int], keep: bool) -> Any:
 
 
 @handles(aten.var_mean, aten.var, aten.std)
-def _moments(function: Any, x: CutMap, *args: Any, **kwargs: Any) -> Any:
+def _moments(function: OpOverload, x: CutMap, *args: object, **kwargs: object) -> object:
     """Return variance and mean. Counts, means and squared sums of parts are combined by the formula
     of Chan et al.
     """
@@ -193,8 +195,8 @@ def _moments(function: Any, x: CutMap, *args: Any, **kwargs: Any) -> Any:
         _moments_of_part, (x.to(torch.promote_types(x.dtype, torch.float32)), dims, keep), {}
     )
     others, count = prod(x.shape[dim] for dim in dims) // x.n, 0
-    for rows, (variance, own_mean) in parts:
-        n, apart = rows * others, own_mean - mean
+    for rows, (variance, mean_of_part) in parts:
+        n, apart = rows * others, mean_of_part - mean
         squares = squares + variance * n + apart * apart * (count * n / (count + n))
         mean, count = mean + apart * (n / (count + n)), count + n
     correction = given.get("correction", int(given.get("unbiased", True)))
@@ -211,7 +213,7 @@ def _moments(function: Any, x: CutMap, *args: Any, **kwargs: Any) -> Any:
 
 @handles(aten.native_group_norm)
 def _group_norm(
-    function: Any,
+    function: object,
     x: CutMap,
     weight: Tensor | None,
     bias: Tensor | None,
@@ -234,12 +236,12 @@ def _group_norm(
         shift = -mean * scale
     else:
         shift = bias.reshape(by_channel) - mean * scale
-    made = aten.view(aten.addcmul(shift, grouped, scale), [*x.shape])
-    return made.to(x.dtype), torch.empty(0), torch.empty(0)
+    result = aten.view(aten.addcmul(shift, grouped, scale), [*x.shape])
+    return result.to(x.dtype), torch.empty(0), torch.empty(0)
 
 
 @handles(aten.native_layer_norm)
-def _layer_norm(function: Any, x: CutMap, shape: Sequence[int], *others: Any) -> Any:
+def _layer_norm(function: OpOverload, x: CutMap, shape: Sequence[int], *others: object) -> object:
     local = x.along < x.ndim - len(shape)
     return (first_of if local else decomposition_table[function])(
         *([function] * local), x, shape, *others
@@ -248,8 +250,14 @@ def _layer_norm(function: Any, x: CutMap, shape: Sequence[int], *others: Any) ->
 
 @handles(aten.native_batch_norm)
 def _batch_norm(
-    function: Any, x: CutMap, weight: Any, bias: Any, mean: Any, variance: Any, *others: Any
-) -> Any:
+    function: OpOverload,
+    x: CutMap,
+    weight: object,
+    bias: object,
+    mean: object,
+    variance: object,
+    *others: object,
+) -> object:
     if others[0] and mean is None:  # it has no running statistics, also in evaluation mode
         return decomposition_table[function](x, weight, bias, mean, variance, *others)
     if others[0]:
@@ -259,16 +267,16 @@ def _batch_norm(
 
 @handles(functional.instance_norm)
 def _instance_norm(
-    function: Any,
-    x: Any,
-    running_mean: Any = None,
-    running_var: Any = None,
-    weight: Any = None,
-    bias: Any = None,
+    function: object,
+    x: CutMap,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
     use_input_stats: bool = True,
     momentum: float = 0.1,
     eps: float = 1e-5,
-) -> Any:
+) -> object:
     if not use_input_stats:
         return functional.batch_norm(
             x, running_mean, running_var, weight, bias, False, momentum, eps

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.nn import functional
 
 from padviz import nn
@@ -17,6 +18,8 @@ from padviz.network.operations import Window, placement
 from padviz.network.padding_modes import SCHEMES
 
 aten = torch.ops.aten
+N = TypeVar("N", int, float)
+Numbers: TypeAlias = "N | list[N] | tuple[N, ...]"  # one for all axes, or one for each
 AROUND = {
     "nearest": 0,
     "nearest-exact": 0,
@@ -38,7 +41,7 @@ def _sliding(window: Window, run: Callable[[Tensor], Tensor], fill: float = 0.0)
 
 @handles(aten.convolution, aten._convolution)  # as modules and as their traces call it
 def _convolution(
-    function: Any,
+    function: OpOverload,
     x: CutMap,
     weight: Tensor,
     bias: Tensor | None,
@@ -62,10 +65,10 @@ def _convolution(
     free, tail, extent = put(padding, axis, 0), put(output_padding, axis, 0), d * (k - 1) + 1
 
     def run(region: Tensor) -> Tensor:
-        made: Tensor = function(
+        result: Tensor = function(
             region, weight, bias, stride, free, dilation, transposed, tail, groups, *flags
         )
-        return made
+        return result
 
     if not transposed:
         return x.windowed(_sliding(Window(k, s, d, (p, p)), run))
@@ -84,18 +87,18 @@ def _convolution(
 
 
 def _pool_arguments(
-    function: Any, x: CutMap, *values: Sequence[int]
+    function: OpOverload, x: CutMap, *values: Sequence[int]
 ) -> tuple[int, list[list[int]]]:
     """Return the axis that is cut, and a list for each value with a number for each axis."""
     axes = 2
     if "3d" in function._schema.name:
         axes = 3
-    return axes - x.behind, [[*own] * (axes if len(own) == 1 else 1) for own in values]
+    return axes - x.behind, [[*value] * (axes if len(value) == 1 else 1) for value in values]
 
 
 @handles(aten.max_pool2d_with_indices, aten.max_pool3d_with_indices)
 def _max_pool(
-    function: Any,
+    function: OpOverload,
     x: CutMap,
     kernel: Sequence[int],
     stride: Sequence[int] = (),
@@ -122,20 +125,20 @@ def _max_pool(
 
 @handles(torch.max_pool1d, functional.max_pool1d)
 def _max_pool_of_signal(
-    function: Any,
-    x: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
+    function: object,
+    x: CutMap,
+    kernel_size: Numbers[int],
+    stride: Numbers[int] | None = None,
+    padding: Numbers[int] = 0,
+    dilation: Numbers[int] = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
-) -> Any:
+) -> object:
     """Pool an image of one row, as PyTorch does, whose own check of a signal's length
     has 32 bits.
     """
     given = kernel_size, stride or kernel_size, padding, dilation
-    k, s, p, d = (each if isinstance(each, int) else each[0] for each in given)
+    k, s, p, d = (value if isinstance(value, int) else value[0] for value in given)
     image = aten.max_pool2d_with_indices(
         x.unsqueeze(-2), [1, k], [1, s], [0, p], [1, d], ceil_mode
     )[0]
@@ -144,7 +147,7 @@ def _max_pool_of_signal(
 
 @handles(aten.avg_pool2d, aten.avg_pool3d)
 def _average_pool(
-    function: Any,
+    function: OpOverload,
     x: CutMap,
     kernel: Sequence[int],
     stride: Sequence[int] = (),
@@ -188,18 +191,18 @@ def _average_pool(
 
 
 @handles(aten._adaptive_avg_pool2d, aten._adaptive_avg_pool3d)
-def _adaptive_average(function: Any, x: CutMap, output: Sequence[int]) -> Any:
+def _adaptive_average(function: OpOverload, x: CutMap, output: Sequence[int]) -> object:
     return _adaptive(x, output, function, aten.mean.dim)
 
 
 @handles(aten.adaptive_max_pool2d, aten.adaptive_max_pool3d)
-def _adaptive_max(function: Any, x: CutMap, output: Sequence[int]) -> tuple[Any, Tensor]:
+def _adaptive_max(function: OpOverload, x: CutMap, output: Sequence[int]) -> tuple[object, Tensor]:
     return _adaptive(
         x, output, lambda part, size: function(part, size)[0], aten.amax.default
     ), torch.empty(0)
 
 
-def _adaptive(x: CutMap, output: Sequence[int], pool: Function, pool_rows: Function) -> Any:
+def _adaptive(x: CutMap, output: Sequence[int], pool: Function, pool_rows: Function) -> object:
     """Pool to a number of rows on each axis; `pool_rows` makes one row of all."""
     i, n, along = len(output) - x.behind, x.n, x.along
     m, one = output[i], put(output, i, 1)
@@ -221,7 +224,7 @@ def _pad(
     """
     i = 2 * (x.behind - 1)
     before, after = [*pads[i : i + 2]] or (0, 0)
-    others = [0 if j in (i, i + 1) else own for j, own in enumerate(pads)]
+    others = [0 if j in (i, i + 1) else n for j, n in enumerate(pads)]
     rule = Rule(
         lambda n: n + before + after,
         lambda first, end: (first - before, end - before),
@@ -233,7 +236,9 @@ def _pad(
 
 
 @handles(aten.constant_pad_nd)
-def _constant_pad(function: Any, x: CutMap, pads: Sequence[int], value: float = 0.0) -> CutMap:
+def _constant_pad(
+    function: OpOverload, x: CutMap, pads: Sequence[int], value: float = 0.0
+) -> CutMap:
     return _pad(x, pads, float(value), lambda region, others: function(region, others, value))
 
 
@@ -249,8 +254,12 @@ handles(aten.replication_pad1d, aten.replication_pad2d, aten.replication_pad3d)(
 
 @handles(functional.pad)
 def _pad_by_mode(
-    function: Any, x: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None
-) -> Any:
+    function: Function,
+    x: CutMap,
+    pad: Sequence[int],
+    mode: str = "constant",
+    value: float | None = None,
+) -> object:
     if mode == "circular":  # which copies what is left
         left: Any = x
         if min(pad) < 0:
@@ -264,7 +273,7 @@ def _pad_by_mode(
 
 @handles(nn.padded)
 def _pad_by_scheme(
-    function: Any,
+    function: Function,
     x: CutMap,
     pads: nn.Pads,
     schemes: nn.Schemes,
@@ -277,7 +286,7 @@ def _pad_by_scheme(
         behind = x.ndim - 1 - dim % x.ndim
         fill = scheme if SCHEMES[scheme].reads else float(value or 0)
 
-        def pad(part: Tensor, _: object, alone: Any = alone) -> Tensor:
+        def pad(part: Tensor, _: object, alone: Sequence[object] = alone) -> Tensor:
             return function(part, alone, schemes, dims, value)  # type: ignore[no-any-return]
 
         x = _pad(x, [0, 0] * behind + [*pads[k]], fill, pad)
@@ -285,30 +294,30 @@ def _pad_by_scheme(
 
 
 @handles(nn.padded_conv2d)
-def _padded_convolution(function: Any, *args: Any, **kwargs: Any) -> Any:
+def _padded_convolution(function: object, *args: Any, **kwargs: Any) -> Tensor:
     return nn.convolved(*args, **kwargs)
 
 
 @handles(aten.index)
-def _index(function: Any, x: Any, indices: Sequence[Tensor | None]) -> Any:
+def _index(function: OpOverload, x: Tensor, indices: Sequence[Tensor | None]) -> object:
     """Pick along one dimension that is not cut, as x[:, [2, 1, 0]] picks channels."""
     (dim, index), *others = [(dim, index) for dim, index in enumerate(indices) if index is not None]
-    by_position = not isinstance(x, CutMap) or isinstance(index, CutMap) or dim == x.along
     # A mask of several dimensions picks along all of them.
-    if by_position or others or (index.dtype == torch.bool and index.ndim > 1):
+    along_several = others or (index.dtype == torch.bool and index.ndim > 1)
+    if not isinstance(x, CutMap) or isinstance(index, CutMap) or dim == x.along or along_several:
         raise Refused("runs index over positions that are cut")
     return x.each(function, (x, indices), None, x.along + (index.ndim - 1) * (dim < x.along))
 
 
 @handles(aten.slice)
 def _slice(
-    function: Any,
+    function: OpOverload,
     x: CutMap,
     dim: int = 0,
     start: int | None = None,
     end: int | None = None,
     step: int = 1,
-) -> Any:
+) -> object:
     if dim % x.ndim != x.along:
         return x.each(function, (x, dim, start, end, step))
     n, along = x.n, x.along
@@ -326,7 +335,7 @@ def _slice(
 
 
 @handles(functional.pixel_shuffle)
-def _pixel_shuffle(function: Any, x: Any, upscale_factor: int) -> Any:
+def _pixel_shuffle(function: Function, x: CutMap, upscale_factor: int) -> CutMap:
     factor, along = upscale_factor, x.along
     rule = Rule(
         lambda n: n * factor,
@@ -339,7 +348,7 @@ def _pixel_shuffle(function: Any, x: Any, upscale_factor: int) -> Any:
 
 
 @handles(functional.pixel_unshuffle)
-def _pixel_unshuffle(function: Any, x: Any, downscale_factor: int) -> Any:
+def _pixel_unshuffle(function: Function, x: CutMap, downscale_factor: int) -> CutMap:
     factor, run = (
         downscale_factor,
         lambda region, at, first, end: function(region, downscale_factor),
@@ -351,15 +360,15 @@ def _pixel_unshuffle(function: Any, x: Any, downscale_factor: int) -> Any:
 
 @handles(functional.interpolate)
 def _interpolate(
-    function: Any,
+    function: Function,
     x: Any,
-    size: Any = None,
-    scale_factor: Any = None,
+    size: Numbers[int] | None = None,
+    scale_factor: Numbers[float] | None = None,
     mode: str = "nearest",
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
-) -> Any:
+) -> object:
     """Resize one axis after the other: by whole multiples from the rows around, else by the weights
     of PyTorch.
     """
@@ -373,11 +382,11 @@ def _interpolate(
     def resized(part: Tensor, axis: int, m: int, scale: float | None) -> Tensor:
         if 0 in part.shape:  # PyTorch does not resize a part without rows
             return part.new_empty([*part.shape[:2], *put(part.shape[2:], axis, m)])
-        to: dict[str, Any] = {"size": put(part.shape[2:], axis, m)}
+        to: dict[str, object] = {"size": put(part.shape[2:], axis, m)}
         if scale is not None:
             to = {"scale_factor": put([1.0] * len(shape), axis, scale)}
-        made: Tensor = function(part, **to, mode=mode, align_corners=align_corners)
-        return made
+        result: Tensor = function(part, **to, mode=mode, align_corners=align_corners)
+        return result
 
     if sizes == [*shape]:
         x = x.clone()
@@ -414,14 +423,18 @@ def _weights(axes: int, i: int, n: int, m: int, resized: Callable[[Tensor], Tens
 
 
 def _resized_to(
-    shape: Sequence[int], size: Any, scale_factor: Any
+    shape: Sequence[int],
+    size: Numbers[int] | None,
+    scale_factor: Numbers[float] | None,
 ) -> tuple[list[int], list[float | None]]:
     """Return the size of each axis after a resize, and the scales that are given, one for each
     axis.
     """
-    scales = [scale_factor] * len(shape)
+    scales: list[Any]
     if isinstance(scale_factor, list | tuple):
         scales = [*scale_factor]
+    else:
+        scales = [scale_factor] * len(shape)
     if size is None:
         return [int(n * scale) for n, scale in zip(shape, scales, strict=True)], scales
     if isinstance(size, list | tuple):
@@ -464,10 +477,10 @@ def _weighted(weights: Tensor, x: CutMap) -> Rule:
     def run(region: Tensor, at: int, first: int, end: int) -> Any:
         return product(region, weights[first:end, at : at + region.shape[along]])
 
-    def product(x: Tensor, own: Tensor) -> Any:
+    def product(x: Tensor, rows: Tensor) -> Any:
         if isinstance(x, CutMap):
-            return x.each(product, (x, own))
-        return torch.tensordot(own, x, ([1], [along])).movedim(0, along)
+            return x.each(product, (x, rows))
+        return torch.tensordot(rows, x, ([1], [along])).movedim(0, along)
 
     def reads(first: int, end: int) -> Span:
         return min(lo for lo, _ in spans[first:end]), max(hi for _, hi in spans[first:end])
