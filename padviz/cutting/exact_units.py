@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -212,7 +212,7 @@ def _why_off_phase(op: Op) -> str:
     return "the tile is not aligned"
 
 
-def _sources(op: Op, n: int, rows: NDArray[Any]) -> NDArray[Any]:
+def _sources(op: Op, n: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the input rows that positions of an endless axis are read from; `PADDING` where they
     read nothing.
     """

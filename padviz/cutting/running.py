@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,20 +19,25 @@ from padviz.errors import DescriptionError, OptionError
 from padviz.network.network import ENDS, Network, Size, in_words
 from padviz.progress import Progress
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Map = NDArray[Any]  # of single or double precision
+Array: TypeAlias = "Map | Tensor"
 # of an image (1, channels, height, width), the map of each head
-Run = Callable[[NDArray[Any]], list[Any]]
+Run = Callable[[NDArray[np.float64]], list[Any]]
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 MOST_PIXELS = 2048 * 2048
 MOST_TRIED = 400  # tiles of a plan that is tried without data, at some 20 ms each
 
 
 def tiled(
-    model: Callable[[Any], Any],
-    image: Any,
+    model: Callable[[Any], object],
+    image: Array,
     plan: Plan | LayerPlan,
     *,
     batch: int = 1,
-    out: Any = None,
+    out: object = None,
     on_progress: Progress | None = None,
 ) -> Any:
     """Run a model over the tiles of a plan, and return its outputs for the whole image, without
@@ -90,7 +95,7 @@ def tiled(
         _check_size(image, plan)
         return by_layer(model, image, plan.parts)
     _check(model, image, plan, batch)
-    outputs = None
+    outputs: list[Any] | None = None
     if out is not None:
         if isinstance(out, list | tuple):
             outputs = [*out]
@@ -119,7 +124,7 @@ def _refuse_given(**given: bool) -> None:
             raise OptionError(what, option=name, hint="leave it out")
 
 
-def _check(model: Any, image: Any, plan: Plan, batch: int) -> None:
+def _check(model: object, image: Array, plan: Plan, batch: int) -> None:
     """Reject an image that does not suit the plan or the model, and a batch that does not suit the
     image.
     """
@@ -138,10 +143,10 @@ def _check(model: Any, image: Any, plan: Plan, batch: int) -> None:
         )
 
 
-def _check_size(image: Any, plan: Plan | LayerPlan) -> None:
-    own = tuple(image.shape[-len(plan.image) :])
-    if own != plan.image:
-        what = f"the image is {in_words(own)}, and the plan for {in_words(plan.image)}"
+def _check_size(image: Array, plan: Plan | LayerPlan) -> None:
+    size = tuple(image.shape[-len(plan.image) :])
+    if size != plan.image:
+        what = f"the image is {in_words(size)}, and the plan for {in_words(plan.image)}"
         raise OptionError(what, option="image", hint="make a plan for it")
 
 
@@ -168,7 +173,7 @@ def _keep(outputs: Sequence[Any], parts: Sequence[Any], group: Sequence[Tile]) -
             output[(..., *keep)] = part[(..., *take)]
 
 
-def _parts(returned: Any, plan: Plan) -> list[Any]:
+def _parts(returned: Any, plan: Plan) -> list[Array]:
     if isinstance(returned, Mapping):
         returned = [returned[name] for name in plan.heads]
     if isinstance(returned, list | tuple):
@@ -189,7 +194,7 @@ def _parts(returned: Any, plan: Plan) -> list[Any]:
     return [part.detach() if hasattr(part, "detach") else part for part in parts]
 
 
-def _empty(part: Any, plan: Plan, head: int, image: Any) -> Any:
+def _empty(part: Array, plan: Plan, head: int, image: Array) -> Array:
     """Return an empty map of a head for the whole image, of the same type as a tile's."""
     units = [line.keeps[head][-1][1] for line in plan.lines]
     leading = part.shape[: -len(units)]
@@ -268,7 +273,7 @@ def _check_pixels(plan: Plan | LayerPlan) -> None:
         )
 
 
-def try_by_layer(model: Any, plan: LayerPlan) -> LayerPlan:
+def try_by_layer(model: nn.Module, plan: LayerPlan) -> LayerPlan:
     """Return a plan that was run on an image without data, or that says why it was not.
 
     Raises DescriptionError naming a layer that cannot be cut.
@@ -281,7 +286,7 @@ def try_by_layer(model: Any, plan: LayerPlan) -> LayerPlan:
     return replace(plan, untried=untried and f"{untried}; padviz verify-tiles runs it on noise")
 
 
-def verify_by_layer(model: Any, plan: LayerPlan, channels: int, seed: int) -> Verified:
+def verify_by_layer(model: nn.Module, plan: LayerPlan, channels: int, seed: int) -> Verified:
     """Run a module on noise, whole and layer by layer on tiles."""
     from padviz.cutting.by_layer import by_layer, differ
 
@@ -313,10 +318,10 @@ def _one_less(run: Run, noise: Any, plan: Plan, whole: Sequence[Any]) -> dict[st
                     there = [
                         slice(s.start + k, s.stop + k) for s, k in zip(at, offsets, strict=True)
                     ]
-                    found = _relative(part[(..., *at)], head[(..., *there)], head)
-                    differences[side] = max(differences.get(side, 0.0), found)
+                    difference = _relative(part[(..., *at)], head[(..., *there)], head)
+                    differences[side] = max(differences.get(side, 0.0), difference)
     return differences
 
 
-def _relative(one: NDArray[Any], other: NDArray[Any], scale: NDArray[Any]) -> float:
+def _relative(one: Map, other: Map, scale: Map) -> float:
     return float(np.abs(one - other).max() / np.abs(scale).max())

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 Output = NDArray[Any]  # (channels, height, width); a signal has a height of 1
 Area = tuple[tuple[int, int], ...]  # of each axis
+Known = int | list[int] | None  # a period, or lines
 AT_ONCE = 1 << 19  # values that are converted to float64 at a time
 AROUND, FURTHER = (
     4,
@@ -123,7 +124,7 @@ def measure(whole: Output, tiled: Output, rounding: float) -> Errors:
     return Errors(errors, differs, sqrt(squares / whole.size), largest, sqrt(variance / whole.size))
 
 
-def find_seams(whole: Output, tiled: Output, axis: int, known: Any, least: float) -> list[Seams]:
+def find_seams(whole: Output, tiled: Output, axis: int, known: Known, least: float) -> list[Seams]:
     """Return seams along an axis; `known` is a period, a list of lines, or None. Steps of at most
     `least` are none.
     """
@@ -151,7 +152,7 @@ def find_seams(whole: Output, tiled: Output, axis: int, known: Any, least: float
 
 
 def _groups(
-    evidence: Values, known: Any, clear: Values
+    evidence: Values, known: Known, clear: Values
 ) -> list[tuple[int | None, NDArray[np.intp]]]:
     """Return lines at equal distances, with their period, and single ones, the strongest first.
 
@@ -234,7 +235,7 @@ def _evidence(counts: Values, pixels: int) -> Values:
     return np.pad(evidence / scale, (AROUND + 1, AROUND))
 
 
-def _strongest(evidence: Values, known: Any, alone: float) -> NDArray[np.intp]:
+def _strongest(evidence: Values, known: Known, alone: float) -> NDArray[np.intp]:
     """Return the lines with most evidence: at equal distances, at known ones, or one; or none."""
     best, strongest, least = 0.0, np.array([], np.intp), SURE
     if known:
@@ -254,21 +255,21 @@ def _strongest(evidence: Values, known: Any, alone: float) -> NDArray[np.intp]:
     return strongest[:0]
 
 
-def _candidates(evidence: Values, known: Any) -> Iterator[NDArray[np.intp]]:
+def _candidates(evidence: Values, known: Known) -> Iterator[NDArray[np.intp]]:
     """Yield lines at known places, or at equal distances: the known one, or that of any two lines
     that stand out.
     """
     n = len(evidence)
-    if known and isinstance(known, list):
+    if not known:
+        top = np.sort(np.argsort(-evidence, kind="stable")[:STRONGEST])
+        for one, other in combinations(top[evidence[top] > 2], 2):
+            if other - one >= AROUND:
+                yield np.arange(one, n, other - one)
+    elif isinstance(known, list):
         yield np.array(known)
-    elif known:
+    else:
         for first in range(1, min(known, n - 1) + 1):
             yield np.arange(first, n, known)
-    else:
-        top = np.sort(np.argsort(-evidence, kind="stable")[:STRONGEST])
-        for first, second in combinations(top[evidence[top] > 2], 2):
-            if second - first >= AROUND:
-                yield np.arange(first, n, second - first)
 
 
 def explain(whole: Output, tiled: Output, area: Area, others: Sequence[Area], least: float) -> Fit:
