@@ -148,13 +148,14 @@ def contexts_of(
     barrier = None
     if network.again:  # a module or a file may differ in a larger image
         larger = tuple(
-            n + lcm(own[0].alignment, ALIKE) for n, own in zip(size, by_axis, strict=True)
+            n + lcm(contexts[0].alignment, ALIKE) for n, contexts in zip(size, by_axis, strict=True)
         )
         if why := another_at(network, larger):
             barrier = Barrier(*why)
     heads = zip(*by_axis, strict=True)
     return tuple(
-        tuple(replace(each, barrier=each.barrier or barrier) for each in head) for head in heads
+        tuple(replace(context, barrier=context.barrier or barrier) for context in head)
+        for head in heads
     )
 
 
@@ -175,9 +176,9 @@ def barrier_of(network: Network, contexts: Sequence[Sequence[Context]]) -> Barri
     """Return the barrier of any head on any axis that is hardest to pass, and of
     several the first.
     """
-    found = [context.barrier for head in contexts for context in head if context.barrier]
+    barriers = [context.barrier for head in contexts for context in head if context.barrier]
     return hardest(
-        sorted(found, key=lambda barrier: (network.index.get(barrier.layer, 0), barrier.why))
+        sorted(barriers, key=lambda barrier: (network.index.get(barrier.layer, 0), barrier.why))
     )
 
 
@@ -202,7 +203,8 @@ def pixels_around(network: Network, size: Size) -> tuple[BeforeAfter, ...] | Non
         return None
     by_axis = zip(*contexts, strict=True)
     return tuple(
-        (max(own.before for own in heads), max(own.after for own in heads)) for heads in by_axis
+        (max(context.before for context in heads), max(context.after for context in heads))
+        for heads in by_axis
     )
 
 
@@ -228,10 +230,11 @@ def graded_contexts(
         what = f"a unit of {exact[0].layer} sees more than padviz counts at once"
         raise OptionError(what, option="level", hint="leave it out for the exact context") from None
     graded = []
-    for own, (before, after) in zip(exact, sides, strict=True):
-        lost = own.before - own.units[0] * own.stride, own.after - own.units[1] * own.stride
+    for context, (before, after) in zip(exact, sides, strict=True):
+        first, last = (units * context.stride for units in context.units)
+        lost = context.before - first, context.after - last
         graded.append(
-            replace(own, before=max(before, ceil(lost[0])), after=max(after, ceil(lost[1])))
+            replace(context, before=max(before, ceil(lost[0])), after=max(after, ceil(lost[1])))
         )
     return tuple(graded)
 

@@ -115,12 +115,12 @@ def _sizes(library: str, sides: list[_Side]) -> str:
         return ""
     ends = dict.fromkeys((side.alignment, side.image % side.alignment) for side in sides)
     axes = ("height and width are",) if len(ends) == 1 else ("height is", "width is")
-    each = (
+    conditions = (
         f"whose {axis} {f'{rest} more than ' if rest else ''}{multiples} of {n}"
         for axis, (n, rest) in zip(axes, ends, strict=True)
         for multiples in ["multiples" if len(ends) == 1 and not rest else "a multiple"]
     )
-    return f"only for images {' and '.join(each)}"
+    return f"only for images {' and '.join(conditions)}"
 
 
 def keywords(plan: Plan, library: str) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def _differs(plan: Plan, axis: int, step: int, kept: tuple[int, int]) -> bool:
 
 
 def _python(plan: Plan, sides: list[_Side]) -> Recipe:
-    arguments: dict[str, Any] = {"size": plan.image, "tile": plan.tile}
+    arguments: dict[str, object] = {"size": plan.image, "tile": plan.tile}
     if plan.level is not None:
         arguments["level"] = plan.level
     if plan.ignored:
@@ -230,9 +230,9 @@ def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
             f",\n# not {planned} as in the plan: at the image's end inexact tiles would be averaged"
         )
     ends, small = ["{}:{}".format(*side.exact) for side in sides], f"{WEIGHTS['monai'][1]:g}"
-    made = "[head.float() for head in model(tile)]"
+    output = "[head.float() for head in model(tile)]"
     if len(plan.heads) == 1:
-        made = "model(tile).float()"
+        output = "model(tile).float()"
     call = (
         "import torch\n"
         "from monai.inferers import sliding_window_inference\n"
@@ -240,7 +240,7 @@ def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
         f"rows, cols = (torch.full((n,), {small}) for n in {plan.tile})\n"
         f"rows[{ends[0]}] = cols[{ends[1]}] = 1\n"
         f"out = sliding_window_inference(  # in float32: in float16 a weight of {small} is 0\n"
-        f"    image.float(), {plan.tile}, 1, lambda tile: {made},\n"
+        f"    image.float(), {plan.tile}, 1, lambda tile: {output},\n"
         f"    overlap={overlaps},  # half a pixel less, because MONAI rounds the step "
         "between tiles down\n"
         '    mode="constant", roi_weight_map=torch.outer(rows, cols))'
@@ -321,7 +321,7 @@ def _cure(sides: list[_Side], step_of: Callable[[_Side], int]) -> str:
             side._replace(tile=n, step=(n - read) // side.alignment * side.alignment)
             for n in range(side.tile, side.image, side.alignment)
         )
-        tiles.append(next((each.tile for each in larger if step_of(each)), side.image))
+        tiles.append(next((wider.tile for wider in larger if step_of(wider)), side.image))
     if tiles == [side.image for side in sides]:
         return "run the image whole, or use python"
     return f"use tiles of {in_words(tiles)}"
@@ -353,8 +353,8 @@ def _sahi(plan: Plan, sides: list[_Side]) -> Recipe:
 
 def _supervision(plan: Plan, sides: list[_Side]) -> Recipe:
     sizes, overlaps = plan.tile[::-1], tuple(side.tile - side.step for side in reversed(sides))
-    made = f"slicer = InferenceSlicer(callback, slice_wh={sizes}, overlap_wh={overlaps})"
-    call = f"from supervision import InferenceSlicer\n{made}"
+    slicer = f"slicer = InferenceSlicer(callback, slice_wh={sizes}, overlap_wh={overlaps})"
+    call = f"from supervision import InferenceSlicer\n{slicer}"
     return Recipe({"slice_wh": sizes, "overlap_wh": overlaps}, call, MERGED)
 
 

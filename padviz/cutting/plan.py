@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import cache, cached_property
 from itertools import pairwise, product
 from math import ceil, prod
-from typing import Any, NamedTuple, overload
+from typing import NamedTuple, overload
 
 import numpy as np
 
@@ -164,14 +164,14 @@ def plan_tiles(
         contexts = tuple(graded_contexts(network, image, head, level) for head in contexts)
     steps = tuple(context.alignment for context in contexts[0])
     lengths = _lengths(image, tile, steps)
-    own = None
+    at_tile = None
     if min(lengths) > 0:
-        own = read_at_tile(network, lengths, steps)
+        at_tile = read_at_tile(network, lengths, steps)
     line_of = cache(_Axis.plan)  # equal axes have equal lines
-    axes = _axes(network, image, contexts, _Axis if level is None else _GradedAxis, own)
+    axes = _axes(network, image, contexts, _Axis if level is None else _GradedAxis, at_tile)
     lines = tuple(
         line_of(axis, most, objects)
-        for axis, most in zip(axes, own.size if own else tile, strict=True)
+        for axis, most in zip(axes, at_tile.size if at_tile else tile, strict=True)
     )
     ignored = ignored_of(network) if ignore_norms else ()
     return Plan(
@@ -247,7 +247,7 @@ class LayerPlan:
         return dict(zip(range(-len(self.counts), 0), self.counts, strict=True))
 
 
-def check_evaluating(model: Any) -> None:
+def check_evaluating(model: object) -> None:
     """Reject a module in training mode, where dropout is random and batch norms see a
     tile alone.
     """
@@ -269,7 +269,7 @@ def plan_by_layer(network: Network, image: Size, tile: Size) -> LayerPlan:
     """
     network = network.at(image)
     shared = ignored_of(network)
-    if other := next((each for each in shared if not runs_by_layer(each[1])), None):
+    if other := next((layer for layer in shared if not runs_by_layer(layer[1])), None):
         what = f"no tiles are exact: {other[0]} ({other[1]}), and no overlap helps"
         hint = "run that layer whole, and plan for what comes before and behind it"
         raise OptionError(what, where=network.name, hint=hint)
@@ -325,8 +325,8 @@ def tile_sizes(network: Network, size: Size, ignore_norms: bool = False) -> list
         keeps = tuple(n - m for n, m in zip(tile, lost, strict=True))
         row = TileSize(tile, keeps, prod(tile) / prod(keeps))
         with suppress(PadvizError):  # tiles at whose size the network is another one
-            own = read_at_tile(network, tile, alignment)
-            if row not in sizes and (own is None or own.size == tile):
+            at_tile = read_at_tile(network, tile, alignment)
+            if row not in sizes and (at_tile is None or at_tile.size == tile):
                 sizes.append(row)
     return sizes
 
@@ -364,8 +364,8 @@ def kept_of(network: Network, image: Size, tile: Size) -> list[Kept]:
         raise OptionError(
             f"tiles start on multiples of {max(steps)}", option="tile", hint="use a larger `tile`"
         )
-    own = read_at_tile(network, lengths, steps) or network
-    lengths = lengths if own is network else own.size
+    at_tile = read_at_tile(network, lengths, steps) or network
+    lengths = lengths if at_tile is network else at_tile.size
     for level, head in product(LEVELS, contexts):
         try:
             graded = head
@@ -377,7 +377,7 @@ def kept_of(network: Network, image: Size, tile: Size) -> list[Kept]:
             network.axes, head, graded, lengths, image, strict=True
         ):
             m, stride = (
-                sizes_of(own, network.axes.index(name), n)[own.index[exact.layer]],
+                sizes_of(at_tile, network.axes.index(name), n)[at_tile.index[exact.layer]],
                 exact.stride,
             )
             if n < whole:
@@ -521,11 +521,11 @@ class _Axis:
             self.network, self.axis, Cut(self.n, None, length), self.read_at(length)
         )
         low, high = Fraction(0), Fraction(self.n - length)
-        for layer, own in zip(self.network.layers, units, strict=True):
-            if own.rows:
+        for layer, of_layer in zip(self.network.layers, units, strict=True):
+            if of_layer.rows:
                 j = layer.inputs[0]
-                low = max(low, -own.rows[0] * strides[j])
-                high = min(high, (sizes[j] - 1 - own.rows[1]) * strides[j])
+                low = max(low, -of_layer.rows[0] * strides[j])
+                high = min(high, (sizes[j] - 1 - of_layer.rows[1]) * strides[j])
         return [units[i].placed(0) for i in self.heads], low, high
 
     def kept(self, start: int, length: int) -> list[Flags]:
@@ -534,8 +534,8 @@ class _Axis:
             self.network, self.axis, Cut(self.n, start, length), self.read_at(length)
         )
         return [
-            units[i].placed(start / own.stride)
-            for i, own in zip(self.heads, self.contexts, strict=True)
+            units[i].placed(start / context.stride)
+            for i, context in zip(self.heads, self.contexts, strict=True)
         ]
 
     def read_at(self, length: int) -> Network | None:

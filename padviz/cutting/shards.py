@@ -7,7 +7,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from padviz.network.receptive_interval import rows_of
 from padviz.network.resize import Resize, ratio_of
 from padviz.network.sizes import resolve, sizes_of, sizes_of_each
 
+Rows = NDArray[np.intp]
 MOST = 1024  # shards: every layer lists what each of them fetches
 NUMBER = 4  # bytes of a float32
 
@@ -103,11 +104,11 @@ def shards_of(network: Network, axis: int, image: Size, n: int) -> Shards:
     """
     check_integer(n, 1, "shards", MOST)
     sizes, maps = resolve(network, axis, image[axis])
-    others = [each for k, each in enumerate(sizes_of_each(network, image)) if k != axis]
+    others = [on_axis for k, on_axis in enumerate(sizes_of_each(network, image)) if k != axis]
     channels, layers = _channels_read(network), list[ShardedLayer]()
 
     def in_bytes(rows: int, i: int, j: int) -> int | None:
-        known = rows * channels[i] * prod(each[j] for each in others) * NUMBER
+        known = rows * channels[i] * prod(on_axis[j] for on_axis in others) * NUMBER
         if known or not rows:
             return known
         return None
@@ -150,9 +151,7 @@ def shards_of(network: Network, axis: int, image: Size, n: int) -> Shards:
     return Shards(image, network.axes[axis], n, (*layers,), *figures, *multiple)
 
 
-def _rows_needed(
-    why: str, mine: Span, n: int, axis_map: AxisMap | None, units: Span
-) -> NDArray[Any]:
+def _rows_needed(why: str, mine: Span, n: int, axis_map: AxisMap | None, units: Span) -> Rows:
     """List the rows of `n` that a shard needs for its units: of sums over all rows, its
     own alone.
     """
@@ -164,7 +163,7 @@ def _rows_needed(
 
 
 def _window(
-    op: Op | None, n: int, m: int, units: Span, rows: NDArray[Any]
+    op: Op | None, n: int, m: int, units: Span, rows: Rows
 ) -> tuple[Span, BeforeAfter | None]:
     """Return the rows over which an operation runs for some units, padding among them, and what to
     trim then.
@@ -195,7 +194,7 @@ def owned(rows: int, n: int) -> list[Span]:
     return [(k * rows // n, (k + 1) * rows // n) for k in range(n)]
 
 
-def trims_of(op: Op | None, n: int, m: int, rows: Span, own: Span) -> BeforeAfter | None:
+def trims_of(op: Op | None, n: int, m: int, rows: Span, units: Span) -> BeforeAfter | None:
     """Return how many rows an operation makes before and after its own, if it runs over some input
     rows alone.
 
@@ -207,10 +206,10 @@ def trims_of(op: Op | None, n: int, m: int, rows: Span, own: Span) -> BeforeAfte
     """
     if isinstance(op, Transposed):
         start = rows[0] * op.stride - op.padding[0]
-        return own[0] - start, start + (rows[1] - rows[0] - 1) * op.stride + op.extent - own[1]
+        return units[0] - start, start + (rows[1] - rows[0] - 1) * op.stride + op.extent - units[1]
     if isinstance(op, Resize):
         ratio = ratio_of(op, n, m)
-        trims = own[0] - rows[0] * ratio.denominator, rows[1] * ratio.denominator - own[1]
+        trims = units[0] - rows[0] * ratio.denominator, rows[1] * ratio.denominator - units[1]
         if op.layout != "align_corners" and ratio.numerator == 1 and min(trims) >= 0:
             return trims
         return None
@@ -229,20 +228,20 @@ def _needed(layer: Layer, axis: int) -> str:
     return layer.whole(axis)
 
 
-def _rows_read(axis_map: AxisMap | None, own: Span) -> NDArray[Any]:
+def _rows_read(axis_map: AxisMap | None, span: Span) -> Rows:
     """List the real rows that a map reads for some outputs; padding that folds back reads real
     rows.
     """
     if axis_map is None:
-        return np.arange(*own)
-    part, first, stop = axis_map.only(*own)
+        return np.arange(*span)
+    part, first, stop = axis_map.only(*span)
     read = np.zeros(stop - first, dtype=bool)
     for _, rows, *_ in part.slices:
         read[rows] = True
     return np.flatnonzero(read) + first
 
 
-def _fetched(rows: NDArray[Any], mine: Span, spans: list[Span]) -> tuple[Fetch, ...]:
+def _fetched(rows: Rows, mine: Span, spans: list[Span]) -> tuple[Fetch, ...]:
     """Return those of some rows that others own, in runs."""
     rows = rows[(rows < mine[0]) | (rows >= mine[1])]
     owners = np.searchsorted([stop for _, stop in spans], rows, side="right")
@@ -276,7 +275,7 @@ def _channels_read(network: Network) -> list[int]:
     Convolutions know theirs. Other layers have those of the convolutions before and behind, unless
     the two differ.
     """
-    behind, made = [0] * len(network.layers), list[int]()
+    behind, channels = [0] * len(network.layers), list[int]()
     for i, layer in reversed([*enumerate(network.layers)]):
         if layer.channels:
             reads = layer.channels.in_
@@ -287,14 +286,17 @@ def _channels_read(network: Network) -> list[int]:
         for j in layer.inputs:
             behind[j] = behind[j] or reads
     for i, layer in enumerate(network.layers):
-        entering = [made[j] for j in layer.inputs]
+        entering = [channels[j] for j in layer.inputs]
         if layer.kind == "concat":
             before = sum(entering) * all(entering)
         else:
             before = next(iter(entering), 0)
         known = {before, behind[i]} - {0}
-        made.append(layer.channels.out if layer.channels else known.pop() if len(known) == 1 else 0)
+        if layer.channels:
+            channels.append(layer.channels.out)
+        else:
+            channels.append(known.pop() if len(known) == 1 else 0)
     return [
-        layer.channels.in_ if layer.channels else own
-        for layer, own in zip(network.layers, made, strict=True)
+        layer.channels.in_ if layer.channels else n
+        for layer, n in zip(network.layers, channels, strict=True)
     ]

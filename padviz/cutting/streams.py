@@ -92,15 +92,15 @@ def stream_of(network: Network, chunk: int, length: int | None = None) -> Stream
         raise OptionError(what, where=network.name, hint="name an earlier `layer`")
     sizes, (step, strides) = sizes_of(network, 0, n), alignment_on(network, 0, n)
     period = step // gcd(step, chunk)  # in chunks
-    made, needs = _steady(network, sizes, chunk, period, strides)
+    totals, needs = _steady(network, sizes, chunk, period, strides)
     for i, layer in enumerate(network.layers[1:], start=1):
-        j, needed, news = layer.inputs[0], needs[i], np.diff(made[i])[-period:]
-        keeps = tuple(max(0, int((made[k] - np.maximum(needed, 0)).max())) for k in layer.inputs)
+        j, needed, news = layer.inputs[0], needs[i], np.diff(totals[i])[-period:]
+        keeps = tuple(max(0, int((totals[k] - np.maximum(needed, 0)).max())) for k in layer.inputs)
         makes, lag = (
             (int(news.min()), int(news.max())),
-            max(0, ceil((made[0] - made[i] * strides[i]).max())),
+            max(0, ceil((totals[0] - totals[i] * strides[i]).max())),
         )
-        there, new = (int(needed[-2]), int(made[j][-1])), (int(made[i][-2]), int(made[i][-1]))
+        there, new = (int(needed[-2]), int(totals[j][-1])), (int(totals[i][-2]), int(totals[i][-1]))
         drops = trims_of(layer.ops[0], sizes[j], sizes[i], there, new)
         if length is not None and chunk >= length:  # behind one chunk follows nothing
             keeps, makes, lag, drops = (0,) * len(keeps), (sizes[i],) * 2, 0, (0, 0)
@@ -118,12 +118,12 @@ def _steady(
     """
     count = 2 * period
     while count * chunk <= MOST_SAMPLES or count == 2 * period:
-        made, needs = _simulated(network, sizes, np.arange(1, count + 1) * chunk)
-        moves = [units[-period:] - units[-2 * period : -period] for units in made]
+        totals, needs = _simulated(network, sizes, np.arange(1, count + 1) * chunk)
+        moves = [units[-period:] - units[-2 * period : -period] for units in totals]
         pairs = zip(moves, strides, strict=True)
         steady = all((moved * stride == period * chunk).all() for moved, stride in pairs)
         if steady and min(needed[-1] for needed in needs) >= 0:
-            return made, needs
+            return totals, needs
         count *= 2
     raise SizeError(f"does not repeat within {MOST_SAMPLES} input samples", where=network.name)
 
@@ -134,14 +134,16 @@ def _simulated(
     """Count the units that each layer has made at some lengths of the input, and the first row that
     the next reads.
     """
-    made, ends, needs = (
+    totals, ends, needs = (
         [there],
         [there],
         [there],
     )  # if the signal ended there, a layer would have `ends` units
     for i, layer in enumerate(network.layers[1:], start=1):
         op, n_in = layer.ops[0] or Window(1), sizes[layer.inputs[0]]
-        ready, n = (np.minimum.reduce([each[j] for j in layer.inputs]) for each in (made, ends))
+        ready, n = (
+            np.minimum.reduce([counts[j] for j in layer.inputs]) for counts in (totals, ends)
+        )
         size = sized(op, n, None if layer.like is None else ends[layer.like])
         ends.append(np.where(n > 0, np.maximum(size, 0), 0))
         rate = rate_of(op, n_in, sizes[i])
@@ -163,13 +165,13 @@ def _simulated(
             mode, before = ("zero", 0)
         # by padding in front, which waits for the row behind
         copied = max(0, depth(mode, max(0, before)))
-        made.append(np.where(ready > copied, np.minimum(units, ends[i]), 0))
+        totals.append(np.where(ready > copied, np.minimum(units, ends[i]), 0))
         padded = np.maximum(ends[i] - 1, 0) * rows + last[0] + 1 - n
         copies = (
             np.where(padded > 0, n - 1 - depth(mode, padded), FAR) if SCHEMES[mode].reads else FAR
         )
-        needs.append(np.minimum(first[made[i] % period] + made[i] // period * rows, copies))
-    return made, needs
+        needs.append(np.minimum(first[totals[i] % period] + totals[i] // period * rows, copies))
+    return totals, needs
 
 
 def _follows_length(network: Network) -> Barrier | None:
@@ -183,7 +185,7 @@ def _follows_length(network: Network) -> Barrier | None:
         if why := another_at(network, (longer,)):
             return Barrier(*why)
         other = network.at((longer,))
-    at = [(each.layers, sizes_of(each, 0, size)) for each, size in ((network, n), (other, longer))]
+    at = [(read.layers, sizes_of(read, 0, size)) for read, size in ((network, n), (other, longer))]
     for i, layer in enumerate(network.layers[1:], start=1):
         if layer.ops[0] is not None:
             j = layer.inputs[0]
