@@ -104,15 +104,11 @@ class Team:
         return [values[k] for k in range(self.n)]
 
     def _rows(self, cut: SharedMap, lo: int, hi: int) -> Tensor:
-        within = (
-            (cut.parts[k], first, max(lo, first), min(hi, end))
-            for k, (first, end) in enumerate(cut.edges)
-        )
-        pieces = [
-            part.narrow(cut.along, low - first, high - low)
-            for part, first, low, high in within
-            if low < high
-        ]
+        pieces = []
+        for k, (first, end) in enumerate(cut.edges):
+            low, high = max(lo, first), min(hi, end)
+            if low < high:
+                pieces.append(cut.parts[k].narrow(cut.along, low - first, high - low))
         if pieces[1:]:
             return torch.cat(pieces, cut.along)
         return (pieces or [cut.parts[0].narrow(cut.along, 0, 0)])[0]
@@ -183,12 +179,13 @@ class SharedMap(CutMap):
         along: int = -1,
     ) -> CutMap | list[CutMap]:
         cuts: Any = cuts_in(args, kwargs)
-        like = self.n, self.behind
-        if any(
-            (cut.n, cut.behind) != like if cut.team is self.team else cut.behind >= like[1]
-            for cut in cuts
-        ):
-            raise Refused("joins maps that are cut differently")
+        for cut in cuts:
+            if cut.team is self.team:
+                differs = (cut.n, cut.behind) != (self.n, self.behind)
+            else:
+                differs = cut.behind >= self.behind
+            if differs:
+                raise Refused("joins maps that are cut differently")
         alias = any(cut.alias for cut in cuts)
         along = self.along if along < 0 else along
         by_part = {k: self._of_part(k, function, args, kwargs or {}) for k in self.team.mine}
@@ -511,16 +508,13 @@ def differ(
             torch.no_grad(),
             suppress(RuntimeError),
         ):  # a module may make tensors of single precision inside
-            pairs = zip(
-                *(tree_leaves(output) for output in (module(image), cut(module, image))),
-                strict=True,
-            )
-            apart = [
-                float((one - other).abs().max() / one.abs().max())
-                if one.shape == other.shape
-                else inf
-                for one, other in pairs
-            ]
+            outputs = module(image), cut(module, image)
+            apart = []
+            for one, other in zip(*map(tree_leaves, outputs), strict=True):
+                difference = inf
+                if one.shape == other.shape:
+                    difference = float((one - other).abs().max() / one.abs().max())
+                apart.append(difference)
             return precision, max(apart)
     what = f"does not run on noise of {' x '.join(map(str, shape))}"
     hint = (

@@ -200,10 +200,8 @@ def _moments(function: OpOverload, x: CutMap, *args: object, **kwargs: object) -
         squares = squares + variance * n + apart * apart * (count * n / (count + n))
         mean, count = mean + apart * (n / (count + n)), count + n
     correction = given.get("correction", int(given.get("unbiased", True)))
-    mean, variance = (
-        mean.to(x.dtype),
-        (squares / (count - (1 if correction is None else correction))).to(x.dtype),
-    )
+    mean = mean.to(x.dtype)
+    variance = (squares / (count - (1 if correction is None else correction))).to(x.dtype)
     if packet is aten.var_mean:
         return (variance, mean)
     if packet is aten.var:

@@ -109,10 +109,8 @@ def _max_pool(
     i, (kernel, stride, padding, dilation) = _pool_arguments(
         function, x, kernel, stride or kernel, padding, dilation
     )
-    free, window = (
-        put(padding, i, 0),
-        Window(kernel[i], stride[i], dilation[i], (padding[i],) * 2, ceil=ceil_mode),
-    )
+    free = put(padding, i, 0)
+    window = Window(kernel[i], stride[i], dilation[i], (padding[i],) * 2, ceil=ceil_mode)
     if x.is_floating_point():
         least = -torch.inf
     else:
@@ -178,10 +176,8 @@ def _average_pool(
                 taps = end.clamp(max=n) - first.clamp(min=0)
             total = aten.div(total, taps.reshape(put([1] * axes, j, -1)))
         return total  # type: ignore[no-any-return]
-    free, window = (
-        put(padding, i, 0),
-        Window(kernel[i], stride[i], 1, (padding[i],) * 2, ceil=ceil_mode),
-    )
+    free = put(padding, i, 0)
+    window = Window(kernel[i], stride[i], 1, (padding[i],) * 2, ceil=ceil_mode)
     return x.windowed(
         _sliding(
             window,
@@ -430,11 +426,9 @@ def _resized_to(
     """Return the size of each axis after a resize, and the scales that are given, one for each
     axis.
     """
-    scales: list[Any]
+    scales: list[Any] = [scale_factor] * len(shape)
     if isinstance(scale_factor, list | tuple):
         scales = [*scale_factor]
-    else:
-        scales = [scale_factor] * len(shape)
     if size is None:
         return [int(n * scale) for n, scale in zip(shape, scales, strict=True)], scales
     if isinstance(size, list | tuple):

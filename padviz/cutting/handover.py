@@ -115,11 +115,12 @@ def _sizes(library: str, sides: list[_Side]) -> str:
         return ""
     ends = dict.fromkeys((side.alignment, side.image % side.alignment) for side in sides)
     axes = ("height and width are",) if len(ends) == 1 else ("height is", "width is")
-    conditions = (
-        f"whose {axis} {f'{rest} more than ' if rest else ''}{multiples} of {n}"
-        for axis, (n, rest) in zip(axes, ends, strict=True)
-        for multiples in ["multiples" if len(ends) == 1 and not rest else "a multiple"]
-    )
+    conditions = []
+    for axis, (n, rest) in zip(axes, ends, strict=True):
+        multiples = "multiples" if len(ends) == 1 else "a multiple"
+        if rest:
+            multiples = f"{rest} more than a multiple"
+        conditions.append(f"whose {axis} {multiples} of {n}")
     return f"only for images {' and '.join(conditions)}"
 
 
