@@ -7,7 +7,7 @@ in no numpy.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from padviz.errors import PadvizError
 from padviz.version import __version__
@@ -165,7 +165,7 @@ _HOMES = {  # but for those that are the function of their file in analyses/
 _HOME_OF = {name: f"padviz.{home}" for home, names in _HOMES.items() for name in names.split()}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'padviz' has no attribute {name!r}")
     return getattr(import_module(_HOME_OF.get(name, f"padviz.analyses.{name}")), name)

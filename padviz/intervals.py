@@ -5,7 +5,7 @@ differences.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -142,7 +142,7 @@ def half_samples(images: int, seed: int = 0) -> NDArray[np.uint8]:
     return drawn
 
 
-Transform = Callable[[Any], Any]
+Transform = Callable[[NDArray[np.float64] | float], NDArray[np.float64]]
 SCALES: dict[Scale, tuple[Transform, Transform]] = {  # to a scale of even variance, and back
     "share": (lambda x: -np.log(1.01 - x), lambda y: np.clip(1.01 - np.exp(-y), 0, 1)),
     "correlation": (lambda x: np.arctanh(np.clip(x, -1 + 1e-9, 1 - 1e-9)), np.tanh),

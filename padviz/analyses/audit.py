@@ -123,7 +123,7 @@ def audit(
 
 def _drawn(
     network: Network,
-    size: Any,
+    size: Pixels,
     layer: str | Sequence[str] | None,
     heads: str | None,
     cmap: str | None = None,

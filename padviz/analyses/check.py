@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 from padviz.analyses import rules
 from padviz.analyses.asked import OptionalSource, Pixels, Source, asked, names
@@ -59,7 +59,7 @@ from padviz.reports.report import (
 TAKEN = 64, 1024  # the smallest and the largest size that `accepts` is about
 
 
-def expected(**asked_for: Any) -> dict[str, Any]:
+def expected(**asked_for: object) -> dict[str, object]:
     """Return the keywords of `check` that are given, with sizes listed. Raises OptionError for
     another type.
     """
@@ -73,7 +73,7 @@ def expected(**asked_for: Any) -> dict[str, Any]:
     return given
 
 
-def _expectation(name: str, value: Any) -> Any:
+def _expectation(name: str, value: object) -> object:
     """Return what is expected, in the form that `check` takes; False for a flag that is not set."""
     match name:
         case "context" | "rim":
@@ -99,13 +99,13 @@ def _expectation(name: str, value: Any) -> Any:
     return value
 
 
-def _sizes(sizes: str | Iterable[int | Size]) -> list[Size]:
+def _sizes(sizes: object) -> list[Size]:
     """List sizes: the text of an option, a pair (LO, HI) with all between, or a list."""
     if isinstance(sizes, str):
         return sizes_in(sizes, "any_size")
     if not isinstance(sizes, Iterable):
         raise OptionError(f"{shortly(sizes)} are no sizes", option="any_size", hint='use "64:512"')
-    listed: list[Any] = [*sizes]
+    listed = [*sizes]
     if isinstance(sizes, tuple) and len(listed) == 2 and all(isinstance(n, int) for n in listed):
         return sizes_in(f"{listed[0]}:{listed[1]}", "any_size")
     return [*map(as_size, listed)]
@@ -222,7 +222,7 @@ def check(
 
 
 def checked(
-    title: str, load: Callable[[], Source], wanted: Mapping[str, Any], size: Size | None
+    title: str, load: Callable[[], Source], wanted: Mapping[str, object], size: Size | None
 ) -> CheckResult:
     """Check a network that is yet to be loaded; one that cannot be is not judged."""
     try:

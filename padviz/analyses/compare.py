@@ -7,13 +7,13 @@ from functools import partial
 from itertools import product
 from typing import Annotated, Any
 
-from padviz.analyses.asked import Sources, asked
+from padviz.analyses.asked import Pixels, Source, Sources, asked
 from padviz.analyses.result import Result
 from padviz.analyses.usage import MANY, along_length, fairness
 from padviz.counting.count import usages
 from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, PadvizError
-from padviz.network.network import Network, notes_on
+from padviz.network.network import Network, Size, notes_on
 from padviz.network.rewrites import canonical
 from padviz.options import CMAP, HEADS, LAYERS, MODELS, PADDINGS, SAME, SCALES, SIZES, Command
 from padviz.progress import Progress, counter
@@ -98,7 +98,7 @@ def compare(
 def compared(
     varies: str,
     labels: Sequence[str],
-    pairs: Sequence[tuple[Network | PadvizError, Any]],
+    pairs: Sequence[tuple[Network | PadvizError, Size]],
     padding: Sequence[str | None] = (None,),
     layer: Sequence[str | None] = (None,),
     heads: str | None = None,
@@ -131,13 +131,13 @@ def compared(
     )
 
 
-def _several(values: Any) -> list[Any]:
+def _several(values: object) -> list[Any]:
     if isinstance(values, list):
         return [*dict.fromkeys(values)]
     return [values]
 
 
-def _read(network: Any, size: Any, same: bool) -> Network | PadvizError:
+def _read(network: Source, size: Pixels, same: bool) -> Network | PadvizError:
     """Load a network; where there is none, return the error in its place."""
     try:
         with asked(network, size, same=same) as (read, _):
@@ -169,7 +169,7 @@ COMPARED = (
 
 
 def report_of(items: Sequence[Item], varies: str) -> Report:
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     results = []
     for label, counts in items:
         if isinstance(counts, PadvizError):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from padviz.analyses.asked import Pixels, TrainedSource, names
 from padviz.analyses.result import Result
@@ -15,7 +15,7 @@ from padviz.network.network import in_words
 from padviz.options import LAYERS, SIZE, TRAINED_MODEL, WEIGHTS, Command
 from padviz.phrases import counted, some_names
 from padviz.reports.documents import flat, picked
-from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
+from padviz.reports.report import Column, Getter, Heading, Lines, Report, Table, columns
 from padviz.reports.tables import once
 from padviz.trained.mean_filters import MeanFilter, MeanFilters, filters_of
 from padviz.trained.networks.reading import as_trained
@@ -129,7 +129,7 @@ def _asymmetry(row: MeanFilter) -> float | None:
 
 
 def _skew(axis: str) -> tuple[Column, Column]:
-    def figure(key: str) -> Any:
+    def figure(key: str) -> Getter:
         return lambda row: getattr(getattr(row, axis), key, None)
 
     return Column(f"skew_{axis}", axis, "{:+z.3f}", figure("skew")), Column(

@@ -7,11 +7,11 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from padviz.analyses.check import EXPECTATIONS, Checked, expected
 from padviz.analyses.rules import Judged
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
     model: str
     sizes: Sequence[Size | None]
-    wanted: dict[str, Any]
+    wanted: Mapping[str, object]
 
 
 def entries() -> tuple[list[Entry], str | None]:
@@ -67,7 +67,7 @@ def entries() -> tuple[list[Entry], str | None]:
     ], baseline
 
 
-def _entry(table: dict[str, Any], where: str) -> Entry:
+def _entry(table: Mapping[str, object], where: str) -> Entry:
     _check_keys(table, ["model", "size", *EXPECTATIONS], where)
     wanted = {name: value for name, value in table.items() if name in EXPECTATIONS}
     model, size = table.get("model"), table.get("size")
@@ -84,7 +84,7 @@ def _entry(table: dict[str, Any], where: str) -> Entry:
         raise OptionError(error.what, where=f"{where}, {error.option}", hint=error.hint) from None
 
 
-def _check_keys(table: dict[str, Any], known: Sequence[str], where: str) -> None:
+def _check_keys(table: Iterable[str], known: Sequence[str], where: str) -> None:
     for key in table:
         if key not in known:
             hint = nearest(key, known, 1) or f"use {', '.join(known)}"
@@ -172,9 +172,10 @@ def read_baseline(path: Path) -> Baseline:
         raise OptionError("no such file", where=str(path), hint="write one with --write-baseline")
     try:
         listed = json.loads(read_file(path, "a baseline", MOST_BYTES))
-        known: dict[Any, float] = {}
+        known: Baseline = {}
         for finding in listed:
-            known[tuple(str(finding[key]) for key in KEYS)] = float(finding["figure"])
+            model, size, axis, layer, rule = (str(finding[key]) for key in KEYS)
+            known[model, size, axis, layer, rule] = float(finding["figure"])
         return known
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         what = f"is not a baseline ({type(error).__name__}: {error})"

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast, overload
 
 from padviz.errors import DescriptionError, OptionError
 from padviz.reports.report import COUNTS, PICTURES, SUFFIXES, Report
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Row = TypeVar("Row")
-Made = TypeVar("Made", bound="Result[Any]")
+    from padviz.counting.count_map import CountMap
+
+Row = TypeVar("Row", covariant=True)
+Made = TypeVar("Made", bound="Result[object]")
 LINES = 10  # of what Python prints
 TEXTS = {suffix: format_ for format_, suffix in SUFFIXES.items() if format_ != "github"}
 
@@ -39,7 +41,7 @@ class Shown(NamedTuple, Generic[Row]):
     axes: Callable[..., Axes] | None = None
     pictured: bool = False
     notes: Sequence[str] = ()
-    part: Any = None
+    part: object = None
     png: Callable[..., bytes] | None = None
 
 
@@ -73,7 +75,7 @@ class Result(Generic[Row]):
         """Return the result with all fields of what was `found`; the rest is of `Shown`."""
         return _result(cls, _fields_of(found), Shown(rows, report, *drawn, **more))
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[object, ...]:
         return _result, (type(self), _fields_of(self), self._shown)
 
     def to_rows(self) -> list[dict[str, object]]:
@@ -130,8 +132,7 @@ class Result(Generic[Row]):
         if suffix in counted:
             from padviz.reports.counts import write_counts
 
-            counts: Any = self
-            write_counts(counts, path)
+            write_counts(cast("CountMap", self), path)
         elif suffix in TEXTS:
             from padviz.reports.rendering import to_text
 
@@ -240,7 +241,7 @@ def _fields_of(found: object) -> dict[str, object]:
     return {}
 
 
-def _result(cls: type[Made], figures: dict[str, object], shown: Shown[Any]) -> Made:
+def _result(cls: type[Made], figures: dict[str, object], shown: Shown[object]) -> Made:
     made = cls(**figures)
     object.__setattr__(made, "_shown", shown)  # what was found is frozen
     return made

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from math import lcm
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,7 +150,7 @@ def sights(network: Network, axis: int, n: int) -> list[Sight]:
     padding copies.
     """
     alignment, maps = alignment_on(network, axis, n), resolve(network, axis, n).maps
-    last: list[NDArray[Any]] = [np.arange(n)]
+    last: list[NDArray[np.int64]] = [np.arange(n)]
     for layer, axis_map in zip(network.layers[1:], maps[1:], strict=True):
         seen = np.maximum.reduce([last[j] for j in layer.inputs])
         if axis_map is not None:

@@ -160,12 +160,12 @@ class SeamsResult(Result[Seams], Comparison):
 
 
 def seams(
-    whole: Annotated[Any, WHOLE],
-    tiled: Annotated[Any, TILED],
+    whole: Annotated[object, WHOLE],
+    tiled: Annotated[object, TILED],
     *,
     period: Annotated[Pixels, PERIOD] = None,
     plan: Plan | None = None,
-    image: Any = None,
+    image: object = None,
 ) -> SeamsResult:
     """Compare a stitched output with that for the whole image: are there seams, where, and of which
     kind?

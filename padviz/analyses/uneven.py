@@ -29,7 +29,7 @@ from padviz.network.targets import PART, target_names
 from padviz.options import ALL, EACH_MODEL, EACH_SIZE, LAYERS, PADDING, SAME, Command
 from padviz.phrases import counted, some_names
 from padviz.reports.documents import flat, ledger_facts, picked, plain
-from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, columns
+from padviz.reports.report import Block, Column, Heading, Lines, Report, Show, Table, columns
 from padviz.reports.tables import by_axis, pixels
 
 
@@ -124,8 +124,8 @@ def _pair(pair: tuple[int, int]) -> str:
     return "+".join(map(str, pair))
 
 
-def _of(key: str, heading: str = "", **more: Any) -> Column:
-    return Column(key, heading, of=lambda reads: getattr(reads.row, key), **more)
+def _of(key: str, heading: str = "", show: Show = None) -> Column:
+    return Column(key, heading, show, lambda reads: getattr(reads.row, key))
 
 
 SCREEN = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial, reduce
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ from padviz.analyses.asked import Pixels, Source, asked
 from padviz.analyses.result import Result
 from padviz.counting.count import usage as counted
 from padviz.counting.count_map import CountMap
-from padviz.counting.shares.summary import FairShare, Summary, percent, unit_text
+from padviz.counting.shares.summary import FairShare, PerAxis, Summary, percent, unit_text
 from padviz.network.network import AXES, in_words
 from padviz.network.rewrites import padding_in_words
 from padviz.options import (
@@ -27,7 +27,7 @@ from padviz.options import (
     Command,
 )
 from padviz.reports.documents import plain
-from padviz.reports.report import COUNTS, PICTURES, Column, Facts, Report, Show, Table
+from padviz.reports.report import COUNTS, PICTURES, Column, Facts, Getter, Report, Show, Table
 from padviz.reports.tables import readable
 
 Unit = tuple[int | slice, int | slice]
@@ -106,7 +106,7 @@ def usage(
         return UsageResult.made_of(counts, (counts,), report, draw, axes, pictured=True, png=png)
 
 
-def _drawn(how: str, counts: CountMap, *ax: Any, **look: Any) -> Any:
+def _drawn(how: str, counts: CountMap, *ax: object, **look: object) -> Any:
     from padviz.figures.maps import heatmap
 
     return getattr(heatmap, how)(counts, *ax, **look)
@@ -115,14 +115,12 @@ def _drawn(how: str, counts: CountMap, *ax: Any, **look: Any) -> Any:
 MANY = 10**6  # paths from here on are rounded in cells
 
 
-def _figure(
-    path: str, key: str = "", of: Callable[[Any], Any] = lambda row: row, show: Show = None
-) -> Column:
+def _figure(path: str, key: str = "", of: Getter = lambda row: row, show: Show = None) -> Column:
     """Return the column of a figure of a summary by its path of names; nothing where one of them is
     None.
     """
 
-    def inside(value: Any, name: str) -> Any:
+    def inside(value: Any, name: str) -> object:
         if value is None:
             return None
         if name.isdigit():
@@ -184,7 +182,7 @@ NAMES = {
 }
 
 
-def along_length(facts: Any) -> Any:
+def along_length(facts: object) -> Any:
     """Return the figures of a map of one row that are along it.
 
     >>> along_length({"size": [1, 9], "rim": {"height": [0, 0], "width": [2, 3]}})
@@ -213,7 +211,7 @@ def _facts(counts: CountMap, summary: Summary) -> Iterator[tuple[str, object]]:
     signal = len(counts.network.axes) == 1
     corners = summary.corners
 
-    def along(figures: Any, form: str) -> str:
+    def along(figures: PerAxis, form: str) -> str:
         if signal:
             return f"{figures.width:{form}}"
         return f"height {figures.height:{form}}, width {figures.width:{form}}"
@@ -310,7 +308,7 @@ def _target(summary: Summary, signal: bool) -> str:
     )
 
 
-def fairness(of: Callable[[Any], Any]) -> tuple[Column, Column, Column]:
+def fairness(of: Getter) -> tuple[Column, Column, Column]:
     """Return the columns of the rim and of starved and overused pixels; `of` returns the summary of
     a row.
     """

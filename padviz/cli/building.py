@@ -4,7 +4,7 @@ typed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from inspect import Parameter, signature
@@ -205,7 +205,7 @@ def _remember(ctx: click.Context, param: click.Parameter, values: Any) -> None:
         checked_neutral(values)
 
 
-def arguments_of(typed: Iterable[Typed], values: dict[str, Any]) -> dict[str, Any]:
+def arguments_of(typed: Iterable[Typed], values: Mapping[str, Any]) -> dict[str, object]:
     """Return the arguments that were given: flags negate their default, several values
     are a list.
     """

@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -72,7 +72,7 @@ class _Group(click.Group):
         with _broken_pipe_handled():
             return super().make_context(*args, **kwargs)
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         with _broken_pipe_handled():
             try:
                 result = super().invoke(ctx)
@@ -93,7 +93,7 @@ class _Group(click.Group):
         name, self.running, rest = super().resolve_command(ctx, args)
         return name, self.running, rest
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         kwargs["standalone_mode"] = False
         gc.set_threshold(100_000)  # imports create many objects and little garbage
         os.environ["MPLBACKEND"] = "agg"  # no command opens a window

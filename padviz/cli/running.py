@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import click
 
@@ -46,7 +46,7 @@ def command_of(name: str, run: Runner) -> click.Command:
     typed, reading = typed_of(command.function), reading_of(typed_of(command.function))
     beside = [of_command(option) for option in (*command.look, *command.more)]
 
-    def callback(**values: Any) -> None:
+    def callback(**values: object) -> None:
         to = directed(command, values)
         with _drawing(values):
             run(command, typed, arguments_of([*typed, *beside], values), to)
@@ -55,7 +55,7 @@ def command_of(name: str, run: Runner) -> click.Command:
     return click.Command(name, callback=callback, params=parameters, help=command.help)
 
 
-def _drawing(values: Mapping[str, Any]) -> AbstractContextManager[object]:
+def _drawing(values: Mapping[str, object]) -> AbstractContextManager[object]:
     """Set the size and the theme of pictures."""
     drawing: Arguments = {option.name: values.get(option.name) for option in DRAWING}
     if not any(drawing.values()):
@@ -203,7 +203,7 @@ def _results(
             if "on_progress" in parameters:
                 call["on_progress"] = on_progress
             try:
-                result: Any = command.function(**call)
+                result = cast("Result[object]", command.function(**call))
             except SizeError as error:
                 # One of several sizes may be too small.
                 if not command.failed or call.get("size") is None:

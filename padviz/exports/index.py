@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from itertools import chain
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -72,7 +71,7 @@ def write_index(
                 temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _sheet(listed: Sequence[Sidecar], failed: Sequence[dict[str, Any]]) -> str:
+def _sheet(listed: Sequence[Sidecar], failed: Sequence[dict[str, object]]) -> str:
     """Write the single figures of all items as CSV, with the files of each, or its error."""
     rows: list[dict[str, object]] = []
     for sidecar in listed:

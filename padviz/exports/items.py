@@ -65,7 +65,7 @@ class Item:
     files: tuple[str, ...] = ()
 
     @property
-    def about(self) -> dict[str, Any]:
+    def about(self) -> dict[str, object]:
         """What the index lists: names of networks, sizes and paddings, as options spell them."""
         sizes = [size for _, size in self.pairs if size]
         if self.analysis == "kernel":
@@ -255,7 +255,7 @@ def _comparison(wanted: Comparison, find: Find) -> Item:
     for network, _ in pairs:
         if isinstance(network, OptionError | UnknownName):
             raise network
-    lists: dict[str, list[Any]] = {"model": models, "size": sizes}
+    lists: dict[str, Sequence[object]] = {"model": models, "size": sizes}
     lists["padding"] = [padding or DECLARED for padding in _paddings(wanted.paddings)]
     lists["layer"] = [*dict.fromkeys(wanted.layers)] or [None]
     several = [key for key, values in lists.items() if len(values) > 1]
@@ -264,11 +264,10 @@ def _comparison(wanted: Comparison, find: Find) -> Item:
         what = "needs exactly one list of several values"
         raise DescriptionError(what, where=f"compare {wanted.name!r}", hint=hint)
     varies = several[0]
+    labels = lists[varies]
     if varies == "size":
         labels = [pixels(size) for _, size in pairs]
-    else:
-        labels = lists[varies]
-    arguments = {"varies": varies, "labels": labels, "scale": wanted.scale}
+    arguments: dict[str, object] = {"varies": varies, "labels": labels, "scale": wanted.scale}
     arguments |= {"padding": lists["padding"], "layer": lists["layer"]}
     names = dict.fromkeys(network.name for network, _ in pairs if isinstance(network, Network))
     words = f"compare of {' '.join(models)}"

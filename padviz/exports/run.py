@@ -16,6 +16,7 @@ from padviz.exports.saving import ItemOutcome
 from padviz.exports.sidecars import Look
 from padviz.figures.canvas import drawing_options
 from padviz.figures.colours import colour_map
+from padviz.network.network import Size
 from padviz.options import (
     ALLOW_MODULES,
     CMAP,
@@ -35,7 +36,7 @@ from padviz.options import (
     WIDTH,
     Command,
 )
-from padviz.sources.tracing.reading import Reading, as_reading
+from padviz.sources.tracing.reading import Reading, Shape, as_reading
 
 FORMATS = ("png", "npz", "json")
 
@@ -44,7 +45,7 @@ def export(
     source: Annotated[str | Path | Sequence[str | Path], EXPORTED],
     folder: Annotated[str | Path, FOLDER],
     *,
-    size: Annotated[Sequence[Any], SIZES] = (),
+    size: Annotated[Sequence[int | Size | str], SIZES] = (),
     padding: Annotated[Sequence[str], PADDINGS] = (),
     layer: Annotated[Sequence[str], LAYERS] = (),
     what: Annotated[Sequence[str], WHAT] = (),
@@ -55,7 +56,7 @@ def export(
     theme: Annotated[str | None, THEME] = None,
     jobs: Annotated[int | None, JOBS] = None,
     neutral: Annotated[Sequence[str], NEUTRAL] = (),
-    shape: Annotated[Mapping[str, Any] | None, SHAPE] = None,
+    shape: Annotated[Mapping[str, Shape] | None, SHAPE] = None,
     input_: Annotated[str | None, INPUT] = None,
     allow_modules: Annotated[bool, ALLOW_MODULES] = False,
     on_outcome: Callable[[ItemOutcome, int], None] | None = None,
@@ -141,7 +142,7 @@ def export(
 
 def _items(
     source: str | Path | Sequence[str | Path],
-    lists: dict[str, Sequence[Any]],
+    lists: Mapping[str, Sequence[object]],
     reading: Reading,
     allow_modules: bool,
     on_note: Callable[[str], None] | None,

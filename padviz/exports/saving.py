@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from padviz.analyses.compare import compared
 from padviz.analyses.coverage import coverage
@@ -22,10 +22,14 @@ from padviz.exports.sidecars import THUMBS, Look, read_sidecar, sidecar_of
 from padviz.figures.canvas import drawing_options, write_thumbnail
 from padviz.figures.colours import write_map_thumbnail
 from padviz.files.atomic import PREFIX, locked, replace_file, temporary_folder
+from padviz.network.network import Network, Size
+
+if TYPE_CHECKING:
+    from padviz.trained.networks.trained_network import Trained
 
 THUMB = 200  # screen pixels, longer side
 WITHOUT_THUMBNAIL = ("uneven", "taps")  # unreadable at that size: the gallery lists their figures
-ANALYSES: dict[str, Callable[..., Result[Any]]] = {
+ANALYSES: dict[str, Callable[..., Result[object]]] = {
     "usage": usage,
     "coverage": coverage,
     "uneven": uneven,
@@ -71,7 +75,7 @@ def save_item(item: Item, digest: str, folder: Path, look: Look) -> ItemOutcome:
     return ItemOutcome(item.name, "failed", reason)
 
 
-def result_of(item: Item) -> Result[Any]:
+def result_of(item: Item) -> Result[object]:
     """Call the analysis of an item.
 
     >>> from padviz.exports.items import expand
@@ -84,7 +88,7 @@ def result_of(item: Item) -> Result[Any]:
         return kernel(**item.arguments)
     if item.analysis == "compare":
         return compared(pairs=item.pairs, **item.arguments)
-    network: Any
+    network: Network | PadvizError | Trained
     ((network, size),) = item.pairs
     if isinstance(network, PadvizError):
         raise network
@@ -94,7 +98,7 @@ def result_of(item: Item) -> Result[Any]:
     return ANALYSES[item.analysis](network, size, **arguments)
 
 
-def _with_weights(item: Item, size: Any, weights: str | None) -> Any:
+def _with_weights(item: Item, size: Size, weights: str | None) -> Trained:
     from padviz.trained.networks.reading import read
 
     try:

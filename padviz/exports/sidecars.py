@@ -78,7 +78,7 @@ class Sidecar(NamedTuple):
     """
 
     about: About
-    facts: dict[str, Any]
+    facts: dict[str, object]
     card: Card
     figures: str
     cells: dict[str, object]
@@ -109,7 +109,7 @@ def digest_item(item: Item, look: Look) -> str:
 
 
 def sidecar_of(
-    item: Item, result: Result[Any], digest: str, look: Look, lengths: Mapping[str, int]
+    item: Item, result: Result[object], digest: str, look: Look, lengths: Mapping[str, int]
 ) -> str:
     """Write a result's JSON with what it was made of; `lengths` are the bytes of each file."""
     about = {**item.about, "cmap": look.cmap, "digest": digest, "lengths": lengths}

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap, machine_memory
-from padviz.counting.walking.tiling import positions
+from padviz.counting.walking.tiling import Selection, positions
 from padviz.engine.apply import Array
 from padviz.engine.limbs import from_bytes, to_bytes, to_ints
 from padviz.errors import DescriptionError, OptionError
@@ -26,6 +26,7 @@ MOST_DIGITS = 1 << 11  # bytes of a count: more than those that Python prints
 INTEGER = 64  # bytes of a Python int, more or less, in an array
 KIND = "an .npy or .npz file that padviz wrote"
 MEMBERS = ("core.npy", "rows.npy", "cols.npy")
+Index = NDArray[np.int64]
 
 
 def write_counts(counts: CountMap, path: Path) -> None:
@@ -58,15 +59,15 @@ def write_counts(counts: CountMap, path: Path) -> None:
                     file, to_ints(tally), delimiter=",", fmt="%s" if counts.core.exact else "%.17g"
                 )
                 continue
-            rows = _plain(tally)
+            block = _plain(tally)
             if not start:
-                descr = np.lib.format.dtype_to_descr(rows.dtype)
+                descr = np.lib.format.dtype_to_descr(block.dtype)
                 head = {"descr": descr, "fortran_order": False, "shape": counts.shape}
                 np.lib.format.write_array_header_1_0(file, head)
-            file.write(np.ascontiguousarray(rows).data)
+            file.write(np.ascontiguousarray(block).data)
 
 
-def _plain(tally: Array) -> NDArray[Any]:
+def _plain(tally: Array) -> NDArray[np.generic]:
     """Return counts as an array without objects."""
     if len(tally) == 1:
         return to_ints(tally)
@@ -74,7 +75,9 @@ def _plain(tally: Array) -> NDArray[Any]:
     return digits.view([(DIGITS, "u1", (digits.shape[2],))])[..., 0]
 
 
-def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(None)) -> NDArray[Any]:
+def read_counts(
+    path: str | Path, rows: Selection = slice(None), cols: Selection = slice(None)
+) -> NDArray[Any]:
     """Read counts that padviz wrote as .npy or .npz: all, or where some rows and columns cross.
 
     Parameters
@@ -131,7 +134,7 @@ def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(Non
             raise foreign from None
 
 
-def _parts(file: IO[bytes]) -> tuple[Stored, NDArray[Any], NDArray[Any]]:
+def _parts(file: IO[bytes]) -> tuple[Stored, Index, Index]:
     """Return the core in a file, and the row and the column of it that each position has.
 
     Raises one of `BROKEN` where sizes, which are checked before anything is expanded, or values
@@ -162,7 +165,7 @@ def _check(core: Stored, *sides: int) -> None:
         raise ValueError
 
 
-def _cells(core: Stored, rows: NDArray[Any], cols: NDArray[Any]) -> NDArray[Any]:
+def _cells(core: Stored, rows: Index, cols: Index) -> NDArray[Any]:
     """Read where some rows and columns of the core cross."""
     if not len(rows) or not len(cols):
         return np.empty((len(rows), len(cols)), core.dtype)

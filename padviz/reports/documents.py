@@ -36,7 +36,7 @@ def plain(value: object) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     if is_dataclass(value):
-        items: dict[str, Any] = {}
+        items: dict[str, object] = {}
         for field in fields(value):
             item = plain(getattr(value, field.name))
             items |= item if field.name == "axes" else {field.name: item}
@@ -115,7 +115,7 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return buffer.getvalue().rstrip("\n")
 
 
-def _cell(value: object) -> Any:
+def _cell(value: object) -> object:
     """Write a cell of CSV, with an apostrophe before what a spreadsheet would compute."""
     if not isinstance(value, str):
         if value is None:

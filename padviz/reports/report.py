@@ -13,7 +13,8 @@ COUNTS = (".npy", ".npz", ".csv")
 ROWS = ("table", "json", "csv", "markdown")  # wherever there are rows
 FINDINGS = (*ROWS, "github")  # where a check may fail
 Level = Literal["error", "warning", "notice"]
-Show = str | Callable[[Any], Any] | None
+Getter = Callable[[Any], object]  # of a row of any type
+Show = str | Getter | None
 
 
 class Column(NamedTuple):
@@ -31,10 +32,10 @@ class Column(NamedTuple):
     key: str
     heading: str = ""
     show: Show = None
-    of: Callable[[Any], Any] | None = None
+    of: Getter | None = None
     spare: int = 0
 
-    def value(self, row: Any) -> Any:
+    def value(self, row: object) -> object:
         """Return the exact figure in a row."""
         if self.of:
             return self.of(row)
@@ -42,7 +43,7 @@ class Column(NamedTuple):
             return row.get(self.key)
         return getattr(row, self.key)
 
-    def cell(self, row: Any) -> Any:
+    def cell(self, row: object) -> object:
         """Round the figure of a row, and word it; None stays None."""
         value = self.value(row)
         if value is None or self.show is None:
