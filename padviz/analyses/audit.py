@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -269,21 +270,26 @@ def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None) -> R
         facts["trial"] = trial_facts(tried)
     rows, paper = [], []
     for audit in audits:
-        title, own = f"{audit.title}, {in_words(audit.size)}", [Row("today", of=audit)]
+        title, outcomes = f"{audit.title}, {in_words(audit.size)}", [Row("today", of=audit)]
         if isinstance(audit, Audit):
-            own = [Row("today", audit.outcome, None, audit)]
-            own += [Row(remedy.what, remedy.outcome, remedy, audit) for remedy in audit.remedies]
-            paper.append(_paper(f"{title}: {audit.verdict}", audit, own, tried))
+            outcomes = [Row("today", audit.outcome, None, audit)]
+            for remedy in audit.remedies:
+                outcomes.append(Row(remedy.what, remedy.outcome, remedy, audit))
+            paper.append(_paper(f"{title}: {audit.verdict}", audit, outcomes, tried))
         else:
             paper.append([Heading(f"{title}: {audit.error}")])
-        rows.append(own)
-    first, today = audits[0], [own[0] for own in rows]
+        rows.append(outcomes)
+    first, today = audits[0], [outcomes[0] for outcomes in rows]
     blank = any(row.outcome is not None and row.outcome.share is None for row in today)
     screen: list[Block] = [Table(SEVERAL, today, SEVERALLY + BLANK * blank)]
     if len(audits) == 1 and isinstance(first, Audit):
         screen = _screen(first, tried)
     return Report(
-        "audit", facts, [screen], Table(SHEET, [row for own in rows for row in own]), paper
+        "audit",
+        facts,
+        [screen],
+        Table(SHEET, [*chain(*rows)]),
+        paper,
     )
 
 

@@ -370,7 +370,7 @@ def _any_size(case: Case, wanted: list[Size]) -> Iterator[Judged]:
         alike = [*group]
         size, error = alike[0]
         where = some_names((in_words(other) for other, _ in alike), 1)
-        found = f"not {where}: {error.what}"
+        finding = f"not {where}: {error.what}"
         near = near_sizes(reopened, size)
         change = (
             f"pad the image to {in_words(near.above)}"
@@ -379,14 +379,14 @@ def _any_size(case: Case, wanted: list[Size]) -> Iterator[Judged]:
         )
         if exported_for_another(case.network, size):
             change = f"export it again with open axes; {change}"
-        yield failed(layer, "", asked_for, found, change, len(alike))
+        yield failed(layer, "", asked_for, finding, change, len(alike))
     if unread:
         _, error = unread[0]
         layer = layer_of(error, case.network)
         where = some_names((in_words(other) for other, _ in unread), 1)
-        found = f"not known at {where}: {error.what}"
+        finding = f"not known at {where}: {error.what}"
         yield Judged(
-            "", "not judged", layer, "", asked_for, found, "try the module there", len(unread)
+            "", "not judged", layer, "", asked_for, finding, "try the module there", len(unread)
         )
 
 
@@ -399,18 +399,18 @@ def _accepts(case: Case, wanted: str) -> Iterator[Judged]:
         taken, unknown = {*accepted.sizes}, {*accepted.unknown}
         refused = [n for n in asked_for if n not in taken | unknown]
         if refused:
-            found = f"refuses {some_names(map(str, refused), 1)}"
+            finding = f"refuses {some_names(map(str, refused), 1)}"
             yield failed(
                 "",
                 name,
                 wanted,
-                f"{found}; accepts {accepted.rule}",
+                f"{finding}; accepts {accepted.rule}",
                 "see padviz sizes",
                 len(refused),
             )
         elif unknown & {*asked_for}:
-            found = f"{len(unknown & {*asked_for})} of {len(asked_for)} sizes are not known"
-            yield Judged("", "not judged", "", name, wanted, found, "see padviz sizes")
+            finding = f"{len(unknown & {*asked_for})} of {len(asked_for)} sizes are not known"
+            yield Judged("", "not judged", "", name, wanted, finding, "see padviz sizes")
 
 
 def _rim(case: Case, wanted: int) -> Iterator[Judged]:
@@ -418,9 +418,9 @@ def _rim(case: Case, wanted: int) -> Iterator[Judged]:
         state: State = "holds"
         if max(ends) > wanted:
             state = "fails"
-        found, change = f"{ends[0]}, {ends[1]} px", "see padviz audit" * (state == "fails")
+        finding, change = f"{ends[0]}, {ends[1]} px", "see padviz audit" * (state == "fails")
         yield Judged(
-            "", state, "", axis, f"at most {wanted} px", found, change, max(0, max(ends) - wanted)
+            "", state, "", axis, f"at most {wanted} px", finding, change, max(0, max(ends) - wanted)
         )
 
 
@@ -449,8 +449,8 @@ FIGURES = "expectation state layer axis wanted found change figure"
 SHEET = (*columns("model"), Column("size", show=in_words), *columns(FIGURES))
 
 
-def _result(found: Checked) -> CheckResult:
-    return CheckResult.made_of(found, found.rows, partial(report_of, [found]))
+def _result(part: Checked) -> CheckResult:
+    return CheckResult.made_of(part, part.rows, partial(report_of, [part]))
 
 
 def report_of(parts: Sequence[Checked]) -> Report:
@@ -504,10 +504,10 @@ def _held(rows: Sequence[Judged]) -> list[str]:
         if row.state == "holds":
             figures.setdefault(row.expectation, {})[row.found] = None
     held = []
-    for name, found in figures.items():
+    for name, texts in figures.items():
         held.append(f"{name} holds")
-        if any(found):
-            held[-1] += f" ({', '.join(found)})"
+        if any(texts):
+            held[-1] += f" ({', '.join(texts)})"
     return held
 
 

@@ -259,7 +259,7 @@ def report_of(network: Network, size: Size, only: Collection[str] = ()) -> Repor
         listed.append(
             {**figures, **sides, "receptive": field, "parts_at": field and field.parts_at}
         )
-        axes = field and {axis: {**plain(own), **sides} for axis, own in field.axes.items()}
+        axes = field and {axis: {**plain(of_axis), **sides} for axis, of_axis in field.axes.items()}
         facts.append({**figures, "field": axes, "parts_at": field and field.parts_at})
     more = columns("before after") if signal else ()
     about = Lines([f"{_total(counted)}.", *[LOOK_AHEAD] * signal])

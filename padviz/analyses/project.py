@@ -60,10 +60,10 @@ def entries() -> tuple[list[Entry], str | None]:
         raise OptionError(
             f"{shortly(baseline)} is not the name of a file", where=f"{TABLE}, baseline"
         )
-    if not isinstance(checks, list) or not all(isinstance(each, dict) for each in checks):
+    if not isinstance(checks, list) or not all(isinstance(entry, dict) for entry in checks):
         raise OptionError("is not a list of tables", where=f"{TABLE}, check", hint=f"write {hint}")
     return [
-        _entry(each, f"{TABLE}, check {number}") for number, each in enumerate(checks, 1)
+        _entry(entry, f"{TABLE}, check {number}") for number, entry in enumerate(checks, 1)
     ], baseline
 
 
@@ -182,10 +182,10 @@ def read_baseline(path: Path) -> Baseline:
         raise OptionError(what, where=str(path), hint="write one with --write-baseline") from None
 
 
-def write_baseline(path: Path, found: Baseline) -> None:
+def write_baseline(path: Path, baseline: Baseline) -> None:
     entries = [
         {**dict(zip(KEYS, key, strict=True)), "figure": figure}
-        for key, figure in sorted(found.items())
+        for key, figure in sorted(baseline.items())
     ]
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")

@@ -134,8 +134,10 @@ def report_of(responses: BorderResponses) -> Report:
     ]
     layers = []
     for row in responses.rows:
-        own = picked(row, "layer padding channels shape energy t aware")
-        layers.append({**own, "scale": None if row.note else row.scale, "note": row.note or None})
+        figures = picked(row, "layer padding channels shape energy t aware")
+        layers.append(
+            {**figures, "scale": None if row.note else row.scale, "note": row.note or None}
+        )
     facts = {
         **picked(responses, "network size inputs"),
         "n": responses.count,

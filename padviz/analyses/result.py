@@ -66,14 +66,14 @@ class Result(Generic[Row]):
     @classmethod
     def made_of(
         cls,
-        found: object,
+        record: object,
         rows: Sequence[Row],
         report: Callable[[], Report],
         *drawn: Any,
         **more: Any,
     ) -> Self:
-        """Return the result with all fields of what was `found`; the rest is of `Shown`."""
-        return _result(cls, _fields_of(found), Shown(rows, report, *drawn, **more))
+        """Return the result with all fields of a `record`; the rest is of `Shown`."""
+        return _result(cls, _fields_of(record), Shown(rows, report, *drawn, **more))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _result, (type(self), _fields_of(self), self._shown)
@@ -235,13 +235,13 @@ def opening(text: str, name: str) -> str:
     return "\n".join([*lines[: LINES - 1], *more] if len(lines) > LINES else lines)
 
 
-def _fields_of(found: object) -> dict[str, object]:
-    if is_dataclass(found):
-        return {each.name: getattr(found, each.name) for each in fields(found)}
+def _fields_of(record: object) -> dict[str, object]:
+    if is_dataclass(record):
+        return {field.name: getattr(record, field.name) for field in fields(record)}
     return {}
 
 
 def _result(cls: type[Made], figures: dict[str, object], shown: Shown[object]) -> Made:
-    made = cls(**figures)
-    object.__setattr__(made, "_shown", shown)  # what was found is frozen
-    return made
+    result = cls(**figures)
+    object.__setattr__(result, "_shown", shown)  # what was found is frozen
+    return result

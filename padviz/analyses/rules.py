@@ -95,14 +95,14 @@ def borders(case: Case, axis: int) -> Iterator[Judged]:
                 failed(layer, name, "no border", what, f"pad the {name} circularly", sum(reads))
             )
     whole = _multiples(name, n, step)
-    for each, on, row in _rows(ledger(network, case.size, (True,) * len(case.size)).jumps):
+    for window, on, row in _rows(ledger(network, case.size, (True,) * len(case.size)).jumps):
         if on == name and row.jumps:
             what, change = (
                 f"{row.output} units from {row.input} rows",
                 whole or f"pad the {name} circularly",
             )
             causes.append(
-                failed(each.layer, name, f"{row.input} rows / stride {row.stride}", what, change)
+                failed(window.layer, name, f"{row.input} rows / stride {row.stride}", what, change)
             )
     if broken is None and (step < n or not causes):
         return  # at a whole turn all maps repeat: then layers without a border must say so
@@ -163,31 +163,29 @@ def sights(network: Network, axis: int, n: int) -> list[Sight]:
                 np.maximum.at(read, units, seen[rows])
             seen = read
         last.append(np.full_like(seen, seen.max()) if layer.whole(axis) else seen)
-    each = []
+    result = []
     for seen, stride in zip(last, alignment.strides, strict=True):
         up, down = stride.numerator, stride.denominator
         ends = -(-(np.arange(len(seen)) + 1) * up // down) - 1  # the last row of each unit's stride
         inside = ends < n  # beyond the image there is nothing to see
         behind = int((ends - seen)[inside].max(initial=0))
-        each.append(Sight(max(0, int((seen - ends).max())), behind))
-    return each
+        result.append(Sight(max(0, int((seen - ends).max())), behind))
+    return result
 
 
 def uneven_rows(case: Case, but_causal: bool = False) -> Iterator[Judged]:
     """Yield uneven convolutions; those that pad all their taps in front may be left out, as they
     are meant.
     """
-    uneven = [each for each in _rows(case.ledger.uneven_convolutions) if each[2].uneven]
-    if but_causal:
-        uneven = [
-            each
-            for each in uneven
-            if each[2].declared != (each[2].dilation * (each[2].kernel - 1), 0)
-        ]
+    uneven = []
+    for window, on, row in _rows(case.ledger.uneven_convolutions):
+        causal = row.declared == (row.dilation * (row.kernel - 1), 0)
+        if row.uneven and not (but_causal and causal):
+            uneven.append((window, on, row))
+    near = []
     if uneven:
-        near = [pixels(found.size) for found in nearest_balanced(case.network, case.size) if found]
-    else:
-        near = []
+        sizes = filter(None, nearest_balanced(case.network, case.size))
+        near = [pixels(suggestion.size) for suggestion in sizes]
     change = f"use {' or '.join(near)} px" if near else "change its padding"
     for layer, axis, row in uneven:
         before, after = row.reads
@@ -205,9 +203,9 @@ def _remainders(case: Case) -> Iterator[Judged]:
     """
     network, sizes_on = case.network, sizes_of_each(case.network, case.size)
     read_on = cache(lambda axis: _read_rows(network, axis, case.size[axis]))
-    for each, name, row in _rows(case.ledger.remainders):
+    for window, name, row in _rows(case.ledger.remainders):
         axis = network.axes.index(name)
-        (source,) = network.find(each.layer).inputs
+        (source,) = network.find(window.layer).inputs
         while _passes(network.layers[source], axis):
             (source,) = network.layers[source].inputs
         read, n = read_on(axis)[source], sizes_on[axis][source]
@@ -224,7 +222,7 @@ def _remainders(case: Case) -> Iterator[Judged]:
             if row.kernel == row.stride:
                 change = f"give it {whole} rows"
             yield failed(
-                each.layer, name, "all rows read", f"{unread} of {n} unread", change, unread
+                window.layer, name, "all rows read", f"{unread} of {n} unread", change, unread
             )
 
 
@@ -365,9 +363,9 @@ def stretched_outputs(case: Case) -> Iterator[Judged]:
     """Yield the axes along which an output is stretched, or the image is not read to its end."""
     for name, side in zip(case.network.axes, at_size(case.network, case.size), strict=True):
         if side.stretch:
-            found = f"{side.stretch:+.3g} px at the far end"
+            finding = f"{side.stretch:+.3g} px at the far end"
             yield failed(
-                "", name, "outputs in place", found, "padviz sizes names sizes", abs(side.stretch)
+                "", name, "outputs in place", finding, "padviz sizes names sizes", abs(side.stretch)
             )
         elif side.unread:
             yield failed(

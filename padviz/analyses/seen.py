@@ -113,10 +113,15 @@ def seen(
     inputs = to_crop(images, n, noise, seed, mean, std)
     trained = as_trained(network, size, weights)
     resuming = ResumeOptions(unfinished, resume)
-    found = see(trained, patch, grid, inputs, resuming, on_progress)
-    draw = partial(position_maps.seen, found)
+    seen_map = see(trained, patch, grid, inputs, resuming, on_progress)
+    draw = partial(position_maps.seen, seen_map)
     return SeenResult.made_of(
-        found, (found,), partial(report_of, found), draw, pictured=True, notes=found.notes
+        seen_map,
+        (seen_map,),
+        partial(report_of, seen_map),
+        draw,
+        pictured=True,
+        notes=seen_map.notes,
     )
 
 
@@ -130,7 +135,8 @@ def report_of(seen_map: Seen) -> Report:
     ]
     what = f"a patch of {seen_map.patch} px at {len(seen_map.tops)} x {len(seen_map.lefts)} places"
     heading = Heading(about(seen_map, f"{what}; {seen_map.count} crops"))
-    grids = (each.ravel().tolist() for each in (seen_map.values, seen_map.usage, seen_map.distance))
+    planes = seen_map.values, seen_map.usage, seen_map.distance
+    grids = (plane.ravel().tolist() for plane in planes)
     places = [
         (*place, *cells)
         for place, *cells in zip(product(seen_map.tops, seen_map.lefts), *grids, strict=True)

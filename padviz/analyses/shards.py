@@ -72,31 +72,31 @@ def shards(
         if axis not in kept.axes:
             what = f"the input has {' x '.join(kept.axes)}, not {axis}"
             raise OptionError(what, option="axis", hint="name one of them")
-        found = shards_of(kept, kept.axes.index(axis), image, shards)
-        return ShardsResult.made_of(found, found.layers, partial(report_of, kept, found))
+        split = shards_of(kept, kept.axes.index(axis), image, shards)
+        return ShardsResult.made_of(split, split.layers, partial(report_of, kept, split))
 
 
-def report_of(network: Network, found: Shards) -> Report:
-    layers, rows = found.layers, found.size[network.axes.index(found.axis)]
+def report_of(network: Network, split: Shards) -> Report:
+    layers, rows = split.layers, split.size[network.axes.index(split.axis)]
     before, after = (max(layer.halo[side] for layer in layers) for side in (0, 1))
     most = f"a shard fetches at most {before} + {after} rows, before and after its own"
-    shards = counted(found.shards, "shard")
+    shards = counted(split.shards, "shard")
     need = sum(layer.why > "" for layer in layers)
-    sent = f"{found.exchanges} exchanges, {_in_words(found.bytes)} in all"
+    sent = f"{split.exchanges} exchanges, {_in_words(split.bytes)} in all"
     said = [
-        f"{shards} along the {found.axis}: at any layer, {most}; {sent}; layers that "
+        f"{shards} along the {split.axis}: at any layer, {most}; {sent}; layers that "
         f"need all shards: {need}.",
-        f"Overlapping inputs would send {_in_words(found.overlap_bytes)} once, and compute "
-        f"{1 + found.overlap / rows:.2f} times the pixels.",
+        f"Overlapping inputs would send {_in_words(split.overlap_bytes)} once, and compute "
+        f"{1 + split.overlap / rows:.2f} times the pixels.",
     ]
-    if found.multiple or found.skewed:
+    if split.multiple or split.skewed:
         sizes = (
-            f"never skewed at multiples of {found.multiple}"
-            if found.multiple
+            f"never skewed at multiples of {split.multiple}"
+            if split.multiple
             else "skewed at any size"
         )
-        said.append(f"Boundaries are {sizes}{found.skewed and f': {found.skewed} moves them'}.")
-    if empty := [layer.layer for layer in layers if layer.rows < found.shards]:
+        said.append(f"Boundaries are {sizes}{split.skewed and f': {split.skewed} moves them'}.")
+    if empty := [layer.layer for layer in layers if layer.rows < split.shards]:
         said.append(f"Some shards own nothing of maps of fewer rows: {some_names(empty)}.")
     about = [
         "before, after: the most input rows that a shard fetches from shards before "
@@ -112,7 +112,7 @@ def report_of(network: Network, found: Shards) -> Report:
         *columns("bytes exchange why"),
     )
     listed = Table(shown, [layer for layer in layers if layer.fetched or layer.why])
-    facts = {"network": network.name, **plain(found)}
+    facts = {"network": network.name, **plain(split)}
     return Report(
         "shards",
         facts,

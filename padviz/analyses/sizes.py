@@ -193,7 +193,7 @@ def sizes(
 
     along = _along_axes(wanted, sides, read)
     if pixels is None and not any(
-        found.accepted.sizes or found.accepted.unknown for found in along.values()
+        of_axis.accepted.sizes or of_axis.accepted.unknown for of_axis in along.values()
     ):
         what = f"takes no size from {sides[0]} to {sides[-1]}"
         raise SizeError(
@@ -209,33 +209,33 @@ def sizes(
     if pictures:
         of_images = _of_images(wanted, pictures)
     ends = sides[0], sides[-1]
-    found = Sizes(wanted.name, wanted.size, ends, len(sides), along, depend, near, of_images)
-    draw = partial(_draw, wanted, found)
+    answer = Sizes(wanted.name, wanted.size, ends, len(sides), along, depend, near, of_images)
+    draw = partial(_draw, wanted, answer)
     return SizesResult.made_of(
-        found, [*along.values()], partial(report_of, wanted, found), draw, pictured=True
+        answer, [*along.values()], partial(report_of, wanted, answer), draw, pictured=True
     )
 
 
-def _draw(network: Network, found: Sizes) -> Figure:
+def _draw(network: Network, answer: Sizes) -> Figure:
     from padviz.figures.windows.size_strips import strips
 
     along = {}
-    for axes, sizes in _alike(found):
+    for axes, sizes in _alike(answer):
         along[axes] = {
             name.replace("_", " "): runs_of(getattr(sizes, name).sizes) for name in PROPERTIES
         }
-    balanced = {sizes.balanced.rule or "no simple rule" for _, sizes in _alike(found)}
-    title = f"{network.title} takes {_accepts(found)}; balanced: {' or '.join(sorted(balanced))}"
-    return strips(along, found.range, title, [LEGEND.split(". ")[0].replace("_", " ")])
+    balanced = {sizes.balanced.rule or "no simple rule" for _, sizes in _alike(answer)}
+    title = f"{network.title} takes {_accepts(answer)}; balanced: {' or '.join(sorted(balanced))}"
+    return strips(along, answer.range, title, [LEGEND.split(". ")[0].replace("_", " ")])
 
 
-def _alike(found: Sizes) -> list[tuple[str, AxisSizes]]:
+def _alike(answer: Sizes) -> list[tuple[str, AxisSizes]]:
     """Return the sizes of each axis, of those that are the same together: "height and width"."""
     names: dict[str, list[str]] = {}
-    for axis, sizes in found.axes.items():
+    for axis, sizes in answer.axes.items():
         names.setdefault(repr(replace(sizes, axis="", refusal=None)), []).append(axis)
     return [
-        ("height = width" if axes == ["both"] else " and ".join(axes), found.axes[axes[0]])
+        ("height = width" if axes == ["both"] else " and ".join(axes), answer.axes[axes[0]])
         for axes in names.values()
     ]
 
@@ -274,14 +274,14 @@ def _asked_sizes(
     if len(listed) == 1 and isinstance(listed[0], tuple):
         return listed[0], []
     sides = []
-    for each in listed:
-        if isinstance(each, tuple):
-            (side, *others) = each
+    for entry in listed:
+        if isinstance(entry, tuple):
+            (side, *others) = entry
         else:
-            (side, *others) = (each,)
+            (side, *others) = (entry,)
         if not isinstance(side, int) or {*others} - {side}:
             hint = "ask about one size, or about a range of sides as 64:1024"
-            raise OptionError(f"{each} is not a side", option="size", hint=hint)
+            raise OptionError(f"{entry} is not a side", option="size", hint=hint)
         sides.append(side)
     if not sides or not 1 <= min(sides) <= max(sides) <= LARGEST:
         raise OptionError(
@@ -300,7 +300,7 @@ def _along_axes(
         network.axes[axis]: axis_sizes(network, (axis,), lo, hi, among, read) for axis in every
     }
     if len(every) > 1 and all(
-        {*found.accepted.sizes} <= {*network.size} for found in along.values()
+        {*of_axis.accepted.sizes} <= {*network.size} for of_axis in along.values()
     ):
         squares = axis_sizes(network, every, lo, hi, among, read)
         if {*squares.accepted.sizes} - {*network.size}:
@@ -363,38 +363,38 @@ def in_multiples(rule: str) -> str:
     return re.sub(r"^(\d+)\*i(?! \+)", r"multiples of \1", rule)
 
 
-def report_of(network: Network, found: Sizes) -> Report:
-    rows = [row for axis, sizes in found.axes.items() for row in _rows(axis, sizes)]
-    facts = picked(found, "network own range asked depend") | {
-        "near": found.near and _near_facts(network, found.near),
-        "images": plain(found.images),
+def report_of(network: Network, answer: Sizes) -> Report:
+    rows = [row for axis, sizes in answer.axes.items() for row in _rows(axis, sizes)]
+    facts = picked(answer, "network own range asked depend") | {
+        "near": answer.near and _near_facts(network, answer.near),
+        "images": plain(answer.images),
         "rows": rows,
     }
     blocks: list[Block] = []
-    if found.near is not None:
-        blocks += _about_one(network, found, found.near)
-    if found.images is not None:
-        blocks += _about_images(found.images)
+    if answer.near is not None:
+        blocks += _about_one(network, answer, answer.near)
+    if answer.images is not None:
+        blocks += _about_images(answer.images)
     if not blocks:
-        if "both" in found.axes or len(found.axes) == 1:
+        if "both" in answer.axes or len(answer.axes) == 1:
             others = ""
         else:
-            others = f", the other at {pixels(found.own)} px"
+            others = f", the other at {pixels(answer.own)} px"
         shown = [
             row | {"axis": axes}
-            for axes, sizes in _alike(found)
+            for axes, sizes in _alike(answer)
             for row in rows
             if row["axis"] == sizes.axis
         ]
-        lo, hi = found.range
-        if found.asked == hi - lo + 1:
+        lo, hi = answer.range
+        if answer.asked == hi - lo + 1:
             between = f"sizes {lo} to {hi}"
         else:
-            between = f"{found.asked} sizes from {lo} to {hi}"
+            between = f"{answer.asked} sizes from {lo} to {hi}"
         blocks = [
             Heading(f"{network.title}, {between}{others}"),
             Table(SHOWN, shown, LEGEND),
-            *(Lines([note]) for note in _notes(network, found)),
+            *(Lines([note]) for note in _notes(network, answer)),
         ]
     return Report("sizes", facts, [blocks], Table(columns(KEYS), rows))
 
@@ -417,23 +417,23 @@ def _rows(axis: str, sizes: AxisSizes) -> Iterator[dict[str, object]]:
         yield row | {"unknown": [*rule.unknown], "sizes": [*rule.sizes]}
 
 
-def _notes(network: Network, found: Sizes) -> Iterator[str]:
+def _notes(network: Network, answer: Sizes) -> Iterator[str]:
     """Yield what the table of rules leaves out."""
-    axes = found.axes.values()
-    if found.depend:
+    axes = answer.axes.values()
+    if answer.depend:
         yield "What one axis takes depends on the other: check one size with --size HxW."
-    odd = odd_window(network, found.own)
+    odd = odd_window(network, answer.own)
     if odd and not any(sizes.balanced.sizes for sizes in axes):
         yield (
             f"No size is balanced: {odd} reads an odd number of padded rows at each, "
             "which cannot be split."
         )
     if any(network.declared):
-        own = in_words(n or "any" for n in network.declared)
+        size = in_words(n or "any" for n in network.declared)
         yield (
-            f"The file declares an input of {own}: export it again with open axes for other sizes."
+            f"The file declares an input of {size}: export it again with open axes for other sizes."
         )
-    for axis, sizes in found.axes.items():
+    for axis, sizes in answer.axes.items():
         yield from _unknown(axis, sizes)
     refused = [sizes.refusal for sizes in axes if sizes.refusal]
     if refused and not any(network.declared):
@@ -457,7 +457,7 @@ def _unknown(axis: str, sizes: AxisSizes) -> Iterator[str]:
         )
 
 
-def _about_one(network: Network, found: Sizes, near: NearSizes) -> Iterator[Block]:
+def _about_one(network: Network, answer: Sizes, near: NearSizes) -> Iterator[Block]:
     """Yield what happens at one size, the sizes next to it, and what to paste."""
     refused, stretched = near.refusal, any(not side.unstretched for side in near.axes)
     if refused is None:
@@ -474,17 +474,17 @@ def _about_one(network: Network, found: Sizes, near: NearSizes) -> Iterator[Bloc
         facts.append(
             (
                 "outputs",
-                " and ".join(_in_place(axis, side) for axis, side in _named(found, near.axes)),
+                " and ".join(_in_place(axis, side) for axis, side in _named(answer, near.axes)),
             )
         )
-        uneven = [axis for axis, side in _named(found, near.axes) if not side.even]
+        uneven = [axis for axis, side in _named(answer, near.axes) if not side.even]
         facts.append(
             (
                 "balanced",
                 f"no: padding is read unevenly along {' and '.join(uneven)}" if uneven else "yes",
             )
         )
-    facts.append(("accepts", _accepts(found)))
+    facts.append(("accepts", _accepts(answer)))
     exported = exported_for_another(network, near.size)
     if exported is not None:
         facts.append(("instead", exported.hint))
@@ -527,11 +527,11 @@ def _layer_of(network: Network, refused: PadvizError) -> str:
     return refused.where.removeprefix(f"{network.name}, ")
 
 
-def _named(found: Sizes, axes: Sequence[AtSize]) -> list[tuple[str, AtSize]]:
-    if "both" in found.axes:
+def _named(answer: Sizes, axes: Sequence[AtSize]) -> list[tuple[str, AtSize]]:
+    if "both" in answer.axes:
         names = ["height", "width"]
     else:
-        names = [*found.axes]
+        names = [*answer.axes]
     return [*zip(names, axes, strict=True)]
 
 
@@ -543,10 +543,10 @@ def _in_place(axis: str, side: AtSize) -> str:
     return f"in place along the {axis}"
 
 
-def _accepts(found: Sizes) -> str:
+def _accepts(answer: Sizes) -> str:
     """Write the rule of accepted sizes: once, or of each axis."""
     rules = []
-    for axis, sizes in found.axes.items():
+    for axis, sizes in answer.axes.items():
         accepted = sizes.accepted
         if accepted.rule:
             rule = in_multiples(accepted.rule)

@@ -72,19 +72,19 @@ def stream(
     (4, 2)
     """
     with asked_up_to(layer, network, size, padding, same) as (kept, samples):
-        found = stream_of(replace(kept, size=samples), chunk, None if size is None else samples[0])
-        return StreamResult.made_of(found, found.layers, partial(report_of, kept, found))
+        plan = stream_of(replace(kept, size=samples), chunk, None if size is None else samples[0])
+        return StreamResult.made_of(plan, plan.layers, partial(report_of, kept, plan))
 
 
-def report_of(network: Network, found: Stream) -> Report:
-    keep = f"layers keep {found.kept:,} samples in all between chunks"
+def report_of(network: Network, plan: Stream) -> Report:
+    keep = f"layers keep {plan.kept:,} samples in all between chunks"
     said = [
-        f"Chunks of {found.chunk:,} input samples: {keep}; the output lags by "
-        f"{found.lag:,} input samples."
+        f"Chunks of {plan.chunk:,} input samples: {keep}; the output lags by "
+        f"{plan.lag:,} input samples."
     ]
     said += [
         f"Each chunk makes {once(map(str, head.makes), ' to ')} samples of {head.layer}."
-        for head in found.heads
+        for head in plan.heads
     ]
     shown = [
         Column("layer"),
@@ -100,11 +100,11 @@ def report_of(network: Network, found: Stream) -> Report:
         "lag: the most input samples",
         "behind those that its last sample stands for.",
     ]
-    facts = {"network": network.name, **plain(found)}
+    facts = {"network": network.name, **plain(plan)}
     return Report(
         "stream",
         facts,
-        [[Heading(network.title), Lines(said), Table(shown, found.layers), Lines(about)]],
+        [[Heading(network.title), Lines(said), Table(shown, plan.layers), Lines(about)]],
     )
 
 

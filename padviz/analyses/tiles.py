@@ -389,8 +389,8 @@ def _plan_facts(plan: Plan | LayerPlan) -> dict[str, object]:
 
 def _needed(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan | None) -> str:
     widest = [
-        max(own, key=lambda context: context.before + context.after)
-        for own in zip(*contexts, strict=True)
+        max(on_axis, key=lambda context: context.before + context.after)
+        for on_axis in zip(*contexts, strict=True)
     ]
     along: dict[str, list[str]] = {}
     for axis, context in zip(network.axes, widest, strict=True):

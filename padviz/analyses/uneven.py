@@ -159,18 +159,17 @@ def report_of(results: Sequence[Part]) -> Report:
     facts = [_facts(*part) for part in results]
     known = dict.fromkeys(axis for network, *_ in results for axis in network.axes)
     sheet, screen = [], []
-    for (network, windows, all_), found in zip(results, facts, strict=True):
-        listed = [
-            each
-            for each in zip(windows.layers, found["layers"], strict=True)
-            if all_ or each[0].uneven
-        ]
+    for (network, windows, all_), about in zip(results, facts, strict=True):
+        listed = []
+        for layer, layer_facts in zip(windows.layers, about["layers"], strict=True):
+            if all_ or layer.uneven:
+                listed.append((layer, layer_facts))
         screen.append(_blocks(network, windows, listed, all_))
         size = dict(zip(network.axes, windows.size, strict=True))
         head = {"network": windows.network, **dict.fromkeys(known), **size}
-        for layer, own in listed:
+        for layer, layer_facts in listed:
             for axis, row in layer.axes.items():
-                figures = {"axis": axis, **flat(own[axis]), "uneven": row.uneven}
+                figures = {"axis": axis, **flat(layer_facts[axis]), "uneven": row.uneven}
                 sheet.append({**head, **picked(layer, "layer kind convolution"), **figures})
     table = Table(columns(f"network {' '.join(known)} {SHEET}"), sheet)
     return Report("uneven", {"results": facts}, screen, table)
@@ -212,9 +211,9 @@ def _blocks(
     every: bool,
 ) -> list[Block]:
     rows = []
-    for layer, own in listed:
+    for layer, layer_facts in listed:
         for reads in reads_of(layer, every):
-            axes = [own[axis] for axis in ([reads.axis] if reads.axis else layer.axes)]
+            axes = [layer_facts[axis] for axis in ([reads.axis] if reads.axis else layer.axes)]
             moved, rims = (
                 [axis["offset_added"] for axis in axes],
                 [axis["rim_added"] for axis in axes],

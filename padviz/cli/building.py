@@ -82,14 +82,14 @@ def of_command(option: Option) -> Typed:
 def reading_of(typed: Sequence[Typed]) -> list[Typed]:
     """Return the options of `padviz.load` that go with the networks of a command."""
     networks = [
-        each.option for each in typed if isinstance(each.option, Argument) and each.option.read
+        param.option for param in typed if isinstance(param.option, Argument) and param.option.read
     ]
     if not networks:
         return []
     # What is run takes one image alone.
     run = any(network.weights == "run" for network in networks)
     known = (options.NEUTRAL,) if run else (options.INPUT, options.SHAPE, options.NEUTRAL)
-    return [each for each in typed_of(padviz.load) if each.option in known]
+    return [param for param in typed_of(padviz.load) if param.option in known]
 
 
 def parameters_of(
@@ -98,11 +98,12 @@ def parameters_of(
     """Return click's parameters in the order of help; those for reading go to the state
     of the run.
     """
-    made: list[click.Parameter] = [
-        _argument(each) if isinstance(each.option, Argument) else option_of(each) for each in typed
+    parameters: list[click.Parameter] = [
+        _argument(param) if isinstance(param.option, Argument) else option_of(param)
+        for param in typed
     ]
-    made += [option_of(each, expose_value=False, callback=_remember) for each in reading]
-    return sorted([*made, *output], key=_place)
+    parameters += [option_of(param, expose_value=False, callback=_remember) for param in reading]
+    return sorted([*parameters, *output], key=_place)
 
 
 PLACES: dict[str, int] = {}

@@ -103,7 +103,7 @@ def _calls(typed: Sequence[Typed], arguments: Arguments) -> list[Arguments]:
     """Return the arguments of each call of the function: one for each of several networks, at each
     of several sizes.
     """
-    several = [each.name for each in typed if each.option.each and each.name in arguments]
+    several = [param.name for param in typed if param.option.each and param.name in arguments]
     others = {name: value for name, value in arguments.items() if name not in several}
     combinations = product(*(arguments[name] for name in several))
     return [{**others, **dict(zip(several, values, strict=True))} for values in combinations]
@@ -122,17 +122,17 @@ def _check_one(command: Command, arguments: Arguments, to: To) -> None:
 
 def read_networks(typed: Sequence[Typed], call: Arguments) -> None:
     """Read the networks that are named, at their size, in place of their names."""
-    for each in typed:
-        argument = each.option
-        if not isinstance(argument, Argument) or not argument.read or each.name not in call:
+    for param in typed:
+        argument = param.option
+        if not isinstance(argument, Argument) or not argument.read or param.name not in call:
             continue
-        named = call[each.name]
+        named = call[param.name]
         if argument.weights:
-            call[each.name] = _trained(typed, named, call)
+            call[param.name] = _trained(typed, named, call)
         elif argument.several:
-            call[each.name] = [_network(argument, name, call) for name in named]
+            call[param.name] = [_network(argument, name, call) for name in named]
         else:
-            call[each.name] = _network(argument, named, call)
+            call[param.name] = _network(argument, named, call)
 
 
 def _network(argument: Argument, name: str, call: Arguments) -> Network:
@@ -152,7 +152,7 @@ def _network(argument: Argument, name: str, call: Arguments) -> Network:
 
 def _trained(typed: Sequence[Typed], name: str, call: Arguments) -> Trained:
     by = "size"
-    if any(each.option == options.TRAINED_AT for each in typed):
+    if any(param.option == options.TRAINED_AT for param in typed):
         by = "trained_at"
     return read_trained(name, call.get(by), call.pop("weights", None), by)
 
@@ -173,14 +173,14 @@ def _default_path(command: Command, typed: Sequence[Typed], call: Arguments) -> 
 def _networks(typed: Sequence[Typed], call: Arguments) -> list[tuple[Typed, Network]]:
     """List the networks of a call."""
     networks = []
-    for each in typed:
-        if isinstance(each.option, Argument) and each.option.read and each.name in call:
-            value = call[each.name]
+    for param in typed:
+        if isinstance(param.option, Argument) and param.option.read and param.name in call:
+            value = call[param.name]
             if isinstance(value, list):
                 sources: list[Any] = value
             else:
                 sources = [value]
-            networks += [(each, getattr(source, "network", source)) for source in sources]
+            networks += [(param, getattr(source, "network", source)) for source in sources]
     return networks
 
 
@@ -197,8 +197,8 @@ def _results(
         for call in calls:
             networks = _networks(typed, call)
             if "heads" in parameters:
-                for each, network in networks:
-                    if isinstance(each.option, Argument) and not each.option.weights:
+                for param, network in networks:
+                    if isinstance(param.option, Argument) and not param.option.weights:
                         say_heads(network, call.get("layer"), call.get("heads"))
             if "on_progress" in parameters:
                 call["on_progress"] = on_progress

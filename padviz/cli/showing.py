@@ -129,7 +129,7 @@ def _given_options() -> Iterator[str]:
             yield name
         elif name in BARE:
             yield from (
-                _in_name(name, each) for each in (value if isinstance(value, tuple) else (value,))
+                _in_name(name, item) for item in (value if isinstance(value, tuple) else (value,))
             )
         else:
             yield f"{name}_{_in_name(name, value)}"
@@ -202,10 +202,10 @@ class To(NamedTuple):
 
 def output_options(command: Command) -> list[click.Option]:
     """Return -o, and what goes with it."""
-    made = []
+    output = []
     if command.formats:
         kind = click.Choice(command.formats)
-        made.append(
+        output.append(
             option_of(
                 of_command(options.FORMAT),
                 type=kind,
@@ -217,12 +217,12 @@ def output_options(command: Command) -> list[click.Option]:
     suffixes = suffixes_of(command)
     if suffixes:
         words = options.OUTPUT.help.format(" ".join(suffixes))
-        made.append(option_of(of_command(options.OUTPUT), metavar="FILE", help=words))
-        made.append(option_of(of_command(options.OVERWRITE)))
+        output.append(option_of(of_command(options.OUTPUT), metavar="FILE", help=words))
+        output.append(option_of(of_command(options.OVERWRITE)))
     if PICTURES[0] in command.files:
-        made += [option_of(of_command(option)) for option in DRAWING]
-        made += [option_of(of_command(options.NO_PICTURE))] if command.always else []
-    return made
+        output += [option_of(of_command(option)) for option in DRAWING]
+        output += [option_of(of_command(options.NO_PICTURE))] if command.always else []
+    return output
 
 
 def suffixes_of(command: Command) -> tuple[str, ...]:

@@ -53,10 +53,10 @@ def listed(module: str, name: str) -> Known:
     """Return a function that imports names when the shell completes them."""
 
     def names(ctx: click.Context) -> Iterable[str]:
-        found = getattr(import_module(module), name)
-        values: Iterable[str] = found
-        if callable(found):
-            values = found()
+        listed = getattr(import_module(module), name)
+        values: Iterable[str] = listed
+        if callable(listed):
+            values = listed()
         return values
 
     return names

@@ -64,11 +64,11 @@ class About(Struct, frozen=True):
     def is_whole(self, folder: Path) -> bool:
         """Return whether its files are there, at the lengths that they had."""
         try:
-            found = [(folder / name).lstat() for name in self.lengths]
+            statuses = [(folder / name).lstat() for name in self.lengths]
         except OSError:
             return False
-        regular = all(stat.S_ISREG(status.st_mode) for status in found)
-        return regular and [status.st_size for status in found] == [*self.lengths.values()]
+        regular = all(stat.S_ISREG(status.st_mode) for status in statuses)
+        return regular and [status.st_size for status in statuses] == [*self.lengths.values()]
 
 
 class Sidecar(NamedTuple):

@@ -141,7 +141,7 @@ def explore(
     start = sizes[0] if sizes else wanted.pixels(size)  # type: ignore[arg-type]
     if sizes is None:
         sizes = [(n, n) for n in OFFERED]
-    ordered = sorted({start, *sizes}, key=lambda each: (each[0] * each[1], each))
+    ordered = sorted({start, *sizes}, key=lambda sides: (sides[0] * sides[1], sides))
     first = wanted.at(start)
     networks = _at_sizes(wanted, first, start, ordered)
     facts = payload(

@@ -144,12 +144,12 @@ def _in_markdown(block: Block) -> str:
 def to_github(report: Report) -> str:
     """Write an annotation for each finding, as GitHub reads them in the log of a workflow."""
     lines = []
-    for each in report.findings:
+    for finding in report.findings:
         file = ""
-        if each.file:
-            file = f"file={escaped(each.file, property_=True)},"
-        title = escaped(each.title, property_=True)
-        lines.append(f"::{each.level} {file}title={title}::{escaped(each.text)}")
+        if finding.file:
+            file = f"file={escaped(finding.file, property_=True)},"
+        title = escaped(finding.title, property_=True)
+        lines.append(f"::{finding.level} {file}title={title}::{escaped(finding.text)}")
     return "\n".join(lines)
 
 
