@@ -109,7 +109,7 @@ class Result(Generic[Row]):
         dpi: int | None = None,
         width: int | None = None,
         theme: str | None = None,
-        **options: Any,
+        **options: object,
     ) -> None:
         """Write the report (.txt .json .csv .md), a picture (.png .svg .pdf), or the exact counts
         of a map.
@@ -154,7 +154,15 @@ class Result(Generic[Row]):
             what = f"{suffix or 'no suffix'} is not written here"
             raise OptionError(what, where=str(path), hint=f"use {' '.join(known)}")
 
-    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        dpi: int | None = None,
+        width: int | None = None,
+        theme: str | None = None,
+        **options: object,
+    ) -> Axes:
         """Draw the command's picture, or one part of it into `ax`; `options` are those of the
         command, as `cmap`.
 
@@ -170,7 +178,6 @@ class Result(Generic[Row]):
         """
         from padviz.figures.canvas import apply_theme, drawing_options, paste
 
-        look = {name: options.pop(name, None) for name in ("dpi", "width", "theme")}
         if self._shown.draw is None:
             raise OptionError(
                 "has no picture",
@@ -179,7 +186,7 @@ class Result(Generic[Row]):
             )
         if ax is not None and self._shown.axes is None:
             return paste(self._shown.draw(**options), ax)
-        with drawing_options(**look, interactive=True):
+        with drawing_options(dpi, width, theme, interactive=True):
             if self._shown.axes:
                 axes = self._shown.axes(ax, **options)
             else:

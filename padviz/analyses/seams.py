@@ -55,6 +55,7 @@ ROUNDING = {
     "bfloat16": 3e-2,
 }  # of the largest value; integers may differ by 1
 LARGEST = 1e100  # whose squares can be added
+Known = int | list[int] | None  # the period of the seams of an axis, or where they lie
 BLOCK = 16  # px of the largest blocks of image formats
 EVEN = 1 / 3  # median of squared errors over their mean: below, they are near the seams
 PART = 0.75  # of the pixels differ, at most, if others are called equal
@@ -203,7 +204,7 @@ def seams(
             raise OptionError("needs two functions", option="image", hint="leave it out")
         whole, tiled = whole(image), tiled(image)
     (first, rounding), (second, other) = _read(whole, "whole"), _read(tiled, "tiled")
-    known: list[Any] = [None] * 2
+    known: list[Known] = [None] * 2
     if plan is not None:
         planned = tuple(line.keeps[0][-1][1] for line in plan.lines)
         if planned != first.shape[-len(planned) :]:
@@ -216,7 +217,7 @@ def seams(
             sides = [*period]
         for side in sides:
             check_integer(side, AROUND, "period", max(first.shape[1:]))
-        known = [int(side) for side in 2 * sides][-2:]
+        known[:] = [int(side) for side in 2 * sides][-2:]
     comparison, errors = _compared(first, second, known, max(rounding, other))
     report, draw = partial(report_of, comparison), partial(_draw, comparison, errors)
     return SeamsResult.made_of(comparison, comparison.seams, report, draw)
@@ -252,7 +253,7 @@ def _read(source: Any, name: str) -> tuple[Output, float]:
     return values, 1.0
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path) -> object:
     if path.suffix.lower() in SUFFIXES:
         return open_picture(path)
     with opened(path, KIND) as content, warnings.catch_warnings():
@@ -279,7 +280,7 @@ def _load(path: Path) -> Any:
 
 
 def _compared(
-    whole: Output, tiled: Output, known: Sequence[Any], rounding: float
+    whole: Output, tiled: Output, known: Sequence[Known], rounding: float
 ) -> tuple[Comparison, Values]:
     """Compare two outputs, and return the error's rms over channels, too.
 

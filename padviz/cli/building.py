@@ -140,7 +140,7 @@ def option_of(typed: Typed, **settings: Any) -> click.Option:
     names = [f"-{option.name}" if len(option.name) == 1 else f"--{option.name}", typed.name]
     if isinstance(option.kind, Flag) and "type" not in settings:
         return click.Option(names, is_flag=True, help=option.help, **settings)
-    kind: click.ParamType[Any] = value_types.type_of(option.kind)
+    kind = value_types.type_of(option.kind)
     about: dict[str, Any] = {"type": kind, "help": option.help, "required": typed.required}
     if not isinstance(option.kind, Choice):
         about["metavar"] = getattr(option.kind, "shown", kind.name)

@@ -175,11 +175,9 @@ def _networks(typed: Sequence[Typed], call: Arguments) -> list[tuple[Typed, Netw
     networks = []
     for param in typed:
         if isinstance(param.option, Argument) and param.option.read and param.name in call:
-            value = call[param.name]
-            if isinstance(value, list):
-                sources: list[Any] = value
-            else:
-                sources = [value]
+            sources = call[param.name]
+            if not isinstance(sources, list):
+                sources = [sources]
             networks += [(param, getattr(source, "network", source)) for source in sources]
     return networks
 

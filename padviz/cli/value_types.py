@@ -290,7 +290,7 @@ def _positions(text: str) -> int | slice:
     return slice(start, stop)
 
 
-TYPES: dict[type, Callable[[Any], click.ParamType[Any]]] = {
+TYPES: dict[type, Callable[[Any], click.ParamType[object]]] = {
     options.Flag: lambda kind: click.BOOL,
     options.Choice: lambda kind: click.Choice(kind.words),
     options.Whole: lambda kind: click.IntRange(kind.least, kind.most),
@@ -307,6 +307,6 @@ TYPES: dict[type, Callable[[Any], click.ParamType[Any]]] = {
 }
 
 
-def type_of(kind: options.Kind) -> click.ParamType[Any]:
+def type_of(kind: options.Kind) -> click.ParamType[object]:
     """Return click's type for a kind of option."""
     return TYPES[type(kind)](kind)

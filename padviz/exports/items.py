@@ -182,7 +182,7 @@ def _maps(maps: Maps, find: Find, folder: Path, reading: Reading) -> Iterator[It
             yield Item(name, what, words, arguments, (known,), (pair,), origin, reading, contents)
 
 
-def _arguments(maps: Maps, what: str, running: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _arguments(maps: Maps, what: str, running: Mapping[str, object]) -> list[dict[str, Any]]:
     """List the arguments of an analysis, beside network and size, for each padding and layer."""
     layers: Sequence[str | None] = maps.layers or [None]
     if what == "uneven":
