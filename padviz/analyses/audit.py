@@ -146,11 +146,8 @@ def _tried(
     from padviz.analyses.trial import trial
     from padviz.trained.images import TooSmall
 
-    sizes = [
-        (r.outcome.size[0], r.outcome.size[1])
-        for r in audit.remedies
-        if r.kind in ("size", "larger")
-    ]
+    sized = [remedy.outcome for remedy in audit.remedies if remedy.kind in ("size", "larger")]
+    sizes = [(outcome.size[0], outcome.size[1]) for outcome in sized]
     schemes = [r.padding for r in audit.remedies if r.kind == "padding" and r.padding]
     if not sizes and not schemes:
         raise OptionError(

@@ -241,11 +241,8 @@ def checked(
         if rules_alone and rule.fails:
             rows += _judged(name, rule.found, case)
         elif "all_" in wanted and not rule.fails:
-            rows += [
-                replace(row, state="note")
-                for row in _judged(name, rule.found, case)
-                if row.state == "fails"
-            ]
+            failing = [row for row in _judged(name, rule.found, case) if row.state == "fails"]
+            rows += [replace(row, state="note") for row in failing]
     return _result(Checked(title, pixels, tuple(rows)))
 
 

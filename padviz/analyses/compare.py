@@ -87,7 +87,7 @@ def compare(
         )
     varies = lists[0]
     pairs = [
-        (_read(net, pixels, same), pixels) for net in given["model"] for pixels in given["size"]
+        (_read(net, pixels, same), pixels) for net, pixels in product(given["model"], given["size"])
     ]
     labels = [_label(value) for value in given[varies]]
     return compared(
@@ -123,9 +123,11 @@ def compared(
     items = tuple(zip(labels, outcomes, strict=True))
     draw = partial(panels.compared, items, varies, scale)
     maps = [outcome for outcome in outcomes if isinstance(outcome, CountMap)]
-    notes = dict.fromkeys(
-        f"{counts.network.name}: {note}" for counts in maps for note in notes_on(counts.network)
-    )
+    notes: dict[str, None] = {}
+    for counts in maps:
+        notes |= dict.fromkeys(
+            f"{counts.network.name}: {note}" for note in notes_on(counts.network)
+        )
     return Result.made_of(
         None, items, partial(report_of, items, varies), draw, pictured=True, notes=(*notes,)
     )

@@ -181,11 +181,8 @@ def report_of(mean_filters: MeanFilters) -> Report:
     for row in rows:
         head = picked(row, "layer kind channels dead norm uses")
         head |= {"kernel_height": row.kernel[0], "kernel_width": row.kernel[1]}
-        sheet += [
-            {**head, "axis": name, **flat(axis)}
-            for name in ("height", "width")
-            if (axis := getattr(row, name))
-        ]
+        axes = ((name, getattr(row, name)) for name in ("height", "width"))
+        sheet += [{**head, "axis": name, **flat(axis)} for name, axis in axes if axis]
     keys = (
         "layer kind kernel stride channels dead norm uses why strided height width "
         "mean magnitude exposure"

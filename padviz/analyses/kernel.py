@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Annotated
 
 from padviz.analyses.asked import names
@@ -117,7 +117,7 @@ def _side_by_side(
         names.append(f"reads of pixel {pixel[0]},{pixel[1]} by each tap")
     blocks = []
     for name, rows in zip(names, grids.values(), strict=True):
-        width = max(len(str(cell)) for row in rows for cell in row)
+        width = max(len(str(cell)) for cell in chain(*rows))
         blocks.append([name, *(" ".join(f"{cell!s:>{width}}" for cell in row) for row in rows)])
     widths = [max(map(len, block)) for block in blocks]
     return "\n".join(

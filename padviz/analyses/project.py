@@ -159,11 +159,8 @@ def pruned(parts: Sequence[Checked], known: Baseline) -> Baseline:
     added.
     """
     now, open_ = findings_of(parts), _unjudged(parts)
-    return {
-        key: min(figure, now.get(key, figure))
-        for key, figure in known.items()
-        if key in now or key[0] in open_
-    }
+    left = [key for key in known if key in now or key[0] in open_]
+    return {key: min(known[key], now.get(key, known[key])) for key in left}
 
 
 def read_baseline(path: Path) -> Baseline:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -230,7 +231,8 @@ def _by_class(scored: Rings) -> Table:
     """
     ends = {"outermost": 0, "innermost": -1}
     headings = ["class", "objects"]
-    headings += [f"{name}, {end}" for name in ("recall", "AP") for end in ends]
+    for name in ("recall", "AP"):
+        headings += [f"{name}, {end}" for end in ends]
     rows = []
     for name, rings in scored.classes.items():
         row = [name, sum(ring.count for ring in rings)]
@@ -255,7 +257,7 @@ def sheet_of(scored: Rings) -> Table:
             rows.append(
                 {"part": "place", "row": y, "column": x, "count": count, "figure_value": value}
             )
-    keys = dict.fromkeys(key for row in rows for key in row)
+    keys = dict.fromkeys(chain(*rows))
     return Table([*map(Column, keys)], rows)
 
 

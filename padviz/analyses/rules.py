@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
+from itertools import chain
 from math import lcm
 from typing import Annotated, Literal, NamedTuple
 
@@ -194,7 +195,9 @@ def uneven_rows(case: Case, but_causal: bool = False) -> Iterator[Judged]:
 
 
 def _rows(layers: tuple[LayerPadding, ...]) -> Iterator[tuple[LayerPadding, str, AxisPadding]]:
-    return ((layer, axis, row) for layer in layers for axis, row in layer.axes.items())
+    for layer in layers:
+        for axis, row in layer.axes.items():
+            yield layer, axis, row
 
 
 def _remainders(case: Case) -> Iterator[Judged]:
@@ -238,7 +241,7 @@ def _read_rows(network: Network, axis: int, n: int) -> list[NDArray[np.bool_]]:
     are read of it.
     """
     sizes, maps = resolve(network, axis, n)
-    inputs = {j for layer in network.layers for j in layer.inputs}
+    inputs = {*chain(*(layer.inputs for layer in network.layers))}
     read = [np.full(size, i not in inputs) for i, size in enumerate(sizes)]
     for i, layer in reversed([*enumerate(network.layers)][1:]):
         if _passes(layer, axis):
@@ -297,9 +300,8 @@ def _broken_wraps(case: Case) -> Iterator[Judged]:
 
 def _unequal_skips(case: Case) -> Iterator[Judged]:
     layers = case.network.layers
-    mended = dict.fromkeys(
-        _mender(layers, j) for layer in layers if layer.kind in MERGES for j in layer.inputs
-    )
+    merged = chain(*(layer.inputs for layer in layers if layer.kind in MERGES))
+    mended = dict.fromkeys(_mender(layers, j) for j in merged)
     sizes_on = sizes_of_each(case.network, case.size)
     sights_on = cache(lambda axis: sights(case.network, axis, case.size[axis]))
     for i in filter(None, mended):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -176,7 +176,7 @@ def sizes(
     else:
         pictures = sizes_of_pictures(Path(images))
     if pictures:
-        sides = sorted({side for picture in pictures for side in picture})
+        sides = sorted({*chain(*pictures)})
     pixels = None
     if one is not None:
         pixels = wanted.pixels(one)
@@ -364,7 +364,7 @@ def in_multiples(rule: str) -> str:
 
 
 def report_of(network: Network, answer: Sizes) -> Report:
-    rows = [row for axis, sizes in answer.axes.items() for row in _rows(axis, sizes)]
+    rows = [*chain(*(_rows(axis, sizes) for axis, sizes in answer.axes.items()))]
     facts = picked(answer, "network own range asked depend") | {
         "near": answer.near and _near_facts(network, answer.near),
         "images": plain(answer.images),
@@ -380,12 +380,10 @@ def report_of(network: Network, answer: Sizes) -> Report:
             others = ""
         else:
             others = f", the other at {pixels(answer.own)} px"
-        shown = [
-            row | {"axis": axes}
-            for axes, sizes in _alike(answer)
-            for row in rows
-            if row["axis"] == sizes.axis
-        ]
+        shown = []
+        for axes, sizes in _alike(answer):
+            of_axis = [row for row in rows if row["axis"] == sizes.axis]
+            shown += [row | {"axis": axes} for row in of_axis]
         lo, hi = answer.range
         if answer.asked == hi - lo + 1:
             between = f"sizes {lo} to {hi}"
@@ -500,12 +498,10 @@ def _moved(network: Network, size: Size, near: Size | None) -> str:
     """Write a near size, and what to add or to remove at which end."""
     if near is None:
         return "no size near"
-    moves = zip(network.axes, size, near, strict=True)
-    px = [
-        f"{abs(after - before)} px at the {ENDS[axis][1]}"
-        for axis, before, after in moves
-        if before != after
-    ]
+    px = []
+    for axis, before, after in zip(network.axes, size, near, strict=True):
+        if before != after:
+            px.append(f"{abs(after - before)} px at the {ENDS[axis][1]}")
     return f"{in_words(near)}: {', '.join(px)}"
 
 

@@ -63,11 +63,11 @@ def taps(
 
     with asked(network, size, padding, same, layer) as (wanted, pixels):
         only = {wanted.find(name).name for name in names(layer)}
-        rows = tuple(
-            row
-            for row in tap_exposure(wanted, pixels)
-            if (row.layer in only if only else row.grid.size > 1)
-        )
+        rows = tap_exposure(wanted, pixels)
+        if only:
+            rows = tuple(row for row in rows if row.layer in only)
+        else:
+            rows = tuple(row for row in rows if row.grid.size > 1)
         if not rows:
             what = f"{', '.join(only)} has no taps" if only else "has no window with several taps"
             raise OptionError(

@@ -231,7 +231,7 @@ def _listed(tiling: Tiling, per_tile: bool, one_image: bool) -> Tiling:
         ignored = ignored_of(tiling.network)
     else:
         ignored = ()
-    if any(context.barrier for pair in contexts for context in pair):
+    if any(context.barrier for context in chain(*contexts)):
         return replace(tiling, contexts=contexts, ignored=ignored)
     sizes = tile_sizes(tiling.network, tiling.image, per_tile)
     if one_image:

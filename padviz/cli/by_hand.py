@@ -148,12 +148,9 @@ def export(command: Command, typed: Sequence[Typed], arguments: Arguments, to: T
 
     folder = arguments["folder"]
     _check_folder(folder)
-    filters = [
-        rule
-        for rule in os.environ.get("PYTHONWARNINGS", "").split(",")
-        if rule not in ("", IGNORED)
-    ]
-    os.environ["PYTHONWARNINGS"] = ",".join([*filters, IGNORED])
+    filters = os.environ.get("PYTHONWARNINGS", "").split(",")
+    others = [rule for rule in filters if rule not in ("", IGNORED)]
+    os.environ["PYTHONWARNINGS"] = ",".join([*others, IGNORED])
     with progress("", lasting=True) as on_progress:
         done = count(1)
 

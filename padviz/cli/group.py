@@ -230,12 +230,9 @@ def _warning(
 
 def _unknown(error: click.NoSuchOption) -> str:
     """Return the message for an unknown option, with what to type instead."""
-    if error.ctx:
-        names = [
-            spelling.lstrip("-") for param in error.ctx.command.params for spelling in param.opts
-        ]
-    else:
-        names = []
+    names: list[str] = []
+    for param in error.ctx.command.params if error.ctx else ():
+        names += [spelling.lstrip("-") for spelling in param.opts]
     path, name = error.ctx.command_path if error.ctx else "padviz", error.option_name
     near = re.sub(
         r"(?<=mean )[\w-]+",

@@ -69,11 +69,8 @@ def run_analysis(command: Command, typed: Sequence[Typed], arguments: Arguments,
     """Call the function for each network at each size, and show its result, or one
     report of all.
     """
-    look = {
-        option.name: arguments.pop(option.name)
-        for option in command.look
-        if option.name in arguments
-    }
+    given = [option.name for option in command.look if option.name in arguments]
+    look = {name: arguments.pop(name) for name in given}
     calls = _calls(typed, arguments)
     if len(calls) > 1:
         _check_one(command, arguments, to)

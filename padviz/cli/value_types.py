@@ -33,11 +33,8 @@ PLAIN = re.compile(r"[\w.@+:=,/-]+")
 def completions(names: Iterable[str], typed: str, before: str = "") -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
-    return [
-        CompletionItem(before + name)
-        for name in names
-        if name.startswith(typed) and PLAIN.fullmatch(name)
-    ]
+    fitting = [name for name in names if name.startswith(typed) and PLAIN.fullmatch(name)]
+    return [CompletionItem(before + name) for name in fitting]
 
 
 def complete_model(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -75,14 +72,11 @@ def layers(ctx: click.Context) -> Iterable[str]:
     """
     from padviz.sources import MODULE, load
 
-    arguments = [
-        ctx.params.get(param.name or "")
-        for param in ctx.command.params
-        if isinstance(param, click.Argument)
-    ]
-    models = [
-        name for value in arguments for name in (value if isinstance(value, tuple) else [value])
-    ]
+    models: list[str | None] = []
+    for param in ctx.command.params:
+        if isinstance(param, click.Argument):
+            value = ctx.params.get(param.name or "")
+            models += value if isinstance(value, tuple) else [value]
     for model in (*models, *ctx.args):
         if model and not MODULE.fullmatch(model):
             with suppress(PadvizError):

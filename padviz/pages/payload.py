@@ -17,6 +17,7 @@ from padviz.errors import OptionError, PadvizError, SizeError, UnknownName, prin
 from padviz.geometry.ledger import ledger, tap_exposure
 from padviz.geometry.one_layer import padded_axis
 from padviz.geometry.receptive_fields import AxisField, receptive_fields
+from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.network.padding_modes import SCHEMES
 from padviz.network.rewrites import schemes_of, with_padding
@@ -217,17 +218,7 @@ def geometry_facts(shelf: Shelf, counts: CountMap, known: dict[str, Facts]) -> F
     walk = Walk(network, rows, cols, at, "auto")
     taps = [taps_at(walk, i) if i else 1 for i in range(len(network.layers))]
     facts = {
-        "graph": shelf.record(
-            [
-                {
-                    "name": text(layer.name),
-                    "kind": layer.kind,
-                    "inputs": [*layer.inputs],
-                    "whole": text(min(filter(None, map(layer.whole, range(2))), default="")),
-                }
-                for layer in network.layers
-            ]
-        ),
+        "graph": shelf.record([*map(_node, network.layers)]),
         "shapes": shelf.record([[*shape] for shape in zip(rows.sizes, cols.sizes, strict=True)]),
         "reads": shelf.record(
             [[*map(shelf.axis, pair)] for pair in zip(rows.maps, cols.maps, strict=True)]
@@ -239,6 +230,16 @@ def geometry_facts(shelf: Shelf, counts: CountMap, known: dict[str, Facts]) -> F
     if pads not in known:
         known[pads] = _audit_rows(shelf, network, counts.size)
     return facts | known[pads]
+
+
+def _node(layer: Layer) -> Facts:
+    """Return a layer of the graph."""
+    return {
+        "name": text(layer.name),
+        "kind": layer.kind,
+        "inputs": [*layer.inputs],
+        "whole": text(min(filter(None, map(layer.whole, range(2))), default="")),
+    }
 
 
 def _pads(padding: str | None) -> str:

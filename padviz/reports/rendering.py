@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Sequence
-from itertools import repeat
+from itertools import chain, repeat
 
 from padviz.errors import printable
 from padviz.phrases import counted
@@ -110,14 +110,13 @@ def to_csv(report: Report) -> str:
 
 def sheet_of(report: Report) -> Table:
     """Return the table of CSV."""
-    return report.sheet or next(
-        block for part in report.screen for block in part if isinstance(block, Table)
-    )
+    tables_shown = (block for block in chain(*report.screen) if isinstance(block, Table))
+    return report.sheet or next(tables_shown)
 
 
 def to_markdown(report: Report) -> str:
     """Write what the screen shows as Markdown, or more where a screen has no room for it."""
-    blocks = [block for part in _parts(report, report.paper or report.screen) for block in part]
+    blocks = chain(*_parts(report, report.paper or report.screen))
     return "\n\n".join(text for block in blocks if (text := _in_markdown(block)))
 
 
@@ -172,7 +171,7 @@ def escaped(text: str, property_: bool = False) -> str:
 
 def to_html(report: Report, png: bytes = b"") -> str:
     """Write a fragment for notebooks, whose tables fold all but their first rows."""
-    blocks = [block for part in report.paper or report.screen for block in part]
+    blocks = [*chain(*(report.paper or report.screen))]
     if not any(isinstance(block, Table) for block in blocks) and not png:
         blocks.append(sheet_of(report))
     texts = [in_html(block, BESIDE if png else ROWS) for block in blocks]
