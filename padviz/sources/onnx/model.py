@@ -251,13 +251,17 @@ def attributes(node: NodeProto) -> Attrs:
 
 
 def put_in_order(graph: GraphProto) -> None:
-    outputs = [name for node in graph.node for name in node.output if name]
-    makers = {name: at for at, node in enumerate(graph.node) for name in node.output if name}
+    makers: dict[str, int] = {}
+    outputs = 0
+    for at, node in enumerate(graph.node):
+        for name in filter(None, node.output):
+            makers[name] = at
+            outputs += 1
     before = {
         at: {makers[name] for name in reads(node) if name in makers}
         for at, node in enumerate(graph.node)
     }
-    if len(makers) < len(outputs) or all(j < at for at, earlier in before.items() for j in earlier):
+    if len(makers) < outputs or all(j < at for at, earlier in before.items() for j in earlier):
         return
     with suppress(CycleError):
         nodes = [graph.node[at] for at in TopologicalSorter(before).static_order()]
