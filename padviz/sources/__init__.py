@@ -19,6 +19,8 @@ from padviz.sources.tracing.reading import AS_IT_IS, Reading
 if TYPE_CHECKING:
     from torch import nn
 
+    from padviz.sources.keras.load import KerasModel
+
 Source: TypeAlias = "str | Path | Network | nn.Module"  # a network, or what it is read from
 # package.module:attribute, and :argument
 MODULE = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*(:[\w./-]+)?")
@@ -119,7 +121,7 @@ def is_module(source: object) -> TypeGuard[nn.Module]:
     return torch is not None and isinstance(source, torch.nn.Module)
 
 
-def is_keras(source: object) -> bool:
+def is_keras(source: object) -> TypeGuard[KerasModel]:
     """Return whether it is a Keras model; Keras is not imported for that."""
     homes = [kind.__module__.partition(".")[0] for kind in type(source).__mro__]
     return hasattr(source, "to_json") and not {*homes}.isdisjoint(("keras", "tf_keras"))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any, cast
+from typing import Protocol, cast
 
 from padviz.errors import DescriptionError, OptionError, printable
 from padviz.files.archives import BROKEN, member, unpacked
@@ -256,7 +256,13 @@ def load_keras(path: str | Path, reading: Reading, size: Size | None) -> Network
     return _network_of(model_in(path), printable(Path(path).stem), str(path), reading, size)
 
 
-def load_model(model: Any, reading: Reading, size: Size | None) -> Network:
+class KerasModel(Protocol):
+    """A model of Keras, which is not imported for it."""
+
+    def to_json(self) -> str: ...
+
+
+def load_model(model: KerasModel, reading: Reading, size: Size | None) -> Network:
     where = str(getattr(model, "name", None) or type(model).__name__)
     try:
         content = model.to_json()
