@@ -166,7 +166,7 @@ def test_layers_that_leave_each_row_where_it_is_are_idle() -> None:
     layers = [
         {"op": "conv", "name": "a", "kernel": 1},
         {"op": "conv", "name": "b", "kernel": 3, "padding": 1},
-        {"op": "pad", "name": "c", "padding": [[1, -1], [1, -1]]},
+        {"op": "crop", "name": "c", "padding": [[1, 0], [1, 0]]},
         {"op": "pad", "name": "d", "padding": [[0, 0], [0, 0]]},
     ]
     maps = resolve(parse({"layers": layers}, "idle"), 0, 8).maps
