@@ -190,6 +190,9 @@ def merge_pad(pad: Layer, reader: Layer, same_values: bool = True) -> Layer | No
             return None
         if isinstance(window.padding, str) or isinstance(rows.padding, str):
             return None
+        # Rows that are removed cannot be read as padding again.
+        if min(rows.padding) < 0:
+            return None
         if (
             same_values
             and (0, 0) not in (window.padding, rows.padding)

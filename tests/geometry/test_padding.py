@@ -479,3 +479,12 @@ def test_a_picture_has_the_tables() -> None:
     ]
     # numbers, where there are too few letters
     assert illustrate(3, 1, 1, (9, 9), "zero").padded[1][1] == "0"
+
+
+def test_rows_that_are_removed_are_no_padding_of_the_window_behind() -> None:
+    first = {"op": "conv", "name": "a", "kernel": 3, "padding": 1}
+    less = {"op": "pad", "name": "p", "padding": [[-1, -2], [0, 0]]}
+    last = {"op": "conv", "name": "b", "kernel": 3, "padding": 1}
+    net = parse({"layers": [first, less, last]}, "pads")
+    assert padviz.uneven(net, 16).layers[-1].axes["height"].reads == (1, 1)
+    assert np.array_equal(padviz.usage(net, 16).counts, padviz.usage(net, 16, "zero").counts)

@@ -251,7 +251,7 @@ def one(kind: Kind, height: Op | None, width: Op | None, name: str = ODD) -> Net
     "network",
     [
         one("conv", Window(3, 2, 2, (1, 2), "reflect"), Window(5, 1, 3, "same_lower", "circular")),
-        one("pad", Window(1, padding=(-1, 2)), Window(1, padding=(0, 3), mode="circular")),
+        one("pad", Window(1, padding=(1, 2)), Window(1, padding=(0, 3), mode="circular")),
         one("crop", Window(1, 2, padding=(-1, 0)), Window(1, 3, padding=(1, -5))),
         one("avgpool", Window(2, 1, padding="same_upper"), Window(3, 1, padding="same_upper")),
         one("global", Adaptive(1), Adaptive(1)),

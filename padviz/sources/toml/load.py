@@ -370,6 +370,8 @@ def _ops(step: Step, error: Callable[..., DescriptionError]) -> tuple[Op | None,
         return Adaptive(1), Adaptive(1)
     if isinstance(step, Crop) and (why := _wrong_crop(step)):
         raise error(step.name, why)
+    if isinstance(step, schema.Pad):
+        _check_pad(step, error)
     if isinstance(step, schema.Interpolate):
         given = [part for part in (step.scale, step.size, step.like) if part is not None]
         if len(given) != 1:
@@ -391,15 +393,21 @@ def _wrong_crop(step: Crop) -> str:
     return ""
 
 
+def _check_pad(step: schema.Pad, error: Callable[..., DescriptionError]) -> None:
+    """Reject rows added on one side and removed on the other: they pad no window behind them."""
+    for axis in (0, 1):
+        match _axis_op(step, axis):
+            case Window(padding=(int(before), int(after))) if before * after < 0:
+                what = "padding: adds rows on one side and removes them on the other"
+                raise error(step.name, what, "write a crop, and a pad after it")
+
+
 def _check_op(op: Op, step: Step, error: Callable[..., DescriptionError]) -> None:
     """Reject numbers that no framework runs."""
     match op:
         case Window(padding="same") if op.stride > 1:
             hint = 'use "same_upper" or "same_lower"'
             raise error(step.name, 'padding: "same" needs stride 1', hint)
-        case Window(padding=(before, after)) if min(before, after) < 0 < max(before, after):
-            what = "padding: adds rows on one side and removes them on the other"
-            raise error(step.name, what, "write a crop, and a pad after it")
         case Transposed() if op.output_padding >= max(op.stride, op.dilation):
             what = "output_padding: must be smaller than the stride or the dilation"
             raise error(step.name, what)
