@@ -8,24 +8,20 @@ makes commands of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 
-@dataclass(frozen=True)
 class Flag:
     """Given or not: it negates the default of its parameter."""
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """One of some words."""
 
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Whole:
+class Whole(NamedTuple):
     """An integer, from `least` to `most`."""
 
     least: int = 0
@@ -33,68 +29,58 @@ class Whole:
     shown: str = "N"
 
 
-@dataclass(frozen=True)
-class Real:
+class Real(NamedTuple):
     """A number; a `share` lies above 0 and is at most 1."""
 
     share: bool = False
     shown: str = "X"
 
 
-@dataclass(frozen=True)
-class Name:
+class Name(NamedTuple):
     """A text that is not empty; the shell completes those that are `known`."""
 
     shown: str = "NAME"
     known: Literal["networks", "colour maps", ""] = ""
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """The name of a layer."""
 
     shown: str = "NAME"
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """Pixels: 224 or 240x320; of several, 64:448:16 is a range."""
 
     shown: str = "N|HxW"
 
 
-@dataclass(frozen=True)
-class Scheme:
+class Scheme(NamedTuple):
     """A padding scheme, or one for each axis; "declared" is the network's own."""
 
     shown: str = "SCHEME"
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(NamedTuple):
     """ROW,COL of one pixel, or of a unit, for which `boxes` are ranges."""
 
     boxes: bool
 
 
-@dataclass(frozen=True)
-class Numbers:
+class Numbers(NamedTuple):
     """Numbers between commas; the hint says how many."""
 
     hint: str = "use one, or one for each channel"
 
 
-@dataclass(frozen=True)
 class Path:
     """The path of a file to write."""
 
 
-@dataclass(frozen=True)
 class Folder:
     """A folder that exists."""
 
 
-@dataclass(frozen=True)
 class Input:
     """NAME=VALUE of a further input of a module."""
 
@@ -116,8 +102,7 @@ Kind: TypeAlias = (
 )
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """An option as it is typed, without dashes; its line of help, and the kind of its value.
 
     It takes one value or a list of `several`. With `each`, the command calls the function for each
@@ -131,8 +116,7 @@ class Option:
     each: bool = False
 
 
-@dataclass(frozen=True)
-class Argument:
+class Argument(NamedTuple):
     """What stands before the options; it is read as a network, one with its weights, or not at all.
 
     `weights` says what they are for: to be looked at, or to be run, in which case the network takes
@@ -190,12 +174,12 @@ EXPORTED = Argument("MANIFEST.toml|MODEL...", read=False, several=True)
 WHOLE, TILED = Argument("WHOLE", read=False), Argument("TILED", read=False)
 
 SIZE = Option("size", "Input size in pixels.", Size())
-SIZES, EACH_SIZE = replace(SIZE, several=True), replace(SIZE, several=True, each=True)
+SIZES, EACH_SIZE = SIZE._replace(several=True), SIZE._replace(several=True, each=True)
 PADDING = Option("padding", "Padding, e.g. reflect or zero/circular.", Scheme())
-PADDINGS = replace(PADDING, several=True)
+PADDINGS = PADDING._replace(several=True)
 SAME = Option("same", "Pad like SAME in TensorFlow and Keras.")
 LAYER = Option("layer", "Layer to analyse; by default the last.", Layer())
-LAYERS = replace(LAYER, several=True)
+LAYERS = LAYER._replace(several=True)
 HEADS = Option("heads", "Weight heads equally (share) or add counts.", Choice(("share", "sum")))
 UNIT = Option("unit", "Output unit ROW,COL, or a box R0:R1,C0:C1.", Unit(boxes=True))
 POOLING = Option("pooling", "Weights of taps in pools and resizes.", Choice(("count", "mean")))
@@ -267,7 +251,7 @@ JOBS = Option("jobs", "Worker processes; one per core by default.", Whole(1, 102
 SCALE = Option(
     "scale", "Quantity to colour by; fair share by default.", Choice(("share", "counts"))
 )
-SCALES = replace(SCALE, kind=Choice(("share", "counts", "each")))
+SCALES = SCALE._replace(kind=Choice(("share", "counts", "each")))
 CMAP = Option("cmap", "Matplotlib colour map.", Name("NAME", "colour maps"))
 DPI = Option("dpi", "Resolution of the saved picture.", Whole(20, 1200))
 WIDTH = Option("width", "Width of the saved picture in pixels.", Whole(20, 20_000, "PX"))
