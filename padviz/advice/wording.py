@@ -80,9 +80,8 @@ def _rim_in_words(
     shape = "Lopsided" if standing and standing.lopsided else "Symmetric"
     if figures.low:
         return (
-            f"{shape} rim: on a large image {rim.words} would get less than half "
-            f"{INTERIOR} (starved); "
-            "in this one every pixel does (foveated)"
+            f"{shape} rim: on a large image {rim.words} would get less than half {INTERIOR} "
+            "(starved); in this one every pixel does (foveated)"
         )
     starved = f"{percent(share.starved)} of this image"
     if share.starved > FOVEATED:
@@ -208,9 +207,9 @@ def accuracy(network: Network, reads_padding: bool) -> str:
     if not reads_padding:
         return f"No padding is read; what else the rim costs is measured by {command}."
     return (
-        "Fewer paths need not cost accuracy: in three trained networks the reaction at "
-        "the rim was .63 to .98 of that "
-        f"inside; path counts there are .19 to .46. Measure yours: {command}."
+        "Fewer paths need not cost accuracy: in three trained networks the reaction at the rim "
+        "was .63 to .98 of that inside; path counts there are .19 to .46. Measure yours: "
+        f"{command}."
     )
 
 
@@ -245,8 +244,8 @@ def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
         return f"no sampling grid: {whole}"
     if field.parts_at:
         return (
-            "the sampling grid is not defined: branches have different centres, "
-            f"first at {field.parts_at}"
+            "the sampling grid is not defined: branches have different centres, first at "
+            f"{field.parts_at}"
         )
     axes = zip(field.offsets, (("above", "below"), ("left of", "right of")), strict=True)
     off = [(abs(rounded_offset(n)), words[n > 0]) for n, words in axes if n and rounded_offset(n)]

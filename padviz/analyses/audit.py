@@ -182,8 +182,8 @@ SENTENCES = ("border", "symmetry", "padding", "advice", "accuracy")
 MEND = 8  # uneven windows, which are what the reader came for
 UNITS = ("", "K", "M", "G", "T", "P")
 SEVERALLY = (
-    "none: no change was shown to help without training; else: the first with training. "
-    "The audit of one network names those that may do as well."
+    "none: no change was shown to help without training; else: the first with training. The audit "
+    "of one network names those that may do as well."
 )
 BLANK = " Blank: no fair shares; `padviz audit` of that network alone says why."
 LEGEND = {

@@ -144,8 +144,8 @@ def report_of(maps: Sequence[CountMap]) -> Report:
     rows, first = [*map(_row, maps)], maps[0]
     size = first.size[-len(first.network.axes) :]
     heading = Heading(
-        f"{first.network.title}, {in_words(size)}: share of each unit's paths that "
-        "starts at real pixels"
+        f"{first.network.title}, {in_words(size)}: share of each unit's paths that starts at real "
+        "pixels"
     )
     facts = {
         "network": first.network.name,

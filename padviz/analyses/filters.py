@@ -96,11 +96,9 @@ def filters(
 
 STRIDED = "* stride above 1."
 LEGEND = (
-    "height, width: D, the skew; above 0, the bottom or right half has larger weights. "
-    "p: by sign flips. "
-    "a: antisymmetric part of the mean filter. offset: of the sampling grid from the "
-    "image's centre, in input pixels. "
-    "used: padding read before and after."
+    "height, width: D, the skew; above 0, the bottom or right half has larger weights. p: by sign "
+    "flips. a: antisymmetric part of the mean filter. offset: of the sampling grid from the "
+    "image's centre, in input pixels. used: padding read before and after."
 )
 ONE_SIDE = "no test: all offsets have the same sign"
 GRID = {-1: "before the centre", 0: "centred", 1: "after the centre", None: "undefined"}
@@ -161,9 +159,8 @@ GROUPS = (
     Column("positive", "D above 0", of=lambda group: f"{group.positive} of {group.axes}"),
 )
 SHEET = columns(
-    "layer kind kernel_height kernel_width channels dead norm uses axis stride skew z "
-    "p asymmetry asymmetry_p offset "
-    "consumed_before consumed_after"
+    "layer kind kernel_height kernel_width channels dead norm uses axis stride skew z p asymmetry "
+    "asymmetry_p offset consumed_before consumed_after"
 )
 
 
@@ -184,8 +181,8 @@ def report_of(mean_filters: MeanFilters) -> Report:
         axes = ((name, getattr(row, name)) for name in ("height", "width"))
         sheet += [{**head, "axis": name, **flat(axis)} for name, axis in axes if axis]
     keys = (
-        "layer kind kernel stride channels dead norm uses why strided height width "
-        "mean magnitude exposure"
+        "layer kind kernel stride channels dead norm uses why strided height width mean magnitude "
+        "exposure"
     )
     facts = {**picked(mean_filters, "network size"), "layers": [picked(row, keys) for row in rows]}
     facts |= {
@@ -227,11 +224,9 @@ def _went_with(mean_filters: MeanFilters, right: int) -> str:
     turned = min((before, [axis for axis in axes if axis not in before]), key=len)
     wrong = sum(axis.skew * (axis.offset or 0) >= 0 for axis in turned)
     return (
-        f"D's sign agreed with the offset (larger weights away from it) on {right} of "
-        f"{len(axes)} axes; it is {sign} "
-        f"on {same} of them, so 'always {sign}' explains {more}; where the offset "
-        "changes sign, it is wrong on "
-        f"{wrong} of {len(turned)}"
+        f"D's sign agreed with the offset (larger weights away from it) on {right} of {len(axes)} "
+        f"axes; it is {sign} on {same} of them, so 'always {sign}' explains {more}; where the "
+        f"offset changes sign, it is wrong on {wrong} of {len(turned)}"
     )
 
 

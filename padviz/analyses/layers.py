@@ -228,8 +228,8 @@ LISTED = (
     PARTS,
 )
 LOOK_AHEAD = (
-    "before, after: samples that a unit sees around those that it stands for; "
-    "after is its look-ahead."
+    "before, after: samples that a unit sees around those that it stands for; after is its "
+    "look-ahead."
 )
 
 

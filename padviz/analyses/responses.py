@@ -126,8 +126,8 @@ def responses(
 def report_of(responses: BorderResponses) -> Report:
     inputs = counted(responses.count, "input")
     title = Heading(
-        f"{responses.title}, {in_words(responses.size)}, {inputs} ({responses.inputs}): "
-        "E at the border"
+        f"{responses.title}, {in_words(responses.size)}, {inputs} ({responses.inputs}): E at the "
+        "border"
     )
     means = [
         {"padding": padding, "energy": responses.mean(padding)} for padding in responses.paddings

@@ -52,8 +52,8 @@ CAUSE = (
     "Position may not be the cause: objects near the border are cut and smaller, and scenes differ."
 )
 SIZES = (
-    f"By area: small is below {SMALL:,} px² (32 x 32), large above {LARGE:,} px² "
-    "(96 x 96), medium between."
+    f"By area: small is below {SMALL:,} px² (32 x 32), large above {LARGE:,} px² (96 x 96), "
+    "medium between."
 )
 LEAST_SHARE = 0.1  # of what is fair, below which no place has borders of its own
 
@@ -395,8 +395,8 @@ def finding(scored: Rings) -> str:
         if len(alike) == 1:
             verb = "does"
         words = (
-            f"{' and '.join(alike)} {verb} not differ measurably between the "
-            "outermost and the innermost ring"
+            f"{' and '.join(alike)} {verb} not differ measurably between the outermost and the "
+            "innermost ring"
         )
         clauses.append(words)
     for row in scored.differences:

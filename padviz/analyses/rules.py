@@ -494,8 +494,8 @@ connection.""",
     ),
     "stretched-output": Rule(
         "An output that is brought back to the image's size is longer or shorter than the image.",
-        "At 910 px and stride 8, 114 units stand for 912 px: resized to 910, the mask "
-        "is 2 px off at the far end.",
+        "At 910 px and stride 8, 114 units stand for 912 px: resized to 910, the mask is 2 px "
+        "off at the far end.",
         stretched_outputs,
         False,
     ),
@@ -513,15 +513,15 @@ connection.""",
     ),
     "transposed-ripple": Rule(
         "A transposed convolution covers its units unequally often.",
-        "Where the kernel is not a multiple of the stride, units have unequal numbers "
-        "of taps: a checkerboard.",
+        "Where the kernel is not a multiple of the stride, units have unequal numbers of taps: a "
+        "checkerboard.",
         _ripples,
         False,
     ),
     "window-overhang": Rule(
         "A window reads beyond its padding, as ceil rounding lets it.",
-        "The last window of a pool with ceil_mode has fewer real rows, and frameworks "
-        "differ in what it makes of them.",
+        "The last window of a pool with ceil_mode has fewer real rows, and frameworks differ in "
+        "what it makes of them.",
         _overhangs,
         False,
     ),

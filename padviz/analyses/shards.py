@@ -84,8 +84,8 @@ def report_of(network: Network, split: Shards) -> Report:
     need = sum(layer.why > "" for layer in layers)
     sent = f"{split.exchanges} exchanges, {_in_words(split.bytes)} in all"
     said = [
-        f"{shards} along the {split.axis}: at any layer, {most}; {sent}; layers that "
-        f"need all shards: {need}.",
+        f"{shards} along the {split.axis}: at any layer, {most}; {sent}; layers that need all "
+        f"shards: {need}.",
         f"Overlapping inputs would send {_in_words(split.overlap_bytes)} once, and compute "
         f"{1 + split.overlap / rows:.2f} times the pixels.",
     ]
@@ -99,12 +99,12 @@ def report_of(network: Network, split: Shards) -> Report:
     if empty := [layer.layer for layer in layers if layer.rows < split.shards]:
         said.append(f"Some shards own nothing of maps of fewer rows: {some_names(empty)}.")
     about = [
-        "before, after: the most input rows that a shard fetches from shards before "
-        "and behind it. bytes: of all",
-        "shards, as float32. sums: for norms count, mean and squared deviations of "
-        "each group. Layers that read only",
-        "their own rows are left out; --format json has all, with the rows that each "
-        "shard owns, fetches and trims.",
+        "before, after: the most input rows that a shard fetches from shards before and behind "
+        "it. bytes: of all",
+        "shards, as float32. sums: for norms count, mean and squared deviations of each group. "
+        "Layers that read only",
+        "their own rows are left out; --format json has all, with the rows that each shard owns, "
+        "fetches and trims.",
     ]
     shown = (
         *columns("layer rows"),

@@ -69,11 +69,10 @@ SHOWN = (
     Column("checked", spare=1),
 )
 LEGEND = (
-    "accepted: the network runs; unstretched: an output brought back to the image's "
-    "size lies in place, and the image "
-    "is read to its end; balanced: every window reads as much padding before as after; "
-    "no_remainder: balanced, and no "
-    "window leaves a row unread. Checked sizes were read; the others follow from the rule."
+    "accepted: the network runs; unstretched: an output brought back to the image's size lies in "
+    "place, and the image is read to its end; balanced: every window reads as much padding before "
+    "as after; no_remainder: balanced, and no window leaves a row unread. Checked sizes were "
+    "read; the others follow from the rule."
 )
 
 
@@ -423,8 +422,8 @@ def _notes(network: Network, answer: Sizes) -> Iterator[str]:
     odd = odd_window(network, answer.own)
     if odd and not any(sizes.balanced.sizes for sizes in axes):
         yield (
-            f"No size is balanced: {odd} reads an odd number of padded rows at each, "
-            "which cannot be split."
+            f"No size is balanced: {odd} reads an odd number of padded rows at each, which cannot "
+            "be split."
         )
     if any(network.declared):
         size = in_words(n or "any" for n in network.declared)
@@ -450,8 +449,8 @@ def _unknown(axis: str, sizes: AxisSizes) -> Iterator[str]:
     if balanced:
         hint = f"ask about at most {MOST_READ}"
         yield (
-            f"Not known whether balanced along the {axis}: {len(balanced)} sizes that "
-            f"follow no rule; {hint}."
+            f"Not known whether balanced along the {axis}: {len(balanced)} sizes that follow no "
+            f"rule; {hint}."
         )
 
 

@@ -79,8 +79,8 @@ def stream(
 def report_of(network: Network, plan: Stream) -> Report:
     keep = f"layers keep {plan.kept:,} samples in all between chunks"
     said = [
-        f"Chunks of {plan.chunk:,} input samples: {keep}; the output lags by "
-        f"{plan.lag:,} input samples."
+        f"Chunks of {plan.chunk:,} input samples: {keep}; the output lags by {plan.lag:,} input "
+        "samples."
     ]
     said += [
         f"Each chunk makes {once(map(str, head.makes), ' to ')} samples of {head.layer}."
@@ -94,10 +94,10 @@ def report_of(network: Network, plan: Stream) -> Report:
         Column("lag"),
     ]
     about = [
-        "keeps: the most samples to keep of each input. makes: samples of a chunk, "
-        "once the stream is under way.",
-        "drop: what to cut off what an upsampling layer makes of kept and new samples. "
-        "lag: the most input samples",
+        "keeps: the most samples to keep of each input. makes: samples of a chunk, once the "
+        "stream is under way.",
+        "drop: what to cut off what an upsampling layer makes of kept and new samples. lag: the "
+        "most input samples",
         "behind those that its last sample stands for.",
     ]
     facts = {"network": network.name, **plain(plan)}

@@ -354,8 +354,8 @@ def _in_layers(plan: LayerPlan) -> list[str]:
     exact = f"Exact, with shared norms: {n} of them" if n else "Exact: no norm needs sharing"
     return [
         f"{exact}; {cover}.",
-        "padviz.tiled runs each layer on one tile after another, which reads what it "
-        "needs of its neighbours.",
+        "padviz.tiled runs each layer on one tile after another, which reads what it needs of "
+        "its neighbours.",
         "All maps stay where the image is, and no pixel is computed twice.",
         "Tried in these tiles, on an image without data: every layer can be cut.",
     ]
@@ -395,8 +395,8 @@ def _needed(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan 
     along: dict[str, list[str]] = {}
     for axis, context in zip(network.axes, widest, strict=True):
         sides = (
-            f"{context.before} {network.px} of context before and {context.after} "
-            f"{network.px} after"
+            f"{context.before} {network.px} of context before and {context.after} {network.px} "
+            "after"
         )
         if context.before == context.after:
             sides = f"{context.before} {network.px} of context on each side"
@@ -456,12 +456,12 @@ def _ways_out(barrier: Barrier | None) -> list[str]:
         return []
     if runs_by_layer(barrier.why):
         return [
-            "Try --norms shared: padviz.tiled then runs a module layer by layer. "
-            "--norms per-tile is inexact."
+            "Try --norms shared: padviz.tiled then runs a module layer by layer. --norms per-tile "
+            "is inexact."
         ]
     return [
-        "No overlap helps. --norms per-tile plans as if it saw each position alone, "
-        "which is inexact."
+        "No overlap helps. --norms per-tile plans as if it saw each position alone, which is "
+        "inexact."
     ]
 
 

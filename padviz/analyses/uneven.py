@@ -147,10 +147,9 @@ SCREEN = (
     Column("words", "reads"),
 )
 SHEET = (
-    "layer kind convolution axis uneven input output kernel stride dilation "
-    "declared_before declared_after consumed_before consumed_after remainder skipped "
-    "overhang wraps "
-    "offset offset_added rim_added_before rim_added_after"
+    "layer kind convolution axis uneven input output kernel stride dilation declared_before "
+    "declared_after consumed_before consumed_after remainder skipped overhang wraps offset "
+    "offset_added rim_added_before rim_added_after"
 )
 
 
@@ -224,8 +223,8 @@ def _blocks(
                 rim = Rim(rims[0], rims[-1]).short
             rows.append(reads._replace(moved=by_axis(moved) if known else None, rim=rim))
     legend = (
-        "grid, rim: px that the layer adds to the sampling-grid offset, and to the "
-        "starved rim (near, far)."
+        "grid, rim: px that the layer adds to the sampling-grid offset, and to the starved rim "
+        "(near, far)."
     )
     table = Table(SCREEN, rows, legend, marked=lambda reads: reads.row.uneven)
     if all(layer.convolution for layer, _ in listed):
@@ -260,8 +259,8 @@ def verdict(network: Network, ledger: Ledger) -> list[str]:
     if count:
         split = kinds(len(ledger.uneven_convolutions), len(ledger.uneven_pools))
         lines = [
-            f"Uneven: {count} of {windows} windows ({split}) read{'s' * (count == 1)} "
-            "more padding on one side."
+            f"Uneven: {count} of {windows} windows ({split}) read{'s' * (count == 1)} more "
+            "padding on one side."
         ]
     if ledger.remainders:
         names = [layer.layer for layer in ledger.remainders]
@@ -275,8 +274,8 @@ def verdict(network: Network, ledger: Ledger) -> list[str]:
         lines.append(_cure(network, ledger))
     if reported := _reported(network):
         line = (
-            "Reported for training and testing at 224 and 225: ImageNet top-1 "
-            "{at_224:.2f} % and {at_225:.2f} %"
+            "Reported for training and testing at 224 and 225: ImageNet top-1 {at_224:.2f} % and "
+            "{at_225:.2f} %"
         )
         lines.append(line.format(**reported) + f" ({SOURCE}).")
     return lines

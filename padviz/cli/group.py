@@ -248,8 +248,8 @@ def _sentence(error: click.ClickException) -> str:
     if second := re.fullmatch(r"Got unexpected extra argument \((\d+)\)", error.message):
         size = f"{second[1]}x{second[1]}"
         return (
-            f"--size: got a second value, {second[1]}; write {size} for a size, or "
-            "224,225 for several"
+            f"--size: got a second value, {second[1]}; write {size} for a size, or 224,225 for "
+            "several"
         )
     line = " ".join(error.format_message().split()).rstrip(".")
     if isinstance(error, click.MissingParameter) and isinstance(error.param, click.Option):

@@ -184,12 +184,10 @@ def _python(plan: Plan, sides: list[_Side]) -> Recipe:
     if plan.ignored:
         arguments["norms"] = "per-tile"
     call = (
-        "import padviz\n"
-        "plan = padviz.tiles(model, "
-        f"{', '.join(f'{name}={value}' for name, value in arguments.items())}).plan\n"
-        "out = padviz.tiled(model, image, plan)  # or by hand:\n"
-        "for tile in plan:\n"
-        "    out[(..., *tile.keep)] = model(image[(..., *tile.read)])[(..., *tile.take)]"
+        "import padviz\nplan = padviz.tiles(model, "
+        f"{', '.join(f'{name}={value}' for name, value in arguments.items())}).plan\nout = "
+        "padviz.tiled(model, image, plan)  # or by hand:\nfor tile in plan:\n    out[(..., "
+        "*tile.keep)] = model(image[(..., *tile.read)])[(..., *tile.take)]"
     )
     return Recipe(arguments, call, "")
 
@@ -235,15 +233,12 @@ def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
     if len(plan.heads) == 1:
         output = "model(tile).float()"
     call = (
-        "import torch\n"
-        "from monai.inferers import sliding_window_inference\n"
-        f"{spacing}\n"
-        f"rows, cols = (torch.full((n,), {small}) for n in {plan.tile})\n"
-        f"rows[{ends[0]}] = cols[{ends[1]}] = 1\n"
-        f"out = sliding_window_inference(  # in float32: in float16 a weight of {small} is 0\n"
-        f"    image.float(), {plan.tile}, 1, lambda tile: {output},\n"
-        f"    overlap={overlaps},  # half a pixel less, because MONAI rounds the step "
-        "between tiles down\n"
+        f"import torch\nfrom monai.inferers import sliding_window_inference\n{spacing}\nrows, "
+        f"cols = (torch.full((n,), {small}) for n in {plan.tile})\nrows[{ends[0]}] = "
+        f"cols[{ends[1]}] = 1\nout = sliding_window_inference(  # in float32: in float16 a weight "
+        f"of {small} is 0\n    image.float(), {plan.tile}, 1, lambda tile: {output},\n    "
+        f"overlap={overlaps},  # half a pixel less, because MONAI rounds the step between tiles "
+        "down\n"
         '    mode="constant", roi_weight_map=torch.outer(rows, cols))'
     )
     why = _not_dense(sides, "MONAI")
@@ -263,8 +258,7 @@ def _torchio(plan: Plan, sides: list[_Side]) -> Recipe:
         overlaps.append(side.tile - next(fits, side.tile) if side.tile < side.image else 0)
     arguments = {"patch_size": (*plan.tile, 1), "patch_overlap": (*overlaps, 0)}
     call = (
-        "import torchio\n"
-        f"sampler = torchio.GridSampler(subject, {arguments['patch_size']}, "
+        f"import torchio\nsampler = torchio.GridSampler(subject, {arguments['patch_size']}, "
         f"{arguments['patch_overlap']})\n"
         'aggregator = torchio.GridAggregator(sampler, overlap_mode="crop")'
     )
@@ -287,12 +281,10 @@ def _toolbelt(plan: Plan, sides: list[_Side]) -> Recipe:
         why = f"no step fits the image; {_cure(sides, _fitting_step)}"
     ends = ["{}:{}".format(*side.exact) for side in sides]
     call = (
-        "import numpy\n"
-        "from pytorch_toolbelt.inference.tiles import ImageSlicer\n"
-        f"rows, cols = (numpy.full(n, {WEIGHTS['toolbelt'][1]:g}) for n in {plan.tile})\n"
-        f"rows[{ends[0]}] = cols[{ends[1]}] = 1\n"
-        f"slicer = ImageSlicer({plan.image}, tile_size={plan.tile}, tile_step={tuple(steps)},\n"
-        "    weight=numpy.outer(rows, cols))"
+        "import numpy\nfrom pytorch_toolbelt.inference.tiles import ImageSlicer\nrows, cols = "
+        f"(numpy.full(n, {WEIGHTS['toolbelt'][1]:g}) for n in {plan.tile})\nrows[{ends[0]}] = "
+        f"cols[{ends[1]}] = 1\nslicer = ImageSlicer({plan.image}, tile_size={plan.tile}, "
+        f"tile_step={tuple(steps)},\n    weight=numpy.outer(rows, cols))"
     )
     return Recipe(arguments, call, why, steps, [side.exact for side in sides])
 
@@ -343,11 +335,10 @@ def _sahi(plan: Plan, sides: list[_Side]) -> Recipe:
     names = "slice_height", "slice_width", "overlap_height_ratio", "overlap_width_ratio"
     arguments = dict(zip(names, (*plan.tile, *ratios), strict=True))
     call = (
-        "from sahi.predict import get_sliced_prediction\n"
-        f"result = get_sliced_prediction(image, model, slice_height={plan.tile[0]}, "
-        f"slice_width={plan.tile[1]},\n"
-        "    # half a pixel more, because sahi rounds the overlap down\n"
-        f"    overlap_height_ratio={ratios[0]}, overlap_width_ratio={ratios[1]})"
+        "from sahi.predict import get_sliced_prediction\nresult = get_sliced_prediction(image, "
+        f"model, slice_height={plan.tile[0]}, slice_width={plan.tile[1]},\n    # half a pixel "
+        f"more, because sahi rounds the overlap down\n    overlap_height_ratio={ratios[0]}, "
+        f"overlap_width_ratio={ratios[1]})"
     )
     return Recipe(arguments, call, MERGED)
 

@@ -182,8 +182,8 @@ def _parts(returned: Any, plan: Plan) -> list[Array]:
         parts = [returned]
     if len(parts) != len(plan.heads):
         what = (
-            f"the model makes {len(parts)} maps, and the plan is for "
-            f"{len(plan.heads)}: {', '.join(plan.heads)}"
+            f"the model makes {len(parts)} maps, and the plan is for {len(plan.heads)}: "
+            f"{', '.join(plan.heads)}"
         )
         raise OptionError(
             what,

@@ -154,8 +154,8 @@ class Network:
         for axis in self.fixed:
             if pixels[axis] != self.size[axis]:
                 what = (
-                    f"its {self.axes[axis]} cannot be {pixels[axis]}: the "
-                    f"description holds at {in_words(self.size)}"
+                    f"its {self.axes[axis]} cannot be {pixels[axis]}: the description holds at "
+                    f"{in_words(self.size)}"
                 )
                 typed_size = "x".join(map(str, self.size))
                 raise SizeError(
@@ -356,8 +356,8 @@ def notes_on(network: Network, asked: bool = True, sized_by: str = "size") -> It
         yield f"{clause}; numbers that the export computed from its size stay the same"
     if not asked and network.source.lower().endswith(FILES) and not all(network.declared):
         yield (
-            f"the file does not fix its input size: using {in_words(network.size)}; "
-            f"set another with `{sized_by}`"
+            f"the file does not fix its input size: using {in_words(network.size)}; set another "
+            f"with `{sized_by}`"
         )
 
 
@@ -370,6 +370,6 @@ def declared(network: Network, size: Size | None = None) -> str:
     if in_file == size[: len(in_file)]:
         return ""
     return (
-        f"the file declares an input of {in_words(in_file)}, and must be exported again "
-        f"for {in_words(size)}"
+        f"the file declares an input of {in_words(in_file)}, and must be exported again for "
+        f"{in_words(size)}"
     )

@@ -52,8 +52,8 @@ SCHEMES = {
         since=19,
     ),
     "partial": Scheme(
-        "zeros, then each output is scaled by kernel taps / taps inside the image "
-        "(partial convolution)"
+        "zeros, then each output is scaled by kernel taps / taps inside the image (partial "
+        "convolution)"
     ),
     "valid": Scheme("no padding, in pools too", resizes=True),
     "full": Scheme("zeros, dilated kernel size - 1 on each side", resizes=True),

@@ -27,8 +27,8 @@ ELSEWHERE = {  # other libraries' names of schemes
 def check_image(network: Network) -> None:
     if len(network.axes) != 2:
         what = (
-            f"its input has {' x '.join(network.axes)}, and only images, of height x "
-            "width, are supported"
+            f"its input has {' x '.join(network.axes)}, and only images, of height x width, are "
+            "supported"
         )
         raise DescriptionError(what, where=network.name, hint=AXIS_BY_AXIS)
 

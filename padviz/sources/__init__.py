@@ -110,8 +110,8 @@ def shadowing(source: str) -> str:
     if local is None or other is None or other.origin == local.origin:
         return ""
     return (
-        f"{source}: {top} is {local.origin or top}, of this folder, and hides the "
-        f"{top} that is installed"
+        f"{source}: {top} is {local.origin or top}, of this folder, and hides the {top} that is "
+        "installed"
     )
 
 

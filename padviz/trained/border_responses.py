@@ -38,9 +38,8 @@ ALIKE = 1.25  # times E of shuffled weights, within which geometry explains it
 # Convolutions that should react, and the share of a constant response that says they do not.
 FIRST, CONSTANT = 2, 0.9
 READING = (
-    "E .5: the rms step at the border is half the rms of the interior. Compare E only "
-    "within a network, at one "
-    "normalisation and kind of input; below .02 it is noise at 16 inputs."
+    "E .5: the rms step at the border is half the rms of the interior. Compare E only within a "
+    "network, at one normalisation and kind of input; below .02 it is noise at 16 inputs."
 )
 
 
@@ -204,9 +203,9 @@ def _check_reactions(runner: Runner, images: Images, rows: Sequence[BorderRespon
         share = response.square / len(response.lines) / scale**2
         if share > CONSTANT:
             return (
-                f"{response.layer} hardly reacts to the inputs: "
-                f"{percent(min(share, 1))} of its mean square is there "
-                "for their mean colour alone; E is then that of biases: check `mean` and `std`"
+                f"{response.layer} hardly reacts to the inputs: {percent(min(share, 1))} of its "
+                "mean square is there for their mean colour alone; E is then that of biases: "
+                "check `mean` and `std`"
             )
     return ""
 

@@ -202,9 +202,8 @@ def compare_normalisation(trained_on: TrainedOn, images: Images, inputs: Inputs)
         hint = f"`mean` {_as_option(best[0])} and `std` {_as_option(best[1])} fit"
     return (
         f"{trained_on.layer} reads inputs of mean {images.mean():.3g} and deviation "
-        f"{stds.mean():.3g}, and was trained "
-        f"on {np.mean(trained_on.mean):.3g} and {trained_on.std:.3g}, as the batch "
-        f"normalisation after it tells: {hint}"
+        f"{stds.mean():.3g}, and was trained on {np.mean(trained_on.mean):.3g} and "
+        f"{trained_on.std:.3g}, as the batch normalisation after it tells: {hint}"
     )
 
 

@@ -330,8 +330,8 @@ def _check_work(walk: Walk) -> None:
     if sum(additions) > MOST_ADDITIONS:
         layer = walk.network.layers[additions.index(max(additions))]
         what = (
-            "its windows overlap too often: the map takes "
-            f"{sum(additions) / 1e9:.1f} billion additions"
+            f"its windows overlap too often: the map takes {sum(additions) / 1e9:.1f} billion "
+            "additions"
         )
         raise SizeError(
             what, where=f"{walk.network.name}, {layer.name}", hint="use a smaller `size`"

@@ -255,8 +255,8 @@ def caption(counts: CountMap, scale: str | None = None) -> tuple[str, list[str]]
         ]
     if scale is None and all_starved(counts):
         why = (
-            "no pixel gets half of what it would get far from all borders: colours "
-            "run over the range there is"
+            "no pixel gets half of what it would get far from all borders: colours run over the "
+            "range there is"
         )
         return title, [line, why]
     return title, [line]

@@ -158,8 +158,8 @@ def dots(trial: Trial) -> Figure:
         f"({shorten(Path(trial.images).name, 24)})"
     )
     meaning = (
-        "grey: a shift by one pixel · red: worse, needs fine-tuning · blue: works "
-        "· hollow: undecided"
+        "grey: a shift by one pixel · red: worse, needs fine-tuning · blue: works · hollow: "
+        "undecided"
     )
     lines = [f"{what}, with 95 % intervals · {about}", meaning]
     figure, (place,) = page(title, lines, [Box(*size, left=left, below=UNDER)])

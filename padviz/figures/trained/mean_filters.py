@@ -67,8 +67,8 @@ def filters(mean_filters: MeanFilters, cmap: str | None = None) -> Figure:
         columns = min(WIDE // width, len(part))
         boxes.append(Box(columns * width, height * ceil(len(part) / columns), label))
     title = (
-        f"{shorten(mean_filters.title)}, {mean_filters.size[0]} × "
-        f"{mean_filters.size[1]}: {_finding(mean_filters)}"
+        f"{shorten(mean_filters.title)}, {mean_filters.size[0]} × {mean_filters.size[1]}: "
+        f"{_finding(mean_filters)}"
     )
     line = "D: mean skew of filters; above 0, the bottom (▾) or right (▸) half weighs more"
     line += " · red: stride above 1 · filled: p < 0.05"

@@ -133,8 +133,8 @@ def _lines(scores: Detectability) -> tuple[str, str]:
     first = scores.maps[0]
     if scores.shifted:
         shown = (
-            f"score by shift of the picture: {shorten(scores.stimulus, 40)}, "
-            "shifted under the frame"
+            f"score by shift of the picture: {shorten(scores.stimulus, 40)}, shifted under the "
+            "frame"
         )
     else:
         what = "score"
@@ -172,8 +172,8 @@ def seen(result: Seen) -> Figure:
     title += f", counts say {percent(result.edge_usage, 0)}"
     by_usage, by_distance = with_ends(result.by_usage), with_ends(result.by_distance)
     line = (
-        f"{result.count} crops · Spearman with usage {by_usage}, with distance to the "
-        f"border {by_distance}"
+        f"{result.count} crops · Spearman with usage {by_usage}, with distance to the border "
+        f"{by_distance}"
     )
     figure, (*places, bar) = page(
         title, [line], boxes, columns, Box(BAR, size[1], right=SEEN_RIGHT)

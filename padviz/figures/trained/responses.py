@@ -43,8 +43,8 @@ LEAST = 0.1  # E that the axis of profiles reaches at least
 LOUD = 99.5  # percentile of the maps as trained from which on colours look alike
 TALL = 2.5  # end of the axis of profiles, at most, over the highest profile as trained
 READING = (
-    "E .5: the rms step at the border is half the rms of the interior; compare "
-    "only within a network"
+    "E .5: the rms step at the border is half the rms of the interior; compare only within a "
+    "network"
 )
 
 
@@ -66,10 +66,9 @@ def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
         f"{responses.verdict}"
     )
     how = (
-        "mean responses over channels, minus the interior's, over its RMS: orange is "
-        "below it, purple above, grey is "
-        f"noise · the outer {RIM} units magnified · {counted(responses.count, 'input')} "
-        f"({shorten(responses.inputs, 24)})"
+        "mean responses over channels, minus the interior's, over its RMS: orange is below it, "
+        f"purple above, grey is noise · the outer {RIM} units magnified · "
+        f"{counted(responses.count, 'input')} ({shorten(responses.inputs, 24)})"
     )
     beside = None
     if layers:

@@ -57,13 +57,13 @@ def fields(units: Mapping[str, Mapping[str, Field]], size: Size, title: str) -> 
         )
     name, last = list(units.items())[-1]
     heading = (
-        f"{shorten(title)}, {size[0]} × {size[1]}: a unit of {short_name(name)} "
-        f"sees {_size(last['centre'])}"
+        f"{shorten(title)}, {size[0]} × {size[1]}: a unit of {short_name(name)} sees "
+        f"{_size(last['centre'])}"
     )
     heading += f", and in the corner {_padding(last['top left'], size)}"
     line = (
-        "receptive fields, over the image in grey; hatched: outside of the image, "
-        "where padding is read"
+        "receptive fields, over the image in grey; hatched: outside of the image, where padding "
+        "is read"
     )
     if len(units) > 1:
         key = [f"{short_name(name)}: {_size(layer['centre'])}" for name, layer in units.items()]

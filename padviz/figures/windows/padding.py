@@ -92,8 +92,8 @@ def _kernel_in_words(first: Illustration) -> tuple[str, str]:
     """Return the title, which tells how often a corner is used, and a line on the window."""
     window, (high, across) = first.windows[0], first.size
     line = (
-        f"stride {window.stride} · dilation {window.dilation} · {high} × {across} "
-        "pixels · padding in grey"
+        f"stride {window.stride} · dilation {window.dilation} · {high} × {across} pixels · "
+        "padding in grey"
     )
     corner, middle = (
         "once" if count == 1 else f"{_text(count)} times"

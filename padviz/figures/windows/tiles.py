@@ -27,8 +27,8 @@ LEFT, BELOW, LABEL, WIDE, HIGH = (
 )  # screen pixels: ticks, two lines; and all parts
 BESIDE = 0.15  # of the longer side of a tile: what is shown around it
 KEY = (
-    "blue: kept · pale blue: context · frame: a tile · grey: rest of the image · "
-    "dotted lines: what each tile keeps"
+    "blue: kept · pale blue: context · frame: a tile · grey: rest of the image · dotted lines: "
+    "what each tile keeps"
 )
 
 

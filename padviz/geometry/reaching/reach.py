@@ -193,8 +193,8 @@ def _units_read(
         followed += len(units) * taps
         if followed > MOST_UNITS:
             what = (
-                f"its receptive fields do not repeat in a map of {sizes[i]} units, "
-                "and are too many to follow"
+                f"its receptive fields do not repeat in a map of {sizes[i]} units, and are too "
+                "many to follow"
             )
             hint = "use a scale of small numbers, such as 4/3, or name earlier layers"
             raise SizeError(what, where=f"{network.name}, {layer.name}", hint=hint)

@@ -158,8 +158,8 @@ def _refuse_nan(data: bytes, path: str | Path) -> None:
             if NAN.search(json.dumps(value).encode()):
                 refuse(
                     path,
-                    f"{kind} {k}, of image {row.get('image_id')}, has a {name} that is "
-                    "not a number",
+                    f"{kind} {k}, of image {row.get('image_id')}, has a {name} that is not a "
+                    "number",
                 )
 
 

@@ -92,8 +92,8 @@ def _inside(boxes: Boxes, sizes: Ints, path: str | Path, what: str) -> tuple[Box
     notes = []
     if left_out:
         notes.append(
-            f"{path}: {counted(left_out, what)} left out: a box without area, or "
-            "outside of its image"
+            f"{path}: {counted(left_out, what)} left out: a box without area, or outside of its "
+            "image"
         )
     return select(boxes, inside), notes
 

@@ -58,16 +58,15 @@ FLOAT, INT, STRING, TENSOR, GRAPH, FLOATS, INTS = range(1, 8)  # AttributeProto.
 NAMES = {  # of attributes, by their type
     FLOAT: "max min value_float",
     INT: "allowzero antialias axis blocksize ceil_mode count_include_pad end fmod "
-    "group hidden_size keepdims layout "
-    "noop_with_empty_axes num_outputs start to training_mode transA transB value_int",
+    "group hidden_size keepdims layout noop_with_empty_axes num_outputs start to training_mode "
+    "transA transB value_int",
     STRING: "auto_pad coordinate_transformation_mode direction equation "
     "keep_aspect_ratio_policy mode nearest_mode",
     TENSOR: "value",
     GRAPH: "else_branch then_branch",
     FLOATS: "scales value_floats",
     INTS: "axes dilations ends kernel_shape output_padding output_shape paddings pads "
-    "perm shape split starts strides "
-    "value_ints",
+    "perm shape split starts strides value_ints",
 }
 TYPES = {name: kind for kind, names in NAMES.items() for name in names.split()}
 KNOWN = {*OPS, *FOLDS, "Constant", "If"}

@@ -110,8 +110,8 @@ def _suggestion(text: str) -> str:
     if not near or re.match("(vit|swin|detr|unet)", text.lower()):
         near = "export it to ONNX and give that file, or write torchvision.models:NAME;"
     return (
-        f"{near} padviz networks lists all names; a file of your own ends in .onnx, "
-        ".keras, .pt2 or .toml"
+        f"{near} padviz networks lists all names; a file of your own ends in .onnx, .keras, .pt2 "
+        "or .toml"
     )
 
 

@@ -88,8 +88,8 @@ def network_of(
         module = inner  # of one that is called to predict, as Ultralytics' YOLO is
     if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
         what = (
-            f"is of type {type(module).__name__}, and not a torch.nn.Module whose "
-            "code can be followed"
+            f"is of type {type(module).__name__}, and not a torch.nn.Module whose code can be "
+            "followed"
         )
         raise DescriptionError(
             what, where=where, hint="name a module, or a class or function that makes one"
@@ -437,25 +437,25 @@ def _way_out(module: nn.Module, reading: Reading, others: Mapping[str, object], 
     if missing:
         name = missing[0]
         return (
-            f"`shape` {typed(f'{name}=1')} gives it a number, `shape` "
-            f"{typed(f'{name}=1x3xHxW')} a tensor"
+            f"`shape` {typed(f'{name}=1')} gives it a number, `shape` {typed(f'{name}=1x3xHxW')} "
+            "a tensor"
         )
     for name, value in others.items():
         if not isinstance(value, Tensor):
             return (
-                f"that is with {name}={value}, a number: `shape` "
-                f"{typed(f'{name}=1x')} gives it as a vector"
+                f"that is with {name}={value}, a number: `shape` {typed(f'{name}=1x')} gives it "
+                "as a vector"
             )
     if others:
         return (
-            f"it was given {' and '.join(others)} beside the image; try another "
-            "shape of these, or another size"
+            f"it was given {' and '.join(others)} beside the image; try another shape of these, "
+            "or another size"
         )
     if hasattr(module, "backbone"):
         return "its attribute .backbone may be what you mean"
     kind = {1: "signal", 2: "image", 3: "volume"}[axes]
     shape = f"{image or 'x'}=1x8x{'x'.join(SIDES[axes])}"
     return (
-        f"it must take one {kind}; try another size, or say its channels: `shape` "
-        f"{typed(shape)} has 8"
+        f"it must take one {kind}; try another size, or say its channels: `shape` {typed(shape)} "
+        "has 8"
     )

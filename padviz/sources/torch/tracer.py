@@ -38,14 +38,14 @@ from padviz.sources.tracing.arranging import Arranger, Map
 from padviz.sources.tracing.dims import plain
 
 OUT_OF_SIGHT = (
-    "reads what was made of it where padviz cannot follow, as in scripted code, "
-    "torch.func or a thread"
+    "reads what was made of it where padviz cannot follow, as in scripted code, torch.func or a "
+    "thread"
 )
 WEIGHTS = "reads the values of weights, or of what is given beside the image or large"
 READING, BRANCHING = "reads the values of", "takes a branch by the values of"
 SCRIPTED = (
-    "is scripted, so that its code cannot be followed: put the module that it was "
-    "made of in its place"
+    "is scripted, so that its code cannot be followed: put the module that it was made of in its "
+    "place"
 )
 ALIKE = frozenset(
     (

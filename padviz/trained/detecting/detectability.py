@@ -217,8 +217,8 @@ def doubts(maps: Sequence[PositionMap], hint: str = "") -> Iterator[str]:
             if score_map.without is not None:
                 every += f", {score_map.without:.3g}"
             yield (
-                f"{of}the output hardly depends on what is shown: {every}, so blind "
-                "spots are unknown"
+                f"{of}the output hardly depends on what is shown: {every}, so blind spots are "
+                "unknown"
             )
         elif score_map.without is not None and score_map.without >= SEEN and not score_map.below:
             yield (

@@ -97,8 +97,8 @@ class DetectOptions:
         for option, most, more in (("height", size[0], "higher"), ("shift", max(size), "larger")):
             if (getattr(self, option) or 0) > most:
                 what = (
-                    f"{getattr(self, option)} is {more} than the image, {size[0]} x "
-                    f"{size[1]} pixels"
+                    f"{getattr(self, option)} is {more} than the image, {size[0]} x {size[1]} "
+                    "pixels"
                 )
                 raise OptionError(what, option=option, hint=f"use up to {most}, or a larger `size`")
 
@@ -184,8 +184,8 @@ def _nothing_reacts(score_map: PositionMap, where: str) -> OptionError:
         )
     elif score_map.below:
         what = (
-            f"the background alone is seen, with a score of {without:.3g}, and no "
-            "contrast up to 1 changes that"
+            f"the background alone is seen, with a score of {without:.3g}, and no contrast up to "
+            "1 changes that"
         )
     else:
         what = "the stimulus is not seen at any position, at contrasts up to 1"

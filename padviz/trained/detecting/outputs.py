@@ -132,8 +132,8 @@ def scorer_of(
         for name, values in tried.items():
             shapes.append(f"{name!r} of {in_words(values.shape[1:]) or 'one number'}")
         what = (
-            f"the output is neither a map of the image, {size[0]} x {size[1]}, nor "
-            f"class scores: {', '.join(shapes)}"
+            f"the output is neither a map of the image, {size[0]} x {size[1]}, nor class scores: "
+            f"{', '.join(shapes)}"
         )
         hint = "name a map inside with `layer`"
         maps = inside()

@@ -74,8 +74,8 @@ def read(
     kind = format_of(where) if where not in zoo() else ""
     if kind in ("torch", "safetensors"):
         hint = (
-            "name the code that makes the module, as package.module:attribute, and "
-            f"`weights` {typed(where)}"
+            "name the code that makes the module, as package.module:attribute, and `weights` "
+            f"{typed(where)}"
         )
         raise DescriptionError("holds weights without the network", where=where, hint=hint)
     if kind == "keras":

@@ -82,8 +82,8 @@ def see(
     if resume.path:
         contents = digest_of(runner.contents(), crops.paths)
         question = (
-            f"seen {contents} {trained.size} {n} {patch} {grid} {inputs.seed} "
-            f"{inputs.mean} {inputs.std}"
+            f"seen {contents} {trained.size} {n} {patch} {grid} {inputs.seed} {inputs.mean} "
+            f"{inputs.std}"
         )
     kept = Unfinished(resume.path, question, n * grid**2, resume.resume)
     # A view: mean square changes of the output, by crop and place.

@@ -278,14 +278,14 @@ def _doubts(rows: Sequence[TrialRow], as_trained: AsTrained) -> Iterator[str]:
             unlike = value < LEAST_KEPT
         if unlike:
             yield (
-                "even a shift by one pixel changes most of the output: use images "
-                "like the training images"
+                "even a shift by one pixel changes most of the output: use images like the "
+                "training images"
             )
     class_ = as_trained.one_class
     if class_ is not None:
         yield (
-            f"all {len(as_trained.pictures)} crops have class {class_} as trained: "
-            "use more photographs"
+            f"all {len(as_trained.pictures)} crops have class {class_} as trained: use more "
+            "photographs"
         )
 
 

@@ -23,8 +23,8 @@ def answer(tried: Trial) -> str:
     known = sorted((row for row in tried.changes if row.main is not None), key=_harm)
     if not known or tried.shift.main is None:
         return (
-            "None of the changes has an output that can be compared with that of "
-            "the network as trained."
+            "None of the changes has an output that can be compared with that of the network as "
+            "trained."
         )
     best, worst = known[0], known[-1]
     crops = counted(tried.count, "crop")
