@@ -262,7 +262,7 @@ def _load(path: Path) -> object:
         content.seek(0)
         try:
             if not packed:
-                # so that a false shape takes no memory
+                # Mapped, so that a false shape takes no memory.
                 return np.load(path, mmap_mode="r", allow_pickle=False)
             with np.load(
                 content, allow_pickle=False

@@ -155,7 +155,7 @@ def _as_command(name: str) -> str:
 def _ignore_local_settings() -> None:
     """Ignore settings of libraries in the current folder, which may be anybody's."""
     for name in ("NUMBA_CACHE_DIR", "NUMBA_CACHE_LOCATOR_CLASSES"):
-        # else .numba_config.yaml may name a cache, which numba unpickles
+        # Without this, .numba_config.yaml may name a cache, which numba unpickles.
         os.environ.setdefault(name, "")
     if os.path.exists("matplotlibrc"):
         from padviz.figures.canvas import ignore_local_settings

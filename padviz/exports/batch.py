@@ -149,7 +149,7 @@ def _ctrl_c_blocked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    # else joblib starts it, and Python 3.11 lets SIGINT through after that
+    # If joblib starts it, Python 3.11 lets SIGINT through after that.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:

@@ -39,7 +39,7 @@ from padviz.trained.images import BLANK, NOISE, Inputs, normalisation, pictures_
 
 MOST_ITEMS = 100_000
 LONG, LONGEST = 60, 240  # bytes of one part of a name, and of all of it
-# by the index of the folder, and by Windows
+# Names that the index of the folder has, and that Windows reserves.
 RESERVED = re.compile(r"index|(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 Find = Callable[[str, Size | None], Network]
 Pair = tuple[Network | PadvizError, Size]  # a network, or why it cannot be read, and its size

@@ -65,7 +65,7 @@ def ignore_local_settings() -> None:
     every picture.
     """
     if os.path.exists("matplotlibrc"):
-        # else it warns of each line that it cannot use
+        # Without this, it warns of each line that it cannot use.
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
         import matplotlib
 

@@ -90,7 +90,7 @@ class Unfinished:
                         (part.dtype, part.shape) == (array.dtype, array.shape)
                         for part, array in pairs
                     )
-                    # else it may be large
+                    # A file that is not the same may be large.
                     if same:
                         held = [part.read(0, len(array)) for part, array in pairs]
                     else:

@@ -271,5 +271,5 @@ def draw_cells(
     Cells(ax, values, colours, "nearest" if crisp else "antialiased")
     for along, span in ((view.across, ax.axvspan), (view.down, ax.axhspan)) if view else ():
         for first, last in along.breaks:
-            # with an edge, where the grey of no value blends in
+            # The edge hides where the grey of no value blends in.
             span(first, last, color="white", lw=1, zorder=3)
