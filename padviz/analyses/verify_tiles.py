@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -21,7 +23,8 @@ from padviz.network.targets import output_layers, upto
 from padviz.options import LAYERS, NORMS, SEED, SIZE, TILE, TRAINED_MODEL, WEIGHTS, Command
 from padviz.reports.documents import picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
-from padviz.trained.networks.reading import as_trained, head_maps
+from padviz.sources import is_module
+from padviz.trained.networks.reading import HeadMaps, as_trained, head_maps
 from padviz.trained.networks.trained_network import Trained
 
 
@@ -102,13 +105,16 @@ def _verified(
             option="tile",
             hint="leave it out: the smallest tiles are tried",
         )
-    per_tile = norms == "per-tile"
-    *better, run = head_maps(trained, kept)
-    for maps in better:
+
+    def verified(maps: HeadMaps) -> Verified:
+        return verify(maps, kept, trained.size, trained.channels, norms == "per-tile", seed)
+
+    if is_module(trained.model):
+        double = replace(trained, model=deepcopy(trained.model).double())
         # What makes numbers of single precision inside does not take others.
         with suppress(DescriptionError):
-            return verify(maps, kept, trained.size, trained.channels, per_tile, seed)
-    return verify(run, kept, trained.size, trained.channels, per_tile, seed)
+            return verified(head_maps(double, kept))
+    return verified(head_maps(trained, kept))
 
 
 CHECKS = "image tile tiles precision difference tolerance one_less holds"

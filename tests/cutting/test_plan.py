@@ -376,6 +376,15 @@ def test_a_module_of_single_precision_inside_runs_as_it_is() -> None:
     assert verified.holds
 
 
+def test_a_module_that_writes_into_its_input_is_exact() -> None:
+    class Centred(nn.Conv2d):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x -= 0.5
+            return super().forward(x)
+
+    assert padviz.verify_tiles(Centred(1, 2, 3, padding=1), 64).holds
+
+
 def test_a_real_detector_is_exact_up_to_its_first_gate_and_not_behind_it() -> None:
     path = real_file("ch_PP-OCRv4_det_infer")
     with pytest.raises(OptionError, match=r"no tiles are exact: p2o\.Mul\.110 \(gate\)"):

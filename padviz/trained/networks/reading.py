@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from copy import deepcopy
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,34 +145,34 @@ def runner_of(
     return OnnxRunner(edited or trained.model, trained.size, convolutions(trained.model.proto))
 
 
-def head_maps(trained: Trained, network: Network) -> list[HeadMaps]:
-    """Return functions that run a network up to the targets of `network`: in double precision, and
-    as it is.
+def head_maps(trained: Trained, network: Network) -> HeadMaps:
+    """Return a function that runs a network up to the targets of `network`, on images of any
+    size.
     """
-    if not is_module(trained.model):
-        from padviz.trained.networks.onnx_network import OnnxRunner
+    if is_module(trained.model):
+        return partial(_maps_of_module, trained, network)
+    from padviz.trained.networks.onnx_network import OnnxRunner
 
-        def run_graph(image: Reals) -> list[Reals]:
-            tensors = [
-                tensor for tensor, layer in network.aliases.items() if layer in network.targets
-            ]
-            upto = trained.model.upto(tensors).sized(image.shape[2:])
-            return _select_heads(
-                OnnxRunner(upto, image.shape[2:], None).outputs(image), network, image
-            )
+    tensors = [tensor for tensor, layer in network.aliases.items() if layer in network.targets]
+    upto = trained.model.upto(tensors)
 
-        return [run_graph]
+    # Opening a session takes longer than running it on a tile, and all tiles have one size.
+    @lru_cache(2)
+    def runner_at(size: Size) -> Runner:
+        return OnnxRunner(upto.sized(size), size, None)
+
+    def maps_of_graph(image: Reals) -> list[Reals]:
+        return _select_heads(runner_at(image.shape[2:]).outputs(image), network, image)
+
+    return maps_of_graph
+
+
+def _maps_of_module(trained: Trained, network: Network, image: Reals) -> list[Reals]:
     from padviz.trained.networks.torch_network import TorchRunner
 
     inside = [path for path, _ in trained.model.named_modules() if path in network.targets]
-
-    def run_module(module: nn.Module, image: Reals) -> list[Reals]:
-        runner = TorchRunner(module, trained.where, image.shape[2:], image.shape[1])
-        return _select_heads(runner.maps(image, inside), network, image)
-
-    return [
-        partial(run_module, module) for module in (deepcopy(trained.model).double(), trained.model)
-    ]
+    runner = TorchRunner(trained.model, trained.where, image.shape[2:], image.shape[1])
+    return _select_heads(runner.maps(image, inside), network, image)
 
 
 def _select_heads(outputs: Mapping[str, Reals], network: Network, image: Reals) -> list[Reals]:

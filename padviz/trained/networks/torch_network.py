@@ -493,7 +493,8 @@ class TorchRunner:
         return module.register_forward_hook(lambda module, args, output: keep(output))
 
     def _run(self, images: NDArray[np.floating], *modes: AbstractContextManager[object]) -> object:
-        read = torch.from_numpy(np.ascontiguousarray(images)).to(self.like)
+        # A copy: some networks normalise their input in place.
+        read = torch.from_numpy(np.array(images, order="C")).to(self.like)
 
         def forward() -> object:
             with ExitStack() as stack:
