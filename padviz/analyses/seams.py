@@ -4,14 +4,12 @@ everywhere.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import pairwise, product
 from math import log10
 from pathlib import Path
-from tokenize import TokenError
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -36,9 +34,8 @@ from padviz.cutting.seams import (
     find_seams,
     measure,
 )
-from padviz.errors import DescriptionError, OptionError, check_integer
-from padviz.files.archives import BROKEN
-from padviz.files.opened import opened
+from padviz.errors import OptionError, check_integer
+from padviz.files.arrays import read_array
 from padviz.network.network import in_words
 from padviz.options import CMAP, PERIOD, TILED, WHOLE, Command
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, columns
@@ -47,7 +44,6 @@ from padviz.trained.images import SUFFIXES, open_picture
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ZIPPED = b"PK"  # how an .npz file begins
 KIND, HINT = "an .npy or .npz file of one array, or a picture", "save the output with np.save"
 ROUNDING = {
     **TOLERANCES,
@@ -256,27 +252,7 @@ def _read(source: Any, name: str) -> tuple[Output, float]:
 def _load(path: Path) -> object:
     if path.suffix.lower() in SUFFIXES:
         return open_picture(path)
-    with opened(path, KIND) as content, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of numpy, on headers that Python 2 wrote
-        packed = content.read(len(ZIPPED)) == ZIPPED
-        content.seek(0)
-        try:
-            if not packed:
-                # Mapped, so that a false shape takes no memory.
-                return np.load(path, mmap_mode="r", allow_pickle=False)
-            with np.load(
-                content, allow_pickle=False
-            ) as file:  # given a path, numpy leaves a damaged archive open
-                (array,) = file.values()
-                return array
-        except (
-            *BROKEN,
-            OSError,
-            MemoryError,
-            SyntaxError,
-            TokenError,
-        ):  # numpy reads headers as Python
-            raise DescriptionError(f"is not {KIND}", where=str(path), hint=HINT) from None
+    return read_array(path, KIND, HINT)
 
 
 def _compared(
