@@ -138,10 +138,11 @@ class Command(NamedTuple):
     """How `padviz NAME` is made of `padviz.NAME`, whose annotated parameters are its options.
 
     `formats` are those of its report. -o takes the `files` that the result's `save` writes beside
-    texts. With `always`, one is written without -o too, unless figures alone are asked for;
-    `check_picture` gets the arguments, and raises where there would be none. `look` are options of
-    the picture, which `save` takes, and `more` options of the command alone. `counting` is what its
-    progress counts. `alone` is an option that asks about one network at one size.
+    texts. With `always`, one is written without -o too, unless figures alone are asked for.
+    `check_file` gets the arguments, and the path of -o as "o": it rejects a file that cannot be
+    made of them. `look` are options of the picture, which `save` takes, and `more` options of the
+    command alone. `counting` is what its progress counts. `alone` is an option that asks about one
+    network at one size.
 
     `together` makes one report of what several results hold for it, and `failed` what stands there
     for a network that does not take one of several sizes.
@@ -152,7 +153,7 @@ class Command(NamedTuple):
     formats: tuple[str, ...] = ("table", "json", "csv", "markdown")
     files: tuple[str, ...] = (".png", ".svg", ".pdf")
     always: bool = False
-    check_picture: Callable[[Mapping[str, object]], None] | None = None
+    check_file: Callable[[Mapping[str, object]], None] | None = None
     look: tuple[Option, ...] = ()
     more: tuple[Option, ...] = ()
     counting: str = ""

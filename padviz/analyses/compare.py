@@ -217,7 +217,7 @@ of one.
       padviz compare resnet50 --size 64,128,224
     """,
     always=True,
-    check_picture=_check_picture,
+    check_file=_check_picture,
     look=(CMAP,),
     counting="maps",
 )

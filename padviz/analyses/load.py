@@ -35,9 +35,10 @@ class Description(str):
             For a path that cannot be written, or a file that exists, unless it is to `overwrite`
             that.
         """
-        from padviz.files.atomic import atomic_path, check_new
+        from padviz.files.atomic import atomic_path
+        from padviz.files.output import check_output
 
-        check_new(Path(path), overwrite)
+        check_output(Path(path), overwrite)
         with atomic_path(Path(path)) as temporary:
             temporary.write_text(f"{self.rstrip()}\n", encoding="utf-8")
 

@@ -124,10 +124,11 @@ class Result(Generic[Row]):
             For another suffix, a path that cannot be written, or a file that exists, unless it is
             to `overwrite` that.
         """
-        from padviz.files.atomic import atomic_path, check_new
+        from padviz.files.atomic import atomic_path
+        from padviz.files.output import check_output
 
         path = Path(path)
-        check_new(path, overwrite)
+        check_output(path, overwrite)
         suffix, counted = path.suffix.lower(), COUNTS if hasattr(self, "tally") else ()
         if suffix in counted:
             from padviz.reports.counts import write_counts

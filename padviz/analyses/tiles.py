@@ -497,5 +497,5 @@ image.
       padviz tiles unet_padded --size 2048x1536 --tile 512
       padviz tiles unet_padded --size 1024 --tile 512 --for monai
     """,
-    check_picture=_check_picture,
+    check_file=_check_picture,
 )

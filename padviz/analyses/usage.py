@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial, reduce
+from pathlib import Path
 from typing import Annotated, Any
 
 from padviz.analyses.asked import Pixels, Source, asked
@@ -318,6 +319,15 @@ def fairness(of: Getter) -> tuple[Column, Column, Column]:
     return _figure("rim.short", "rim", of), starved, overused
 
 
+def _check_counts(asked: Mapping[str, object]) -> None:
+    """Reject a file of more counts than are written one by one."""
+    path, size = asked["o"], asked.get("size")
+    if isinstance(path, Path) and isinstance(size, tuple) and path.suffix.lower() in COUNTS:
+        from padviz.reports.counts import check_number
+
+        check_number(path, size)
+
+
 COMMAND = Command(
     usage,
     """Count the paths from every input pixel of MODEL to its last feature map, exactly, and draw
@@ -332,5 +342,6 @@ its fair share.
     """,
     files=(*PICTURES, *COUNTS),
     always=True,
+    check_file=_check_counts,
     look=(SCALE, CMAP),
 )

@@ -18,6 +18,7 @@ from padviz.cli.building import Typed
 from padviz.cli.running import Arguments, Runner, read_networks
 from padviz.cli.showing import To, default_path, progress, put, show
 from padviz.errors import OptionError
+from padviz.files.output import check_output
 from padviz.options import Command
 from padviz.progress import counter
 
@@ -78,6 +79,8 @@ def _check_baseline(baseline: str | None, new: str | None, prune: bool) -> None:
         what = "goes without --baseline" if baseline else "exists"
         hint = "it only creates one; --prune-baseline removes what is gone"
         raise OptionError(what, option="write_baseline", hint=hint)
+    if new:
+        check_output(Path(new))
     if prune and not baseline:
         raise OptionError(
             "needs a baseline", option="prune_baseline", hint="name it with --baseline FILE"
@@ -90,15 +93,23 @@ def explore(command: Command, typed: Sequence[Typed], arguments: Arguments, to: 
     from padviz.reports import tables
 
     opened = arguments.pop("open", False)
+    if opened and to.printed:
+        raise OptionError("opens a file", option="open", hint="name one with `o`")
     read_networks(typed, arguments)
     network, sizes = arguments["network"], arguments.get("size", [])
     # One size is the first of those that the page offers by itself.
     if len(sizes) == 1:
         arguments["size"] = sizes[0]
+    path = to.path or default_path("explore", [network.name], sizes or [network.size], ".html")
+    if not to.printed:
+        to.check(path)
     with progress("maps and audits") as on_progress:
         page = explore(**arguments, on_progress=on_progress)
     session.say_heads(network, arguments.get("layer"), arguments.get("heads"))
-    path = to.path or default_path("explore", [network.name], sizes or [network.size], ".html")
+    if to.printed:
+        click.echo(page.html)
+        return
+    to.check(path)
     page.save(path, overwrite=True)
     megabytes = f"{len(page.html) / 1e6:.1f} MB"
     facts = [("network", page.title), ("maps", page.maps), ("size", megabytes), ("file", str(path))]
@@ -120,6 +131,8 @@ def repad(command: Command, typed: Sequence[Typed], arguments: Arguments, to: To
     from padviz.analyses.repad import report_of
     from padviz.repadding.onnx_file import check_options, repad_file
 
+    if to.printed:
+        raise OptionError("an ONNX file is not printed", where="-o -", hint="name a FILE.onnx")
     model = arguments.pop("network")
     if not model.lower().endswith(".onnx"):
         other = ""

@@ -74,8 +74,7 @@ def run_analysis(command: Command, typed: Sequence[Typed], arguments: Arguments,
     calls = _calls(typed, arguments)
     if len(calls) > 1:
         _check_one(command, arguments, to)
-    if command.check_picture and (to.other_file or to.pictured):
-        command.check_picture(arguments)
+    _check_file(command, arguments, look, to)
     with progress("networks") as on_progress:
         advance = counter(len(calls), on_progress if len(calls) > 1 else None)
         for call in calls:
@@ -83,6 +82,8 @@ def run_analysis(command: Command, typed: Sequence[Typed], arguments: Arguments,
             advance(1)
     default = _default_path(command, typed, calls[0])
     path = to.drawn(default)
+    if path:
+        to.check(path)
     unfinished = None
     if "resume" in signature(command.function).parameters:
         unfinished = unfinished_path(
@@ -115,6 +116,16 @@ def _check_one(command: Command, arguments: Arguments, to: To) -> None:
     if command.alone and command.alone.name in arguments:
         what = "is about one network at one size"
         raise OptionError(what, option=command.alone.name, hint="name one")
+
+
+def _check_file(command: Command, arguments: Arguments, look: Arguments, to: To) -> None:
+    """Reject a file that cannot be made of these options."""
+    if command.check_file and (to.other_file or to.pictured):
+        command.check_file({**arguments, "o": to.path})
+    if options.CMAP.name in look:
+        from padviz.figures.colours import colour_map
+
+        colour_map(look[options.CMAP.name])
 
 
 def read_networks(typed: Sequence[Typed], call: Arguments) -> None:

@@ -4,7 +4,6 @@ progress.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +19,7 @@ from padviz.cli import session
 from padviz.cli.building import of_command, option_of
 from padviz.cli.value_types import DECLARED, Pixels
 from padviz.errors import OptionError
+from padviz.files.output import check_output
 from padviz.options import Command
 from padviz.reports.report import PICTURES, ROWS, SUFFIXES
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 DRAWING = (options.DPI, options.WIDTH, options.THEME)
 TEXTS = {SUFFIXES[format_]: format_ for format_ in ROWS}
+STDOUT = Path("-")
 LONGEST = 120  # characters of a default name before -WHAT.png
 UNNAMED = (
     "size",
@@ -98,7 +99,7 @@ def default_path(
     """Return MODEL-SIZE[-...]-WHAT.png, from networks, sizes and the options given to the running
     command.
 
-    Different requests get different names, so an existing file may be replaced.
+    Different requests get different names, so that the same one replaces its own picture.
     """
     from padviz.reports.tables import pixels
 
@@ -159,7 +160,7 @@ class To(NamedTuple):
     """Where a report goes, and in which format.
 
     `other_file` is true if -o names a picture, counts or a network; then the report is printed.
-    `pictured` is true if a picture is drawn without -o.
+    `pictured` is true if a picture is drawn without -o, and `printed` with `-o -`.
     """
 
     format: str
@@ -167,12 +168,17 @@ class To(NamedTuple):
     overwrite: bool
     other_file: bool = False
     pictured: bool = False
+    printed: bool = False
 
     def drawn(self, default: Path | None) -> Path | None:
         """Return the path of the picture or of counts, if one is to be written."""
         if self.other_file:
             return self.path
         return default if self.pictured else None
+
+    def check(self, path: Path) -> None:
+        """Reject a file that cannot or should not be written: one of -o, or of a default name."""
+        check_output(path, self.overwrite, named=path == self.path)
 
     def show(self, report: Report) -> None:
         """Print or write the report, and exit with its code; the first finding and their number go
@@ -247,7 +253,10 @@ def directed(command: Command, values: Mapping[str, Any]) -> To:
             command.always and not values.get("no_picture") and format_ not in ("json", "csv")
         )
         return To(format_, None, overwrite, pictured=pictured)
-    suffix = checked_output(path, suffixes_of(command), overwrite).suffix.lower()
+    if path == STDOUT:
+        return To(format_, None, overwrite, printed=True)
+    suffix = checked_suffix(path, suffixes_of(command))
+    check_output(path, overwrite)
     if values.get("no_picture") and suffix in PICTURES:
         what = f"-o {str(path)!r} is a picture"
         raise OptionError(what, where="--no-picture", hint="leave one of them out")
@@ -270,34 +279,18 @@ def put(text: str, path: Path | None, overwrite: bool) -> None:
         return
     from padviz.files.atomic import atomic_path
 
-    with atomic_path(checked_output(path, None, overwrite)) as temporary:
+    check_output(path, overwrite)
+    with atomic_path(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def checked_output(path: Path, suffixes: tuple[str, ...] | None, overwrite: bool) -> Path:
-    """Reject a file that cannot or should not be written, before any work is done."""
+def checked_suffix(path: Path, suffixes: tuple[str, ...]) -> str:
+    """Return the suffix of a file, which must be one of these."""
     suffix = path.suffix.lower()
-    if suffixes is not None and suffix not in suffixes:
+    if suffix not in suffixes:
         wrong = f"ends in {suffix}, which is not written here" if suffix else "has no suffix"
         raise OptionError(f"{str(path)!r} {wrong}", where="-o", hint=f"use {' '.join(suffixes)}")
-    try:
-        if path.parent.exists() and not path.parent.is_dir():
-            raise OptionError(
-                f"{str(path.parent)!r} is a file, not a folder", where="-o", hint="choose another"
-            )
-        if not path.parent.is_dir():
-            what = f"folder {str(path.parent)!r} does not exist"
-            raise OptionError(what, where="-o", hint="create it, or choose another")
-        if path.is_dir():
-            raise OptionError(f"{str(path)!r} is a folder", where="-o", hint="name a file")
-        if os.path.lexists(path) and not overwrite:
-            raise OptionError(
-                f"{str(path)!r} exists", where="-o", hint="add --overwrite to replace it"
-            )
-    except OSError as error:
-        what = f"{str(path)!r} cannot be used ({error.strerror})"
-        raise OptionError(what, where="-o", hint="choose another") from None
-    return path
+    return suffix
 
 
 def show(
@@ -317,6 +310,7 @@ def show(
         session.say_once(note)
     report = report or result._report
     if path:
+        to.check(path)  # others may have written there since
         try:
             result.save(path, overwrite=True, **look)
         except OptionError as error:

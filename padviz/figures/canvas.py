@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from padviz.errors import OptionError, printable
 from padviz.files.atomic import atomic_path
+from padviz.files.output import SOFTWARE
 
 if TYPE_CHECKING:
     from types import UnionType
@@ -213,6 +214,7 @@ def png_of(pixels: NDArray[np.uint8], dpi: float = DPI) -> bytes:
     metre = round(dpi / 0.0254)
     chunks = [
         (b"IHDR", pack(">2I5B", width, height, 8, 2, 0, 0, 0)),  # 8 bits, RGB
+        (b"tEXt", SOFTWARE),
         (b"pHYs", pack(">2IB", metre, metre, 1)),
         (b"IDAT", compress(rows.tobytes(), 2)),
         (b"IEND", b""),

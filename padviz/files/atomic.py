@@ -25,16 +25,16 @@ LOCK = ".padviz.lock"  # of a whole folder; empty, and present only while files 
 NO_WAIT, NO_LINK = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_NOFOLLOW", 0)
 
 
-def check_new(path: Path, overwrite: bool) -> None:
-    """Raise OptionError if the path exists, unless it is to be overwritten."""
-    if not overwrite and os.path.lexists(path):
-        raise OptionError("exists", where=str(path), hint="add overwrite=True to replace it")
+def check_file(path: Path) -> None:
+    """Raise OptionError for a folder, a pipe or a device."""
+    if path.exists() and not path.is_file():
+        raise OptionError("is not a file", where=str(path), hint="name another")
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path of the same name, and move it to `path` if the block succeeds; else
-    `OptionError`.
+    `OptionError`. Missing folders are created.
 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with atomic_path(Path(folder) / "counts.csv") as temporary:
@@ -44,8 +44,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     (True, ['counts.csv'])
     """
     try:
-        if path.exists() and not path.is_file():
-            raise OptionError("is not a file", where=str(path), hint="name another")
+        check_file(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(path.parent)
         with temporary_folder(path.parent) as stage:
             yield stage / path.name

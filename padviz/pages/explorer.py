@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from padviz.errors import PadvizError
-from padviz.files.atomic import atomic_path, check_new
+from padviz.files.atomic import atomic_path
+from padviz.files.output import check_output
 from padviz.network.network import Network, Size, as_size
 from padviz.network.padding_modes import EXPLORED, SCHEMES
 from padviz.network.rewrites import canonical, check_image, with_padding, with_same
@@ -66,7 +67,7 @@ class Explorer:
             For a path that cannot be written, or a file that exists, unless it is to `overwrite`
             that.
         """
-        check_new(Path(path), overwrite)
+        check_output(Path(path), overwrite)
         with atomic_path(Path(path)) as temporary:
             temporary.write_text(self.html, encoding="utf-8")
 

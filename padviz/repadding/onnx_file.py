@@ -10,7 +10,8 @@ from pathlib import Path
 
 from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, PadvizError
-from padviz.files.atomic import atomic_path, check_new
+from padviz.files.atomic import atomic_path
+from padviz.files.output import check_output
 from padviz.geometry.ledger import ledger
 from padviz.network.network import Network, Size, as_size
 from padviz.repadding.onnx_edits import edit
@@ -64,7 +65,7 @@ class Repadded:
             than that data.
         """
         out = Path(out)
-        check_new(out, overwrite)
+        check_output(out, overwrite)
         _check_place(out, self.path, self.beside)
         with atomic_path(out) as temporary:
             temporary.write_bytes(self.content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import prod
 from pathlib import Path
 from typing import IO, Any
 from zipfile import ZipFile
@@ -18,6 +19,7 @@ from padviz.errors import DescriptionError, OptionError
 from padviz.files.archives import BROKEN, DIGITS, Stored, stored_array, stored_arrays
 from padviz.files.atomic import atomic_path
 from padviz.files.opened import opened
+from padviz.network.network import Size, in_words
 from padviz.network.operations import MOST_ROWS
 
 MOST_WRITTEN = 1 << 31  # counts, one by one
@@ -45,12 +47,8 @@ def write_counts(counts: CountMap, path: Path) -> None:
                 file, core=np.ascontiguousarray(_plain(counts.tally)), rows=rows, cols=cols
             )
         return
+    check_number(path, counts.shape)
     height, width = counts.shape
-    if height * width > MOST_WRITTEN:
-        what = f"would hold {height} x {width} counts, one by one"
-        raise OptionError(
-            what, where=str(path), hint="write an .npz file, which keeps what repeats once"
-        )
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         for start in range(0, height, max(1, AT_A_TIME // width)):
             tally = counts.expanded(slice(start, start + max(1, AT_A_TIME // width)))
@@ -65,6 +63,15 @@ def write_counts(counts: CountMap, path: Path) -> None:
                 head = {"descr": descr, "fortran_order": False, "shape": counts.shape}
                 np.lib.format.write_array_header_1_0(file, head)
             file.write(np.ascontiguousarray(block).data)
+
+
+def check_number(path: Path, shape: Size) -> None:
+    """Reject a map of too many counts for a file that holds each of them."""
+    if path.suffix.lower() != ".npz" and prod(shape) > MOST_WRITTEN:
+        what = f"would hold {in_words(shape)} counts, one by one"
+        raise OptionError(
+            what, where=str(path), hint="write an .npz file, which keeps what repeats once"
+        )
 
 
 def _plain(tally: Array) -> NDArray[np.generic]:

@@ -21,9 +21,7 @@ SAVED = {
 def test_a_file_is_replaced_only_if_that_is_asked_for(name: str, tmp_path: Path) -> None:
     path, made = tmp_path / name, SAVED[name]()
     path.write_text("mine")
-    with pytest.raises(
-        padviz.PadvizError, match=rf"{name}: exists; add overwrite=True to replace it"
-    ):
+    with pytest.raises(padviz.PadvizError, match=rf"{name}: exists; add `overwrite` to replace it"):
         made.save(path)
     assert path.read_text() == "mine"
     made.save(path, overwrite=True)

@@ -149,10 +149,9 @@ def test_hostile_paths_are_refused() -> None:
     ]
     outputs = [
         "c" * 300 + ".png",
-        "/dev/full.png/x.png",
+        "/dev/full/x.png",
         "folder.toml/x.jpg",
-        "-",
-        "x.png/y.npz",
+        "pipe.toml/y.npz",
         "link.png",
     ]
     for args in (

@@ -245,7 +245,7 @@ def test_an_interrupted_run_leaves_no_file_and_one_that_exists_is_kept(
         with pytest.raises(KeyboardInterrupt):
             repad_to(tmp_path / "out.onnx", path, "reflect")
     assert os.listdir(tmp_path) == ["net.onnx"]
-    with pytest.raises(PadvizError, match=r"net\.onnx: exists; add overwrite=True"):
+    with pytest.raises(PadvizError, match=r"net\.onnx: exists; add `overwrite`"):
         repad_to(path, path, "reflect")
     repad_to(path, path, "reflect", overwrite=True)
     assert repad_file(path, "reflect").changed == ()
