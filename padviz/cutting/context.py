@@ -23,9 +23,9 @@ from padviz.cutting.exact_units import (
 )
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter
-from padviz.geometry.reaching.shifts import Alignment, alignment_on
+from padviz.geometry.reaching.reach import reaches_of
+from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.network import LARGEST, Network, Size
-from padviz.network.operations import Blocks, Transposed, Window
 from padviz.network.sizes import another_at, on_each, sizes_of
 
 ALIKE = 64  # pixels; networks pad images to multiples of its divisors
@@ -52,12 +52,13 @@ class Context:
     barrier: Barrier | None = None
 
     def lost(self, length: int, m: int) -> BeforeAfter:
-        """Return how many of the `m` units of a tile lie closer to either border than
-        its context.
+        """Return how many of the `m` units of a tile lie closer to either border than its context,
+        none of them exact.
         """
         outside = (length - m * self.stride) / 2  # pixels without a unit, on each side
         first, last = (
-            max(0, ceil((side - outside) / self.stride)) for side in (self.before, self.after)
+            min(units, max(0, ceil((side - outside) / self.stride)))
+            for side, units in zip((self.before, self.after), self.units, strict=True)
         )
         return first, last
 
@@ -71,67 +72,52 @@ def context_on(
     ends. Layers that let nothing be exact count as local, and are named as the barrier; with
     `ignore_norms` they are not.
     """
-    alignment, targets = (
-        alignment_on(network, axis, n),
-        [network.index[name] for name in network.targets],
-    )
-    refused: SizeError | None = None
-    for length in _lengths(network, axis, n, alignment):
+    alignment = alignment_on(network, axis, n)
+    targets = [network.index[name] for name in network.targets]
+    barriers = barriers_on(network, axis, n, ignore_norms)
+    what = f"no tile of up to {LARGEST} {network.px} is exact: it needs more context"
+    refused = SizeError(what, where=network.name, hint="name an earlier `layer`")
+    for length in _lengths(network, axis, n, alignment.step):
         try:
             units = exact_units(network, axis, Cut(n, None, length))
         except SizeError as error:
-            refused = error
+            what = f"no tile is known to be exact: {error.what}"
+            refused = SizeError(what, where=error.where, hint=error.hint)
             continue
-        barriers = barriers_on(network, axis, n, ignore_norms)
         if any(units[i].barrier for i in targets):
             met = [*(units[i].barrier for i in targets), *(barriers[i] for i in targets)]
-            _refuse_tiles(network, hardest(filter(None, met)))
-        runs = {i: longest_run(units[i].exact) for i in targets}
-        if all(2 * (last - first) >= len(units[i].exact) for i, (first, last) in runs.items()):
-            contexts = []
-            for i, (first, last) in runs.items():
-                m, stride, name = len(units[i].exact), alignment.strides[i], network.layers[i].name
-                lost, outside = (
-                    (first, m - last),
-                    (length - m * stride) / 2,
-                )  # pixels without a unit, on each side
-                before, after = (max(0, ceil(n_units * stride + outside)) for n_units in lost)
-                contexts.append(
-                    Context(name, before, after, lost, alignment.step, stride, barriers[i])
-                )
+            check_passable(network, hardest(met))
+        contexts = []
+        for i in targets:
+            m, stride = len(units[i].exact), alignment.strides[i]
+            first, last = longest_run(units[i].exact)
+            if 2 * (last - first) < m:
+                break
+            lost = first, m - last
+            outside = (length - m * stride) / 2  # pixels without a unit, on each side
+            before, after = (max(0, ceil(n_units * stride + outside)) for n_units in lost)
+            name = network.layers[i].name
+            contexts.append(Context(name, before, after, lost, alignment.step, stride, barriers[i]))
+        else:
             return tuple(contexts)
-    if refused:
-        raise SizeError(
-            f"no tile is known to be exact: {refused.what}", where=refused.where, hint=refused.hint
-        )
-    what = f"no tile of up to {LARGEST} {network.px} is exact: it needs more context"
-    raise SizeError(what, where=network.name, hint="name an earlier `layer`")
+    raise refused
 
 
-def _refuse_tiles(network: Network, worst: Barrier | None) -> None:
-    if worst:
-        what = f"no tiles are exact: {worst.layer} ({worst.why})"
-        raise SizeError(what, where=network.name, hint=way_out(worst))
+def check_passable(network: Network, barrier: Barrier | None) -> None:
+    """Refuse a network in which a barrier lets no tiles be exact."""
+    if barrier:
+        what = f"no tiles are exact: {barrier.layer} ({barrier.why})"
+        raise OptionError(what, where=network.name, hint=way_out(barrier))
 
 
-def _lengths(network: Network, axis: int, n: int, alignment: Alignment) -> Iterator[int]:
+def _lengths(network: Network, axis: int, n: int, step: int) -> Iterator[int]:
     """Yield lengths of tiles that may be half exact, each about twice the one before, and that of
     the image itself.
 
-    The first is about twice what a unit reads, were all its taps in the image.
+    The first is about twice what a unit sees.
     """
-    step, reads = alignment.step, [Fraction(0)]
-    for layer, stride in zip(network.layers[1:], alignment.strides[1:], strict=True):
-        op, around = layer.ops[axis], 0
-        if isinstance(op, Window | Transposed):
-            around = op.dilation * (op.kernel - 1)
-        elif isinstance(op, Blocks):
-            around = op.size
-        reads.append(
-            max([reads[j] for j in layer.inputs])
-            + around * min(stride, alignment.strides[layer.inputs[0]])
-        )
-    pixels = int(max(reads[network.index[name]] for name in network.targets))
+    reaches = reaches_of(network, axis, n)
+    pixels = max(reaches[network.index[name]].size for name in network.targets)
     periods = max(1, min(2 * pixels // step + 1, LARGEST // step - 1))
     while (length := periods * step + n % step) <= LARGEST:
         yield length
@@ -166,9 +152,7 @@ def exact_contexts(
     it.
     """
     contexts = contexts_of(network, image, ignore_norms)
-    if barrier := barrier_of(network, contexts):
-        what = f"no tiles are exact: {barrier.layer} ({barrier.why})"
-        raise OptionError(what, where=network.name, hint=way_out(barrier))
+    check_passable(network, barrier_of(network, contexts))
     return contexts
 
 
@@ -177,9 +161,8 @@ def barrier_of(network: Network, contexts: Sequence[Sequence[Context]]) -> Barri
     several the first.
     """
     barriers = [context.barrier for head in contexts for context in head if context.barrier]
-    return hardest(
-        sorted(barriers, key=lambda barrier: (network.index.get(barrier.layer, 0), barrier.why))
-    )
+    barriers.sort(key=lambda barrier: (network.index.get(barrier.layer, 0), barrier.why))
+    return hardest(barriers)
 
 
 def way_out(barrier: Barrier) -> str:
@@ -213,8 +196,6 @@ def graded_contexts(
 ) -> tuple[Context, ...]:
     """Return the contexts of a head from within which units draw the share `level` of their paths,
     on each axis.
-
-    They are no smaller than what valid convolutions cut off.
     """
     if not 0 < level < 1:
         raise OptionError(
@@ -229,31 +210,26 @@ def graded_contexts(
     except SizeError:
         what = f"a unit of {exact[0].layer} sees more than padviz counts at once"
         raise OptionError(what, option="level", hint="leave it out for the exact context") from None
-    graded = []
-    for context, (before, after) in zip(exact, sides, strict=True):
-        first, last = (units * context.stride for units in context.units)
-        lost = context.before - first, context.after - last
-        graded.append(
-            replace(context, before=max(before, ceil(lost[0])), after=max(after, ceil(lost[1])))
-        )
-    return tuple(graded)
+    return tuple(
+        replace(context, before=before, after=after)
+        for context, (before, after) in zip(exact, sides, strict=True)
+    )
 
 
 def graded_on(network: Network, axis: int, n: int, context: Context, level: float) -> BeforeAfter:
     """Return the least context from within which every unit draws the share `level` of its paths.
 
-    Each side is measured alone. It is not exact: all paths count the same, whatever trained weights
-    make of them.
+    Each side is measured alone, and is no smaller than what valid convolutions cut off. It is not
+    exact: all paths count the same, whatever trained weights make of them.
     """
     step, stride = context.alignment, context.stride
     margin = ceil((context.before + context.after + step) / step) * step
     size = (2 * margin + n % step,) * len(network.axes)
     first = int(margin / stride)
     phases = range(0, max(1, int(step / stride)), max(1, int(step / stride) // MOST_PHASES))
-    least = 0, 0
-    lost = (
-        size[axis] - sizes_of(network, axis, size[axis])[network.index[context.layer]] * stride
-    ) / 2
+    m = sizes_of(network, axis, size[axis])[network.index[context.layer]]
+    outside = (size[axis] - m * stride) / 2  # pixels without a unit, on each side
+    least = (max(0, ceil(outside)),) * 2
     for phase in phases:
         at = [first] * len(size)
         at[axis] += phase
@@ -263,7 +239,7 @@ def graded_on(network: Network, axis: int, n: int, context: Context, level: floa
         if not paths.any():
             continue  # a unit that reads nothing, as between the taps of a transposed convolution
         before, after = np.cumsum(paths) / paths.sum(), np.cumsum(paths[::-1])[::-1] / paths.sum()
-        low, high = at[axis] * stride + lost, (at[axis] + 1) * stride + lost
+        low, high = at[axis] * stride + outside, (at[axis] + 1) * stride + outside
         # rows in front of it hold less than the rest
         near = int(np.searchsorted(before, 1 - level, "right"))
         far = int(np.flatnonzero(after > 1 - level)[-1]) + 1

@@ -85,15 +85,11 @@ def exact_units(network: Network, axis: int, cut: Cut, tile: Network | None = No
     """
     tile = tile or network
     here, there = sizes_of(tile, axis, cut.length), sizes_of(network, axis, cut.image)
-    if cut.start == 0 and cut.length == cut.image:
-        return [Units(0, np.ones(m, dtype=bool)) for m in there]
     units = [Units(cut.start or 0, np.ones(cut.length, dtype=bool))]
     for i, layer in enumerate(network.layers[1:], start=1):
         op, j = layer.ops[axis], layer.inputs[0]
-        entering = units[j]
-        if len(layer.inputs) > 1:
-            entering = _meet(layer.name, [units[k] for k in layer.inputs])
-        if op is None or _is_spread(op):
+        entering = _meet(layer.name, [units[k] for k in layer.inputs])
+        if op is None or (isinstance(op, Blocks) and not op.is_local):
             units.append(entering)
         elif entering.barrier:
             units.append(Units(0, np.zeros(here[i], dtype=bool), entering.barrier))
@@ -106,10 +102,6 @@ def exact_units(network: Network, axis: int, cut: Cut, tile: Network | None = No
     return units
 
 
-def _is_spread(op: Op) -> bool:
-    return isinstance(op, Blocks) and not op.is_local
-
-
 @lru_cache(64)
 def barriers_on(
     network: Network, axis: int, n: int, ignore_norms: bool
@@ -120,23 +112,25 @@ def barriers_on(
     Of several it is the `hardest`. To `ignore_norms` is to leave out what depends on all: norms,
     gates, attention and global pooling.
     """
-    sizes, wholes = sizes_of(network, axis, n), [layer.whole(axis) for layer in network.layers]
+    sizes = sizes_of(network, axis, n)
     barriers: list[Barrier | None] = []
-    for layer, whole in zip(network.layers, wholes, strict=True):
-        op, why = layer.ops[axis], "" if ignore_norms else whole
+    for layer in network.layers:
+        op, why = layer.ops[axis], layer.whole(axis)
         wraps = isinstance(op, Window) and SCHEMES[op.mode].wraps
-        if wraps and not whole and max(place(op, sizes[layer.inputs[0]])[:2]) > 0:
+        if why and ignore_norms:
+            why = ""
+        elif wraps and not why and max(place(op, sizes[layer.inputs[0]])[:2]) > 0:
             why = "circular padding, which reads the far side"
         before = [barriers[j] for j in layer.inputs]
         if why:
             before.append(Barrier(layer.name, why))
-        barriers.append(hardest(filter(None, before)))
+        barriers.append(hardest(before))
     return tuple(barriers)
 
 
-def hardest(barriers: Iterable[Barrier]) -> Barrier | None:
+def hardest(barriers: Iterable[Barrier | None]) -> Barrier | None:
     """Return the first barrier that needs all positions at once, or else the first."""
-    return min(barriers, key=lambda barrier: runs_by_layer(barrier.why), default=None)
+    return min(filter(None, barriers), key=lambda barrier: runs_by_layer(barrier.why), default=None)
 
 
 def runs_by_layer(why: str) -> bool:
@@ -152,16 +146,13 @@ def _meet(name: str, branches: list[Units]) -> Units:
     """Merge branches: a unit is exact where all of them are, and at the same place of the whole
     image.
     """
+    exact = np.logical_and.reduce([branch.exact for branch in branches])
     barrier = next((branch.barrier for branch in branches if branch.barrier), None)
     offsets = {branch.offset for branch in branches if branch.offset is not None}
-    if barrier is None and len(offsets) > 1:
-        barrier = Barrier(name, "its branches lie differently in a tile")
-    if barrier:
-        return Units(0, np.zeros(len(branches[0].exact), dtype=bool), barrier)
-    return Units(
-        offsets.pop() if offsets else None,
-        np.logical_and.reduce([branch.exact for branch in branches]),
-    )
+    if len(offsets) > 1:
+        exact[:] = False
+        barrier = barrier or Barrier(name, "its branches lie differently in a tile")
+    return Units(min(offsets, default=None), exact, barrier)
 
 
 def _follow(name: str, entering: Units, here: _Sized, there: _Sized, inner: bool) -> Units:
@@ -176,18 +167,11 @@ def _follow(name: str, entering: Units, here: _Sized, there: _Sized, inner: bool
         moved += place(there.op, there.n).before - place(op, here.n).before
     elif isinstance(op, Fit):
         moved += fit_shift(there.n, there.m, op.odd) - fit_shift(here.n, here.m, op.odd)
-    # those of one rate start alike in all others
-    if rate:
-        offset = Fraction(moved) / rate
-    else:
-        offset = Fraction(1, 2)
-    if (
-        rate != rate_of(*there)
-        or offset.denominator > 1
-        or (isinstance(op, Blocks) and entering.offset % op.size)
-    ):
+    # All other operations start alike where their rates are the same.
+    off_phase = not rate or rate != rate_of(*there) or moved % rate
+    if off_phase or (isinstance(op, Blocks) and moved % op.size):
         return Units(0, np.zeros(here.m, dtype=bool), Barrier(name, _why_off_phase(op)))
-    units, first = np.arange(here.m), int(offset)
+    units, first = np.arange(here.m), int(moved / rate)
     rows, reads = real_rows_of(*here, units)
     image_rows = rows + entering.offset
     sources = _sources(op, here.n, rows)
@@ -227,24 +211,12 @@ def _sources(op: Op, n: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where((rows < 0) | (rows >= n), PADDING, rows)
 
 
-def run_around(exact: Flags, unit: int) -> tuple[int, int]:
-    """Return the first and the last + 1 of the run of exact units around one; an empty run if it is
-    not exact.
-    """
-    wrong = np.flatnonzero(~exact)
-    k = int(np.searchsorted(wrong, unit))
-    if k < len(wrong):
-        last = int(wrong[k])
-    else:
-        last = len(exact)
-    return min(int(wrong[k - 1]) + 1 if k else 0, last) if last > unit else last, last
+def runs_of(exact: Flags) -> list[Span]:
+    """Return the first and the last + 1 of each run of exact units."""
+    edges = np.flatnonzero(np.diff(exact, prepend=False, append=False)).tolist()
+    return [*zip(edges[::2], edges[1::2], strict=True)]
 
 
-def longest_run(exact: Flags) -> tuple[int, int]:
+def longest_run(exact: Flags) -> Span:
     """Return the first and the last + 1 of the longest run of exact units."""
-    edges = np.flatnonzero(np.diff(exact, prepend=False, append=False)).reshape(-1, 2)
-    if len(edges):
-        first, last = edges[np.argmax(edges[:, 1] - edges[:, 0])].tolist()
-    else:
-        first, last = (0, 0)
-    return first, last
+    return max(runs_of(exact), key=lambda run: run[1] - run[0], default=(0, 0))

@@ -20,10 +20,11 @@ from padviz.cutting.exact_units import (
     Cut,
     Flags,
     Span,
+    Units,
     exact_units,
     longest_run,
-    run_around,
     runs_by_layer,
+    runs_of,
 )
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.reaching.shifts import alignment_on
@@ -56,28 +57,27 @@ class Tile(NamedTuple):
 class Line:
     """The tiles along one axis: their length, where they start, and what each keeps of every head.
 
-    `keeps[head][k]` are the units (first, last + 1) of the whole image that tile k keeps; a tile's
-    own unit plus `offsets[head][k]` is that of the whole image.
+    `keeps[head][k]` are the units (first, last + 1) of the whole image that tile k keeps; a unit of
+    the head stands for `strides[head]` pixels.
     """
 
     image: int
     length: int
     starts: tuple[int, ...]
     keeps: tuple[tuple[Span, ...], ...]
-    offsets: tuple[tuple[int, ...], ...]
+    strides: tuple[Fraction, ...]
 
     @cached_property
     def parts(self) -> list[Part]:
         """What each tile reads, keeps and takes."""
         parts = []
         for k, start in enumerate(self.starts):
-            ends = [
-                (*keeps[k], offsets[k])
-                for keeps, offsets in zip(self.keeps, self.offsets, strict=True)
-            ]
-            keeps = tuple(slice(first, last) for first, last, _ in ends)
-            takes = tuple(slice(first - offset, last - offset) for first, last, offset in ends)
-            parts.append((slice(start, start + self.length), keeps, takes))
+            keeps, takes = [], []
+            for of_head, stride in zip(self.keeps, self.strides, strict=True):
+                (first, last), offset = of_head[k], int(start / stride)
+                keeps.append(slice(first, last))
+                takes.append(slice(first - offset, last - offset))
+            parts.append((slice(start, start + self.length), tuple(keeps), tuple(takes)))
         return parts
 
 
@@ -163,15 +163,12 @@ def plan_tiles(
     if level is not None:
         contexts = tuple(graded_contexts(network, image, head, level) for head in contexts)
     steps = tuple(context.alignment for context in contexts[0])
-    lengths = _lengths(image, tile, steps)
-    at_tile = None
-    if min(lengths) > 0:
-        at_tile = read_at_tile(network, lengths, steps)
+    at_tile, lengths = read_at_tile(network, _lengths(image, tile, steps), steps)
     line_of = cache(_Axis.plan)  # equal axes have equal lines
-    axes = _axes(network, image, contexts, _Axis if level is None else _GradedAxis, at_tile)
+    axes = _axes(network, image, contexts, at_tile, _Axis if level is None else _GradedAxis)
     lines = tuple(
-        line_of(axis, most, objects)
-        for axis, most in zip(axes, at_tile.size if at_tile else tile, strict=True)
+        line_of(axis, length, most, objects)
+        for axis, length, most in zip(axes, lengths, tile, strict=True)
     )
     ignored = ignored_of(network) if ignore_norms else ()
     return Plan(
@@ -179,25 +176,25 @@ def plan_tiles(
     )
 
 
-def read_at_tile(network: Network, size: Size, steps: Size) -> Network | None:
+def read_at_tile(network: Network, size: Size, steps: Size) -> tuple[Network, Size]:
     """Read a network at the size of a tile, where it must be what it is at the image's size, but
-    for pads.
+    for pads; return it and that size.
 
     If it is not, tiles some steps smaller are tried, since networks pad images to multiples of
-    their own. None for a description, which is the same at each size.
+    their own. A description is the same at each size.
 
     Raises OptionError if the network does not take the tile, or naming the first layer that differs
     there.
     """
-    if network.again is None:
-        return None
+    if network.again is None or min(size) < 1:
+        return network, size
     first = another_at(network, size)
     if first is None:
-        return network.at(size)
+        return network.at(size), size
     for k in range(1, ALIKE // min(steps) + 1):
         smaller = tuple(n - k * step for n, step in zip(size, steps, strict=True))
         if min(smaller) > 0 and another_at(network, smaller) is None:
-            return network.at(smaller)
+            return network.at(smaller), smaller
     raise OptionError(first[1], option="tile", where=first[0], hint="try another `tile`")
 
 
@@ -295,7 +292,8 @@ def _smallest(
     """Return for each axis the smallest tile, and how many pixels further on the next
     one starts.
     """
-    return [*map(cache(_Axis.smallest), _axes(network, size, contexts))]  # equal axes have the same
+    axes = _axes(network, size, contexts, network)
+    return [*map(cache(_Axis.smallest), axes)]  # equal axes have the same
 
 
 class TileSize(NamedTuple):
@@ -325,8 +323,7 @@ def tile_sizes(network: Network, size: Size, ignore_norms: bool = False) -> list
         keeps = tuple(n - m for n, m in zip(tile, lost, strict=True))
         row = TileSize(tile, keeps, prod(tile) / prod(keeps))
         with suppress(PadvizError):  # tiles at whose size the network is another one
-            at_tile = read_at_tile(network, tile, alignment)
-            if row not in sizes and (at_tile is None or at_tile.size == tile):
+            if row not in sizes and read_at_tile(network, tile, alignment)[1] == tile:
                 sizes.append(row)
     return sizes
 
@@ -359,41 +356,27 @@ def kept_of(network: Network, image: Size, tile: Size) -> list[Kept]:
     network = network.at(image)
     contexts, kept = contexts_of(network, image), list[Kept]()
     steps = tuple(context.alignment for context in contexts[0])
-    lengths = _lengths(image, tile, steps)
+    at_tile, lengths = read_at_tile(network, _lengths(image, tile, steps), steps)
     if min(lengths) < 1:
         raise OptionError(
             f"tiles start on multiples of {max(steps)}", option="tile", hint="use a larger `tile`"
         )
-    at_tile = read_at_tile(network, lengths, steps) or network
-    lengths = lengths if at_tile is network else at_tile.size
     for level, head in product(LEVELS, contexts):
-        try:
-            graded = head
-            if level < 1:
-                graded = graded_contexts(network, image, head, level)
-        except OptionError:
-            continue
-        for name, exact, context, n, whole in zip(
-            network.axes, head, graded, lengths, image, strict=True
-        ):
-            m, stride = (
-                sizes_of(at_tile, network.axes.index(name), n)[at_tile.index[exact.layer]],
-                exact.stride,
-            )
-            if n < whole:
+        if level < 1:
+            try:
+                head = graded_contexts(network, image, head, level)
+            except OptionError:
+                continue
+        for axis, context in enumerate(head):
+            n, lost = lengths[axis], (0, 0)
+            m = sizes_of(at_tile, axis, n)[at_tile.index[context.layer]]
+            if n < image[axis]:
                 lost = context.lost(n, m)
-            else:
-                lost = (0, 0)
-            if not exact.barrier:
-                lost = min(lost[0], exact.units[0]), min(lost[1], exact.units[1])
-            if exact.barrier and level == 1:
-                units = 0
-            else:
-                units = max(0, m - sum(lost))
-            pixels = (
-                float(n_units * stride) for n_units in ((units, *lost) if units else (0, 0, 0))
-            )
-            kept.append(Kept(level, exact.layer, name, units, *pixels))
+            units = max(0, m - sum(lost))
+            if not units or (context.barrier and level == 1):
+                units, lost = 0, (0, 0)
+            pixels = (float(n_units * context.stride) for n_units in (units, *lost))
+            kept.append(Kept(level, context.layer, network.axes[axis], units, *pixels))
     return kept
 
 
@@ -416,25 +399,23 @@ class _Axis:
     axis: int
     n: int
     contexts: tuple[Context, ...]
-    tile: Network | None = None
+    tile: Network
 
     @property
     def step(self) -> int:
         """The pixels on whose multiples tiles start."""
         return self.contexts[0].alignment
 
-    def plan(self, most_px: int, objects_px: int) -> Line:
-        """Place tiles of at most `most_px` pixels; refuse too few, naming the least length that is
-        enough.
+    def plan(self, wanted_px: int, most_px: int, objects_px: int) -> Line:
+        """Place tiles of the length that is wanted, the longest of at most `most_px` pixels; refuse
+        too few, naming the least length that is enough.
         """
-        if most_px >= self.n:
-            sizes = self.sizes(self.n)
-            return Line(
-                self.n, self.n, (0,), tuple(((0, m),) for m in sizes), tuple((0,) for _ in sizes)
-            )
-        wanted_px = most_px - (most_px - self.n) % self.step
-        lengths_px = range(wanted_px if wanted_px > 0 else wanted_px + self.step, self.n, self.step)
-        least_px, refused = self.n, list[SizeError]()
+        refused = list[SizeError]()
+        first_px = wanted_px
+        if wanted_px < 1:
+            first_px += self.step
+        # The last length is that of the image, a single tile that keeps everything.
+        lengths_px = range(first_px, self.n + 1, self.step)
         for length_px in lengths_px:
             try:
                 line = self.lay(length_px, objects_px)
@@ -445,13 +426,12 @@ class _Axis:
                 continue
             if length_px == wanted_px:
                 return line
-            least_px = length_px
             break
-        if refused and len(refused) == len(lengths_px):
+        if refused and len(refused) == len(lengths_px) - 1:
             what = f"no tile smaller than the image is exact: {refused[0].what}"
             raise SizeError(what, where=refused[0].where, hint=refused[0].hint)
-        what = f"{most_px} {self.network.px} are too few: below {least_px}, {KEEPS_TOO_LITTLE}"
-        raise OptionError(what, option="tile", hint=f"use `tile` {least_px} or more")
+        what = f"{most_px} {self.network.px} are too few: below {length_px}, {KEEPS_TOO_LITTLE}"
+        raise OptionError(what, option="tile", hint=f"use `tile` {length_px} or more")
 
     def lay(self, length_px: int, objects_px: int) -> Line:
         """Place tiles of one length, each as far on as inner tiles are exact.
@@ -467,17 +447,16 @@ class _Axis:
         for start_px in starts_px:
             is_inner = first_px <= start_px <= last_px
             tiles.append(inner if is_inner else self.kept(start_px, length_px))
-        keeps, offsets = [], []
+        keeps = []
         for context, m, exact in zip(
             self.contexts, self.sizes(self.n), zip(*tiles, strict=True), strict=True
         ):
-            first_units = tuple([int(start_px / context.stride) for start_px in starts_px])
-            runs = _runs(exact, first_units, m)
+            runs = _runs(exact, [int(start_px / context.stride) for start_px in starts_px], m)
             if any((end - first) * context.stride < objects_px for first, end in _overlaps(runs)):
                 raise _KeepsTooLittle
             keeps.append(_shared_out(runs))
-            offsets.append(first_units)
-        return Line(self.n, length_px, tuple(starts_px), tuple(keeps), tuple(offsets))
+        strides = tuple([context.stride for context in self.contexts])
+        return Line(self.n, length_px, tuple(starts_px), tuple(keeps), strides)
 
     def smallest(self) -> tuple[int, int]:
         """Return the least length of a tile that keeps a whole period, and how far apart such tiles
@@ -517,9 +496,7 @@ class _Axis:
         """
         strides = alignment_on(self.network, self.axis, self.n).strides
         sizes = sizes_of(self.network, self.axis, self.n)
-        units = exact_units(
-            self.network, self.axis, Cut(self.n, None, length), self.read_at(length)
-        )
+        units = self.units(None, length)
         low, high = Fraction(0), Fraction(self.n - length)
         for layer, of_layer in zip(self.network.layers, units, strict=True):
             if of_layer.rows:
@@ -530,18 +507,17 @@ class _Axis:
 
     def kept(self, start: int, length: int) -> list[Flags]:
         """Return the units of each head to keep in a tile: those that are exact."""
-        units = exact_units(
-            self.network, self.axis, Cut(self.n, start, length), self.read_at(length)
-        )
+        units = self.units(start, length)
         return [
             units[i].placed(start / context.stride)
             for i, context in zip(self.heads, self.contexts, strict=True)
         ]
 
-    def read_at(self, length: int) -> Network | None:
-        if self.tile and self.tile.size[self.axis] == length:
-            return self.tile
-        return None
+    def units(self, start: int | None, length: int) -> list[Units]:
+        tile = self.network
+        if self.tile.size[self.axis] == length:
+            tile = self.tile
+        return exact_units(self.network, self.axis, Cut(self.n, start, length), tile)
 
     @property
     def heads(self) -> list[int]:
@@ -583,11 +559,13 @@ def _runs(exact: Sequence[Flags], first_units: Sequence[int], m: int) -> list[Sp
     runs: list[Span] = []
     end = 0  # units of the image before it are in a run
     for exact_in_tile, first_unit in zip(exact, first_units, strict=True):
-        first, last = (unit + first_unit for unit in run_around(exact_in_tile, end - first_unit))
-        if not first <= end < last:
+        unit = end - first_unit
+        around = [run for run in runs_of(exact_in_tile) if run[0] <= unit < run[1]]
+        if not around:
             raise _KeepsTooLittle
-        runs.append((first, last))
-        end = last
+        first, last = around[0]
+        end = last + first_unit
+        runs.append((first + first_unit, end))
     if end != m:
         raise _KeepsTooLittle
     return runs
@@ -614,8 +592,8 @@ def _axes(
     network: Network,
     image: Size,
     contexts: Sequence[Sequence[Context]],
+    tile: Network,
     kind: type[_Axis] = _Axis,
-    tile: Network | None = None,
 ) -> Iterable[_Axis]:
     """Return each axis of an image; where all are the same, each is the first."""
     by_axis = [*zip(*contexts, strict=True)]
