@@ -14,10 +14,11 @@ from padviz.errors import OptionError, PadvizError
 from padviz.exports.items import Item
 from padviz.exports.manifest import MAPS, WHATS
 from padviz.exports.saving import ItemOutcome
-from padviz.exports.sidecars import Sidecar, sidecars, without_thumb
+from padviz.exports.sidecars import Sidecar, read_sidecar, sidecars, without_thumb
 from padviz.figures.colours import hex_stops
 from padviz.files.atomic import atomic_path, locked
 from padviz.files.opened import opened
+from padviz.files.output import made_by_padviz
 from padviz.pages.html import gallery, natural
 from padviz.reports.documents import flat, to_csv, to_json
 from padviz.version import SCHEMAS, __version__
@@ -33,18 +34,26 @@ class _Index(msgspec.Struct):
     failed: list[dict[str, object]]
 
 
-def check_index(folder: Path) -> None:
-    """Reject a folder whose index somebody else wrote."""
-    there = [path for suffix in SUFFIXES if os.path.lexists(path := folder / f"index.{suffix}")]
+def check_folder(folder: Path, items: Sequence[Item]) -> None:
+    """Reject a folder whose index, or whose files of these items, somebody else wrote.
+
+    In a folder with an index of padviz, the files of items are padviz's.
+    """
     try:
         with opened(folder / "index.json", "an index") as file:
             msgspec.json.decode(file.read(), type=_Index)
+            return
     except (PadvizError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        if there:
-            hint = "name another folder"
-            raise OptionError(
-                "exists, and was not written by padviz", where=str(there[0]), hint=hint
-            ) from None
+        paths = [folder / f"index.{suffix}" for suffix in SUFFIXES]
+    for item in items:
+        # An export that was killed leaves finished items, and pictures of others.
+        if not read_sidecar(folder, item.name):
+            files = (folder / f"{item.name}.{suffix}" for suffix in ("json", "png", "npz"))
+            paths += [path for path in files if not made_by_padviz(path)]
+    for path in paths:
+        if os.path.lexists(path):
+            what = "exists, and padviz did not make it"
+            raise OptionError(what, where=str(path), hint="name another folder")
 
 
 def write_index(

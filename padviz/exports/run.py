@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from padviz.errors import Ended, OptionError, PadvizError
 from padviz.exports.batch import run
-from padviz.exports.index import check_index, write_index
+from padviz.exports.index import check_folder, write_index
 from padviz.exports.items import Item, expand
 from padviz.exports.manifest import MAPS, WHATS, Manifest, Maps, is_manifest, read_manifest
 from padviz.exports.saving import ItemOutcome
@@ -122,7 +122,7 @@ def export(
     if "npz" in look.formats and not any(item.analysis in MAPS for item in items):
         what_for = "npz files are made of maps: usage and coverage"
         raise OptionError(what_for, option="format", hint="leave it out, or ask for maps")
-    check_index(Path(folder))
+    check_folder(Path(folder), items)
     outcomes: list[ItemOutcome] = []
     try:
         for outcome in run(items, Path(folder), look, jobs, on_note):

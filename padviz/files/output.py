@@ -9,9 +9,10 @@ from padviz.errors import DescriptionError, OptionError
 from padviz.files.atomic import check_file, temporary_folder
 from padviz.files.opened import opened
 
-# how a PNG file and a page say in their first bytes who made them
+# what the first bytes of a PNG file, a page and a file of counts say about who made them
 SOFTWARE = b"Software\0padviz"
 GENERATOR = b'<meta name="generator" content="padviz">'
+COUNTS = b"core.npy"
 HEAD = 256  # bytes
 
 
@@ -56,10 +57,10 @@ def _check_folder(path: Path) -> None:
 
 
 def made_by_padviz(path: Path) -> bool:
-    """Return whether a picture or a page says that padviz made it."""
+    """Return whether a picture, a page or a file of counts shows that padviz made it."""
     try:
         with opened(path, "a file") as file:
             head = file.read(HEAD)
     except DescriptionError:
         return False
-    return SOFTWARE in head or GENERATOR in head
+    return any(mark in head for mark in (SOFTWARE, GENERATOR, COUNTS))

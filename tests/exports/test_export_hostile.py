@@ -205,7 +205,23 @@ def test_an_index_of_another_kind_is_refused_at_once(name: str, kind: str) -> No
     else:
         path.write_text("[" * 100_000 if kind == "nested" else kind)
     line = told("export", "vgg11", "--size", "64", "-o", "out")
-    assert line == f"padviz: {path}: exists, and was not written by padviz; name another folder\n"
+    assert line == f"padviz: {path}: exists, and padviz did not make it; name another folder\n"
+
+
+@pytest.mark.parametrize("suffix", ["json", "png", "npz"])
+def test_files_of_others_are_kept_and_what_a_killed_export_left_is_replaced(suffix: str) -> None:
+    command = ["export", "vgg11", "--size", "64", "-o", "out", "--jobs", "1"]
+    assert run(*command, "--format", "png,npz").exit_code == 0
+    for name in ("index.json", "index.csv", "index.html", f"{ITEM}.json"):
+        Path("out", name).unlink()
+    assert run(*command, "--format", "png,npz").exit_code == 0
+    shutil.rmtree("out")
+    Path("out").mkdir()
+    path = Path(f"out/{ITEM}.{suffix}")
+    path.write_text("mine")
+    assert told(*command) == (
+        f"padviz: {path}: exists, and padviz did not make it; name another folder\n"
+    )
 
 
 def test_layers_whose_names_would_be_one_file_are_refused() -> None:
