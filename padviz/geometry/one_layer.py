@@ -38,6 +38,20 @@ class Illustration:
     before: tuple[int, int]
     uses: CountGrid
 
+    @property
+    def fair_uses(self) -> CountGrid:
+        """The uses that each pixel would have far from all borders: the numbers of taps that its
+        stride phase meets.
+
+        >>> illustrate(3, 2, 1, (3, 3), "zero").fair_uses
+        [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
+        """
+        tall, wide = (
+            [_taps_that_meet(window, first + pixel) for pixel in range(n)]
+            for window, n, first in zip(self.windows, self.size, self.before, strict=True)
+        )
+        return _outer(tall, wide)
+
     def taps(self, row: int, col: int) -> CountGrid:
         """Count the reads of one pixel, including its padded copies, by each cell of the kernel."""
         if not (0 <= row < self.size[0] and 0 <= col < self.size[1]):
@@ -135,6 +149,12 @@ def _weighted_reads(window: Window, n: int) -> list[tuple[Fraction, list[int | N
             )
         )
     return units
+
+
+def _taps_that_meet(window: Window, at: int) -> Fraction:
+    """Count the taps that reach a padded row from a multiple of the stride, in endless rows."""
+    starts = [at - tap * window.dilation for tap in range(window.kernel)]
+    return Fraction(sum(start % window.stride == 0 for start in starts))
 
 
 def _outer(tall: list[Fraction], wide: list[Fraction]) -> CountGrid:

@@ -9,7 +9,7 @@ import numpy as np
 
 from padviz.figures.canvas import SMALL, axes_at, short_name, shorten, style
 from padviz.figures.colours import (
-    CMAP,
+    FAIR,
     POOLED,
     UNEVEN,
     colour_map,
@@ -72,9 +72,8 @@ def kernels(
     title, line = _kernel_in_words(illustrations[0])
     figure, places = page(title, [line], boxes, columns)
 
-    most = max(float(max(map(max, illustration.uses))) for illustration in illustrations)
     for place, part in zip(places, parts, strict=True):
-        _draw_part(axes_at(*place), part, most, cmap, points)
+        _draw_part(axes_at(*place), part, cmap, points)
     return figure
 
 
@@ -93,7 +92,7 @@ def _kernel_in_words(first: Illustration) -> tuple[str, str]:
     window, (high, across) = first.windows[0], first.size
     line = (
         f"stride {window.stride} · dilation {window.dilation} · {high} × {across} pixels · "
-        "padding in grey"
+        "padding in grey · uses: orange below, purple above those of an interior pixel"
     )
     corner, middle = (
         "once" if count == 1 else f"{_text(count)} times"
@@ -104,19 +103,23 @@ def _kernel_in_words(first: Illustration) -> tuple[str, str]:
     return title, line
 
 
-def _draw_part(ax: Axes, part: _Part, most: float, cmap: str | None, points: float) -> None:
-    """Draw one grid with its values in the cells; `most` is the largest use in the picture."""
+def _draw_part(ax: Axes, part: _Part, cmap: str | None, points: float) -> None:
+    """Draw one grid with its values in the cells: uses in the colours of fair shares, and in grey
+    padding, and taps that read nothing.
+    """
     ax.set(xticks=[], yticks=[])
+    illustration = part.illustration
+    colours = colouring(colour_map("gray"), -4, 1)  # 0, the padding, becomes grey
     if part.name == LETTERS:
-        (top, left), (high, across) = part.illustration.before, part.illustration.size
+        (top, left), (high, across) = illustration.before, illustration.size
         values = np.zeros((len(part.grid), len(part.grid[0])))
         values[top : top + high, left : left + across] = 1
-        colours = colouring(colour_map("gray"), -4, 1)  # 0, the padding, becomes grey
+    elif part.name == USES:
+        colours = FAIR.colours(cmap)
+        with np.errstate(invalid="ignore"):  # where no window reads a pixel, 0 of 0
+            values = np.array(part.grid, float) / np.array(illustration.fair_uses, float)
     else:
-        values = np.array([[float(value) for value in row] for row in part.grid])
-        if part.name != USES:
-            most = values.max() or 1
-        colours = colouring(colour_map(cmap or CMAP), 0, most)
+        values = (np.array(part.grid, float) > 0).astype(float)
     draw_image(ax, values, colours)
     texts = [[_text(value) for value in row] for row in part.grid]
     number_cells(ax, values, texts, colours, points)
