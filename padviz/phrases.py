@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+SIDES = {  # by how many there are: of a signal, an image and a volume
+    2: ("before", "after"),
+    4: ("above", "below", "left", "right"),
+    6: ("in front", "behind", "above", "below", "left", "right"),
+}
 
 
 def counted(number: int, noun: str) -> str:
@@ -29,3 +35,27 @@ def some_names(names: Iterable[str], most: int = 3) -> str:
     if len(listed) > most:
         text += f" and {len(listed) - most} more"
     return text
+
+
+def listed(names: Sequence[str]) -> str:
+    """List names, the last after "and".
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    *first, last = names
+    if not first:
+        return last
+    return f"{', '.join(first)} and {last}"
+
+
+def by_side(depths: Sequence[int], unit: str) -> list[str]:
+    """Write the depth at each side, with equal ones together; a side of depth 0 is left out.
+
+    >>> by_side([14, 34, 14, 34], "px"), by_side([0, 3, 0, 0], "px")
+    (['14 px above and left', '34 px below and right'], ['3 px below'])
+    """
+    sides: dict[int, list[str]] = {}
+    for side, depth in zip(SIDES[len(depths)], depths, strict=True):
+        sides.setdefault(depth, []).append(side)
+    return [f"{depth} {unit} {listed(names)}" for depth, names in sides.items() if depth]

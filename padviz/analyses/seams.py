@@ -38,6 +38,7 @@ from padviz.errors import OptionError, check_integer
 from padviz.files.arrays import read_array
 from padviz.network.network import in_words
 from padviz.options import CMAP, PERIOD, TILED, WHOLE, Command
+from padviz.phrases import some_names
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, columns
 from padviz.trained.images import SUFFIXES, open_picture
 
@@ -134,7 +135,7 @@ class Comparison:
                 f"{n} px along the {name}" for n, name in zip(fit.shift, names, strict=True) if n
             ),
             swapped=swapped,
-            placed="; ".join(f"along the {seam.axis}: {_where(seam)}" for seam in self.seams),
+            placed=_placed_in_words(self.seams),
         )
 
     def _in_words(self, area: Area) -> str:
@@ -336,10 +337,30 @@ def _placed(comparison: Comparison, errors: Errors, evenness: float) -> Comparis
     return replace(comparison, kind="everywhere")
 
 
-def _where(seams: Seams) -> str:
-    if seams.period is None:
-        return ", ".join(map(str, seams.at))
-    return f"every {seams.period} px, from {seams.at[0]} to {seams.at[-1]}"
+def _placed_in_words(seams: Sequence[Seams]) -> str:
+    """Write where seams are: along each axis those at equal distances, then the single ones.
+
+    >>> both = [Seams("height", 96, 9.0, 1.0, (96, 192)), Seams("width", 96, 9.0, 1.0, (96,))]
+    >>> _placed_in_words(both), _placed_in_words([Seams("width", None, 9.0, 1.0, (88,))])
+    ('every 96 px on both axes', 'at 88 px along the width')
+    """
+    by_axis: dict[str, list[str]] = {}
+    single: dict[str, list[int]] = {}
+    for seam in seams:
+        places = by_axis.setdefault(seam.axis, [])
+        if seam.period is None:
+            single[seam.axis] = sorted([*single.get(seam.axis, []), *seam.at])
+        elif seam.at[0] == seam.period:
+            places.append(f"every {seam.period} px")
+        else:
+            places.append(f"every {seam.period} px from {seam.at[0]} on")
+    for axis, at in single.items():
+        by_axis[axis].append(f"at {some_names(map(str, at), 4)} px")
+    texts = {axis: " and ".join(places) for axis, places in by_axis.items()}
+    alike = len({*texts.values()}) == 1 and single.get("height") == single.get("width")
+    if len(texts) == 2 and alike:
+        return f"{texts['height']} on both axes"
+    return ", ".join(f"{text} along the {axis}" for axis, text in texts.items())
 
 
 def _figures(comparison: Comparison) -> str:

@@ -39,7 +39,7 @@ from padviz.options import (
     TILE,
     Command,
 )
-from padviz.phrases import some_names
+from padviz.phrases import by_side, some_names
 from padviz.reports.documents import picked
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, Verbatim, columns
 from padviz.reports.tables import once
@@ -392,17 +392,11 @@ def _needed(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan 
         max(on_axis, key=lambda context: context.before + context.after)
         for on_axis in zip(*contexts, strict=True)
     ]
-    along: dict[str, list[str]] = {}
-    for axis, context in zip(network.axes, widest, strict=True):
-        sides = (
-            f"{context.before} {network.px} of context before and {context.after} {network.px} "
-            "after"
-        )
-        if context.before == context.after:
-            sides = f"{context.before} {network.px} of context on each side"
-        along.setdefault(sides, []).append(axis)
-    (sides, _), *others = along.items()
-    sides += "".join(f", and {text} along {' and '.join(axes)}" for text, axes in others)
+    depths = [*chain.from_iterable((context.before, context.after) for context in widest)]
+    if len({*depths}) == 1:
+        sides = f"{depths[0]} {network.px} of context on each side"
+    else:
+        sides = f"a context of {', '.join(by_side(depths, network.px))}"
     alignment = once(str(context.alignment) for context in widest)
     start = (
         f"tiles start on multiples of {alignment}" if alignment != "1" else "tiles start anywhere"
@@ -437,8 +431,11 @@ def _tiles_of(plan: Plan) -> str:
 
 def words_of(plan: Plan) -> list[str]:
     tiles = _tiles_of(plan)
+    needed = _needed(plan.network, plan.contexts, plan)
+    if len(plan) == 1:
+        needed = "One tile covers the image, so it needs no context"
     return [
-        _needed(plan.network, plan.contexts, plan),
+        needed,
         tiles[0].upper() + tiles[1:],
         *_ignoring(plan.ignored),
     ]

@@ -10,13 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
 import padviz
+from padviz.analyses.seams import Comparison
 from padviz.cutting import seams as cutting
 from tests.cutting.seam_faults import FAULTS as FAULTS_OF_TILERS
+from tests.sweeps import examples
 
 Values = NDArray[Any]
 After = Callable[[Tensor, int, int], Tensor]
@@ -425,3 +429,28 @@ def test_blocks_of_8_px_are_compared_within_seconds(monkeypatch: pytest.MonkeyPa
 def test_units_have_no_limit_below(unit: float) -> None:
     right, made = faulty("no overlap")
     assert padviz.seams(unit * right, unit * made).share > 0
+
+
+LINES = st.lists(st.integers(8, 900), max_size=7, unique=True)
+
+
+@given(LINES, LINES, st.booleans())
+@examples(40)
+def test_a_verdict_names_the_seams_of_each_axis(
+    height: list[int], width: list[int], even: bool
+) -> None:
+    lines, found, expected = {"height": height, "width": width}, [], {}
+    for axis, at in lines.items():
+        if at and even:
+            found.append(cutting.Seams(axis, at[0], 9.0, 1.0, (at[0], 2 * at[0])))
+            expected[axis] = f"every {at[0]} px"
+        elif at:
+            found += [cutting.Seams(axis, None, 9.0, 1.0, (line,)) for line in at]
+            more = f" and {len(at) - 4} more" if len(at) > 4 else ""
+            expected[axis] = f"at {', '.join(map(str, sorted(at)[:4]))}{more} px"
+    verdict = Comparison("tiles", (1, 9, 9), (1, 9, 9), 1.0, 1.0, seams=(*found,)).verdict
+    placed = verdict.removeprefix("Seams ").partition(". ")[0]
+    if len(expected) == 2 and (even or {*height} == {*width}) and len({*expected.values()}) == 1:
+        assert placed == f"{expected['height']} on both axes"
+    else:
+        assert placed == ", ".join(f"{text} along the {axis}" for axis, text in expected.items())

@@ -142,6 +142,7 @@ def tried(size: Size) -> Trial:
 
 def outputs(size: Size, apart: int = 96) -> tuple[np.ndarray, np.ndarray]:
     """An output for the whole image, and one with seams so many pixels apart."""
+    apart = min(apart, min(size) // 2)
     whole = np.random.default_rng(0).normal(size=(2, *size))
     error = np.random.default_rng(1).normal(size=whole.shape)
     away = (

@@ -1,10 +1,13 @@
 """Pictures of windows, fields, taps and tiles: what they say, and that each thing is drawn where it lies."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 
@@ -20,6 +23,7 @@ from padviz.intervals import Estimate
 from padviz.trained.trying.trial import Trial, TrialRow
 from tests.figures.kinds import clipped, overlapping, said
 from tests.figures.made_up import detected
+from tests.sweeps import examples
 
 
 def test_taps_are_red_of_uneven_convolutions_and_blue_of_pools() -> None:
@@ -159,3 +163,102 @@ def test_dots_and_their_axis_say_what_was_measured(name: str, kind: Any, says: s
     assert interval[:, 0].tolist() == pytest.approx([50, 75])
     assert [text.get_text() for text in ax.texts] == ["not comparable"]
     assert not clipped(ax.figure)
+
+
+NEEDS = ("today's weights", "fine-tune", "more pictures", None)
+
+
+@given(st.lists(st.sampled_from(NEEDS), max_size=5))
+@examples(40)
+def test_a_trial_s_title_names_what_stands_and_what_does_not(needs: list[Any]) -> None:
+    figures = {"kept": Estimate(0.6, 0.5, 0.75)}
+    shift = TrialRow("shift", (32, 32), None, None, (32, 32), figures)
+    rows = [
+        TrialRow("padding", (32, 32), None, f"p{i}", (32, 32), figures, needs=need)
+        for i, need in enumerate(needs)
+    ]
+    about = "net", "net", (32, 32), "noise", 8, 8, "y"
+    title = intervals.trial_finding(Trial(*about, "classes", (shift, *rows)))
+    judged = sum(need is not None for need in needs)
+    tune, works = needs.count("fine-tune"), needs.count("today's weights")
+    assert ("no change measurably harms" in title) == (judged > 0 == tune)
+    assert ("every change needs" in title) == (0 < tune == judged)
+    assert ("as is" in title) == (0 < tune < judged)
+    for row in rows:  # up to two of a kind are named, and no others
+        few = {"fine-tune": tune, "today's weights": works}.get(row.needs or "", 3) < 3
+        assert (row.name in title) == (few and 0 < tune < judged)
+
+
+def test_a_detector_s_title_says_how_weak_it_is_and_where() -> None:
+    found = detected((320, 320), 2)
+    title = position_maps.finding
+    assert (
+        title(found) == "blind at 5.0 % of the positions at the top; no padding made a difference"
+    )
+    first, other = found.maps
+    seen = replace(other, values=np.full(other.values.shape, 0.8))
+    assert title(replace(found, maps=(first,))) == "blind at 5.0 % of the positions at the top"
+    less = replace(found, maps=(first, seen))
+    assert title(less) == "blind at 5.0 % of the positions at the top as trained; symmetric none"
+    assert (
+        title(replace(found, maps=(seen, seen))) == "no blind spots; no padding made a difference"
+    )
+
+
+@given(st.integers(0, 399), st.floats(1.2, 5), st.sampled_from([1.0, 1.5, np.inf]))
+@examples(20)
+def test_the_contrast_of_a_title_is_that_of_its_maps(
+    place: int, times: float, other: float
+) -> None:
+    found = detected((320, 320), 2, threshold=True)
+    contrasts = np.full((2, 20, 20), 0.1)
+    contrasts[0].flat[place] *= times
+    contrasts[1, 7, 7] *= other
+    maps = tuple(
+        replace(score_map, values=values)
+        for score_map, values in zip(found.maps, contrasts, strict=True)
+    )
+    title = position_maps.finding(replace(found, maps=maps))
+    row, column = divmod(place, 20)
+    edges = {"top": row == 0, "bottom": row == 19, "left": column == 0, "right": column == 19}
+    if f"{times:.1f}" == f"{other:.1f}" and not any(edges.values()):
+        assert title.endswith("; no padding made a difference")
+        return
+    named = re.match(
+        r"needs up to ([\d.]+) times the contrast(?: at the (\w+))? as trained; ", title
+    )
+    assert named is not None
+    assert float(named[1]) == pytest.approx(times, abs=0.0501)
+    assert edges[named[2]] if named[2] else not any(edges.values())
+    expected = f"up to {other:.1f} times" if np.isfinite(other) else "not enough at 0.2 %"
+    assert title.endswith(f"symmetric {expected}")
+
+
+SHARES = st.one_of(st.just(0.0), st.floats(0, 1))
+
+
+@given(st.lists(SHARES, min_size=1, max_size=8))
+@examples(80)
+def test_a_comparison_s_title_gives_each_named_share_and_says_the_rest(shares: list[float]) -> None:
+    title = panels.starved_by_name([(f"net{i}", share) for i, share in enumerate(shares)])
+    named = {int(at): share for at, share in re.findall(r"net(\d)(?: starves)? ([^,]+)", title)}
+    for at, words in named.items():
+        assert words == panels.share_or_none(shares[at])
+    rest = [share for at, share in enumerate(shares) if at not in named]
+    if "others none" in title or "none starves" in title:
+        assert rest
+        assert not any(rest)
+    elif "others between" in title:
+        ends = [shares[at] for at in named]
+        assert all(min(ends) <= share <= max(ends) for share in rest)
+        assert (max(ends), min(ends)) == (max(shares), min(shares))
+    elif "all starve" in title:
+        assert {*shares} == {shares[0]}
+    else:
+        assert not rest
+
+
+def test_a_comparison_of_remedies_begins_with_today() -> None:
+    assert "ResNet-18, 64 × 64: 100.0 % starved; " in said(
+        padviz.audit("resnet18", 64)._shown.draw()
+    )

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import colormaps
 from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
 from PIL import Image
 
 import padviz
@@ -133,6 +134,10 @@ def test_titles_say_what_is_found() -> None:
     }
     for (network, size, padding), title in titles.items():
         assert caption(padviz.usage(network, size, padding))[0].startswith(title)
+    signal = padviz.usage("tests.signals:Tcn", 64)
+    assert caption(signal)[0] == (
+        "Tcn, 64 samples: the last 4 samples get less than half their fair share"
+    )
     maps = coverages(padviz.load("vgg19"), 224, layers=["features.4", "features.36"])
     assert "down to 26.3 % of the paths start at real pixels, in features.36" in said(
         panels.strip(maps)
@@ -245,6 +250,25 @@ def test_positions_and_cells_of_a_broken_axis_are_each_other_s(data: st.DataObje
     assert all(np.isnan(along.at(at)) for at in set(range(n)) - drawn)
     assert along.weights(Tiling(n)).sum(1).round(9).tolist() == [
         float(cell in cells) for cell in range(along.cells)
+    ]
+
+
+@pytest.mark.parametrize("scale", ["share", "counts", "coverage"])
+def test_values_and_curves_have_a_gap_where_positions_are_left_out(scale: str) -> None:
+    if scale == "coverage":
+        counts, asked = padviz.coverage("vgg19", 65_536)[0], None
+    else:
+        counts, asked = padviz.usage("resnet50", 65_536), scale
+    figure, view = heatmap(counts, scale=asked), view_of(counts, 560)
+    values = np.asarray(figure.axes[0].images[0].get_array().filled(np.nan))
+    drawn = [cell for cell, _, _ in view.across.windows()]
+    assert len(drawn) < view.across.cells
+    assert np.isfinite(values[np.ix_(drawn, drawn)]).all()
+    assert np.isfinite(values).sum() == len(drawn) ** 2
+    lines = [artist.get_xydata() for artist in figure.artists if isinstance(artist, Line2D)]
+    curves = [points for points in lines if len(points) > 2]
+    assert [len(np.flatnonzero(np.isnan(curve).any(axis=1))) for curve in curves] == [
+        2 * (along.cells - len(drawn)) for along in (view.across, view.down)
     ]
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from padviz.phrases import by_side, listed
+
 
 class Corners(msgspec.Struct, frozen=True):
     """The four corner pixels; None for a fair share that is not defined."""
@@ -90,20 +92,11 @@ class Rim(msgspec.Struct, frozen=True):
         >>> Rim([9, 9], [9, 9]).words, Rim([0, 3], [0, 0]).words
         ('the outer 9 px on all sides', 'the outer 3 px below')
         """
-        sides: dict[int, list[str]] = {}
-        for side, depth in zip(("above", "below", "left", "right"), self.depths, strict=True):
-            sides.setdefault(depth, []).append(side)
-        sides.pop(0, None)
-        if len(sides.get(self.height[0], [])) == 4:
-            return f"the outer {self.height[0]} px on all sides"
-        *parts, last = [f"{depth} px {' and '.join(where)}" for depth, where in sides.items()] or [
-            ""
-        ]
-        if not last:
+        if not any(self.depths):
             return "none"
-        if not parts:
-            return f"the outer {last}"
-        return f"the outer {', '.join(parts)} and {last}"
+        if len({*self.depths}) == 1:
+            return f"the outer {self.height[0]} px on all sides"
+        return f"the outer {listed(by_side(self.depths, 'px'))}"
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
-from padviz.counting.shares.summary import Target, percent, unit_text
+from padviz.counting.shares.summary import Rim, Target, percent, unit_text
 from padviz.errors import OptionError
 from padviz.figures.canvas import (
     MEDIUM,
@@ -33,7 +33,6 @@ from padviz.figures.colours import (
     COUNTS,
     HALF,
     STARVED,
-    UNEVEN,
     Scale,
     all_starved,
     colour_bar,
@@ -46,6 +45,7 @@ from padviz.figures.layout import BETWEEN, Box, Place, Words, lay_out, page
 from padviz.figures.maps.views import View, draw_cells, put_ticks, view_of, words_of
 from padviz.network.network import Size
 from padviz.network.rewrites import padding_in_words
+from padviz.phrases import listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -284,12 +284,21 @@ def finding(counts: CountMap) -> str:
             f"all starved, the most used pixel {figures.most / figures.least:,.0f} times the least"
         )
     if starved and any(starved.depths):
-        return f"{starved.words} get less than half their fair share"
+        return f"{_outer_part(counts, starved)} get less than half their fair share"
     if figures.starved:
         return f"{percent(figures.starved)} of the pixels get less than half their fair share"
     if overused and any(overused.depths):
-        return f"{overused.words} get more than 3/2 of their fair share"
+        return f"{_outer_part(counts, overused)} get more than 3/2 of their fair share"
     return "no pixel gets less than half its fair share"
+
+
+def _outer_part(counts: CountMap, rim: Rim) -> str:
+    """Return the depth of a rim in words: of an image by side, of a signal as samples."""
+    if len(counts.network.axes) == 2:
+        return rim.words
+    ends = zip(("first", "last"), rim.width, strict=True)
+    parts = [f"the {end} {depth}" for end, depth in ends if depth]
+    return f"{listed(parts)} samples"
 
 
 def fairness(counts: CountMap) -> str:
@@ -479,7 +488,7 @@ def _signal(counts: CountMap, scale: str | None) -> Figure:
         ax.fill_between(span, here, step="mid", color="0.85", lw=0)
         if share:
             ax.fill_between(
-                span, here, step="mid", where=here < HALF, color=UNEVEN, alpha=0.6, lw=0
+                span, here, step="mid", where=here < HALF, color=STARVED, alpha=0.6, lw=0
             )
             ax.axhline(HALF, color="0.4", lw=0.7, ls=":")
         top = 1.08 * max(float(np.nanmax(values)), 1.0)

@@ -24,7 +24,7 @@ from padviz.figures.colours import (
 )
 from padviz.figures.layout import BETWEEN, WIDE, Box, grid, page, text_width, wrap
 from padviz.figures.maps.heatmap import fairness, finding
-from padviz.figures.maps.views import View, draw_cells, views_of, words_of
+from padviz.figures.maps.views import View, draw_cells, frame_around, views_of, words_of
 from padviz.geometry.ledger import TapExposure
 from padviz.network.rewrites import padding_in_words
 from padviz.phrases import some_names
@@ -42,6 +42,7 @@ LABEL, LEAST = (
     90,
 )  # screen pixels above a panel, and of one at least, so that its label has room
 BAR, TICKS = 13, 100
+NAMED = 4  # maps in a title
 
 
 class Panel(NamedTuple):
@@ -108,6 +109,7 @@ def compared(
 
     views = iter(_views(maps))
     panels: list[Panel] = []
+    named: list[tuple[str, CountMap]] = []
     for name, outcome in items:
         if isinstance(outcome, PadvizError):
             why = f"cannot run: {outcome.where}: {outcome.what}"
@@ -117,11 +119,12 @@ def compared(
         if varies == "size":
             label = f"{outcome.shape[0]} × {outcome.shape[1]}"
         panels.append(_panel(short_name(label), outcome, scale, next(views), most))
+        named.append((short_name(label), outcome))
         outcome.forget_arrays()
 
     title = _comparison_in_words(maps, varies)
     if scale == "share":
-        title += f": {_starved_in_words(maps, varies)}"
+        title += f": {_starved_in_words(named, varies)}"
         meaning = "fair share: 1 for an interior pixel"
     elif most:
         meaning = f"colours: share of {scientific(most)} paths"
@@ -141,16 +144,57 @@ def _comparison_in_words(maps: Sequence[CountMap], varies: str) -> str:
     return ", ".join(map(shorten, constant))
 
 
-def _starved_in_words(maps: Sequence[CountMap], varies: str) -> str:
-    """Return how many pixels are starved, of the maps that have fair shares."""
-    if varies == "remedy" and maps[0].share_reason is None:
-        return f"{fairness(maps[0])} today; what remedies change"
-    shared = [count_map for count_map in maps if count_map.share_reason is None]
-    starved = [count_map.shares.figures.starved for count_map in shared]
-    least, highest = percent(min(starved)), percent(max(starved))
-    if least == highest:
-        return f"{highest} of the pixels starved"
-    return f"{least} to {highest} of the pixels starved"
+def _starved_in_words(maps: Sequence[tuple[str, CountMap]], varies: str) -> str:
+    """Return the share of starved pixels under each name, of the maps that have fair shares."""
+    starved = []
+    for name, count_map in maps:
+        if count_map.share_reason is None:
+            starved.append((name, count_map.shares.figures.starved))
+    if varies != "remedy" or maps[0][1].share_reason:
+        return starved_by_name(starved)
+    (_, now), *changed = starved
+    after = ", ".join(f"{name} {share_or_none(share)}" for name, share in changed)
+    return f"{percent(now)} starved; {after or 'no change helps'}"
+
+
+def starved_by_name(starved: Sequence[tuple[str, float]]) -> str:
+    """Write which names starve pixels: up to four of them, or else the most and the least.
+
+    >>> starved_by_name([("zero", 0.119), ("circular", 0), ("reflect", 0.015), ("symmetric", 0)])
+    'zero starves 11.9 %, reflect 1.5 %, others none'
+    >>> starved_by_name([(str(n), 1 - n / 640) for n in (64, 96, 128, 256, 512)])
+    '64 starves 90.0 %, 512 20.0 %, others between'
+    """
+    ordered = sorted(starved, key=lambda pair: -pair[1])
+    starving = [pair for pair in ordered if pair[1]]
+    if not starving:
+        return "none starves a pixel"
+    if len({share for _, share in ordered}) == 1 < len(ordered):
+        return f"all starve {share_or_none(ordered[0][1])}"
+    shown, rest = starving, "others none"
+    if len(starving) > NAMED:
+        shown, rest = [ordered[0], ordered[-1]], "others between"
+    words = [f"{name} {share_or_none(share)}" for name, share in shown]
+    words[0] = f"{shown[0][0]} starves {share_or_none(shown[0][1])}"
+    unnamed = len(ordered) - len(shown)
+    if unnamed == 1:
+        rest = f"{ordered[-1][0]} none"
+    if unnamed:
+        words.append(rest)
+    return ", ".join(words)
+
+
+def share_or_none(share: float) -> str:
+    """Write a share in percent; "none" is 0 alone, not what rounds to it.
+
+    >>> share_or_none(0.103), share_or_none(0.0001), share_or_none(0)
+    ('10.3 %', 'under 0.1 %', 'none')
+    """
+    if not share:
+        return "none"
+    if percent(share) == percent(0):
+        return "under 0.1 %"
+    return percent(share)
 
 
 def _targets_in_words(maps: Sequence[CountMap], varies: str) -> str:
@@ -281,7 +325,7 @@ def _draw_panel(ax: Axes, panel: Panel, wide: float, room: float, colours: Scala
         why = "\n".join(wrap(panel.values, SMALL, room - 12)).replace("$", "\\$")
         ax.text(0.5, 0.5, why, ha="center", va="center", size=SMALL, color="0.4")
         return
-    ax.spines[:].set_visible(False)
+    frame_around(ax)
     draw_cells(ax, panel.values, panel.view, colours)
     down, across = panel.values.shape
     if max(down, across) <= NUMBERED and wide >= across * text_width("100.0%", 6):

@@ -28,6 +28,7 @@ LEAST = 100  # cells of the longer axis that means leave at least
 NARROW = 12  # screen pixels below which a border is not visible
 REACH, LEAST_REACH = 4, 48  # positions of a piece: times the border's depth, and at least
 GAP = 0.03  # width of a break, over that of all cells
+FRAME = 0.6  # points of the line around a map
 BROKEN = 2000  # positions of an axis from which on it may have breaks
 
 
@@ -137,7 +138,7 @@ class View(NamedTuple):
 
     def values(self, counts: CountMap, share: bool) -> NDArray[np.float64]:
         """Return the mean of each cell: fair shares, or shares of the coverage; else counts over
-        the largest.
+        the largest. Cells of breaks are NaN.
         """
         if not any(self.broken) and self.down.block == self.across.block == 1:
             if share:
@@ -146,7 +147,11 @@ class View(NamedTuple):
         down, across = self.down.weights(counts.rows), self.across.weights(counts.cols)
         if not share or counts.full is not None:
             values = counts.core.shares(counts.max if counts.full is None else counts.full)
-            return np.asarray(down @ values @ across.T)
+            means = np.asarray(down @ values @ across.T)
+            # A break stands for no position: without weights, its sum would be 0.
+            means[~down.any(axis=1)] = np.nan
+            means[:, ~across.any(axis=1)] = np.nan
+            return means
         return counts.shares.weighted_means(down, across)
 
 
@@ -239,9 +244,8 @@ def put_ticks(ax: Axes, view: View) -> None:
     """Set ticks of positions on axes whose data are cells; labels next to a break do not reach into
     it.
     """
-    # a frame would hide the outermost cells, and so would the ends of ticks
-    ax.spines[:].set_visible(False)
-    ax.set_axisbelow(True)
+    frame_around(ax)
+    ax.set_axisbelow(True)  # the ends of ticks would hide the outermost cells
     screen = DPI / ax.figure.dpi
     for along, axis, pixels in (
         (view.across, ax.xaxis, ax.bbox.width),
@@ -258,6 +262,16 @@ def put_ticks(ax: Axes, view: View) -> None:
                 )
             )
     ax.tick_params(labelsize=SMALL)
+
+
+def frame_around(ax: Axes) -> None:
+    """Draw a thin frame just outside of the cells, which shows where white ones end.
+
+    It lies below the cells, of which it would hide the outermost ones.
+    """
+    for spine in ax.spines.values():
+        spine.set_position(("outward", FRAME))
+        spine.set(linewidth=FRAME, color="0.7", zorder=0)
 
 
 def draw_cells(

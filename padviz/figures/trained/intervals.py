@@ -15,6 +15,7 @@ from padviz.figures.canvas import DPI, MEDIUM, SMALL, axes_at, shorten, style
 from padviz.figures.colours import CMAP, UNEVEN, colour_map, colouring, draw_image, number_cells
 from padviz.figures.layout import Box, page, text_width
 from padviz.intervals import FEW, Estimate
+from padviz.phrases import listed
 from padviz.scoring.rings import Rings
 from padviz.trained.trying.trial import Trial, TrialNeeds
 
@@ -141,15 +142,7 @@ def dots(trial: Trial) -> Figure:
     size = DOTS, LINE * (len(trial.changes) + 1)
     left = max((text_width(shorten(row.name, 44), MEDIUM) for row in trial.changes), default=0) + 12
 
-    needs = [row.needs for row in trial.changes]
-    works, tune = needs.count("today's weights"), needs.count("fine-tune")
-    title = f"{shorten(trial.title)}, {trial.size[0]} × {trial.size[1]}, as trained: "
-    verb = "works" if works == 1 else "work"
-    title += f"{works} of {len(needs)} changes {verb} with today's weights"
-    if tune == 1:
-        title += ", 1 needs fine-tuning"
-    elif tune:
-        title += f", {tune} need fine-tuning"
+    title = f"{shorten(trial.title)}, {trial.size[0]} × {trial.size[1]}: {trial_finding(trial)}"
     what = "change of the output over its norm"
     if trial.kind == "classes":
         what = "top-1 kept"
@@ -165,6 +158,35 @@ def dots(trial: Trial) -> Figure:
     figure, (place,) = page(title, lines, [Box(*size, left=left, below=UNDER)])
     plot_dots(trial, axes_at(*place))
     return figure
+
+
+def trial_finding(trial: Trial) -> str:
+    """Return the title's finding: which changes a trained network stands, and which not."""
+    names: dict[TrialNeeds, list[str]] = {}
+    for row in trial.changes:
+        if row.needs is not None:
+            names.setdefault(row.needs, []).append(row.name)
+    works, tune = names.get("today's weights", []), names.get("fine-tune", [])
+    compared = sum(map(len, names.values()))
+    if not compared:
+        return "no change can be compared"
+    if not tune:
+        return "no change measurably harms more than a shift by one pixel"
+    if len(tune) == compared:
+        return "every change needs fine-tuning"
+    need = "need" if len(tune) > 1 else "needs"
+    words = f"{_named(tune, compared)} {need} fine-tuning"
+    if not works:
+        return f"{words}, none is sure to work as is"
+    work = "work" if len(works) > 1 else "works"
+    return f"{words}, {_named(works, compared)} {work} as is"
+
+
+def _named(names: Sequence[str], of: int) -> str:
+    """List up to two changes; of more, return their number."""
+    if len(names) > 2:
+        return f"{len(names)} of {of} changes"
+    return listed([shorten(name, 44) for name in names])
 
 
 def plot_dots(trial: Trial, ax: Axes | None = None) -> Axes:

@@ -5,14 +5,16 @@ of a patch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from padviz.counting.shares.summary import percent
 from padviz.figures.canvas import FRAME, SMALL, axes_at, shorten, style
 from padviz.figures.colours import CMAP, colour_map, colouring, draw_image
 from padviz.figures.layout import Box, Place, grid, page, ticks
+from padviz.figures.maps.panels import share_or_none
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 from padviz.trained.networks.running import Floats
 from padviz.trained.trying.seen import Seen
@@ -29,6 +31,8 @@ NARROW = 0.5  # aspect, width over height, of a map alone, at least
 LABEL, RIGHT, LEAST, WIDE, ALONE = 44, 66, 110, 1080, 420
 SEEN_LABEL, SEEN_RIGHT, SEEN_LEAST, SEEN_WIDE = 40, 50, 120, 900
 ONE_CELL = 8  # pixels of a position that is alone on its axis
+SIDES = "top", "bottom", "left", "right"
+NOTHING_KNOWN = "no blind spots known"
 # Of scores; where no contrast is enough; of blind spots.
 COLOURS, UNSEEN, OUTLINE = "viridis", "0.75", "#ff3b3b"
 
@@ -48,7 +52,7 @@ def detected(scores: Detectability, cmap: str | None = None) -> Figure:
     wide = max(wide, LEAST)
     size = wide, max(wide / aspect, LEAST / 2)
     boxes = [Box(*size, _label(score_map), left=LEFT, below=BELOW) for score_map in scores.maps]
-    title = f"{shorten(scores.title)}, {scores.size[0]} × {scores.size[1]}: {_blindness(scores)}"
+    title = f"{shorten(scores.title)}, {scores.size[0]} × {scores.size[1]}: {finding(scores)}"
     figure, (*places, beside) = page(
         title, _lines(scores), boxes, columns, Box(BAR, size[1], right=RIGHT)
     )
@@ -88,16 +92,69 @@ def _step(positions: Sequence[int]) -> int:
     return positions[1] - positions[0]
 
 
-def _blindness(scores: Detectability) -> str:
+def finding(scores: Detectability) -> str:
+    """Return the title's finding: where the network is blind, or needs the most contrast, and what
+    other paddings change.
+    """
     first, *others = scores.maps
-    if first.blind is None:
-        return "no blind spots known"
-    words = f"blind at {percent(first.blind)} of the positions"
-    known = [(other.blind, other.padding) for other in others if other.blind is not None]
-    if known:
-        best, padding = min(known, key=lambda pair: pair[0])
-        words += f" {first.padding or 'as trained'}, at {percent(best)} with {padding} padding"
-    return words
+    words = _weakness(first)
+    if not others or words == NOTHING_KNOWN:
+        return words
+    if {_weakness(other) for other in others} == {words}:
+        return f"{words}; no padding made a difference"
+    after = [f"{other.padding or 'as trained'} {_how_weak(other)}" for other in others]
+    return "; ".join([f"{words} {first.padding or 'as trained'}", *after])
+
+
+def _weakness(score_map: PositionMap) -> str:
+    """Return how much of a map is blind, or the most contrast that it needs, and at which side."""
+    values = np.where(np.isnan(score_map.values), -np.inf, score_map.values)
+    where = _side_of(values == values.max(), values)
+    lost = float(np.isposinf(values).mean())
+    if lost:
+        return f"no contrast is enough at {percent(lost)} of the positions{where}"
+    if score_map.blind is None:
+        return NOTHING_KNOWN
+    if score_map.threshold:
+        return f"needs {_how_weak(score_map)} the contrast{where}"
+    if not score_map.blind:
+        return "no blind spots"
+    hidden = score_map.hidden
+    return f"blind at {percent(score_map.blind)} of the positions{_side_of(hidden, hidden)}"
+
+
+def _how_weak(score_map: PositionMap) -> str:
+    """Return the share of blind spots, or the most contrast over the median one."""
+    lost = float(np.isposinf(score_map.values).mean())
+    if lost:
+        return f"not enough at {percent(lost)}"
+    if score_map.blind is None:
+        return "unknown"
+    if score_map.threshold and score_map.most is not None and score_map.median:
+        return f"up to {score_map.most / score_map.median:.1f} times"
+    return share_or_none(score_map.blind)
+
+
+def _side_of(places: NDArray[np.bool_], values: NDArray[Any]) -> str:
+    """Return the outermost line that holds all of some places, by the largest mean; "" if none
+    does.
+
+    >>> places = np.array([[1, 0, 1], [0, 0, 0], [0, 0, 0]], bool)
+    >>> _side_of(places, places), _side_of(np.eye(3, dtype=bool), places)
+    (' at the top', '')
+    """
+    holding = {}
+    for side, cells, line in zip(SIDES, _lines_around(places), _lines_around(values), strict=True):
+        # Of a single row of positions, none is at the top rather than at the bottom.
+        if len(cells) < places.size and cells.sum() == places.sum():
+            holding[side] = float(line.mean())
+    if not holding:
+        return ""
+    return f" at the {max(holding, key=lambda side: holding[side])}"
+
+
+def _lines_around(grid: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    return grid[0], grid[-1], grid[:, 0], grid[:, -1]
 
 
 def _outline_blind_spots(
