@@ -1,0 +1,149 @@
+"""What becomes of random networks that are cut: the whole's output, a line that names a layer, or neither.
+
+python -m tests.cutting.drawn_outcomes 1000 --first 0
+python -m tests.cutting.drawn_outcomes 300 --streams
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import ceil
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+import padviz
+from padviz.errors import PadvizError
+from tests.cutting.drawn_networks import TOLERANCE, Drawn, apart, drawn_network
+from tests.cutting.drawn_signals import drawn_stream
+
+
+class Outcome(NamedTuple):
+    """What one way to cut a network came to: "exact", "refused" or "wrong", and why."""
+
+    road: str
+    verdict: str
+    why: str = ""
+
+
+def _tried(drawn: Drawn, road: str, run: Callable[[], Any]) -> Outcome:
+    """Run a network that is cut, and compare."""
+    try:
+        output = run()
+    except PadvizError as error:
+        return _refused(drawn, road, error)
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
+        return Outcome(road, "wrong", f"raises {type(error).__name__}: {error} ({where})")
+    difference = apart(drawn.whole, output)
+    if difference < TOLERANCE:
+        return Outcome(road, "exact")
+    return Outcome(road, "wrong", f"differs by {difference:.1g} of the largest")
+
+
+def _refused(drawn: Drawn, road: str, error: PadvizError) -> Outcome:
+    """Return why a network is refused, and whether that names a layer."""
+    line = str(error)
+    named = any(name in line for name, _ in drawn.model.named_children())
+    return Outcome(road, "refused" if named else "refused without a layer", line)
+
+
+@torch.no_grad()
+def cut(drawn: Drawn, most: int = 99) -> list[Outcome]:
+    """Cut a network into tiles and among shards, in at most so many ways of each; a road ends where it is refused."""
+    _, model, x, size = drawn.draw, drawn.model, drawn.x, tuple(drawn.x.shape[2:])
+    outcomes = []
+    odd = drawn.draw.between(size[0] // 5, size[0]), drawn.draw.between(size[1] // 5, size[1])
+    tilings = [
+        (ceil(size[0] / 2), ceil(size[1] / 2)),
+        (ceil(size[0] / 3), ceil(size[1] / 2)),
+        odd,
+    ]
+    for tile in tilings[:most]:
+        try:
+            plan = padviz.tiles(model, size, tile, norms="shared").plan
+        except PadvizError as error:
+            # a plan that was made is tried on the module before it is returned
+            road = "dry run" if "cannot be cut" in str(error) else "plan"
+            outcomes.append(_refused(drawn, road, error))
+            break
+        except Exception as error:
+            outcomes.append(Outcome("plan", "wrong", f"raises {type(error).__name__}: {error}"))
+            break
+        outcomes.append(_tried(drawn, "tiles", lambda plan=plan: padviz.tiled(model, x, plan)))
+        untried = getattr(plan, "untried", "")
+        if untried:
+            outcomes.append(Outcome("untried", "exact", untried))
+    for axis in ("height", "width"):
+        for n in drawn.draw.numbers.permutation([2, 3, 4, 5, 6, 7])[: min(most, 3)]:
+            run = partial(padviz.sharded, model, x, int(n), axis=axis)
+            outcomes.append(_tried(drawn, f"shards, {axis}", run))
+    return outcomes
+
+
+def verdict_of(outcomes: Sequence[Outcome]) -> str:
+    """Return what a network came to in all: wrong, refused by the plan, refused later, or exact."""
+    if any(outcome.verdict == "wrong" for outcome in outcomes):
+        return "wrong"
+    refusals = [outcome.road for outcome in outcomes if outcome.verdict != "exact"]
+    if "plan" in refusals:
+        return "refused by the plan"
+    if refusals:
+        return "planned, then refused"
+    return "exact"
+
+
+def cause(line: str) -> str:
+    """Return a line without the names and numbers that belong to one network."""
+    line = re.sub(r"\b[a-z_]+_\d+(\.[\w.]+)?", "LAYER", line)
+    return re.sub(r"\d+", "N", line)
+
+
+@torch.no_grad()
+def chunked(drawn: Drawn) -> list[Outcome]:
+    """Run a network on a signal in chunks of several lengths."""
+    outcomes = []
+    for chunk in (1, drawn.draw.between(2, 30), 64):
+
+        def run(chunk: int = chunk) -> Tensor:
+            stream = padviz.streamed(drawn.model, chunk)
+            return torch.cat([*map(stream, drawn.x.split(chunk, -1)), stream.flush()], -1)
+
+        outcomes.append(_tried(drawn, "stream", run))
+    return outcomes
+
+
+def main() -> None:
+    """Cut random networks, and count what becomes of them by cause."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("networks", type=int)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--streams", action="store_true")
+    given = parser.parse_args()
+    verdicts, causes, untried = Counter[str](), Counter[str](), 0
+    for seed in range(given.first, given.first + given.networks):
+        drawn = drawn_stream(seed) if given.streams else drawn_network(seed)
+        outcomes = chunked(drawn) if given.streams else cut(drawn)
+        verdicts[verdict_of(outcomes)] += 1
+        untried += any(outcome.road == "untried" for outcome in outcomes)
+        reasons = set()
+        for outcome in outcomes:
+            if outcome.verdict == "wrong":
+                print(f"WRONG {seed}, {outcome.road}: {outcome.why}", flush=True)
+            if outcome.verdict != "exact":
+                reasons.add(f"{outcome.verdict}: {cause(outcome.why)}")
+        causes.update(reasons)
+    print(dict(verdicts), f"plans that were not tried: {untried}")
+    for reason, count in causes.most_common():
+        print(f"{count:5} {reason}")
+
+
+if __name__ == "__main__":
+    main()
