@@ -69,7 +69,13 @@ class DescriptionError(PadvizError):
 
 
 class ForwardError(DescriptionError):
-    """A forward of a module that raises, whose own words are quoted."""
+    """A forward of a module that raises, whose own words are quoted.
+
+    `layers` ran before. The call that raised might run if the image had one of these `channels`.
+    """
+
+    layers: int = 0
+    channels: tuple[int, ...] = ()
 
 
 class SizeError(PadvizError):

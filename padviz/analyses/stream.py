@@ -130,9 +130,8 @@ def streamed(model: TrainedSource, chunk: int, *, weights: str | Path | None = N
     Parameters
     ----------
     model, weights
-        As for `filters`; a PyTorch module whose input has one axis. ``padviz.load(module,
-        shape={"x": (1, 5, "L")})`` is one whose signal has five channels, where its first layer is
-        no convolution that says so.
+        As for `filters`; a PyTorch module whose input has one axis. If the channels of its signal
+        cannot be read from its layers, ``padviz.load(module, shape={"x": (1, 5, "L")})`` sets them.
     chunk : int
         Samples of each chunk; others work as well.
 

@@ -56,6 +56,7 @@ class Network:
     for what it returns. `before_pools` has the `pool_pads` of the network that this is a part of,
     where convolutions behind may read them too. `tail` has the pools to several units that heads
     read behind the targets, whose `inputs` count on behind `layers`; None where that is not known.
+    `channels` are those of the image that a module was read with, 0 where that is not known.
     `origin` is the model that the user named, and `reading` how it was read: weights are read from
     there again. Networks made by `replace` have neither, since their weights differ.
 
@@ -81,6 +82,7 @@ class Network:
     again: Callable[[Size], Network] | None = None
     before_pools: frozenset[str] | None = None
     tail: tuple[Layer, ...] | None = None
+    channels: int = 0
     origin: str | Path | nn.Module | None = field(default=None, init=False)
     reading: Any = field(default=None, init=False)
 

@@ -23,6 +23,7 @@ from contextlib import (
     suppress,
 )
 from functools import partial
+from math import inf
 from typing import TypeVar
 
 import torch
@@ -32,6 +33,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from padviz.errors import DescriptionError, ForwardError, PadvizError, UnknownName, nearest, typed
 from padviz.network.network import AXES, Alike, Network, Size, in_words, on_axes
+from padviz.sources.torch.channels import channels_read, usual_channels
 from padviz.sources.torch.tensors import MOST_KEPT, Refused, constants_of, hollow
 from padviz.sources.torch.tracer import SCRIPTED, Stopped, Tracer
 from padviz.sources.tracing.arranging import Arranger, Map
@@ -44,6 +46,7 @@ SIZES: dict[int, tuple[Size, ...]] = {  # tried, by axes, where the module names
     2: ((224, 224), (320, 320), (512, 512), (32, 32)),
     3: ((64, 64, 64), (17, 64, 64), (16, 224, 224)),
 }
+MOST_TRIED = 32  # numbers of channels, at each size
 UNTRAINED = {
     "weights": None,
     "weights_backbone": None,
@@ -101,21 +104,38 @@ def network_of(
         where,
         lambda tensor: tensor.detach().clone() if tensor in kept else without_data(tensor),
     )
-    failures = []
-    for channels, pixels in _images(module, where, size, reading):
-        try:
-            return foreign_network(
-                partial(trace, empty, where, reading, channels), name, pixels, where
-            )
-        except PadvizError as error:
-            failures.append(error)
-    raise failures[0]
+    failures: list[PadvizError] = []
+    for said, pixels in _images(module, where, size, reading):
+        tried = set[int]()
+        untried = [said] if said else usual_channels(module, len(pixels))
+        while untried and len(tried) < MOST_TRIED:
+            channels = untried.pop(0)
+            if channels in tried:
+                continue
+            tried.add(channels)
+            tracer = partial(trace, empty, where, reading, channels)
+            try:
+                return foreign_network(tracer, name, pixels, where, channels=channels)
+            except PadvizError as error:
+                failures.append(error)
+                if isinstance(error, ForwardError) and not said:
+                    untried = [*error.channels, *untried]
+    raise max(failures, key=_layers_run)
+
+
+def _layers_run(error: PadvizError) -> float:
+    """Return how far a forward got; one that ran, and that padviz cannot follow, got furthest."""
+    if isinstance(error, ForwardError):
+        return error.layers
+    return inf
 
 
 def _images(
     module: nn.Module, where: str, size: Size | None, reading: Reading
 ) -> Iterator[tuple[int, Size]]:
-    """Yield the channels and the sizes that the image of a module may have, the likeliest first."""
+    """Yield the channels, 0 if nothing says them, and the sizes that the image of a module may
+    have, the likeliest first.
+    """
     if said := reading.channels_of(image_input(module, reading), where):
         channels, axes = said
         for pixels in [on_axes(size, AXES[axes], where)] if size else SIZES[axes]:
@@ -134,8 +154,7 @@ def _images(
         if size:
             sizes = [on_axes(size, AXES[axes], where)]
         for pixels in sizes:
-            for channels in exported[:1] or channels_of(module, axes):
-                yield channels, pixels
+            yield (exported or [0])[0], pixels
 
 
 def _exported_image(module: nn.Module) -> list[int]:
@@ -372,7 +391,15 @@ def _follow(
         if isinstance(error, Refused) and error.hint:
             return DescriptionError(str(error), where=at, hint=error.hint)
         what = f"its forward fails on {in_words((channels, *size))}: {line_of(error)}"
-        return ForwardError(what, where=at, hint=_way_out(module, reading, others, len(size)))
+        failure = ForwardError(what, where=at, hint=_way_out(module, reading, others, len(size)))
+        failure.layers = len(laid.layers)
+        failure.channels = channels_read(
+            tracer.running,
+            lambda tensor: tracer.memory.value(tensor) is not None,
+            tracer.modules.stack[-1][1],
+            channels,
+        )
+        return failure
 
     try:
         outputs = tracer.outputs(run_foreign(forward, failed))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ from padviz.sources.torch.tensors import (
     Layers,
     Memory,
     Refused,
+    as_list,
     hollow,
     named_tensors,
     op_of,
@@ -103,6 +104,8 @@ class Tracer(TorchFunctionMode):
         self.trace, self.answer = trace, answer
         self.modules = Modules(root, self._check_scripted)
         self.memory = Memory(root)
+        # The arguments of the call that runs; those of the last one where that fails.
+        self.running: list[Any] = []
         self.read: Call | None = None  # what read the values of a map
         self.answers = 0
 
@@ -114,7 +117,13 @@ class Tracer(TorchFunctionMode):
         kwargs: Kwargs | None = None,
     ) -> object:
         """Check what a call reads, run it on tensors without data, and record what it made."""
-        op, kwargs = op_of(func), kwargs or {}
+        self.running = [*args, *(kwargs or {}).values()]
+        out = self._checked(func, args, kwargs or {})
+        self.running = []
+        return out
+
+    def _checked(self, func: Function, args: Args, kwargs: Kwargs) -> object:
+        op = op_of(func)
         if self.modules.again:
             raise Stopped
         if op == "copy":
@@ -122,7 +131,7 @@ class Tracer(TorchFunctionMode):
             if part:
                 # A part of a constant is written to by its place in the whole.
                 whole, index = part
-                self.__torch_function__(Tensor.__setitem__, (), (whole, index, args[1]))
+                self._checked(Tensor.__setitem__, (whole, index, args[1]), {})
                 return args[0]
         if self.scripted:
             return func(*args, **kwargs)
@@ -221,8 +230,8 @@ class Tracer(TorchFunctionMode):
         data of the first.
         """
         memory, copies = self.memory, dict[Tensor, Tensor]()
-        # PyTorch works long on shapes that are known
-        if op in ALIKE and args and memory.value(args[0]):
+        # PyTorch works long on shapes that are known.
+        if op in ALIKE and args and memory.value(args[0]) and weights_fit(op, *args):
             return torch.empty_like(args[0])
         if (
             op in NEW
@@ -400,6 +409,13 @@ class Tracer(TorchFunctionMode):
                 self.memory.learn(
                     tensor, Map(None, call.trace.broken(self.modules.path, call.inputs, SCRIPTED))
                 )
+
+
+def weights_fit(op: str, x: Tensor, *args: object) -> bool:
+    """Whether the weights of a norm, if any, are those of as many channels as a map has."""
+    if op == "layer_norm":
+        return bool(args) and [*x.shape[-len(as_list(args[0])) :]] == as_list(args[0])
+    return all(weight.numel() == x.shape[1] for weight in tensors_in(args))
 
 
 def run(func: Function, op: str, args: Args, kwargs: Kwargs) -> object:

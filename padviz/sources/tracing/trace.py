@@ -391,17 +391,23 @@ class Trace:
 
 
 def foreign_network(
-    tracer: Callable[[Size], Trace], name: str, size: Size, source: str = "", declared: Size = ()
+    tracer: Callable[[Size], Trace],
+    name: str,
+    size: Size,
+    source: str = "",
+    declared: Size = (),
+    channels: int = 0,
 ) -> Network:
     """Trace a network at a size, and later once at each other size that is asked for.
 
     `declared` has the size that a file gives its image on each axis, 0 where it leaves an axis
-    open.
+    open. `channels` are those of the image that a module is traced with.
     """
 
     @cache
     def at(size: Size) -> Network:
-        return replace(_network(tracer(size), name), source=source, declared=declared, again=at)
+        network = _network(tracer(size), name)
+        return replace(network, source=source, declared=declared, channels=channels, again=at)
 
     return at(size)
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
-from padviz.errors import DescriptionError, OptionError, PadvizError, nearest, printable
+from padviz.errors import DescriptionError, OptionError, nearest, printable
 from padviz.files.opened import opened
 from padviz.network.layer import Layer
 from padviz.network.network import Size, in_words
@@ -90,35 +90,17 @@ def read(
     if weights is not None and from_file:
         _load(module, state_of(Path(weights)), str(weights), where)
     pixels = network.pixels(size)
-    channels, calls = _watched(module, where, reading, pixels)
+    calls = _ConvolutionCalls()
+    load.trace(module, where, reading, network.channels, pixels, watch=calls.watch)
     model: nn.Module | Unrun = module
     # It takes more than an image.
     if reading.image or {*reading.shapes} - {load.image_input(module, reading)}:
         model = Unrun(where, ONE)
     kernels = kernels_of(network, calls.stored)
+    said = tuple(notes)
     return Trained(
-        network, pixels, model, where, channels, *kernels, tuple(notes), calls.trained_on
+        network, pixels, model, where, network.channels, *kernels, said, calls.trained_on
     )
-
-
-def _watched(
-    module: nn.Module, where: str, reading: Reading, pixels: Size
-) -> tuple[int, _ConvolutionCalls]:
-    """Trace a module with its weights.
-
-    Return the channels that it took, and how its convolutions were called.
-    """
-    said = reading.channels_of(load.image_input(module, reading), where) or ()
-    failures = []
-    for channels in said[:1] or load.channels_of(module, len(pixels)):
-        calls = _ConvolutionCalls()
-        try:
-            load.trace(module, where, reading, channels, pixels, watch=calls.watch)
-        except PadvizError as error:
-            failures.append(error)
-        else:
-            return channels, calls
-    raise failures[0]
 
 
 def _with_weights(

@@ -1,0 +1,79 @@
+"""The channels that a module's input may have, read from what refuses others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from padviz.sources.torch.tensors import tensors_in
+
+USUAL = (3, 1, 4, 2)
+MOST_CHANNELS = 1 << 16
+
+
+def usual_channels(module: nn.Module, axes: int) -> list[int]:
+    """Return the channels to try first: those of the first convolution, then the usual ones."""
+    convolutions = (inner for inner in module.modules() if isinstance(inner, _ConvNd))
+    first = [inner.in_channels for inner in convolutions if inner.weight.ndim - 2 == axes][:1]
+    return list(dict.fromkeys((*first, *USUAL)))
+
+
+def channels_read(
+    call: Sequence[object], is_map: Callable[[Tensor], bool], module: nn.Module, channels: int
+) -> tuple[int, ...]:
+    """Return the channels of the image at which a call that failed might run, the likeliest first.
+
+    The sides of a call's weights, and the size of a new shape, give the channels that it reads. If
+    it reads 16, and was given 6 where the image has 3, the image must have 8. If no call failed,
+    a check in the code of `module` did.
+
+    Parameters
+    ----------
+    call
+        The arguments of the call; none if code of the module failed.
+    is_map
+        Whether a tensor was made of the image.
+    module
+        The module that ran.
+    channels
+        Those of the image that it ran on.
+
+    Examples
+    --------
+    >>> from torch import ones
+    >>> weight, x = ones(32, 16, 3), ones(1, 6, 99)
+    >>> channels_read([x, weight], lambda tensor: tensor is x, nn.Identity(), 3)
+    (8, 16, 32)
+    """
+    tensors = tensors_in(call)
+    maps = [tensor for tensor in tensors if is_map(tensor)]
+    weights = [tensor for tensor in tensors if not is_map(tensor)]
+    if not call:
+        weights += [*module.parameters()][:1]
+    groups = [n for n in call if type(n) is int and n > 1]
+    read, given = list[int](), [channels]
+    for weight in weights:
+        sides = weight.shape
+        if weight.ndim > 2:  # behind the first two is the kernel
+            sides = sides[:2]
+        for n in reversed(sides):
+            read += [n, *(n * group for group in groups)]
+    for x in maps[:1]:
+        given = [*x.shape[1:2], *x.shape[-1:], channels]
+        if not weights:
+            read.append(prod(n for n in _numbers(call) if n > 0))
+            given.insert(0, x.numel())
+    might = [n * channels // k for n in read for k in given if k and n * channels % k == 0]
+    return tuple(dict.fromkeys(n for n in might if 0 < n <= MOST_CHANNELS))
+
+
+def _numbers(call: object) -> list[int]:
+    """List the plain integers among arguments, those in tuples too."""
+    if type(call) is int:
+        return [call]
+    if isinstance(call, list | tuple):
+        return [n for item in call for n in _numbers(item)]
+    return []
