@@ -3,66 +3,85 @@
     python examples/two_processes.py
 
 Each process runs the module once. Layers send each other the rows of their halo, norms their sums,
-by torch.distributed (gloo here; on GPUs nccl). Only `fetch` and `collect` know of processes.
+by torch.distributed (gloo here; on GPUs nccl). Only the team knows of processes.
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, multiprocessing, nn
 
-from padviz.cutting.by_layer import SharedMap, Team, run
+from padviz.cutting.by_layer import run
+from padviz.cutting.parts import Node, Runner, SharedMap, Team
 from padviz.cutting.shards import owned
 
 PROCESSES = 2
 
 
 class Processes(Team):
-    """A team of processes, of which each has one part of every map."""
+    """A team of processes, of which each stores its own rows of every map."""
 
     def __init__(self) -> None:
-        super().__init__(dist.get_world_size())
-        self.mine = [dist.get_rank()]
+        self.n, self.rank = dist.get_world_size(), dist.get_rank()
         self.sent = 0
 
-    def fetch(
-        self, cut: SharedMap, wanted: Sequence[Sequence[tuple[int, int]]]
-    ) -> dict[int, list[Tensor]]:
+    def mine(self, node: Node) -> Sequence[int]:
+        """Return the part that this process makes: the whole of what is not cut."""
+        return [self.rank] if node.cut else [0]
+
+    def rows(
+        self, node: Node, dim: int, wanted: Callable[[int], Sequence[tuple[int, int]]], k: int
+    ) -> Tensor:
         """Send the rows that others want of this part, and receive those that this one wants."""
-        (rank,), waiting = self.mine, []
-        part, first = cut.parts[rank], cut.edges[rank][0]
-        found: list[list[Tensor]] = []
-        for k, spans in enumerate(wanted):
-            for lo, hi in spans:
-                pieces = []
-                for owner, (start, end) in enumerate(cut.edges):
-                    a, b = max(lo, start), min(hi, end)
-                    if a >= b or rank not in (k, owner):
+        mine, edges = node.stored, owned(node.shape[dim], self.n)
+        assert mine is not None
+        first, _ = edges[self.rank]
+        pieces, waiting = [], []
+        for reader in range(self.n):
+            for lo, hi in wanted(reader):
+                for owner, (start, stop) in enumerate(edges):
+                    a, b = max(lo, start), min(hi, stop)
+                    if a >= b or self.rank not in (reader, owner):
                         continue
-                    if owner == rank:
-                        rows = part.narrow(cut.along, a - first, b - a).contiguous()
-                        if k != rank:
-                            waiting.append(dist.isend(rows, k))
+                    if owner == self.rank:
+                        rows = mine.narrow(dim, a - first, b - a).contiguous()
+                        if reader != self.rank:
+                            waiting.append(dist.isend(rows, reader))
                             self.sent += rows.numel() * rows.element_size()
                     else:
-                        rows = part.new_empty(
-                            [*part.shape[: cut.along], b - a, *part.shape[cut.along + 1 :]]
-                        )
+                        rows = mine.new_empty([*mine.shape[:dim], b - a, *mine.shape[dim + 1 :]])
                         waiting.append(dist.irecv(rows, owner))
-                    pieces.append(rows)
-                if k == rank:
-                    found.append(pieces or [part.narrow(cut.along, 0, 0)])
-        for each in waiting:
-            each.wait()
-        return {rank: [torch.cat(pieces, cut.along) for pieces in found]}
+                    if reader == self.rank:
+                        pieces.append(rows)
+        for request in waiting:
+            request.wait()
+        return torch.cat([mine.narrow(dim, 0, 0), *pieces], dim)
+
+    def keep(self, node: Node, whole: Tensor | None, k: int, value: Tensor) -> Tensor:
+        """Keep the rows of this process."""
+        return value
+
+    def whole(self, node: Node) -> Tensor:
+        """Fetch all rows that the others have."""
+        assert node.stored is not None
+        if not node.cut:
+            return node.stored
+        (dim,) = node.cut
+        return self.rows(node, dim, lambda _: [(0, node.shape[dim])], self.rank)
+
+    def adopt(self, node: Node, whole: Tensor) -> Tensor:
+        """Take the rows of this process from a map that all have."""
+        for dim, (first, end) in node.box(self.rank).items():
+            whole = whole.narrow(dim, first, end - first)
+        return whole
 
     def collect(self, values: Mapping[int, Any]) -> list[Any]:
         """Exchange small values, such as sums."""
         gathered: list[Any] = [None] * self.n
-        dist.all_gather_object(gathered, values[self.mine[0]])
+        dist.all_gather_object(gathered, values[self.rank])
         return gathered
 
 
@@ -90,13 +109,16 @@ def decode(rank: int, meeting: str) -> None:
     latents = torch.rand(
         1, 4, 33, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
     )
-    lo, hi = owned(latents.shape[2], PROCESSES)[rank]
     team = Processes()
-    made = run(network(), SharedMap.of({rank: latents[:, :, lo:hi]}, 2, latents.shape[2], team))
-    first, end = made.edges[rank]
+    runner = Runner([PROCESSES], behind=2, home=latents.device, team=team)
     with torch.no_grad():
+        image = run(network(), runner.cut(latents, [2]))
+        assert isinstance(image, SharedMap)
+        runner.store(image.node)
+        rows = image.node.stored
         whole = network()(latents)
-    apart = float((whole[:, :, first:end] - made.parts[rank]).abs().max())
+    first, end = owned(image.shape[2], PROCESSES)[rank]
+    apart = float((whole[:, :, first:end] - rows).abs().max())
     print(
         f"process {rank}: rows {first} to {end - 1}, sent {team.sent} bytes, differs "
         f"from the whole by {apart:.1e}"

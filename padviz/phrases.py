@@ -59,3 +59,14 @@ def by_side(depths: Sequence[int], unit: str) -> list[str]:
     for side, depth in zip(SIDES[len(depths)], depths, strict=True):
         sides.setdefault(depth, []).append(side)
     return [f"{depth} {unit} {listed(names)}" for depth, names in sides.items() if depth]
+
+
+def in_bytes(size: int) -> str:
+    """Write a number of bytes.
+
+    >>> in_bytes(1_500_000), in_bytes(200)
+    ('1.5 MB', '0.2 kB')
+    """
+    if size >= 1e6:
+        return f"{size / 1e6:,.1f} MB"
+    return f"{size / 1e3:,.1f} kB"

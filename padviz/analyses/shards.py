@@ -13,7 +13,7 @@ from padviz.cutting.shards import ShardedLayer, Shards, shards_of
 from padviz.errors import OptionError
 from padviz.network.network import Network
 from padviz.options import AXIS, LAYERS, MODEL, PADDING, SAME, SHARDS, SIZE, Command
-from padviz.phrases import counted, some_names
+from padviz.phrases import counted, in_bytes, some_names
 from padviz.reports.documents import plain
 from padviz.reports.report import Heading, Lines, Report, Table, columns
 
@@ -124,7 +124,7 @@ def report_of(network: Network, split: Shards) -> Report:
 def _in_words(size: int | None) -> str:
     if size is None:
         return "an unknown number of bytes"
-    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"
+    return in_bytes(size)
 
 
 COMMAND = Command(

@@ -24,7 +24,7 @@ from padviz.reports.tables import once
 from padviz.trained.networks.reading import as_trained
 
 if TYPE_CHECKING:
-    from padviz.cutting.by_layer import Streamed
+    from padviz.cutting.streaming import Streamed
 
 
 class StreamResult(Result[StreamedLayer], Stream):
@@ -153,7 +153,8 @@ def streamed(model: TrainedSource, chunk: int, *, weights: str | Path | None = N
     >>> stream(chunk).shape[-1], stream(chunk).shape[-1], stream.flush().shape[-1]
     (62, 64, 2)
     """
-    from padviz.cutting.by_layer import Streamed, differ, in_chunks
+    from padviz.cutting.by_layer import differ
+    from padviz.cutting.streaming import Streamed, in_chunks
 
     check_integer(chunk, 1, "chunk")
     trained = as_trained(model, None, weights)

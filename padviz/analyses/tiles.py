@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from padviz.analyses.asked import Pixels, Source, asked_up_to
 from padviz.analyses.result import Result
 from padviz.cutting.context import Context, barrier_of, contexts_of
-from padviz.cutting.exact_units import runs_by_layer
+from padviz.cutting.exact_units import pools_sums
 from padviz.cutting.handover import Handover, handover, keywords
 from padviz.cutting.plan import (
     LayerPlan,
@@ -39,7 +39,7 @@ from padviz.options import (
     TILE,
     Command,
 )
-from padviz.phrases import by_side, some_names
+from padviz.phrases import by_side, in_bytes, some_names
 from padviz.reports.documents import picked
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, Verbatim, columns
 from padviz.reports.tables import once
@@ -346,17 +346,21 @@ def _listing(tiling: Tiling, one_image: bool) -> str:
 
 def _in_layers(plan: LayerPlan) -> list[str]:
     """Return sentences on tiles that share sums: whether they are exact, and how that is known."""
-    n = len(plan.shared)
+    n = sum(pools_sums(why) for _, why in plan.shared)
     image = _named(plan.network.axes, plan.image)
     cover = f"{in_words(plan.counts)} tiles of up to {in_words(plan.tile)} cover {image}"
     if plan.untried:
         return [f"Not known to be exact: {plan.untried}.", f"{n} layers would share sums; {cover}."]
+    together = []
+    for layer, shape, size in plan.gathered:
+        shape_in_words = " x ".join(map(str, shape))
+        together.append(f"{layer} reads all of {shape_in_words}: {in_bytes(size)} put together.")
     exact = f"Exact, with shared norms: {n} of them" if n else "Exact: no norm needs sharing"
     return [
         f"{exact}; {cover}.",
+        *together,
         "padviz.tiled runs each layer on one tile after another, which reads what it needs of "
-        "its neighbours.",
-        "All maps stay where the image is, and no pixel is computed twice.",
+        "its neighbours. All maps stay where the image is.",
         "Tried in these tiles, on an image without data: every layer can be cut.",
     ]
 
@@ -451,15 +455,10 @@ def _ignoring(ignored: Sequence[tuple[str, str]]) -> list[str]:
 def _ways_out(barrier: Barrier | None) -> list[str]:
     if barrier is None:
         return []
-    if runs_by_layer(barrier.why):
-        return [
-            "Try --norms shared: padviz.tiled then runs a module layer by layer. --norms per-tile "
-            "is inexact."
-        ]
-    return [
-        "No overlap helps. --norms per-tile plans as if it saw each position alone, which is "
-        "inexact."
-    ]
+    shared = "Try --norms shared: padviz.tiled then runs a module layer by layer."
+    if not pools_sums(barrier.why):
+        shared = "No overlap helps. Try --norms shared: padviz.tiled then puts the map together."
+    return [f"{shared} --norms per-tile is inexact."]
 
 
 def _check_picture(asked: Mapping[str, object]) -> None:

@@ -19,7 +19,7 @@ from padviz.cutting.exact_units import (
     exact_units,
     hardest,
     longest_run,
-    runs_by_layer,
+    pools_sums,
 )
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter
@@ -167,9 +167,9 @@ def barrier_of(network: Network, contexts: Sequence[Sequence[Context]]) -> Barri
 
 def way_out(barrier: Barrier) -> str:
     """Return a hint for what no context of a tile passes."""
-    if runs_by_layer(barrier.why):
+    if pools_sums(barrier.why):
         return "try `norms` shared, which runs a module layer by layer on all tiles"
-    return "name an earlier `layer`"
+    return "try `norms` shared, which puts what it reads together, or name an earlier `layer`"
 
 
 def pixels_around(network: Network, size: Size) -> tuple[BeforeAfter, ...] | None:

@@ -1,41 +1,39 @@
-"""Maps that are cut along a dimension, and how the operations of PyTorch find their handlers.
+"""Maps that are cut along dimensions, and how the operations of PyTorch find their rules.
 
-An operation is handled as PyTorch dispatches it, with the arguments of its schema. One that is not
-known is refused, unless PyTorch tags it as pointwise or decomposes it. Handlers take the function
-and its arguments.
+A module's own forward runs on them, call by call. The table in `calls` says of each call which
+rows of its maps some rows of its result read (a span of them, or all), or what sums over positions
+it needs. What is not in the table is run once, on the whole maps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Self, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
+from weakref import ref
 
 import torch
 from torch import Tensor
-from torch._decomp import decomposition_table
-from torch._ops import OpOverload
-from torch.utils._pytree import tree_leaves, tree_map_only
+
+# Private names of PyTorch, and why: its table of what an operation is made of, ...
+from torch._decomp import decomposition_table as decomposition_table
+
+# ... the type of an operation as it is dispatched, with its schema, ...
+from torch._ops import OpOverload as OpOverload
+from torch._ops import OpOverloadPacket
+
+# ... and the leaves of arguments that are nested, as PyTorch itself nests them. Beside these
+# stand `_make_wrapper_subclass`, a tensor with a shape and no data, and `_C`, for the guard under
+# which functions do not ask a subclass again.
+from torch.utils._pytree import tree_flatten as tree_flatten
+from torch.utils._pytree import tree_leaves as tree_leaves
+from torch.utils._pytree import tree_map_only as tree_map_only
+from torch.utils._pytree import tree_unflatten as tree_unflatten
 
 from padviz.cutting.exact_units import Span
 
 aten = torch.ops.aten
 T = TypeVar("T")
 Function = Callable[..., Any]
-Pooled = list[tuple[int, Any]]  # the rows of each part, and what a function makes of it
-
-HANDLERS: dict[object, Function] = {}
-
-
-def handles(*keys: object) -> Callable[[Function], Function]:
-    """Return a decorator for what handles functions of PyTorch, or operations that it
-    dispatches.
-    """
-
-    def register(handler: Function) -> Function:
-        HANDLERS.update(dict.fromkeys(keys, handler))
-        return handler
-
-    return register
 
 
 class Refused(Exception):
@@ -43,87 +41,106 @@ class Refused(Exception):
 
 
 class Rule(NamedTuple):
-    """How an operation makes rows along the dimension that is cut.
+    """How rows along one dimension are made of rows along another.
 
-    It makes `rows(n)` rows of n. Rows [first, end) read the span `reads(first, end)` of an endless
-    axis, and `run(region, at, first, end)` makes them of that span, whose first row is `at`. Rows
-    beyond the ends are filled with a number, or as a padding mode does. When the map ends, the last
-    `read_at_end` rows may be read once more.
+    Of n rows `rows(n)` are made. Rows [first, end) of these read the span `reads(first, end)` of an
+    endless axis; its rows beyond the n are filled with a number, or as a padding mode does. When
+    the map ends, the last `read_at_end` rows may be read once more.
     """
 
     rows: Callable[[int], int]
     reads: Callable[[int, int], Span]
-    run: Callable[[Tensor, int, int, int], Tensor]
     fill: float | str = 0.0
-    alias: bool = False
     read_at_end: int = 0
 
 
+class Link(NamedTuple):
+    """The rule by which rows along dimension `out` of a result read rows along `dim` of a map.
+
+    Without an `out`, all of the result reads the same rows.
+    """
+
+    out: int | None
+    dim: int
+    rule: Rule
+
+
+class Rows(NamedTuple):
+    """The rows [first, end) of a result that are to be made, of a region whose first row is
+    `at`.
+    """
+
+    at: int
+    first: int
+    end: int
+
+
+SAME = Rule(lambda n: n, lambda first, end: (first, end))
+Operand = tuple[Tensor, Sequence[Link]]
+# makes rows of a result, by its dimensions, from a region of each operand
+Make = Callable[[list[Tensor], Mapping[int, Rows]], Any]
+Pooled = list[tuple[int, Any]]  # the number of positions of each part, and what became of them
+
+
+def only(first: int, end: int) -> Rule:
+    """Return the rule by which all rows read the same span."""
+    return Rule(lambda n: 1, lambda *_: (first, end))
+
+
 class CutMap(Tensor):
-    """A map whose rows along dimension `along` lie in several places. Its shape is that of the
+    """A map whose rows along the dimensions `cut` lie in several places. Its shape is that of the
     whole map.
     """
 
-    along: int
-    alias: bool  # whether it may share memory with another map, row by row
+    rules: ClassVar[dict[object, Function]] = {}
+    # itself and the maps that share its memory in the whole run
+    family: list[ref[CutMap]]
 
     @classmethod
-    def shell(cls, part: Tensor, along: int, n: int, alias: bool) -> Self:
-        """Return a map with the shape of a part but n rows, and without any data."""
-        shape = put(part.shape, along, n)
-        empty: Self = Tensor._make_wrapper_subclass(
-            cls, shape, dtype=part.dtype, device=part.device
-        )
-        empty.along, empty.alias = along, alias
+    def shell(cls, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Self:
+        """Return a map with a shape, and without any data."""
+        empty: Self = Tensor._make_wrapper_subclass(cls, shape, dtype=dtype, device=device)
+        empty.family = [ref(empty)]
         return empty
 
     @property
-    def n(self) -> int:
-        """The number of its rows."""
-        return self.shape[self.along]
-
-    @property
-    def behind(self) -> int:
-        """The number of dimensions from its rows to the last."""
-        return self.ndim - self.along
-
-    def __repr__(self) -> str:  # type: ignore[override]
-        return f"<{type(self).__name__} {tuple(self.shape)}, cut along dimension {self.along}>"
-
-    def windowed(self, rule: Rule) -> CutMap:
-        """Return the map that a rule makes of this one."""
+    def cut(self) -> Collection[int]:
+        """The dimensions along which it is cut."""
         raise NotImplementedError
 
-    def each(
-        self,
-        function: Function,
-        args: Sequence[object],
-        kwargs: Mapping[str, object] | None = None,
-        along: int = -1,
-    ) -> CutMap | list[CutMap]:
-        """Call a function on the parts of all maps in its arguments. The result has its rows along
-        `along`.
+    def spans(self, operands: Sequence[Operand], make: Make, *, costly: bool = False) -> Any:
+        """Return what a call makes of spans of rows: one map, or several.
+
+        Of a dimension that is cut and has no link, all rows are read. What is `costly` is not made
+        again for each of its readers.
         """
         raise NotImplementedError
 
     def pooled(
-        self, function: Function, args: Sequence[object], kwargs: Mapping[str, object]
-    ) -> Pooled:
-        """Call a function on each part, and return the number of its rows with the result."""
+        self, dims: Sequence[int], keep: bool, part: Function, join: Callable[[Pooled], Any]
+    ) -> Any:
+        """Return what is pooled over dimensions: `join` joins what `part` makes of each part."""
         raise NotImplementedError
 
-    def narrowed(self, tensor: Tensor, dim: int) -> Tensor:
-        """Cut a tensor, which has a value for each row along `dim`, as this map is cut."""
+    def gathered(
+        self,
+        function: Function,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        along: Sequence[int] | None = None,
+    ) -> Any:
+        """Call a function once, on whole maps, and cut its results along dimensions: by default
+        those along which the map is cut, where there are as many.
+        """
         raise NotImplementedError
 
-    def fitted(self, tensor: Tensor) -> Tensor:
-        """Cut a tensor that is broadcast to this map, if it has a value for each row."""
-        dim = tensor.ndim - self.behind
-        if isinstance(tensor, CutMap) and tensor.behind == self.behind:
-            return tensor
-        if dim >= 0 and tensor.shape[dim] != 1:
-            return self.narrowed(tensor, dim)
-        return tensor
+    def replace(self, other: CutMap) -> CutMap:
+        """Become another map, as what is written in place does."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:  # type: ignore[override]
+        along = ", ".join(map(str, self.cut))
+        return f"<{type(self).__name__} {tuple(self.shape)}, cut along dimensions {along}>"
 
     @classmethod
     def __torch_function__(
@@ -134,12 +151,13 @@ class CutMap(Tensor):
         kwargs: Mapping[str, object] | None = None,
     ) -> object:
         kwargs = {**(kwargs or {})}
-        if (handle := HANDLERS.get(function)) and not isinstance(
-            function, torch._ops.OpOverloadPacket
-        ):
-            return handle(
-                function, *([kwargs.pop("input")] if "input" in kwargs else []), *args, **kwargs
-            )
+        rule = None
+        if not isinstance(function, OpOverloadPacket):
+            rule = cls.rules.get(function)
+        if rule:
+            if "input" in kwargs:
+                args = (kwargs.pop("input"), *args)
+            return rule(function, *args, **kwargs)
         with torch._C.DisableTorchFunctionSubclass():
             return function(*args, **kwargs)
 
@@ -151,20 +169,55 @@ class CutMap(Tensor):
         args: Sequence[object] = (),
         kwargs: Mapping[str, object] | None = None,
     ) -> object:
-        kwargs = kwargs or {}
-        if handle := HANDLERS.get(function.overloadpacket):
-            return handle(function, *args, **kwargs)
-        if is_pointwise(function):
-            return pointwise(function, *args, **kwargs)
-        decompose = decomposition_table.get(function, function.decompose)
-        if (result := decompose(*args, **kwargs)) is NotImplemented:
-            raise Refused(f"runs {function.overloadpacket.__name__} over positions that are cut")
+        result = cls._dispatched(function, args, kwargs or {})
+        if any(value.alias_info for value in function._schema.returns):
+            for view in maps_in(result):
+                if view is not args[0]:
+                    # They share memory, so nothing may be written into either of them.
+                    view.family = maps_in(args)[0].family
+                    view.family.append(ref(view))
         return result
 
+    @classmethod
+    def _dispatched(
+        cls, function: OpOverload, args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> object:
+        if rule := cls.rules.get(function.overloadpacket):
+            return rule(function, *args, **kwargs)
+        if is_pointwise(function):
+            return pointwise(function, *args, **kwargs)
+        if torch.Tag.nondeterministic_seeded in function.tags:
+            raise Refused("draws random numbers: call .eval() on the module")
+        decompose = decomposition_table.get(function, function.decompose)
+        if (result := decompose(*args, **kwargs)) is not NotImplemented:
+            return result
+        return whole(function, *args, **kwargs)
 
-def cuts_in(*args: object) -> list[CutMap]:
+
+def rule_of(*keys: object) -> Callable[[Function], Function]:
+    """Return a decorator for the rule of functions of PyTorch, or of operations that it dispatches.
+
+    A rule takes the function and its arguments.
+    """
+
+    def register(rule: Function) -> Function:
+        CutMap.rules.update(dict.fromkeys(keys, rule))
+        return rule
+
+    return register
+
+
+def maps_in(*args: object) -> list[CutMap]:
     """Return the maps that are cut among some arguments, each once."""
     return [*{id(leaf): leaf for leaf in tree_leaves(args) if isinstance(leaf, CutMap)}.values()]
+
+
+def whole(function: Function, *args: object, **kwargs: object) -> Any:
+    """Call a function once, on the whole maps."""
+    schema = getattr(function, "_schema", None)
+    if schema and schema.is_mutable and isinstance(args[0], CutMap):
+        raise Refused(f"writes into a map by {function.__name__}")
+    return maps_in(args, kwargs)[0].gathered(function, args, kwargs)
 
 
 def is_pointwise(function: OpOverload) -> bool:
@@ -180,26 +233,104 @@ def pointwise(function: OpOverload, *args: object, **kwargs: object) -> object:
     """Broadcast from the last dimension. A plain tensor with a value for each row is cut like the
     maps.
     """
-    like = max(cuts_in(args, kwargs), key=lambda cut: cut.behind)
-    if function._schema.is_mutable and (args[0] is not like or like.alias):
-        raise Refused("writes into a part of a map")
-    fitted_args, fitted_kwargs = tree_map_only(Tensor, like.fitted, (args, kwargs))
-    ndim = max(leaf.ndim for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor))
-    result = like.each(function, fitted_args, fitted_kwargs, ndim - like.behind)
-    if function._schema.is_mutable:  # a stream then holds the rows that all of its operands have
-        vars(args[0]).update(vars(result), alias=False)
-        return args[0]
-    return result
+    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+    ndim = max(tensor.ndim for tensor in tensors)
+    cut = {dim + ndim - tensor.ndim for tensor in maps_in(tensors) for dim in tensor.cut}
+
+    def links(tensor: Tensor) -> list[Link]:
+        shift = ndim - tensor.ndim
+        return [
+            Link(dim, dim - shift, SAME)
+            for dim in sorted(cut)
+            if dim >= shift and tensor.shape[dim - shift] != 1
+        ]
+
+    costly = len(maps_in(tensors)) > 1
+    if not function._schema.is_mutable:
+        return linked(function, args, kwargs, links, costly=costly)
+    target = args[0]
+    if not isinstance(target, CutMap):
+        return whole(function, *args, **kwargs)
+    if any(other() is not None for other in target.family if other() is not target):
+        raise Refused("writes into a map that shares its memory with another")
+
+    def written(first: Tensor, *others: object, **more: object) -> object:
+        return function(first.clone(memory_format=torch.contiguous_format), *others, **more)
+
+    return target.replace(linked(written, args, kwargs, links, costly=costly))
 
 
-def _local(function: Function, *args: object, **kwargs: object) -> CutMap | list[CutMap]:
-    """Call what works on each position alone."""
-    return cuts_in(args, kwargs)[0].each(function, args, kwargs)
+def linked(
+    function: Function,
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+    links_of: Callable[[Tensor], Sequence[Link]],
+    *,
+    costly: bool = False,
+) -> Any:
+    """Call a function on the rows of its tensors that links choose, which are as many as it makes.
+
+    Tensors without a link are passed as they are, if they are not cut.
+    """
+    leaves, layout = tree_flatten((args, {**kwargs}))
+    if not maps_in(leaves):
+        return function(*args, **kwargs)
+    operands: list[Operand] = []
+    places: dict[int, int] = {}
+    for place, leaf in enumerate(leaves):
+        if isinstance(leaf, Tensor):
+            links = links_of(leaf)
+            if links or isinstance(leaf, CutMap):
+                places[place] = len(operands)
+                operands.append((leaf, links))
+            elif leaf.numel() == 1:
+                # A counter of the module may go on before this is run.
+                leaves[place] = leaf.clone()
+
+    def make(regions: list[Tensor], rows: object) -> Any:
+        device = regions[0].device
+        filled = [*leaves]
+        for place, leaf in enumerate(leaves):
+            if place in places:
+                filled[place] = regions[places[place]]
+            elif isinstance(leaf, Tensor):
+                filled[place] = leaf.to(device)
+        args, kwargs = tree_unflatten(filled, layout)
+        return function(*args, **kwargs)
+
+    return maps_in(leaves)[0].spans(operands, make, costly=costly)
+
+
+def moved(
+    function: Function,
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+    to: Callable[[int], int | None],
+) -> Any:
+    """Call what works on each position alone: dimension `dim` of its maps becomes `to(dim)`, or is
+    read whole.
+    """
+
+    def links(tensor: Tensor) -> list[Link]:
+        found = []
+        if isinstance(tensor, CutMap):
+            for dim in tensor.cut:
+                out = to(dim)
+                if out is not None:
+                    found.append(Link(out, dim, SAME))
+        return found
+
+    return linked(function, args, kwargs, links)
+
+
+def local(function: Function, *args: object, **kwargs: object) -> Any:
+    """Call what works on each position alone, and leaves all where it is."""
+    return moved(function, args, kwargs, lambda dim: dim)
 
 
 def first_of(function: OpOverload, *args: object, **kwargs: object) -> tuple[object, ...]:
     """Call what works on each position alone, and returns other things behind the map."""
-    first = _local(lambda *parts, **more: function(*parts, **more)[0], *args, **kwargs)
+    first = local(lambda *parts, **more: function(*parts, **more)[0], *args, **kwargs)
     return (first, *[torch.empty(0)] * (len(function._schema.returns) - 1))
 
 
@@ -209,39 +340,14 @@ def arguments_of(function: OpOverload, *args: object, **kwargs: object) -> dict[
     return defaults | dict(zip(defaults, args, strict=False)) | kwargs
 
 
-def _along_dims(function: OpOverload, x: CutMap, *args: object, **kwargs: object) -> object:
-    """Call what works along the dimensions in its schema's `dim` or `dims`, if the rows are none of
-    them.
-    """
-    given = arguments_of(function, x, *args, **kwargs)
-    if x.along in dims_of(x, given.get("dim", given.get("dims"))):
-        raise Refused(f"runs {function.overloadpacket.__name__} along positions that are cut")
-    return x.each(function, (x, *args), kwargs)
-
-
 def dims_of(x: Tensor, dims: int | Sequence[int] | None) -> list[int]:
     """Return dimensions, counted from the first and in order; all of them for None or an empty
     list.
     """
-    return sorted(
-        {dim % x.ndim for dim in ([dims] if isinstance(dims, int) else dims or range(x.ndim))}
-    )
+    if isinstance(dims, int):
+        dims = [dims]
+    return sorted({dim % x.ndim for dim in dims or range(x.ndim)})
 
 
 def put(values: Sequence[T], i: int, value: T) -> list[T]:
     return [value if j == i else other for j, other in enumerate(values)]
-
-
-def padded(x: Tensor, along: int, before: int, after: int, value: float) -> Tensor:
-    """Pad rows with a value."""
-    rows = [0, 0] * (x.ndim - 1 - along) + [before, after]
-    wider: Tensor = aten.constant_pad_nd(x, rows, value)
-    return wider
-
-
-handles(aten.copy_)(pointwise)
-handles(aten._native_batch_norm_legit_no_training)(first_of)
-handles(aten.alias, aten.clone, aten.detach, aten._to_copy)(_local)
-handles(aten.zeros_like, aten.ones_like, aten.empty_like, aten.full_like)(_local)
-handles(aten._softmax, aten._log_softmax, aten.cumsum, aten.topk, aten.flip, aten.roll)(_along_dims)
-handles(aten.split, aten.split_with_sizes, aten.index_select)(_along_dims)

@@ -129,15 +129,14 @@ def barriers_on(
 
 
 def hardest(barriers: Iterable[Barrier | None]) -> Barrier | None:
-    """Return the first barrier that needs all positions at once, or else the first."""
-    return min(filter(None, barriers), key=lambda barrier: runs_by_layer(barrier.why), default=None)
+    """Return the first barrier that reads all positions, or else the first."""
+    return min(filter(None, barriers), key=lambda barrier: pools_sums(barrier.why), default=None)
 
 
-def runs_by_layer(why: str) -> bool:
-    """Return whether a barrier ends where layers run one after another on all tiles.
+def pools_sums(why: str) -> bool:
+    """Return whether a barrier needs no more of all positions than sums, as norms and gates do.
 
-    Norms and gates then pool their sums, and windows read rows of any tile. Attention and the like
-    need all positions at once.
+    Attention and the like read all positions.
     """
     return "attention" not in why and ("over positions" not in why or "normalize" in why)
 

@@ -23,7 +23,6 @@ from padviz.cutting.exact_units import (
     Units,
     exact_units,
     longest_run,
-    runs_by_layer,
     runs_of,
 )
 from padviz.errors import OptionError, PadvizError, SizeError
@@ -216,14 +215,24 @@ def ignored_of(network: Network) -> tuple[tuple[str, str], ...]:
     return tuple((name, min(why)) for name, why in reasons if why)
 
 
+class Gathered(NamedTuple):
+    """A map that is put together since a layer reads all of it."""
+
+    layer: str
+    shape: tuple[int, ...]
+    bytes: int
+
+
 @dataclass(frozen=True)
 class LayerPlan:
     """Tiles of an image whose layers run one after another, each on all tiles, so that norms share
     statistics.
 
     There are `counts` tiles along each axis. Of a map of m rows, tile k of n has those from k * m
-    // n on. `shared` are the layers that pool sums over all tiles, and what they are. The plan is
-    exact if it was run, on an image without data or on noise; else `untried` says why it was not.
+    // n on. `shared` are the layers that need all positions, and why: norms pool sums, attention
+    reads maps that are put together. The plan is exact if it was run, on an image without data or
+    on noise; else `untried` says why it was not. Where it was run, `gathered` are the maps that are
+    put together, and `steps` counts the parts that are made.
     """
 
     network: Network = field(repr=False)
@@ -232,6 +241,8 @@ class LayerPlan:
     counts: Size
     shared: tuple[tuple[str, str], ...]
     untried: str
+    gathered: tuple[Gathered, ...] = ()
+    steps: int = 0
 
     @property
     def tiles(self) -> int:
@@ -261,18 +272,11 @@ def check_evaluating(model: object) -> None:
 def plan_by_layer(network: Network, image: Size, tile: Size) -> LayerPlan:
     """Plan tiles of at most `tile` pixels that share the statistics of norms and gates, without
     trying the plan.
-
-    Raises OptionError naming a layer that needs all positions in another way.
     """
     network = network.at(image)
-    shared = ignored_of(network)
-    if other := next((layer for layer in shared if not runs_by_layer(layer[1])), None):
-        what = f"no tiles are exact: {other[0]} ({other[1]}), and no overlap helps"
-        hint = "run that layer whole, and plan for what comes before and behind it"
-        raise OptionError(what, where=network.name, hint=hint)
     counts = tuple(ceil(n / most) for n, most in zip(image, tile, strict=True))
     largest = tuple(ceil(n / k) for n, k in zip(image, counts, strict=True))
-    return LayerPlan(network, image, largest, counts, shared, "it has not run")
+    return LayerPlan(network, image, largest, counts, ignored_of(network), "it has not run")
 
 
 def smallest_plan(network: Network, size: Size, ignore_norms: bool) -> Plan:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from padviz.cutting.plan import LayerPlan, Plan, Tile, check_evaluating, smallest_plan
 from padviz.errors import DescriptionError, OptionError
 from padviz.network.network import ENDS, Network, Size, in_words
-from padviz.progress import Progress
+from padviz.progress import Progress, counter
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -91,16 +91,14 @@ def tiled(
     if isinstance(plan, LayerPlan):
         from padviz.cutting.by_layer import by_layer
 
-        _refuse_given(batch=batch != 1, out=out is not None, on_progress=on_progress is not None)
+        if batch != 1:
+            what = "is not served by a plan with shared norms"
+            raise OptionError(what, option="batch", hint="leave it out")
         _check_size(image, plan)
-        return by_layer(model, image, plan.parts)
+        advance = counter(plan.steps, on_progress)
+        return by_layer(model, image, plan.parts, _listed(out), lambda: advance(1))
     _check(model, image, plan, batch)
-    outputs: list[Any] | None = None
-    if out is not None:
-        if isinstance(out, list | tuple):
-            outputs = [*out]
-        else:
-            outputs = [out]
+    outputs = _listed(out)
     done, tiles = 0, iter(plan)
     while group := list(islice(tiles, batch)):
         parts = _parts(model(_read(image, group)), plan)
@@ -116,12 +114,12 @@ def tiled(
     return outputs
 
 
-def _refuse_given(**given: bool) -> None:
-    """Reject options that a plan with shared norms does not serve."""
-    for name, is_given in given.items():
-        if is_given:
-            what = "is not served by a plan with shared norms"
-            raise OptionError(what, option=name, hint="leave it out")
+def _listed(out: object) -> list[Any] | None:
+    if out is None or isinstance(out, list):
+        return out
+    if isinstance(out, tuple):
+        return [*out]
+    return [out]
 
 
 def _check(model: object, image: Array, plan: Plan, batch: int) -> None:
@@ -278,12 +276,15 @@ def try_by_layer(model: nn.Module, plan: LayerPlan) -> LayerPlan:
 
     Raises DescriptionError naming a layer that cannot be cut.
     """
-    from padviz.cutting.by_layer import dry_run
+    from padviz.cutting.by_layer import Tried, dry_run
 
-    untried = f"more than {MOST_TRIED} tiles take long to try"
+    tried = Tried(f"more than {MOST_TRIED} tiles take long to try")
     if plan.tiles <= MOST_TRIED:
-        untried = dry_run(model, plan.image, plan.parts)
-    return replace(plan, untried=untried and f"{untried}; padviz verify-tiles runs it on noise")
+        tried = dry_run(model, plan.image, plan.parts)
+    why_not, gathered, steps = tried
+    if why_not:
+        why_not = f"{why_not}; padviz verify-tiles runs it on noise"
+    return replace(plan, untried=why_not, gathered=gathered, steps=steps)
 
 
 def verify_by_layer(model: nn.Module, plan: LayerPlan, channels: int, seed: int) -> Verified:

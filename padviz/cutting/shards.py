@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.cutting.context import pixels_around
-from padviz.cutting.exact_units import Span, runs_by_layer
+from padviz.cutting.exact_units import Span, pools_sums
 from padviz.engine.axis_map import AxisMap
 from padviz.errors import SizeError, check_integer
 from padviz.geometry.reaching.near_padding import BeforeAfter
@@ -126,7 +126,7 @@ def shards_of(network: Network, axis: int, image: Size, n: int) -> Shards:
         fetched = sum(befores) + sum(afters)
         exchange: Literal["", "rows", "sums"] = ""
         if why:
-            exchange = "sums" if runs_by_layer(why) else "rows"
+            exchange = "sums" if pools_sums(why) else "rows"
         layers.append(
             ShardedLayer(
                 layer.name,
@@ -157,7 +157,7 @@ def _rows_needed(why: str, mine: Span, n: int, axis_map: AxisMap | None, units: 
     """
     if not why:
         return _rows_read(axis_map, units)
-    if runs_by_layer(why):
+    if pools_sums(why):
         return np.arange(*mine)
     return np.arange(n)
 

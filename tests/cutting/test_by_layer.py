@@ -10,8 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
-from padviz.cutting import by_layer
-from padviz.cutting.by_layer import Site, Streamed, Team, sharded
+from padviz.cutting import by_layer, cut_map
+from padviz.cutting.by_layer import sharded
+from padviz.cutting.cut_map import SAME, Link
+from padviz.cutting.parts import Node, Team
+from padviz.cutting.streaming import Site, Streamed
 from padviz.errors import DescriptionError, OptionError
 from padviz.nn import padded, padded_conv2d
 from tests import signals
@@ -178,59 +181,80 @@ def test_calls_on_parts_are_calls_on_the_whole(name: str, parts: tuple[int, int]
     assert apart(CALLS[name](x), tiles_of(Call(CALLS[name]), x, *parts)) < 1e-12
 
 
+GATHERED: dict[str, Callable[[Tensor], Any]] = {
+    "attention": lambda x: functional.scaled_dot_product_attention(x, x, x),
+    "attention over positions": lambda x: attended(x) + x,
+    "attention by products": lambda x: (
+        (x.flatten(2).transpose(1, 2) @ x.flatten(2)).softmax(-1) @ x.flatten(2).transpose(1, 2)
+    ),
+    "products": lambda x: x @ x.transpose(2, 3),
+    "product with itself": lambda x: x[..., :12, :] @ x[..., :12, :],
+    "flatten": lambda x: x.flatten(2),
+    "flatten all": lambda x: functional.linear(x.flatten(1), GRID.new_ones(2, 648)),
+    "gate of flattened rows": lambda x: x * x.flatten(2).mean(-1)[..., None, None],
+    "softmax": lambda x: x.softmax(-1),
+    "softmax over positions": lambda x: x.flatten(2).softmax(-1),
+    "log of a softmax": lambda x: x.log_softmax(2),
+    "log of a sum": lambda x: x - x.logsumexp((2, 3), keepdim=True),
+    "roll": lambda x: x.roll(1, 2),
+    "mirror": lambda x: x.flip(2) + x.flip(3),
+    "running sum": lambda x: x.cumsum(3),
+    "sorted columns": lambda x: x.sort(3)[0],
+    "grid": lambda x: functional.grid_sample(
+        x, torch.zeros(1, 4, 4, 2).double(), align_corners=False
+    ),
+    "row": lambda x: x[:, :, 0],
+    "antialias": lambda x: functional.interpolate(x, size=(9, 6), mode="bilinear", antialias=True),
+    "linear": lambda x: functional.linear(x, KERNEL.new_ones(2, 12)),
+    "indices": lambda x: functional.max_pool2d(x, 2, return_indices=True)[0],
+    "indices of the largest": lambda x: functional.adaptive_max_pool2d(x, 1, return_indices=True)[
+        0
+    ],
+    "rows in another order": lambda x: x[:, :, [2, 1, 0]],
+    "rows by index": lambda x: x.index_select(2, torch.tensor([0, 0, 1])),
+    "numpy": lambda x: torch.from_numpy(x.numpy()),
+    "comparison": lambda x: x if torch.equal(x, x) else -x,
+    "single row": lambda x: x[:, :, :1].squeeze(2),
+    "expanded row": lambda x: x[:, :, :1].expand(1, 3, 18, 12) * 1,
+    "unbound rows": lambda x: x.unbind(2)[0],
+    "complex": lambda x: (x * 1j).std((2, 3)),
+    "join": lambda x: torch.cat([x[..., -2:], x, x[..., :3]], 3),
+    "join of rows": lambda x: torch.cat([x, x], 2),
+    "windows": lambda x: x.reshape(1, 3, 3, 6, 2, 6).transpose(3, 4).softmax(-1).sum(-2),
+    "values": lambda x: x * float(x.max()),
+    "counts": lambda x: x.argmax(3),
+    "turned": lambda x: x[..., :12, :] + x[..., :12, :].transpose(2, 3),
+    "median": lambda x: x - x.median(),
+}
+
+
+def attended(x: Tensor) -> Tensor:
+    tokens = x.flatten(2).transpose(1, 2)
+    made = functional.scaled_dot_product_attention(tokens, tokens * 2, tokens)
+    return made.transpose(1, 2).reshape(x.shape)
+
+
+@pytest.mark.parametrize("name", GATHERED)
+@pytest.mark.parametrize("parts", [(3, 2), (1, 5), (7, 1)])
+def test_what_reads_all_positions_is_put_together(name: str, parts: tuple[int, int]) -> None:
+    x = image(1, 3, 18, 12)
+    whole = GATHERED[name](x)
+    found = tiles_of(Call(GATHERED[name]), x, *parts)
+    assert found.dtype == whole.dtype
+    assert apart(whole, found) < 1e-12
+
+
 REFUSED: dict[str, tuple[Callable[[Tensor], Any], str]] = {
-    "attention": (
-        lambda x: functional.scaled_dot_product_attention(x, x, x),
-        "attention over positions: no overlap helps",
+    "slice in place": (
+        lambda x: (x * 1)[:, :, 1:].mul_(2),
+        "writes into a map that shares its memory",
     ),
-    "products": (lambda x: x @ x.transpose(2, 3), "multiplies positions"),
-    "flatten": (
-        lambda x: x.flatten(2),
-        "rearranges positions: 1 x 3 x 18 x 12 becomes 1 x 3 x 216",
-    ),
-    "softmax": (lambda x: x.softmax(-1), "runs _softmax along positions"),
-    "roll": (lambda x: x.roll(1, 2), "runs roll along positions"),
-    "grid": (
-        lambda x: functional.grid_sample(x, torch.zeros(1, 4, 4, 2).double(), align_corners=False),
-        "runs index over",
-    ),
-    "slice in place": (lambda x: (x * 1)[:, :, 1:].mul_(2), "writes into a part"),
-    "dropout": (lambda x: functional.dropout(x, 0.5, True), "runs bernoulli_ over"),
+    "dropout": (lambda x: functional.dropout(x, 0.5, True), "draws random numbers: call .eval()"),
     "training": (
         lambda x: functional.batch_norm(x, KERNEL[0, :3] * 1, KERNEL[1, :3] * 1, training=True),
         "training mode: call .eval()",
     ),
-    "row": (lambda x: x[:, :, 0], "takes a single position"),
-    "antialias": (
-        lambda x: functional.interpolate(x, size=(9, 6), mode="bilinear", antialias=True),
-        "antialias",
-    ),
-    "linear": (
-        lambda x: functional.linear(x, KERNEL.new_ones(2, 12)),
-        "a linear layer over positions",
-    ),
-    "indices": (
-        lambda x: functional.max_pool2d(x, 2, return_indices=True),
-        "runs max_pool2d_with_indices over",
-    ),
-    "indices of the largest": (
-        lambda x: functional.adaptive_max_pool2d(x, 1, return_indices=True),
-        "runs adaptive_max_pool2d_with_indices over",
-    ),
-    "rows in another order": (lambda x: x[:, :, [2, 1, 0]], "runs index over"),
-    "rows by index": (
-        lambda x: x.index_select(2, torch.tensor([0, 0, 1])),
-        "runs index_select along",
-    ),
-    "numpy": (lambda x: torch.from_numpy(x.numpy()), "runs numpy over"),
-    "comparison": (lambda x: x if torch.equal(x, x) else -x, "runs equal over"),
-    "single row": (lambda x: x[:, :, :1].squeeze(2), "drops a dimension of one position"),
-    "expanded row": (lambda x: x[:, :, :1].expand(1, 3, 18, 12), "repeats a single position"),
-    "unbound rows": (lambda x: x.unbind(2)[0], "drops a dimension of one position"),
-    "complex": (lambda x: (x * 1j).std((2, 3)), "variance of complex numbers"),
-    "empty": (lambda x: x[:, :, :0].mean(), "pools an empty map"),
-    "transposed": (lambda x: x[..., :1] + x[..., :1].transpose(2, 3), "cut differently"),
-    "join": (lambda x: torch.cat([x, x], 2), "joins maps end to end"),
+    "empty": (lambda x: x[:, :, :0].mean(), "an empty map"),
 }
 
 
@@ -257,8 +281,9 @@ def test_norms_in_half_precision_do_not_overflow(dtype: torch.dtype) -> None:
 
 
 def test_maps_of_one_row_are_not_mixed_up() -> None:
-    with pytest.raises(DescriptionError, match="cut differently"):
-        sharded(Call(lambda x: x + x.transpose(2, 3)).eval(), image(1, 3, 1, 12), 2, axis="width")
+    x = image(1, 3, 1, 12)
+    model = Call(lambda x: x + x.transpose(2, 3)).eval()
+    assert apart(model(x), sharded(model, x, 2, axis="width")) < 1e-12
 
 
 def random_layers(seed: int, signal: bool = False) -> nn.Module:
@@ -332,23 +357,25 @@ def test_random_layers_on_streams_are_the_whole(seed: int) -> None:
         assert apart(whole, torch.cat(pieces, -1)) < 1e-12
 
 
-def test_each_part_runs_on_no_more_than_a_tile_and_its_halo(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    sizes: list[tuple[int, ...]] = []
+def test_each_part_runs_on_no_more_than_a_tile_and_its_halo() -> None:
+    sizes = []
 
-    class Watching(Team):
-        def run(self, function: Any, args: Any, kwargs: Any) -> Any:
-            made = super().run(function, args, kwargs)
-            sizes.extend(
-                tuple(t.shape[-2:])
-                for t in torch.utils._pytree.tree_leaves(args)
-                if isinstance(t, Tensor)
+    def watched(x: Tensor, kernel: Tensor) -> Tensor:
+        sizes.append(tuple(x.shape[-2:]))
+        return functional.relu(x)
+
+    class Watching(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return cut_map.linked(
+                watched,
+                (x, KERNEL),
+                {},
+                lambda tensor: [Link(dim, dim, SAME) for dim in getattr(tensor, "cut", ())],
             )
-            return made
 
-    monkeypatch.setattr(by_layer, "Team", Watching)
-    model = nn.Sequential(nn.Conv2d(3, 4, 5, padding=2), nn.ReLU(), nn.GroupNorm(2, 4)).double()
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 5, padding=2), Watching(), nn.Conv2d(4, 4, 5, padding=2), nn.GroupNorm(2, 4)
+    ).double()
     tiles_of(model, image(1, 3, 40, 60), 4, 3)
     assert max(height for height, _ in sizes) == 10 + 4
     assert max(width for _, width in sizes) == 20 + 4
@@ -360,19 +387,17 @@ def test_one_row_less_of_halo_differs(seed: int, monkeypatch: pytest.MonkeyPatch
         nn.Conv2d(3, 4, 5, 1 + seed % 2, 2), nn.ReLU(), nn.ConvTranspose2d(4, 4, 4, 2, 1)
     )
     model, x = model.double().eval(), image(1, 3, 40, 16, seed=seed)
-    whole, fetch = model(x), Team.fetch
+    whole, rows = model(x), Team.rows
     assert apart(whole, sharded(model, x, 3)) < 1e-12
 
-    def less(self: Team, cut: Any, wanted: Any) -> Any:
-        found = fetch(self, cut, wanted)
-        for k, pieces in found.items():
-            lo, hi = wanted[k][0]
-            if hi > cut.edges[k][1]:  # the last row that it has of another
-                pieces[0] = pieces[0].clone()
-                pieces[0].narrow(cut.along, hi - lo - 1, 1).zero_()
+    def less(self: Team, node: Node, dim: int, wanted: Any, k: int) -> Tensor:
+        found = rows(self, node, dim, wanted, k)
+        if wanted(k)[0][1] > node.box(k)[dim][1]:  # the last row that it has of another
+            found = found.clone()
+            found.narrow(dim, found.shape[dim] - 1, 1).zero_()
         return found
 
-    monkeypatch.setattr(Team, "fetch", less)
+    monkeypatch.setattr(Team, "rows", less)
     assert apart(whole, sharded(model, x, 3)) > 1e-3
 
 
@@ -420,9 +445,12 @@ STREAMED = {
         nn.Sequential(nn.Conv1d(1, 2, 3), nn.GroupNorm(1, 2)),
         "1: cannot be cut: it pools all positions",
     ),
-    "recurrence": (signals.Demucs(recurrent=True), "lstm: cannot be cut: it runs mm"),
+    "recurrence": (
+        signals.Demucs(recurrent=True),
+        "lstm: cannot be cut: it has a value for each position",
+    ),
     "wraps": (nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular"), "pads circularly"),
-    "two axes": (Call(lambda x: x + x.transpose(1, 2)), "joins maps of other lengths"),
+    "two axes": (Call(lambda x: x + x.transpose(1, 2)), "reads all positions, also those to come"),
     "positions": (Call(lambda x: x * torch.arange(64.0)), "has a value for each position"),
     "ceil": (nn.AvgPool1d(3, 2, ceil_mode=True), "averages windows that stick out of its padding"),
 }
@@ -459,31 +487,30 @@ def test_shards_fetch_what_the_plan_says(seed: int, monkeypatch: pytest.MonkeyPa
     if runs(model, x) is None:
         return
     sent: dict[str, list[int]] = {}
+    plan = {layer.layer: layer for layer in padviz.shards(model, 3, (41, 31)).layers}
     layer = [""]
     for name, module in model.named_children():
         module.register_forward_pre_hook(lambda *_, name=name: layer.__setitem__(0, name))
-    fetch = Team.fetch
+    rows = Team.rows
 
-    def counted(self: Team, cut: Any, wanted: Any) -> Any:
-        pairs = zip(cut.edges, wanted, strict=True)
-        own = [
-            sum(max(0, min(hi, a) - lo) + max(0, hi - max(lo, b)) for lo, hi in spans)
-            for (a, b), spans in pairs
-        ]
-        sent.setdefault(layer[0], own)
-        return fetch(self, cut, wanted)
+    def counted(self: Team, node: Node, dim: int, wanted: Any, k: int) -> Tensor:
+        first, end = node.box(k)[dim]
+        own = sum(max(0, min(hi, first) - lo) + max(0, hi - max(lo, end)) for lo, hi in wanted(k))
+        sent.setdefault(layer[0], [0, 0, 0])[k] += own
+        return rows(self, node, dim, wanted, k)
 
-    monkeypatch.setattr(Team, "fetch", counted)
+    monkeypatch.setattr(Team, "rows", counted)
     sharded(model, x, 3)
-    plan = {each.layer: each for each in padviz.shards(model, 3, (41, 31)).layers}
-    for name, rows in sent.items():
+    for name, fetched in sent.items():
+        if name not in plan:  # what works on each position alone
+            continue
         planned = [sum(run.stop - run.first for run in part.fetches) for part in plan[name].parts]
         module = model.get_submodule(name)
         plain = getattr(module, "padding_mode", "zeros") == "zeros" and getattr(
             module, "dilation", 1
         ) in (1, (1, 1))
         if plain:  # others are sent rows between taps, or rows again that padding reads
-            assert planned == rows, name
+            assert planned == fetched, name
 
 
 IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {

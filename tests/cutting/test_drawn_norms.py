@@ -136,5 +136,5 @@ def check(seed: int) -> str:
 
 def test_drawn_plans_with_shared_norms_run() -> None:
     found = [check(seed) for seed in range(24)]
-    assert found.count("exact") > 8
-    assert found.count("refused") > 1
+    assert found.count("exact") > 12
+    assert "refused" not in found

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
-from padviz.cutting.by_layer import by_layer
 from padviz.cutting.plan import LayerPlan
-from padviz.errors import DescriptionError, OptionError, PadvizError
-from tests.cutting.test_by_layer import Call, apart, image
+from padviz.errors import OptionError, PadvizError
+from tests.cutting.test_by_layer import Call, apart, attended, image
 
 
 @pytest.fixture(autouse=True)
@@ -172,10 +171,6 @@ class Attended(nn.Module):
 
 def test_what_is_refused_gets_a_line() -> None:
     with pytest.raises(
-        OptionError, match="\\(attention\\), and no overlap helps; run that layer whole"
-    ):
-        padviz.tiles(Attended(), 64, 32, norms="shared")
-    with pytest.raises(
         OptionError,
         match="shared plans exact tiles by `size` and `tile` alone; leave other options out",
     ):
@@ -191,14 +186,14 @@ def test_what_is_refused_gets_a_line() -> None:
         padviz.tiled(Decoder().eval(), torch.rand(1, 3, 32, 64), plan)
     with pytest.raises(OptionError, match="image: must be a tensor"):
         padviz.tiled(Decoder().eval(), image(1, 3, 64, 64).numpy(), plan)
-    with pytest.raises(DescriptionError, match="run it on the whole image"):
-        padviz.tiled(Attended().eval(), torch.rand(1, 3, 64, 64), plan)
-    unserved = {"batch": 2, "out": torch.zeros(1, 3, 512, 512), "on_progress": print}
-    for name, value in unserved.items():
-        with pytest.raises(
-            OptionError, match=f"{name}: is not served by a plan with shared norms; leave it out"
-        ):
-            padviz.tiled(Decoder().eval(), torch.rand(1, 3, 64, 64), plan, **{name: value})
+    unserved = {
+        "batch: is not served by a plan with shared norms; leave it out": {"batch": 2},
+        "out: has the shape": {"out": torch.zeros(1, 3, 64, 64)},
+        "out: has 2 arrays, and the model makes 1 maps": {"out": [torch.zeros(1)] * 2},
+    }
+    for says, given in unserved.items():
+        with pytest.raises(OptionError, match=says):
+            padviz.tiled(Decoder().eval(), torch.rand(1, 3, 64, 64), plan, **given)
 
 
 @pytest.mark.parametrize("trains", ["", "1", "2"])
@@ -221,7 +216,7 @@ def test_a_module_in_training_mode_is_refused_and_stays_as_it_is(trains: str) ->
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
-REFUSED: dict[str, Callable[[Tensor], Any]] = {
+GATHERED: dict[str, Callable[[Tensor], Any]] = {
     "gate of flattened rows": lambda x: x * x.flatten(2).mean(-1)[..., None, None],
     "running sum": lambda x: x.cumsum(3),
     "sorted columns": lambda x: x.sort(3)[0],
@@ -230,18 +225,23 @@ REFUSED: dict[str, Callable[[Tensor], Any]] = {
         functional.affine_grid(torch.eye(2, 3)[None].to(x), [*x.shape], align_corners=False),
         align_corners=False,
     ),
-    "mirror": lambda x: x.flip(2),
+    "attention": lambda x: x + attended(x),
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_plan_is_refused_as_its_run_is(name: str) -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), Call(REFUSED[name])).eval()
-    with pytest.raises(DescriptionError, match=r"^2: cannot be cut: ") as of_plan:
-        padviz.tiles(model, (40, 30), 20, norms="shared")
-    with pytest.raises(DescriptionError) as of_run:
-        by_layer(model, torch.rand(1, 3, 40, 30), {-2: 2, -1: 2})
-    assert str(of_plan.value) == str(of_run.value)
+@pytest.mark.parametrize("name", GATHERED)
+def test_a_plan_names_what_is_put_together(name: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), Call(GATHERED[name])).eval()
+    found = padviz.tiles(model, (40, 30), 20, norms="shared")
+    assert [gathered.layer for gathered in found.plan.gathered] == ["2"]
+    assert "2 reads all of 1 x " in str(found)
+    steps: list[tuple[int, int]] = []
+    x = torch.rand(1, 3, 40, 30)
+    out = torch.zeros(1, 4, 38, 28)
+    padviz.tiled(model, x, found.plan, out=out, on_progress=lambda *step: steps.append(step))
+    assert steps[-1] == (found.plan.steps, found.plan.steps)
+    assert apart(model(x), out) < 1e-5
 
 
 class Branch(nn.Module):
@@ -309,10 +309,10 @@ class Timed(nn.Module):
 
 def test_the_barrier_that_is_hardest_to_pass_is_named_first() -> None:
     attended = nn.Sequential(nn.Conv2d(3, 3, 3), nn.GroupNorm(1, 3), Attended())
-    with pytest.raises(OptionError, match=r"2\.\w+\.global \(attention\); name an earlier `layer`"):
+    with pytest.raises(OptionError, match=r"2\.\w+\.global \(attention\); try `norms` shared"):
         padviz.tiles(attended, 64, 32)
     corners = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
-    with pytest.raises(PadvizError, match=r"2\.\w+\.global \(attention\); name an earlier `layer`"):
+    with pytest.raises(PadvizError, match=r"2\.\w+\.global \(attention\); try `norms` shared"):
         padviz.tiles(nn.Sequential(*attended, corners, nn.Conv2d(4, 4, 3)), 64, 32)
 
 

@@ -1,0 +1,501 @@
+"""What each call does to maps that are cut: products, sums and norms, and how they are rearranged.
+
+A call is one of three kinds. Of *spans*: some rows of its result read some rows of its maps.
+*Pooled*: a reduction over positions joins those of the parts. *Gathered*: what reads all positions
+is given the whole map; of attention keys and values alone, since queries go by rows. Windows, pads
+and resizes are in `windows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from functools import reduce
+from itertools import accumulate
+from math import prod
+from operator import mul
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from padviz.cutting.cut_map import (
+    SAME,
+    CutMap,
+    Function,
+    Link,
+    OpOverload,
+    Pooled,
+    Refused,
+    Rows,
+    Rule,
+    arguments_of,
+    aten,
+    decomposition_table,
+    dims_of,
+    first_of,
+    local,
+    maps_in,
+    moved,
+    pointwise,
+    put,
+    rule_of,
+    whole,
+)
+
+rule_of(aten.copy_)(pointwise)
+rule_of(aten._native_batch_norm_legit_no_training)(first_of)
+rule_of(aten.alias, aten.clone, aten.detach, aten._to_copy)(local)
+rule_of(aten.zeros_like, aten.ones_like, aten.empty_like, aten.full_like)(local)
+
+
+# Rearranged: positions stay by themselves, or the map is put together.
+
+
+@rule_of(aten.view, aten._unsafe_view)
+def _view(function: object, x: CutMap, shape: Sequence[int]) -> object:
+    """Keep each dimension that is cut where the new shape has it; otherwise put the map
+    together.
+    """
+    if -1 in shape:
+        shape = put(shape, [*shape].index(-1), prod(x.shape) // -prod(shape))
+    in_front = [1, *accumulate(shape, mul)]
+    to: dict[int, int] = {}
+    for dim in x.cut:
+        at = prod(x.shape[:dim])
+        for new, n in enumerate(shape):
+            if n == x.shape[dim] and in_front[new] == at:
+                to[dim] = new
+    if len(to) < len(x.cut):
+        return x.gathered(aten.reshape, (x, shape), {}, _mixed(x, shape))
+
+    def viewed(part: Tensor) -> Tensor:
+        sizes = [*shape]
+        for dim, new in to.items():
+            sizes[new] = part.shape[dim]
+        return part.reshape(sizes)
+
+    return moved(viewed, (x,), {}, to.get)
+
+
+def _mixed(x: CutMap, shape: Sequence[int]) -> list[int]:
+    """Return the dimensions of a new shape that hold positions of those of a map that are cut."""
+    old, new = [1, *accumulate(x.shape, mul)], [1, *accumulate(shape, mul)]
+    common = sorted({*old} & {*new})
+    along = set[int]()
+    for dim in x.cut:
+        first = max(size for size in common if size <= old[dim])
+        end = min(size for size in common if size >= old[dim + 1])
+        along |= {i for i in range(len(shape)) if first <= new[i] and new[i + 1] <= end}
+    return sorted(along)
+
+
+@rule_of(aten.permute)
+def _permute(function: OpOverload, x: CutMap, dims: Sequence[int]) -> object:
+    order = [dim % x.ndim for dim in dims]
+    return moved(function, (x, dims), {}, order.index)
+
+
+@rule_of(aten.transpose)
+def _transpose(function: OpOverload, x: CutMap, one: int, other: int) -> object:
+    swapped = {one % x.ndim: other % x.ndim, other % x.ndim: one % x.ndim}
+    return moved(function, (x, one, other), {}, lambda dim: swapped.get(dim, dim))
+
+
+@rule_of(aten.unsqueeze)
+def _unsqueeze(function: OpOverload, x: CutMap, dim: int) -> object:
+    new = dim % (x.ndim + 1)
+    return moved(function, (x, dim), {}, lambda old: old + (new <= old))
+
+
+@rule_of(aten.squeeze)
+def _squeeze(function: object, x: CutMap, dims: int | Sequence[int] | None = None) -> object:
+    gone = [dim for dim in dims_of(x, dims) if x.shape[dim] == 1 and dims != []]
+    return moved(aten.squeeze.dims, (x, gone), {}, lambda dim: dim - _below(gone, dim))
+
+
+def _below(dims: Sequence[int], dim: int) -> int:
+    return sum(other < dim for other in dims)
+
+
+@rule_of(aten.select)
+def _select(function: OpOverload, x: CutMap, dim: int, index: int) -> object:
+    dim, index = dim % x.ndim, index % x.shape[dim]
+    if dim not in x.cut:
+        return moved(function, (x, dim, index), {}, lambda old: old - (dim < old))
+    return aten.squeeze.dim(aten.slice(x, dim, index, index + 1), dim)
+
+
+@rule_of(aten.expand)
+def _expand(function: OpOverload, x: CutMap, shape: Sequence[int], **kwargs: object) -> object:
+    shift = len(shape) - x.ndim
+    for dim in x.cut:
+        shape = put(shape, dim + shift, -1)
+    return moved(function, (x, shape), kwargs, lambda dim: dim + shift)
+
+
+@rule_of(aten.cat)
+def _cat(function: OpOverload, maps: Sequence[Tensor], dim: int = 0) -> object:
+    """Join maps along a dimension; where it is cut, each gives the rows that it has."""
+    maps = [x for x in maps if x.shape != (0,)]  # which PyTorch ignores
+    dim %= maps[0].ndim
+    cut = {other for x in maps_in(maps) for other in x.cut}
+    starts = [0, *accumulate(x.shape[dim] for x in maps)]
+
+    def links(k: int) -> list[Link]:
+        start, n = starts[k], maps[k].shape[dim]
+
+        def reads(first: int, end: int) -> tuple[int, int]:
+            lo = min(max(first - start, 0), n)
+            return lo, min(max(end - start, lo), n)
+
+        at_end = Rule(lambda _: starts[-1], reads)
+        return [Link(out, out, at_end if out == dim else SAME) for out in sorted(cut)]
+
+    operands = [(x, links(k)) for k, x in enumerate(maps)]
+    return maps_in(maps)[0].spans(operands, lambda regions, _: function(regions, dim))
+
+
+@rule_of(aten.stack)
+def _stack(function: OpOverload, maps: Sequence[Tensor], dim: int = 0) -> object:
+    dim %= maps[0].ndim + 1
+    return aten.cat([aten.unsqueeze(x, dim) for x in maps], dim)
+
+
+@rule_of(aten.slice)
+def _slice(
+    function: OpOverload,
+    x: CutMap,
+    dim: int = 0,
+    start: int | None = None,
+    end: int | None = None,
+    step: int = 1,
+) -> object:
+    dim %= x.ndim
+    if dim not in x.cut:
+        return local(function, x, dim, start, end, step)
+    n = x.shape[dim]
+    begin, stop, _ = slice(start, end, step).indices(n)
+    if (begin, stop, step) == (0, n, 1):
+        return local(aten.alias.default, x)
+    short = n - max(begin, stop)
+    rule = Rule(
+        lambda n: -(-(n - short - begin) // step),
+        lambda first, end: (begin + first * step, begin + (end - 1) * step + 1),
+    )
+    return by_dims(x, {dim: rule}, lambda part, rows: function(part, dim, 0, None, step))
+
+
+def by_dims(
+    x: CutMap,
+    rules: dict[int, Rule],
+    make: Callable[[Tensor, dict[int, Rows]], Tensor],
+    *,
+    whole: Collection[int] = (),
+    costly: bool = False,
+) -> Any:
+    """Make a map of the same dimensions by a rule along some of them, of all rows along what is
+    `whole`, and along others row by row.
+    """
+    links = [Link(dim, dim, rules.get(dim, SAME)) for dim in x.cut if dim not in whole]
+    return x.spans([(x, links)], lambda regions, rows: make(regions[0], {**rows}), costly=costly)
+
+
+@rule_of(aten.split)
+def _split(function: object, x: CutMap, size: int, dim: int = 0) -> object:
+    n = x.shape[dim]
+    return [aten.slice(x, dim, first, min(first + size, n)) for first in range(0, max(n, 1), size)]
+
+
+@rule_of(aten.split_with_sizes)
+def _split_with_sizes(function: object, x: CutMap, sizes: Sequence[int], dim: int = 0) -> object:
+    starts = [0, *accumulate(sizes)]
+    return [aten.slice(x, dim, first, first + n) for first, n in zip(starts, sizes, strict=False)]
+
+
+@rule_of(aten.index)
+def _index(function: OpOverload, x: Tensor, indices: Sequence[Tensor | None]) -> object:
+    """Pick along one dimension that is not cut, as x[:, [2, 1, 0]] picks channels."""
+    (dim, index), *others = [(dim, index) for dim, index in enumerate(indices) if index is not None]
+    # A mask of several dimensions picks along all of them.
+    along_several = others or (index.dtype == torch.bool and index.ndim > 1)
+    if not isinstance(x, CutMap) or isinstance(index, CutMap) or dim in x.cut or along_several:
+        return whole(function, x, indices)
+    return moved(function, (x, indices), {}, lambda old: old + (index.ndim - 1) * (dim < old))
+
+
+@rule_of(aten.flip)
+def _flip(function: OpOverload, x: CutMap, dims: Sequence[int]) -> object:
+    turned = dims_of(x, dims) if dims else []
+
+    def backwards(n: int) -> Rule:
+        return Rule(lambda n: n, lambda first, end: (n - end, n - first))
+
+    rules = {dim: backwards(x.shape[dim]) for dim in turned}
+    return by_dims(x, rules, lambda part, rows: function(part, dims))
+
+
+@rule_of(aten.cumsum, aten.topk, aten.sort, aten.roll, aten.index_select)
+def _along(function: OpOverload, x: CutMap, *args: object, **kwargs: object) -> object:
+    """Call what reads all rows along the dimensions in its schema's `dim` or `dims`, and makes as
+    many or others.
+    """
+    given = arguments_of(function, x, *args, **kwargs)
+    read = dims_of(x, given.get("dim", given.get("dims")))
+    return moved(function, (x, *args), kwargs, lambda dim: None if dim in read else dim)
+
+
+# Products: what is summed over is read whole.
+
+
+@rule_of(functional.linear)
+def _linear(function: Function, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> object:
+    if isinstance(weight, CutMap) or not isinstance(x, CutMap):
+        return whole(function, x, weight, bias)
+    last = x.ndim - 1
+    return moved(function, (x, weight, bias), {}, lambda dim: None if dim == last else dim)
+
+
+@rule_of(torch.matmul, Tensor.matmul, Tensor.__matmul__)
+@rule_of(torch.bmm, Tensor.bmm, torch.mm, Tensor.mm, aten.mm, aten.bmm)
+def _product(function: Function, one: Tensor, other: Tensor) -> object:
+    """Multiply rows of one map with all columns of the other, or, if it alone is cut, its
+    columns.
+    """
+    if 1 in (one.ndim, other.ndim):
+        return whole(function, one, other)
+    ndim = max(one.ndim, other.ndim)
+    row, column = ndim - 2, ndim - 1
+    alone = len(maps_in(one, other)) == 1
+    cut = {dim + ndim - x.ndim for x in maps_in(one, other) for dim in x.cut}
+
+    def links(x: Tensor, kept: Collection[int]) -> list[Link]:
+        shift = ndim - x.ndim
+        return [
+            Link(dim, dim - shift, SAME)
+            for dim in sorted(cut)
+            if dim in kept and dim >= shift and x.shape[dim - shift] != 1
+        ]
+
+    in_front = range(row)
+    columns = [*in_front, column] if alone and isinstance(other, CutMap) else in_front
+    rows = [*in_front, row] if isinstance(one, CutMap) else in_front
+    operands = [(one, links(one, rows)), (other, links(other, columns))]
+    return maps_in(one, other)[0].spans(operands, lambda regions, _: function(*regions))
+
+
+@rule_of(aten.addmm)
+def _addmm(
+    function: object, x: Tensor, one: Tensor, other: Tensor, *, beta: float = 1, alpha: float = 1
+) -> object:
+    return x * beta + aten.mm(one, other) * alpha
+
+
+@rule_of(functional.scaled_dot_product_attention)
+def _attention(
+    function: Function,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    **kwargs: Any,
+) -> object:
+    """Attend from the rows of the queries to all keys and values."""
+    if is_causal or attn_mask is not None:
+        return whole(function, query, key, value, attn_mask, dropout_p, is_causal, **kwargs)
+    ndim = query.ndim
+    if kwargs.get("enable_gqa") or not isinstance(query, CutMap):
+        in_front: Collection[int] = ()
+    else:
+        in_front = [dim for dim in query.cut if dim < ndim - 2]
+    links = [Link(dim, dim, SAME) for dim in in_front]
+    rows = [Link(dim, dim, SAME) for dim in getattr(query, "cut", ()) if dim == ndim - 2]
+    operands = [(query, [*links, *rows]), (key, links), (value, links)]
+    return maps_in(query, key, value)[0].spans(
+        operands, lambda regions, _: function(*regions, dropout_p=dropout_p, **kwargs)
+    )
+
+
+@rule_of(functional.multi_head_attention_forward)
+def _attention_of_heads(
+    function: Function, query: Tensor, key: Tensor, value: Tensor, *args: object, **kwargs: Any
+) -> object:
+    return whole(function, query, key, value, *args, **kwargs)
+
+
+@rule_of(Tensor.numpy, Tensor.tolist, Tensor.__array__, Tensor.item)
+def _values(function: Function, *args: object, **kwargs: object) -> object:
+    return whole(function, *args, **kwargs)
+
+
+# Pooled: the parts' own are joined.
+
+
+def _reduced(join: Callable[[Pooled], object] | None = None) -> Function:
+    """Return the rule of what reduces dimensions, which joins the results of the parts if it
+    can.
+    """
+
+    def rule(function: OpOverload, x: CutMap, *args: object, **kwargs: object) -> object:
+        given = arguments_of(function, x, *args, **kwargs)
+        dims = dims_of(x, given.get("dim"))
+        keep = bool(given.get("keepdim"))
+        if join and {*dims} & {*x.cut} and len(function._schema.returns) == 1 and 0 not in x.shape:
+            return x.pooled(dims, keep, lambda part: function(part, *args, **kwargs), join)
+
+        def to(dim: int) -> int | None:
+            if dim in dims:
+                return None
+            return dim - (0 if keep else _below(dims, dim))
+
+        return moved(function, (x, *args), kwargs, to)
+
+    return rule
+
+
+def _joined_by(function: Function) -> Function:
+    return _reduced(lambda parts: reduce(function, [value for _, value in parts]))
+
+
+def _mean(parts: Pooled) -> object:
+    n = sum(count for count, _ in parts)
+    return reduce(aten.add, [value * (count / n) for count, value in parts])
+
+
+rule_of(aten.sum)(_joined_by(aten.add))
+rule_of(aten.prod)(_joined_by(aten.mul))
+rule_of(aten.mean)(_reduced(_mean))
+rule_of(aten.amax, aten.max)(_joined_by(torch.maximum))
+rule_of(aten.amin, aten.min)(_joined_by(torch.minimum))
+rule_of(aten.any)(_joined_by(torch.logical_or))
+rule_of(aten.all)(_joined_by(torch.logical_and))
+rule_of(aten.logsumexp)(_joined_by(torch.logaddexp))
+rule_of(aten.argmax, aten.argmin, aten.median)(_reduced())
+
+
+@rule_of(aten._softmax, aten._log_softmax)
+def _softmax(function: OpOverload, x: CutMap, dim: int, half_to_float: bool = False) -> object:
+    dim %= x.ndim
+    if dim not in x.cut:
+        return local(function, x, dim, half_to_float)
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    logs = wide - aten.logsumexp(wide, [dim], True)
+    if function.overloadpacket is aten._softmax:
+        logs = logs.exp()
+    return logs if half_to_float else logs.to(x.dtype)
+
+
+@rule_of(aten.var_mean, aten.var, aten.std)
+def _moments(function: OpOverload, x: CutMap, *args: object, **kwargs: object) -> object:
+    """Return variance and mean. Counts, means and squared sums of parts are joined by the formula
+    of Chan et al.
+    """
+    given, packet = arguments_of(function, x, *args, **kwargs), function.overloadpacket
+    dims, keep = dims_of(x, given.get("dim")), bool(given.get("keepdim", False))
+    if not {*dims} & {*x.cut} or x.is_complex() or 0 in x.shape:
+        return _reduced()(function, x, *args, **kwargs)
+
+    def part(x: Tensor) -> tuple[Tensor, Tensor]:
+        # In two passes, which take a tenth of the time of PyTorch's var_mean.
+        mean = x.mean(dims, True)
+        variance = (x - mean).square_().mean(dims, keep)
+        return variance, mean if keep else mean.squeeze(dims)
+
+    def join(parts: Pooled) -> tuple[Tensor, Tensor]:
+        count, (variance, mean) = parts[0]
+        squares = variance * count
+        for n, (variance_of_part, mean_of_part) in parts[1:]:
+            apart = mean_of_part - mean
+            squares = squares + variance_of_part * n + apart * apart * (count * n / (count + n))
+            mean, count = mean + apart * (n / (count + n)), count + n
+        return squares / count, mean
+
+    wide: Any = x.to(torch.promote_types(x.dtype, torch.float32))
+    variance, mean = wide.pooled(dims, keep, part, join)
+    correction = given.get("correction", int(given.get("unbiased", True)))
+    if correction is None:
+        correction = 1
+    count = prod(x.shape[dim] for dim in dims)
+    variance = (variance * (count / (count - correction))).to(x.dtype)
+    mean = mean.to(x.dtype)
+    if packet is aten.var_mean:
+        return (variance, mean)
+    if packet is aten.var:
+        return variance
+    return variance.sqrt()
+
+
+@rule_of(aten.native_group_norm)
+def _group_norm(
+    function: object,
+    x: CutMap,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    n: int,
+    channels: int,
+    positions: int,
+    groups: int,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    grouped = aten.view(wide, [n, groups, channels // groups, *x.shape[2:]])
+    variance, mean = aten.var_mean.correction(
+        grouped, [*range(2, grouped.ndim)], correction=0, keepdim=True
+    )
+    by_channel = [n, channels, *[1] * (x.ndim - 2)]
+    mean, scale = (
+        of_group.expand(-1, -1, channels // groups, *of_group.shape[3:]).reshape(by_channel)
+        for of_group in (mean, aten.rsqrt(variance + eps))
+    )
+    if weight is not None:
+        scale = scale * weight.reshape([1, *by_channel[1:]])
+    shift = -mean * scale
+    if bias is not None:
+        shift = shift + bias.reshape([1, *by_channel[1:]])
+    result = aten.addcmul(shift, wide, scale)
+    return result.to(x.dtype), torch.empty(0), torch.empty(0)
+
+
+@rule_of(aten.native_layer_norm)
+def _layer_norm(function: OpOverload, x: CutMap, shape: Sequence[int], *others: object) -> object:
+    if max(x.cut) < x.ndim - len(shape):
+        return first_of(function, x, shape, *others)
+    return decomposition_table[function](x, shape, *others)
+
+
+@rule_of(aten.native_batch_norm)
+def _batch_norm(
+    function: OpOverload,
+    x: CutMap,
+    weight: object,
+    bias: object,
+    mean: object,
+    variance: object,
+    *others: object,
+) -> object:
+    if others[0] and mean is None:  # it has no running statistics, also in evaluation mode
+        return decomposition_table[function](x, weight, bias, mean, variance, *others)
+    if others[0]:
+        raise Refused("is a batch norm in training mode: call .eval() on the module")
+    return first_of(function, x, weight, bias, mean, variance, *others)
+
+
+@rule_of(functional.instance_norm)
+def _instance_norm(
+    function: object,
+    x: CutMap,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> object:
+    if not use_input_stats:
+        return functional.batch_norm(
+            x, running_mean, running_var, weight, bias, False, momentum, eps
+        )
+    return _group_norm(function, x, weight, bias, len(x), x.shape[1], 0, x.shape[1], eps)[0]
