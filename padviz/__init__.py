@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from padviz.analyses.result import Result
     from padviz.analyses.rings import rings
     from padviz.analyses.rules import rules
+    from padviz.analyses.run_tiles import run_tiles
     from padviz.analyses.seams import seams
     from padviz.analyses.seen import seen
     from padviz.analyses.shards import shards
@@ -85,6 +86,7 @@ __all__ = [
     "responses",
     "rings",
     "rules",
+    "run_tiles",
     "seams",
     "seen",
     "sharded",
@@ -131,6 +133,7 @@ GROUPS = {  # the commands by purpose, in the order of help, with what it says o
     },
     "Cut": {
         "tiles": "Context that tiles need, and a plan without seams.",
+        "run-tiles": "Run a network on a large image, tile by tile, without seams.",
         "verify-tiles": "Run a network whole and in tiles, and compare.",
         "keeps": "What a tile of some size keeps of an image.",
         "seams": "Seams of a tiler: its output against the whole image's.",

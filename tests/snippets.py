@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 from onnx import numpy_helper, parser
+from PIL import Image
 
 from tests.cli.test_cli_foreign import plain as plain_file
 from tests.figures import made_up
@@ -62,7 +63,11 @@ def agrees(printed: str, output: str) -> bool:
 
 def prepare(command: str) -> None:
     if "model.onnx" in command:
-        (seeing_file if command.startswith("detect") else plain_file)("model.onnx")
+        shows_maps = command.startswith(("detect", "run-tiles"))
+        (seeing_file if shows_maps else plain_file)("model.onnx")
+    if "photo.png" in command:
+        levels = np.random.default_rng(0).integers(0, 256, (1000, 1500, 3), np.uint8)
+        Image.fromarray(levels).save("photo.png")
     if command.startswith("rings"):
         coco_files(scenes(0, images=8), names=("instances.json", "results.json"))
     if "model.keras" in command:

@@ -18,6 +18,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from matplotlib.figure import Figure
@@ -48,6 +49,7 @@ WALK = {
     "kernel": "--size 4x5 --padding zero,partial --pixel 0,1", "layers": "net.toml", "networks": "",
     "rules": "", "verify-tiles": "model.onnx --size 32x48",
     "repad": "model.onnx --size 32x48 --padding reflect", "responses": "model.onnx --size 32x48 -n 2",
+    "run-tiles": "seeing.onnx image.npy --tile 32 -o output.npy",
     "rings": "vgg11 --gt gt.json --pred pred.json --rings 3 --size 96x128 --by-class",
     "seen": "model.onnx --images photos -n 2 --size 32x48 --patch 4 --grid 5",
     "seams": "whole.npy tiled.npy",
@@ -65,6 +67,7 @@ FUNCTIONS: dict[str, Callable[[], padviz.Result[Any]]] = {  # whose results no c
 UNDRAWN = (
     "costs",
     "rules",
+    "run-tiles",
     "verify-tiles",
     "networks",
     "shards",
@@ -93,6 +96,8 @@ def prepared(command: str, network: str = FIRST) -> list[str]:
         coco_files(scenes(0, images=12))
     if "whole.npy" in line:
         made_up.seam_files()
+    if "image.npy" in line:
+        np.save("image.npy", np.random.default_rng(0).random((3, 48, 64), np.float32))
     if "photos" in line:
         folder(Path("photos"), 3, 260, 280)
     return [*command.split(), *line.split()]

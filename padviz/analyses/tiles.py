@@ -311,7 +311,7 @@ def report_of(tiling: Tiling, one_image: bool) -> Report:
     sheet = Table((*AROUND, Column("stride")), rows)
     if isinstance(plan, LayerPlan):
         sheet = _summed(plan)
-        first += [Lines(_in_layers(plan)), sheet]
+        first += [Lines(words_of(plan)), sheet]
     else:
         needed = _needed(network, tiling.contexts, plan)
         said = [f"{needed}: {_tiles_of(plan)}" if plan else f"{needed}."]
@@ -433,7 +433,10 @@ def _tiles_of(plan: Plan) -> str:
     )
 
 
-def words_of(plan: Plan) -> list[str]:
+def words_of(plan: Plan | LayerPlan) -> list[str]:
+    """Return sentences on a plan: what its tiles are, and whether they are exact."""
+    if isinstance(plan, LayerPlan):
+        return _in_layers(plan)
     tiles = _tiles_of(plan)
     needed = _needed(plan.network, plan.contexts, plan)
     if len(plan) == 1:

@@ -191,6 +191,21 @@ def _check_folder(folder: str) -> None:
         raise OptionError(what, where="-o", hint="name another") from None
 
 
+def run_tiles(command: Command, typed: Sequence[Typed], arguments: Arguments, to: To) -> None:
+    """Open the image before the network, which is read at the image's size."""
+    from padviz.analyses.run_tiles import run_tiles
+    from padviz.trained.image_files import check_written, open_image
+
+    check_written(Path(arguments["output"]), arguments.get("overwrite", False))
+    image = open_image(arguments["image"])
+    call = {**arguments, "image": image, "size": image.size}
+    read_networks(typed, call)
+    del call["size"]
+    with progress("tiles") as on_progress:
+        result = run_tiles(**call, on_progress=on_progress)
+    show(result, to)
+
+
 def _report_outcomes(outcomes: Sequence[ItemOutcome], folder: Path) -> None:
     from padviz.pages.html import natural
     from padviz.reports import tables
@@ -218,4 +233,5 @@ RUNNERS: dict[str, Runner] = {
     "explore": explore,
     "export": export,
     "repad": repad,
+    "run-tiles": run_tiles,
 }

@@ -27,7 +27,7 @@ from padviz.cli.session import loaded, read_trained, say_heads, unfinished_path
 from padviz.cli.showing import DRAWING, To, default_path, directed, output_options, progress, show
 from padviz.errors import OptionError, SizeError
 from padviz.network.network import Network, Size
-from padviz.options import Argument, Command
+from padviz.options import Argument, Command, Option
 from padviz.progress import counter
 
 MOST_TRIED = 64  # sizes, of a network that refuses its usual one
@@ -51,7 +51,10 @@ def command_of(name: str, run: Runner) -> click.Command:
         with _drawing(values):
             run(command, typed, arguments_of([*typed, *beside], values), to)
 
-    parameters = parameters_of([*typed, *beside], reading, output_options(command))
+    # An option of the function goes before one of the report, as the -o of `run-tiles`.
+    own = {param.option.name for param in typed if isinstance(param.option, Option)}
+    output = [option for option in output_options(command) if option.opts[0].strip("-") not in own]
+    parameters = parameters_of([*typed, *beside], reading, output)
     return click.Command(name, callback=callback, params=parameters, help=command.help)
 
 

@@ -1,5 +1,5 @@
-"""Pictures from elsewhere, opened with Pillow: few formats, no warnings, and one error for all that
-can go wrong.
+"""Pictures, with Pillow: those from elsewhere in few formats, without warnings, and with one error
+for all that can go wrong.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from padviz.errors import OptionError, PadvizError
 from padviz.files.opened import opened
@@ -50,3 +53,10 @@ def opened_picture(path: str | Path, kind: str, hint: str) -> Iterator[Picture]:
             ) from None
         except Exception:  # of Pillow, which has many
             raise OptionError("cannot be read as a picture", where=where, hint=hint) from None
+
+
+def save_picture(pixels: NDArray[np.uint8], path: Path) -> None:
+    """Write pixels (height, width) or (height, width, 3) in the format of the path's suffix."""
+    from PIL import Image
+
+    Image.fromarray(pixels).save(path)

@@ -137,7 +137,14 @@ PARAMETERS = {
     if inspect.isfunction(function := getattr(padviz, name))
 }
 TAKING = [name for name, parameters in PARAMETERS.items() if "network" in parameters]
-RUN = ["detect", "responses", "seen", "trial", "verify_tiles"]  # which ask for one image
+RUN = [
+    "detect",
+    "responses",
+    "run_tiles",
+    "seen",
+    "trial",
+    "verify_tiles",
+]  # which ask for one image
 ARGUMENTS: dict[str, dict[str, Any]] = {  # beside the network, where a size is not enough
     "compare": {"padding": ["zero", "reflect"]},
     "diff": {"other": "vgg11"},
@@ -145,6 +152,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {  # beside the network, where a size is 
     "keeps": {"tile": 16},
     "repad": {"padding": "reflect"},
     "rings": {"gt": "gt.json", "pred": "pred.json", "rings": 1},
+    "run_tiles": {"image": "image.npy", "output": "output.npy", "tile": 16},
     "seen": {"noise": True, "patch": 8, "grid": 5},
     "shards": {"shards": 2},
     "stream": {"chunk": 16, "size": None},
@@ -155,7 +163,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {  # beside the network, where a size is 
 
 
 def answer(name: str, network: Any) -> Any:
-    return getattr(padviz, name)(**{"network": network, "size": SIZE} | ARGUMENTS.get(name, {}))
+    given = {"network": network, "size": SIZE} | ARGUMENTS.get(name, {})
+    if name == "run_tiles":  # which reads the size from the image
+        np.save("image.npy", np.ones((3, *given.pop("size")), np.float32))
+    return getattr(padviz, name)(**given)
 
 
 def advice(name: str, module: nn.Module) -> list[str]:
@@ -178,6 +189,7 @@ def test_what_the_error_advises_works(name: str, module: type[nn.Module], which:
     assert answer(name, loaded) is not None
 
 
+@pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize("name", RUN)
 def test_what_is_run_says_that_it_takes_one_image(name: str) -> None:
     network = Two().eval()

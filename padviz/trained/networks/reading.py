@@ -5,21 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from padviz.errors import DescriptionError, OptionError, UnknownName, typed
+from padviz.errors import DescriptionError, OptionError, UnknownName, printable, typed
 from padviz.network.network import Network, Size, as_size, in_words
 from padviz.network.rewrites import check_image
 from padviz.network.sizes import sizes_of_each
+from padviz.network.targets import output_layers
 from padviz.sources import MODULE, is_module
 from padviz.sources.formats import format_of, refusal
 from padviz.sources.toml.load import load_config, zoo
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
-from padviz.trained.networks.running import Runner
+from padviz.trained.networks.running import Outputs, Runner
 from padviz.trained.networks.trained_network import Reals, Trained
 
 if TYPE_CHECKING:
@@ -145,15 +146,45 @@ def runner_of(
     return OnnxRunner(edited or trained.model, trained.size, convolutions(trained.model.proto))
 
 
+def input_type(trained: Trained) -> np.dtype[Any]:
+    """Return the type of the images that a network reads; of a module in half precision too, that
+    is single.
+    """
+    if is_module(trained.model):
+        types = (tensor.dtype for tensor in trained.model.parameters())
+        double = "torch.float64" in map(str, types)
+        return np.dtype("float64" if double else "float32")
+    from onnx import helper
+
+    return helper.tensor_dtype_to_np_dtype(trained.model.image.type)
+
+
 def head_maps(trained: Trained, network: Network) -> HeadMaps:
     """Return a function that runs a network up to the targets of `network`, on images of any
     size.
     """
+    tensors = [tensor for tensor, layer in network.aliases.items() if layer in network.targets]
+    inside = []
     if is_module(trained.model):
-        return partial(_maps_of_module, trained, network)
+        inside = [path for path, _ in trained.model.named_modules() if path in network.targets]
+    run = _outputs_of(trained, tensors, inside)
+    return lambda image: _select_heads(run(image), network, image)
+
+
+def _outputs_of(
+    trained: Trained, tensors: Sequence[str], inside: Sequence[str]
+) -> Callable[[Reals], Outputs]:
+    """Return a function that runs a graph up to some tensors, or a module up to some modules
+    `inside`; without these to its end.
+    """
+    if is_module(trained.model):
+        from padviz.trained.networks.torch_network import TorchRunner
+
+        return lambda image: TorchRunner(
+            trained.model, trained.where, image.shape[2:], image.shape[1]
+        ).maps(image, inside)
     from padviz.trained.networks.onnx_network import OnnxRunner
 
-    tensors = [tensor for tensor, layer in network.aliases.items() if layer in network.targets]
     upto = trained.model.upto(tensors)
 
     # Opening a session takes longer than running it on a tile, and all tiles have one size.
@@ -161,18 +192,67 @@ def head_maps(trained: Trained, network: Network) -> HeadMaps:
     def runner_at(size: Size) -> Runner:
         return OnnxRunner(upto.sized(size), size, None)
 
-    def maps_of_graph(image: Reals) -> list[Reals]:
-        return _select_heads(runner_at(image.shape[2:]).outputs(image), network, image)
-
-    return maps_of_graph
+    return lambda image: runner_at(image.shape[2:]).outputs(image)
 
 
-def _maps_of_module(trained: Trained, network: Network, image: Reals) -> list[Reals]:
-    from padviz.trained.networks.torch_network import TorchRunner
+def named_map(trained: Trained, layer: str | None) -> tuple[str, str]:
+    """Return the name of an output, or of a tensor or module inside, and the layer that it is the
+    map of.
 
-    inside = [path for path, _ in trained.model.named_modules() if path in network.targets]
-    runner = TorchRunner(trained.model, trained.where, image.shape[2:], image.shape[1])
-    return _select_heads(runner.maps(image, inside), network, image)
+    Without the name of a `layer`, it is the only output that is a map. Raises OptionError where
+    that is not one.
+    """
+    network = trained.network
+    if layer is not None and layer in network.aliases:
+        return layer, network.aliases[layer]
+    if layer is not None:
+        (target,) = output_layers(layer, network)
+        inside = [name for name, of in network.aliases.items() if of == target]
+        if is_module(trained.model):
+            inside = [path for path, _ in trained.model.named_modules() if path == target]
+        if not inside:
+            what = f"{target} is not a module, whose output could be read"
+            raise OptionError(what, option="layer", hint="name the module that it is in")
+        # Of the tensors of a layer, the first is its own; others are elementwise results of it.
+        return inside[0], target
+    ends = output_layers(None, network)
+    names = [name for name, of in network.aliases.items() if of in ends]
+    if not is_module(trained.model):
+        outputs = {output.name for output in trained.model.graph.output}
+        names = [name for name in names if name in outputs]
+    if len(names) == 1:
+        return names[0], network.aliases[names[0]]
+    what = "returns no map"
+    if names:
+        what = f"returns {len(names)} maps: {', '.join(map(printable, names))}"
+    raise OptionError(what, where=trained.where, hint="name one with `layer`")
+
+
+def map_runner(trained: Trained, network: Network, name: str) -> Callable[[Reals], Reals]:
+    """Return a function that runs a network on images of any size and returns the map of that name,
+    which is that of the target of `network`.
+    """
+    inside = []
+    if name not in trained.network.aliases:
+        inside = [name]
+    outputs_of = _outputs_of(trained, [name], inside)
+
+    def run(image: Reals) -> Reals:
+        output = outputs_of(image)[name]
+        units = units_of(network, image.shape[2:])
+        values = _channels_first(output, units)
+        if values is None:
+            what = f"{name} has the shape {in_words(output.shape)}, and no {in_words(units)} units"
+            raise DescriptionError(what, where=trained.where, hint="name another `layer`")
+        return values
+
+    return run
+
+
+def units_of(network: Network, size: Size) -> Size:
+    """Return the size of the first target's map of an image."""
+    at = network.index[network.targets[0]]
+    return tuple(rows[at] for rows in sizes_of_each(network, size))
 
 
 def _select_heads(outputs: Mapping[str, Reals], network: Network, image: Reals) -> list[Reals]:

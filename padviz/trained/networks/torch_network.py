@@ -25,6 +25,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
+from padviz.cutting.plan import LayerPlan
+from padviz.cutting.running import tiled
 from padviz.errors import DescriptionError, OptionError, nearest, printable
 from padviz.files.opened import opened
 from padviz.network.layer import Layer
@@ -401,8 +403,7 @@ class TorchRunner:
         )
         self.output: str | None = None
         self.modules = Modules(module, always=True)
-        floats = (parameter for parameter in module.parameters() if parameter.is_floating_point())
-        self.like = next(floats, torch.empty(0))  # images take its type and device
+        self.like = _first_weight(module)  # images take its type and device
 
     def responses(self, images: Images) -> list[Reduced]:
         recorder = _Responses(self.modules)
@@ -493,6 +494,27 @@ class TorchRunner:
         return load.run_foreign(forward, failed)
 
 
+def _first_weight(module: nn.Module) -> Tensor:
+    floats = (parameter for parameter in module.parameters() if parameter.is_floating_point())
+    return next(floats, torch.empty(0))
+
+
+def run_by_layer(trained: Trained, image: NDArray[Any], plan: LayerPlan) -> NDArray[Any]:
+    """Run a module by a plan with shared norms on an image (1, channels, height, width)."""
+    floats = (
+        parameter for parameter in trained.model.parameters() if parameter.is_floating_point()
+    )
+    like = next(floats, torch.empty(0))
+    output = tiled(trained.model, torch.from_numpy(image).to(like.dtype), plan)
+    if not isinstance(output, Tensor):
+        what = f"returns a {type(output).__name__}, not one map"
+        raise DescriptionError(
+            what, where=trained.where, hint="wrap it in a module that returns one tensor"
+        )
+    (array,) = _named_arrays(output, "output").values()
+    return array
+
+
 class _AllRan(BaseException):
     """Ends a forward after the last module that is watched.
 
@@ -574,12 +596,10 @@ def _of_lines(height: int, width: int) -> Tensor:
 
 
 def _named_arrays(output: object, name: str) -> Outputs:
-    """Convert the tensors that a module returns to arrays, of single precision unless they are
-    double or complex.
-    """
-    wide = (torch.float64, torch.complex64, torch.complex128)
+    """Convert the tensors that a module returns to arrays, those in half precision to single."""
+    half = (torch.float16, torch.bfloat16)
     detached = {key: tensor.detach().cpu() for key, tensor in named_tensors(output, name).items()}
     return {
-        key: (tensor if tensor.dtype in wide else tensor.float()).numpy()
+        key: (tensor.float() if tensor.dtype in half else tensor).numpy()
         for key, tensor in detached.items()
     }
