@@ -61,12 +61,23 @@ def rims_of(name: str, network: Any, size: int) -> dict[str, Any]:
     }
 
 
+def output_stride(network: Any) -> int:
+    """Pixels of the image from one unit of the output to the next; of several outputs, the widest."""
+    reach = padviz.audit(network, LARGE).reach
+    (field,) = [row for row in padviz.fields(network, LARGE) if row.layer == reach.layer]
+    stride = field.height.stride
+    assert stride is not None
+    assert stride.denominator == 1
+    return int(stride)
+
+
 def measured() -> list[dict[str, Any]]:
     """Name, source and rims of each network, the narrowest first."""
     rows: list[dict[str, Any]] = []
     for name, source, network in networks():
         rims = [rims_of(name, network, size) for size in (LARGER.get(name, SIZE), LARGE)]
-        rows.append({"name": name, "source": source, **rims[0], f"at_{LARGE}": rims[1]})
+        about = {"name": name, "source": source, "output_stride": output_stride(network)}
+        rows.append({**about, **rims[0], f"at_{LARGE}": rims[1]})
     return sorted(rows, key=lambda row: (sum(row["height"] + row["width"]), row["name"]))
 
 

@@ -141,7 +141,7 @@ class Command(NamedTuple):
     texts. With `always`, one is written without -o too, unless figures alone are asked for.
     `check_file` gets the arguments, and the path of -o as "o": it rejects a file that cannot be
     made of them. `look` are options of the picture, which `save` takes, and `more` options of the
-    command alone. `counting` is what its progress counts. `alone` is an option that asks about one
+    command alone. `counting` is what its progress counts. `alone` are options that ask about one
     network at one size.
 
     `together` makes one report of what several results hold for it, and `failed` what stands there
@@ -157,7 +157,7 @@ class Command(NamedTuple):
     look: tuple[Option, ...] = ()
     more: tuple[Option, ...] = ()
     counting: str = ""
-    alone: Option | None = None
+    alone: tuple[Option, ...] = ()
     together: Callable[[Sequence[Any]], Any] | None = None
     failed: Callable[..., object] | None = None
 
@@ -213,6 +213,7 @@ EXCEPT = Option("except", "Layers to leave unchanged.", Layer(), several=True)
 EVEN = Option("even", "Balance uneven convolutions.")
 EXPECT_EVEN = Option("even", "Expect no uneven convolution.")
 ALL = Option("all", "List even layers too.")
+ALL_CHANGES = Option("all", "Show all changes, with figures and edits.")
 ALL_RULES = Option("all", "Run every rule.")
 WRAPS = Option("wraps", "Expect the output to wrap along an axis.", Name("AXIS"), several=True)
 CONTEXT = Option("context", "Expect exact tiles at this context.", Whole(0))

@@ -2,7 +2,7 @@
 
 __version__ = "0.2.0"
 SCHEMAS = {  # by the command that prints it, or by the file; those of the others are 1
-    "audit": 4,
+    "audit": 5,
     "compare": 2,
     "layers": 2,
     "repad": 2,
@@ -14,6 +14,6 @@ SCHEMAS = {  # by the command that prints it, or by the file; those of the other
     "trial": 2,
     "uneven": 2,
     "usage": 4,
-    "explorer": 4,
+    "explorer": 5,
     "export": 5,
 }

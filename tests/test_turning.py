@@ -198,8 +198,9 @@ def test_the_explorer_of_a_turned_network_is_turned(
             audited["maps"] = {
                 each["what"]: shown for each, shown in zip(remedies, audited["maps"], strict=True)
             }
-            groups = [remedies[at]["needs"] for at in audited.pop("groups")]
-            assert groups == [*dict.fromkeys(each["needs"] for each in remedies)]
+            named = {audited["best"], audited["to_try"], *audited["alike"]}
+            suggested = {remedies[at]["what"] for at in audited.pop("suggested")}
+            assert suggested == named & {each["what"] for each in remedies}
             settled_audit(audited)
         found.append(json.loads(json.dumps(facts, default=int)))
     assert settled(turned(found[0])) == settled(found[1])

@@ -9,10 +9,11 @@ symmetric padding. docs/evidence/limits.md shows all.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import lru_cache
 from math import hypot, inf, nan
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -21,6 +22,7 @@ from padviz.counting.shares.summary import Rim
 MORE, LESS, FOUR, POOLED = "one pixel more", "one pixel less", "four pixels more", "pooled strides"
 APART = 4  # pixels that opposite rims differ by in a network that is called lopsided,
 PART = 0.25  # and the part of the wider one
+COARSE = 16  # pixels from one unit of an output to the next, from which it is called coarse
 # a mean, and its 95 % interval to either side; nan where there is none
 Points = tuple[float, float] | None
 
@@ -132,50 +134,67 @@ def rank(parts: Sequence[str | None], needs: str) -> tuple[bool, float]:
 class Standing(msgspec.Struct, frozen=True):
     """The rims of a network among those of known ones.
 
-    `mean` is the mean of the four sides in pixels, `narrower` the share of `of` known networks with
-    a smaller mean, and `lopsided` whether opposite sides differ by more than 4 px and by more than
-    a quarter of the wider one.
+    `mean` is the mean of the four sides in pixels. `narrower` is the share of `of` known networks
+    of its `kind` with a smaller mean: those whose output is as "coarse", or as "fine". Both are
+    None, and `of` is 0, if the output stride is not known. `lopsided` says whether opposite sides
+    differ by more than 4 px and by more than a quarter of the wider one.
 
-    >>> standing(Rim([14, 34], [14, 34]))
-    Standing(mean=24.0, narrower=0.21739130434782608, of=69, lopsided=True, width='narrow')
+    >>> standing(Rim([14, 34], [14, 34]), Fraction(32))
+    Standing(mean=24.0, kind='coarse', narrower=0.203125, of=64, lopsided=True, width='narrow')
     """
 
     mean: float
-    narrower: float
+    kind: Literal["coarse", "fine"] | None
+    narrower: float | None
     of: int
     lopsided: bool
-    width: str
+    width: Literal["narrow", "typical", "wide"]
 
 
-def standing(rim: Rim) -> Standing:
+class KnownRim(msgspec.Struct, frozen=True):
+    """The rims of a known network at 224 px, and the pixels from one unit of its output to the
+    next.
+    """
+
+    output_stride: int
+    height: list[int]
+    width: list[int]
+
+    @property
+    def mean(self) -> float:
+        return sum((*self.height, *self.width)) / 4
+
+
+def standing(rim: Rim, output_stride: Fraction | None) -> Standing:
     """Compare the rims of a network with those of known ones."""
-    known, mean = _means(), sum(rim.depths) / 4
+    mean = sum(rim.depths) / 4
     first, third = quartiles()
+    width: Literal["narrow", "typical", "wide"] = "typical"
     if mean <= first:
-        word = "narrow"
+        width = "narrow"
     elif mean >= third:
-        word = "wide"
-    else:
-        word = "typical"
-    narrower = sum(other < mean for other in known) / len(known)
+        width = "wide"
     lopsided = any(
         abs(near - far) > max(APART, PART * max(near, far)) for near, far in (rim.height, rim.width)
     )
-    return Standing(mean, narrower, len(known), lopsided, word)
+    if output_stride is None:
+        return Standing(mean, None, None, 0, lopsided, width)
+    coarse = output_stride >= COARSE
+    known = [row.mean for row in known_rims() if (row.output_stride >= COARSE) == coarse]
+    narrower = sum(other < mean for other in known) / len(known)
+    kind: Literal["coarse", "fine"] = "coarse" if coarse else "fine"
+    return Standing(mean, kind, narrower, len(known), lopsided, width)
 
 
 def quartiles() -> tuple[float, float]:
     """Return the first and the third quartile of the widths of known networks, in pixels."""
-    known = _means()
-    return known[len(known) // 4], known[3 * len(known) // 4]
+    means = [row.mean for row in known_rims()]
+    return means[len(means) // 4], means[3 * len(means) // 4]
 
 
 @lru_cache(1)
-def _means() -> list[float]:
-    """Return the mean depths of the rims of known networks, in order; `make reference` measures
-    them.
-    """
-    known = msgspec.json.decode(Path(__file__).with_name("known_rims.json").read_bytes())[
-        "networks"
-    ]
-    return sorted(sum(rim.depths) / 4 for rim in msgspec.convert(known, list[Rim]))
+def known_rims() -> list[KnownRim]:
+    """Return the rims of known networks, the narrowest first; `make reference` measures them."""
+    text = Path(__file__).with_name("known_rims.json").read_bytes()
+    rows = msgspec.convert(msgspec.json.decode(text)["networks"], list[KnownRim])
+    return sorted(rows, key=lambda row: row.mean)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import insort_right
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
@@ -200,29 +199,6 @@ def _attempt(change: Change, before: Outcome, heads: str, rounded: bool) -> Atte
     return Attempt(change, after, remedy, counts)
 
 
-def not_told_apart(tried: Sequence[Attempt]) -> list[str]:
-    """Return the remedies that the measurements do not separate from the first one."""
-    free = [
-        (attempt.remedy, attempt.change.parts)
-        for attempt in tried
-        if attempt.remedy and not attempt.remedy.price
-    ]
-    if not free:
-        return []
-    (lead, parts), *others = free
-    known, alike = evidence.evidence_on(parts), []
-    for other, its_parts in others:
-        its = evidence.evidence_on(its_parts)
-        if (
-            known
-            and its
-            and other.needs == lead.needs
-            and not evidence.told_apart(known, its, lead.needs)
-        ):
-            alike.append(other.what)
-    return alike
-
-
 def helps(kind: str, before: Outcome, after: Outcome) -> bool:
     """Whether a change leaves fewer convolutions uneven, fewer remainders or jumps (a size), or
     fewer unfair pixels.
@@ -267,7 +243,7 @@ def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None)
     idle = change.kind == "size" and after.uneven_convolutions == before.uneven_convolutions
     idle = idle and not before.jumps
     if idle and before.tilt - after.tilt <= APART:
-        return "only has fewer stride remainders"
+        return "only leaves fewer rows unread"
     return None
 
 

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import msgspec
 
 from padviz.advice.evidence import Standing, standing
-from padviz.advice.remedies import (
-    Attempt,
-    MapOutcome,
-    Remedy,
-    attempts,
-    map_outcome,
-    not_told_apart,
-)
+from padviz.advice.remedies import Attempt, MapOutcome, Remedy, attempts, map_outcome
+from padviz.advice.suggestions import faults_of, suggestions
 from padviz.advice.wording import (
     accuracy,
-    advice,
     best,
     border,
-    is_fine,
+    measure,
+    now,
     padding,
     symmetry,
+    training,
     verdict,
 )
 from padviz.counting.count import usage
@@ -65,12 +61,15 @@ class BorderReach(msgspec.Struct, frozen=True):
 class Audit:
     """The verdict in a few words, sentences and figures behind it, and the remedies, best first.
 
-    `border` has the depth of the rims, compared with known networks; `symmetry` the convolutions
-    that read their padding unevenly, and the sampling-grid offset; `padding` the units that depend
-    on padding; `advice` the first thing to do; `accuracy` what that means for a trained network,
-    and the command that measures it. `alike` names remedies that the measurements do not separate
-    from the first. `best` is "nothing to do", a remedy without training, "nothing without training"
-    if some `remedies` need it, or "nothing helps".
+    `border` has the depth of the rims, compared with known networks of its kind, and the starved
+    share. `now` says what to do without training, `training` what to do if you train. `accuracy`
+    says what the border means for it; `measure` is the command that measures that. `symmetry` names
+    the convolutions that read their padding unevenly, and the sampling-grid offset. `padding` has
+    the units that depend on padding.
+
+    `best` is "nothing to do", a remedy without training, "nothing without training" if one of the
+    `remedies` is to be tried with training, or "nothing helps". `to_try` is the remedy that
+    `training` names; the measurements do not separate those in `alike` from it.
 
     `offset` is the grid offset of the target on both axes, in input pixels; None where `grid` gives
     a reason. `offset_by` has the share of each layer on the longest path to the target, the largest
@@ -91,11 +90,14 @@ class Audit:
     heads: str
     verdict: str
     border: str
+    now: str
+    training: str
+    accuracy: str
+    measure: str
     symmetry: str
     padding: str
-    advice: str
-    accuracy: str
     best: str
+    to_try: str | None
     alike: list[str]
     standing: Standing | None
     uneven_convolutions: list[str]
@@ -144,12 +146,12 @@ def examine(
     (reach, field, near), tried = _farthest(today), attempts(today, figures, heads, most, rounded)
     stands = None
     if figures.rim:
-        stands = standing(figures.rim)
+        stands = standing(figures.rim, _output_stride(field))
     reads_padding = _reads_padding(network, near)
     remedies = [attempt.remedy for attempt in tried if attempt.remedy]
     crops = [attempt for attempt in tried if attempt.change.kind == "crop"]
-    fine = is_fine(figures, stands, field, reads_padding)
-    alike = [] if fine else not_told_apart(tried)
+    faults = faults_of(figures, stands, field, reads_padding)
+    suggested = suggestions(faults, figures, tried)
     offset, offset_by, grid = _grid_of(network, pixels, reach, field)
     audit = Audit(
         network=network.name,
@@ -159,12 +161,15 @@ def examine(
         heads=heads,
         verdict=verdict(figures, stands, reads_padding),
         border=border(figures, stands, layer is None, reads_padding),
+        now=now(faults, figures, stands, field, reads_padding, suggested, remedies),
+        training=training(faults, figures, suggested, reads_padding),
+        accuracy=accuracy(figures, reads_padding),
+        measure=measure(network),
         symmetry=symmetry(today, field, reach.why, reads_padding),
         padding=padding(today, near, reach.field, reach.why, pixels_around(ends, pixels)),
-        advice=advice(fine, reads_padding, figures, remedies, alike),
-        accuracy=accuracy(network, reads_padding),
-        best=best(fine, remedies),
-        alike=alike,
+        best=best(faults, suggested),
+        to_try=suggested.train.what if suggested.train else None,
+        alike=[*suggested.alike],
         standing=stands,
         uneven_convolutions=[row.layer for row in today.uneven],
         uneven_pools=[row.layer for row in today.ledger.uneven_pools],
@@ -186,6 +191,17 @@ def _reads_padding(network: Network, near: NearPadding | None) -> bool:
     if near is None or near.everywhere:
         return True
     return any(map(any, near.axes.values())) or any(circular_axes(network))
+
+
+def _output_stride(field: ReceptiveField | None) -> Fraction | None:
+    """Return the pixels from one unit of the output to the next, the most of both axes."""
+    if field is None:
+        return None
+    strides = [axis.stride for axis in field.axes.values()]
+    known = [stride for stride in strides if stride is not None]
+    if len(known) < len(strides):
+        return None
+    return max(known)
 
 
 Offsets = list[float | None]

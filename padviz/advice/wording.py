@@ -1,15 +1,15 @@
-"""The words of an audit: the verdict, and sentences on border, symmetry, padding, advice and
-accuracy.
+"""The words of an audit: the verdict, and sentences on the border, what to do, accuracy, symmetry
+and padding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from padviz.advice.changes import NEEDS
-from padviz.advice.evidence import EVIDENCE, Standing
+from padviz.advice.evidence import Standing
 from padviz.advice.remedies import FOVEATED, MapOutcome, Remedy
-from padviz.counting.shares.summary import FairShare, Rim, percent
+from padviz.advice.suggestions import Faults, Suggestions
+from padviz.counting.shares.summary import Rim, percent
 from padviz.errors import typed
 from padviz.geometry.balance.case import Case
 from padviz.geometry.ledger import padded_before
@@ -19,13 +19,14 @@ from padviz.geometry.receptive_fields import ReceptiveField, rounded_offset
 from padviz.network.network import FILES, Network
 from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import sizes_of_each
-from padviz.phrases import some_names
+from padviz.phrases import counted, listed, some_names
 
-ALIKE = 3  # remedies that are not told apart from the first, named at most
 NAMED = 8  # layers that a sentence lists at most
+FEW = 20  # known networks from which on a share of them is said in percent
 NOTHING, UNTRAINED, HELPLESS = "nothing to do", "nothing without training", "nothing helps"
-GOOD = {"narrow": "narrow, which is good", "typical": "typical", "wide": "wide, which is bad"}
-INTERIOR = "the paths of an interior pixel"
+STARVED = "starved (fewer than half the paths of a pixel far from every border)"
+OVERUSED = "overused (more than 3/2 of those paths)"
+KINDS = {"coarse": "an output stride of 16 or more", "fine": "an output stride below 16"}
 
 
 def verdict(figures: MapOutcome, standing: Standing | None, reads_padding: bool) -> str:
@@ -47,170 +48,233 @@ def verdict(figures: MapOutcome, standing: Standing | None, reads_padding: bool)
 def border(
     figures: MapOutcome, standing: Standing | None, compared: bool, reads_padding: bool
 ) -> str:
-    """Return the depth of the rims, the share of unfair pixels, and how many networks have narrower
-    rims.
+    """Return the depth of the rims on each side, how many networks of its kind have narrower ones,
+    and the share of starved and overused pixels.
     """
     share, rim, more = figures.share, figures.rim, figures.overused_rim
     if share is None or rim is None or more is None:
         return f"Fair shares are not defined: {figures.share_reason}."
     if not reads_padding:
         return f"No unit reads padding; {rim.words} are context, which few units see."
-    parts = [_rim_in_words(figures, share, rim, standing)]
-    overused = percent(share.overused)
-    if any(more.depths):
-        parts.append(f"{more.words} get more than 3/2 (overused), {overused} of this image")
-    elif share.overused:
-        parts.append(f"{overused} get more than 3/2 (overused)")
-    if standing and compared and any(rim.depths):
-        narrower = f"{100 * standing.narrower:.0f} %" if standing.narrower else "none"
-        known = f"{narrower} of {standing.of} known networks have a narrower rim"
-        parts.append(f"{GOOD[standing.width]}: {known}")
-    return f"{'; '.join(parts)}."
-
-
-def _rim_in_words(
-    figures: MapOutcome, share: FairShare, rim: Rim, standing: Standing | None
-) -> str:
-    """Return how deep the starved rim is, and how many pixels of this image are starved."""
+    starved = percent(share.starved)
     if not any(rim.depths):
-        starved = percent(share.starved)
-        return (
-            f"No rim gets less than half {INTERIOR} (starved); {starved} of this image's pixels do"
-        )
-    shape = "Lopsided" if standing and standing.lopsided else "Symmetric"
+        parts = [f"No side has a rim that is {STARVED}; {starved} of this image is starved."]
+    else:
+        parts = [_rim_in_words(figures, rim, standing, compared)]
+        if not figures.low:
+            parts.append(f"{starved} of this image is starved{_foveated(share.starved)}.")
+    if any(more.depths):
+        depths = _capitalised(more.words)
+        parts.append(f"{depths} are {OVERUSED}, {percent(share.overused)} of this image.")
+    elif share.overused:
+        parts.append(f"{percent(share.overused)} is {OVERUSED}.")
+    return " ".join(parts)
+
+
+def _rim_in_words(figures: MapOutcome, rim: Rim, standing: Standing | None, compared: bool) -> str:
     if figures.low:
-        return (
-            f"{shape} rim: on a large image {rim.words} would get less than half {INTERIOR} "
-            "(starved); in this one every pixel does (foveated)"
-        )
-    starved = f"{percent(share.starved)} of this image"
-    if share.starved > FOVEATED:
-        starved += " (foveated)"
-    return f"{shape} rim: {rim.words} get less than half {INTERIOR} (starved), {starved}"
+        text = f"On a large image {rim.words} would be {STARVED}; in this one every pixel is"
+    else:
+        text = f"{_capitalised(rim.words)} are {STARVED}"
+    if standing and compared and standing.kind:
+        narrower = f"{round(standing.of * (standing.narrower or 0))} of {standing.of}"
+        if standing.of >= FEW:
+            narrower = f"{percent(standing.narrower or 0, 0)} of {standing.of}"
+        text += f"; narrower in {narrower} known networks with {KINDS[standing.kind]}"
+    if standing and standing.lopsided:
+        return f"Lopsided rim. {text}."
+    return f"{text}."
 
 
-def is_fine(
+def _foveated(starved: float) -> str:
+    if starved > FOVEATED:
+        return " (foveated)"
+    return ""
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def now(
+    faults: Faults,
     figures: MapOutcome,
     standing: Standing | None,
     field: ReceptiveField | None,
     reads_padding: bool,
-) -> bool:
-    """Whether a network is even and centred and its rim narrow, so that there is nothing to do."""
-    if not reads_padding:
-        return True
-    if figures.jumps or figures.uneven_convolutions or figures.uneven_pools:
-        return False
-    return _is_centred(field) and _is_narrow(figures, standing)
-
-
-def _is_centred(field: ReceptiveField | None) -> bool:
-    if field is None or field.parts_at:
-        return False
-    return not any(rounded_offset(offset or 0) for offset in field.offsets)
-
-
-def _is_narrow(figures: MapOutcome, standing: Standing | None) -> bool:
-    rim, share, more = figures.rim, figures.share, figures.overused_rim
-    if rim is None or share is None or more is None or any(more.depths):
-        return False
-    if any(rim.depths) and (standing is None or standing.width != "narrow"):
-        return False
-    return share.starved + share.overused <= FOVEATED
-
-
-def advice(
-    fine: bool,
-    reads_padding: bool,
-    before: MapOutcome,
+    suggested: Suggestions,
     remedies: Sequence[Remedy],
-    alike: Sequence[str],
 ) -> str:
-    """Return what to do with today's weights, what to do with training, its measured effect, and
-    what is as good.
-    """
-    if fine and reads_padding:
-        return "Nothing to do: even, centred, and the rim is narrow."
-    if fine:
+    """Return what to do without training, and why."""
+    if not reads_padding:
         return "Nothing to do: no unit reads padding."
-    lead = best_remedy(remedies)
-    if lead is None and remedies:
-        return f"Nothing that was tried helps enough ({remedies[0].what}: {remedies[0].price})."
+    if not any(faults):
+        rim = "there is no rim"
+        if standing and standing.mean:
+            rim = f"the rim is narrow ({standing.mean:g} px on average)"
+        return f"Nothing to do: every window is even, the sampling grid is centred, and {rim}."
+    wrong = listed([*_wrong(faults, figures, standing, field)])
+    lead = suggested.now
+    if lead:
+        does = ", ".join(_effects(lead, figures))
+        return (
+            f"{_capitalised(lead.what)} works with today's weights: {does}; its effect on accuracy "
+            f"was not measured. Why: {wrong}."
+        )
+    if suggested.train:
+        return f"Change nothing: {wrong}, but no change that was tried mends that without training."
+    costly = next((remedy for remedy in remedies if remedy.price), None)
+    if costly:
+        short = f"{costly.what}: {costly.price}"
+        return f"Change nothing: {wrong}, but nothing that was tried helps enough ({short})."
+    return f"Change nothing: {wrong}, but nothing that was tried mends that."
+
+
+def _wrong(
+    faults: Faults, figures: MapOutcome, standing: Standing | None, field: ReceptiveField | None
+) -> Iterator[str]:
+    """Yield what is wrong: uneven windows, the grid off centre, and the border."""
+    uneven = [
+        counted(count, noun)
+        for count, noun in (
+            (figures.uneven_convolutions, "convolution"),
+            (figures.uneven_pools, "pool"),
+        )
+        if count
+    ]
+    if uneven:
+        verb = "read"
+        if uneven[0].startswith("1 ") and len(uneven) == 1:
+            verb = "reads"
+        yield f"{listed(uneven)} {verb} more padding on one side"
+    if figures.jumps:
+        yield f"{counted(figures.jumps, 'layer')} out of phase where the image wraps"
+    if faults.grid:
+        yield _off_centre(field)
+    if faults.border:
+        yield from _wrong_border(figures, standing)
+
+
+def _off_centre(field: ReceptiveField | None) -> str:
+    if field is None:
+        return "the output has no sampling grid"
+    if field.parts_at:
+        return f"the branches at {field.parts_at} have different centres"
+    most = max(abs(rounded_offset(offset or 0)) for offset in field.offsets)
+    return f"the output's sampling grid is {most:g} px off centre"
+
+
+def _wrong_border(figures: MapOutcome, standing: Standing | None) -> Iterator[str]:
+    share, more = figures.share, figures.overused_rim
+    if share is None or figures.rim is None:
+        yield "fair shares are not defined"
+        return
+    if standing and standing.width != "narrow":
+        yield f"the rim is {standing.mean:g} px wide on average ({standing.width})"
+    overused = more and any(more.depths)
+    if share.starved > FOVEATED:
+        yield f"{_share_of_pixels(share.starved)} of this image is starved"
+    if overused:
+        yield f"{percent(share.overused)} of this image is overused"
+    if figures.unfair > FOVEATED >= share.starved and not overused:
+        yield f"{percent(figures.unfair)} of this image is starved or overused"
+
+
+def training(
+    faults: Faults, figures: MapOutcome, suggested: Suggestions, reads_padding: bool
+) -> str:
+    """Return what to do if you train: the change, its effect, and what was measured of it."""
+    if not reads_padding or not any(faults):
+        return "Keep the image size and the padding."
+    lead, keep = suggested.train, ""
+    if not faults.border:
+        keep = " Keep the padding: the rim is narrow."
     if lead is None:
-        return "Nothing that was tried helps."
-    does = " and ".join(_effects(lead, before))
-    changed = f"{lead.what} {does} ({_measured(lead)})."
-    if alike:
-        others = [*alike[:ALIKE]]
-        if len(alike) > ALIKE:
-            others.append(f"{len(alike) - ALIKE} more")
-        changed += f" The measurements do not separate it from {' or '.join(others)}."
-    if lead.needs == NEEDS[0]:
-        return f"Without training: {changed}"
-    losses = [row.as_is[0] for row in EVIDENCE.values() if row.as_is]
-    lost = f"every measured change cost a small network {-max(losses):g} to {-min(losses):g} points"
-    return f"Without training, change nothing: {lost}. If you {lead.needs}: {changed}"
+        return f"Nothing that was tried is worth training for.{keep}"
+    parts = [f"Try {lead.what} ({lead.needs}) and compare: {', '.join(_effects(lead, figures))}."]
+    parts.append(_measured(lead))
+    if suggested.alike:
+        parts.append(f"The measurements do not separate it from {' or '.join(suggested.alike)}.")
+    return " ".join(parts) + keep
 
 
 def _effects(lead: Remedy, before: MapOutcome) -> Iterator[str]:
-    """Yield what a remedy does to uneven convolutions, and to the pixels of the border."""
-    left, were = lead.outcome.uneven_convolutions, before.uneven_convolutions
-    if left == 0 < were:
-        yield "makes every convolution even"
-    elif left < were:
-        yield f"leaves {left} of {were} convolutions uneven"
-    share = lead.outcome.share
-    if share:
-        if share.starved == 1:
-            starved = "every pixel"
-        else:
-            starved = percent(share.starved)
-        yield f"leaves {starved} starved, {percent(share.overused)} overused"
+    """Yield what a remedy does to uneven convolutions, to the pixels of the border, and the
+    costs.
+    """
+    after, were = lead.outcome, before.uneven_convolutions
+    if after.uneven_convolutions == 0 < were:
+        yield "every convolution even"
+    elif after.uneven_convolutions < were:
+        yield f"{after.uneven_convolutions} of {were} convolutions uneven"
+    if not were and after.uneven_pools < before.uneven_pools:
+        yield f"{after.uneven_pools} of {before.uneven_pools} pools uneven"
+    if after.jumps < before.jumps:
+        yield f"{after.jumps} of {before.jumps} layers out of phase"
+    share, old = after.share, before.share
+    if share and old:
+        if percent(share.starved) != percent(old.starved):
+            yield f"{_share_of_pixels(share.starved)} starved instead of {percent(old.starved)}"
+        if percent(share.overused) != percent(old.overused):
+            yield f"{percent(share.overused)} overused instead of {percent(old.overused)}"
+    if lead.macs_ratio and f"{lead.macs_ratio:.2f}" != "1.00":
+        yield f"{lead.macs_ratio:.2f}x multiply-adds"
+
+
+def _share_of_pixels(share: float) -> str:
+    if share == 1:
+        return "every pixel"
+    return percent(share)
 
 
 def _measured(lead: Remedy) -> str:
-    """Return the measured effects of a remedy on accuracy, in points."""
-    effects = []
-    if lead.as_is is not None:
-        effects.append(f"{lead.as_is:+.1f} as is")
-    if lead.trained is not None:
-        effects.append(f"{lead.trained:+.1f} at worst after training")
-    return ", ".join(effects) or "not measured"
+    """Return the measured effects of a remedy on the accuracy of small networks, in points."""
+    points = [
+        f"{change:+.1f} {when}"
+        for change, when in (
+            (lead.trained, "at worst after training"),
+            (lead.as_is, "without training"),
+        )
+        if change is not None
+    ]
+    if not points:
+        return "Its effect on accuracy was not measured."
+    return f"Points of accuracy or AP in small test networks: {', '.join(points)}."
 
 
-def best_remedy(remedies: Sequence[Remedy]) -> Remedy | None:
-    """Return the best remedy without a price."""
-    return next((remedy for remedy in remedies if not remedy.price), None)
-
-
-def best(fine: bool, remedies: Sequence[Remedy]) -> str:
+def best(faults: Faults, suggested: Suggestions) -> str:
     """Return what to do with today's weights, or why there is nothing to do."""
-    if fine:
+    if not any(faults):
         return NOTHING
-    lead = best_remedy(remedies)
-    if lead is None:
-        return HELPLESS
-    if lead.needs != NEEDS[0]:
+    if suggested.now:
+        return suggested.now.what
+    if suggested.train:
         return UNTRAINED
-    return lead.what
+    return HELPLESS
 
 
-def accuracy(network: Network, reads_padding: bool) -> str:
-    """Return the meaning of starved pixels for a trained network, and the command that
-    measures it.
-    """
+def accuracy(figures: MapOutcome, reads_padding: bool) -> str:
+    """Return the meaning of starved pixels for a trained network."""
+    if not reads_padding:
+        return "No padding is read; what else the rim costs does not follow from counts."
+    if figures.rim is None:
+        return "Not known: fair shares are not defined."
+    if not any(figures.rim.depths):
+        return "Not known from counts; no side is starved."
+    return (
+        "Not known from counts: in three trained networks the response at the rim was .63 to .98 "
+        "of that inside, where path counts are .19 to .46."
+    )
+
+
+def measure(network: Network) -> str:
+    """Return the command that measures what the rim costs a trained network."""
+    if len(network.targets) > 1:
+        return "padviz rings --gt instances.json --pred results.json"
     source = "model.onnx"
     if network.source.lower().endswith(FILES):
         source = network.source
-    command = f"padviz seen {typed(source)} --images FOLDER"
-    if len(network.targets) > 1:
-        command = "padviz rings --gt instances.json --pred results.json"
-    if not reads_padding:
-        return f"No padding is read; what else the rim costs is measured by {command}."
-    return (
-        "Fewer paths need not cost accuracy: in three trained networks the reaction at the rim "
-        "was .63 to .98 of that inside; path counts there are .19 to .46. Measure yours: "
-        f"{command}."
-    )
+    return f"padviz seen {typed(source)} --images FOLDER"
 
 
 def symmetry(

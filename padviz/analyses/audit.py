@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from padviz.advice.changes import wraps
 from padviz.advice.remedies import MapOutcome, Outcome, Remedy
 from padviz.advice.verdict import DRAWN, Audit, examine
-from padviz.advice.wording import UNTRAINED, best_remedy
+from padviz.advice.wording import HELPLESS, NOTHING, UNTRAINED
 from padviz.analyses.asked import Pixels, Source, asked
 from padviz.analyses.result import Result
 from padviz.analyses.usage import fairness
@@ -21,6 +21,7 @@ from padviz.errors import OptionError, SizeError
 from padviz.network.network import Network, Size, in_words
 from padviz.network.rewrites import cut_and_pad, with_same
 from padviz.options import (
+    ALL_CHANGES,
     EACH_MODEL,
     EACH_SIZE,
     HEADS,
@@ -56,6 +57,7 @@ def audit(
     padding: Annotated[str | None, PADDING] = None,
     same: Annotated[bool, SAME] = False,
     heads: Annotated[str | None, HEADS] = None,
+    all_: Annotated[bool, ALL_CHANGES] = False,
     images: Annotated[str | Path | None, IMAGES] = None,
     weights: Annotated[str | Path | None, WEIGHTS] = None,
     on_progress: Progress | None = None,
@@ -71,6 +73,9 @@ def audit(
     ----------
     network, size, layer, padding, same, heads
         As for `usage`.
+    all_ : bool
+        The text that is printed lists the changes with their figures and edits, too. With `images`
+        it always does.
     images : str or Path, optional
         A folder of photographs: the sizes and schemes among the remedies are tried on the network
         as it is.
@@ -80,9 +85,9 @@ def audit(
     Returns
     -------
     AuditResult
-        With `.verdict`, the sentences `.border`, `.symmetry`, `.padding`, `.advice` and
-        `.accuracy`, and `.remedies`, first those that work with today's weights: what each is, its
-        edits, what it needs, and its outcome.
+        With `.verdict`, the sentences `.border`, `.now`, `.training`, `.accuracy`, `.symmetry` and
+        `.padding`, the command `.measure`, and `.remedies`, first those that work with today's
+        weights: what each is, its edits, what it needs, and its outcome.
 
     Raises
     ------
@@ -99,9 +104,11 @@ def audit(
     >>> judged = audit("resnet50", 224)
     >>> judged.verdict
     'lopsided, narrow rim'
-    >>> best = judged.remedies[0]
-    >>> judged.best, best.what, best.edit[0], best.as_is, best.trained
-    ('nothing without training', 'partial padding', 'padviz.repad(module, "partial")', -19.1, -2.0)
+    >>> judged.best, judged.to_try
+    ('nothing without training', '225 x 225 px')
+    >>> first = judged.remedies[0]
+    >>> first.what, first.edit[0], first.as_is, first.trained
+    ('partial padding', 'padviz.repad(module, "partial")', -19.1, -2.0)
     """
     if weights and not images:
         raise OptionError(
@@ -115,7 +122,7 @@ def audit(
             tried, notes = (None, ())
         draw, report = (
             partial(_drawn, wanted, size, layer, heads),
-            partial(report_of, [judged], tried),
+            partial(report_of, [judged], tried, all_),
         )
         return AuditResult.made_of(
             judged, judged.remedies, report, draw, pictured=True, notes=notes, part=judged
@@ -176,21 +183,23 @@ def _tried(
 
 # pixels that height and width gain together: larger sizes are left out where pictures are too small
 NEAR = 32
-SHOWN = {"padding": 2}  # remedies of a kind on a screen, which has one of each other
 NAMED = 4  # layers of a line
-SENTENCES = ("border", "symmetry", "padding", "advice", "accuracy")
+SENTENCES = ("border", "now", "training", "accuracy", "measure")
+DETAILS = ("symmetry", "padding")
 MEND = 8  # uneven windows, which are what the reader came for
 UNITS = ("", "K", "M", "G", "T", "P")
 SEVERALLY = (
-    "none: no change was shown to help without training; else: the first with training. The audit "
-    "of one network names those that may do as well."
+    "uneven: convolutions that read more padding on one side; starved: pixels with fewer than half "
+    "the paths of a pixel far from every border; try: with training, unless it says so. The audit "
+    "of one network says more."
 )
 BLANK = " Blank: no fair shares; `padviz audit` of that network alone says why."
 LEGEND = {
-    "uneven": "convolutions",
-    "rim": "px above or left, below or right",
-    "measured": "points of small networks, as is and at worst after training (yours: "
-    "--images FOLDER)",
+    "uneven": "convolutions that read more padding on one side",
+    "rim": "starved px above or left, below or right",
+    "macs": "multiply-adds relative to today",
+    "measured": "accuracy change in our small test networks, in points: untrained, at worst after "
+    "training (yours: --images FOLDER)",
 }
 
 
@@ -236,12 +245,7 @@ SEVERAL = (
     *JUDGED[:2],
     OVERUSED,
     RIM._replace(spare=3),  # of which the verdict speaks
-    Column(
-        "best",
-        "first remedy",
-        of=lambda row: None if isinstance(row.of, Failed) else _best(row.of),
-        spare=1,
-    ),
+    Column("best", "try", of=lambda row: None if isinstance(row.of, Failed) else _best(row.of)),
 )
 SHEET = (
     *SEVERAL[:3],
@@ -252,14 +256,17 @@ SHEET = (
 
 
 def _best(audit: Audit) -> str:
-    """Write the first remedy, and the first with training where nothing helps without."""
-    best = best_remedy(audit.remedies)
-    if best is None or audit.best != UNTRAINED:
+    """Write what to do without training, or else the change to try with training."""
+    if audit.best == UNTRAINED and audit.to_try:
+        return audit.to_try
+    if audit.best in (NOTHING, HELPLESS):
         return audit.best
-    return f"none, else {best.padding if best.kind == 'padding' else best.what}"
+    return f"{audit.best}, no training"
 
 
-def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None) -> Report:
+def report_of(
+    audits: Sequence[Audit | Failed], tried: Trial | None = None, all_: bool = False
+) -> Report:
     facts: dict[str, object] = {"results": audits}
     if tried:
         from padviz.analyses.trial import trial_facts
@@ -280,7 +287,7 @@ def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None) -> R
     blank = any(row.outcome is not None and row.outcome.share is None for row in today)
     screen: list[Block] = [Table(SEVERAL, today, SEVERALLY + BLANK * blank)]
     if len(audits) == 1 and isinstance(first, Audit):
-        screen = _screen(first, tried)
+        screen = _screen(first, tried, all_ or tried is not None)
     return Report(
         "audit",
         facts,
@@ -299,48 +306,39 @@ def _paper(title: str, audit: Audit, rows: Sequence[Row], tried: Trial | None) -
     table = Table((*REMEDY, _measured_column(tried), NEEDS, Column("edit", of=edit_of)), rows)
     return [
         Heading(title),
-        Facts(("", getattr(audit, key)) for key in SENTENCES),
+        Facts(("", getattr(audit, key)) for key in (*SENTENCES, *DETAILS)),
         table,
         Lines(audit.cannot),
     ]
 
 
-def _screen(audit: Audit, tried: Trial | None) -> list[Block]:
-    """Return what fits a screen: the sentences, their figures, the first remedies by need, and how
-    each is made.
-    """
+def _screen(audit: Audit, tried: Trial | None, all_: bool) -> list[Block]:
+    """Return the answer in five sentences; with `all_`, what is behind it and all changes, too."""
     title = f"{audit.title}, {in_words(audit.size)}, to {some_names(audit.target, NAMED)}"
+    answer = Facts((key.capitalize(), getattr(audit, key)) for key in SENTENCES)
+    if not all_:
+        more = "--all shows what is behind this."
+        if audit.remedies:
+            changes = counted(len(audit.remedies), "change")
+            more = f"--all shows what is behind this, and {changes} with figures and edits."
+        return [Heading(title), answer, Lines([more])]
     if macs := audit.outcome.macs:
         power = min((len(str(macs)) - 1) // 3, len(UNITS) - 1)
         title += f", {f'{macs / 1000**power:.3g} {UNITS[power]}'.rstrip()} multiply-adds"
-    sentences = [(key.capitalize(), getattr(audit, key)) for key in SENTENCES]
-    blocks: list[Block] = [Heading(title), Facts([*sentences, *_figures(audit)])]
+    details = [(key.capitalize(), getattr(audit, key)) for key in DETAILS]
+    blocks: list[Block] = [Heading(title), answer, Facts([*details, *_figures(audit)])]
     if audit.remedies:
-        listed = [*_listed(audit.remedies)]
         rows = [Row("  today", audit.outcome)]
         group = ""
-        for i, remedy in enumerate(listed, 1):
+        for i, remedy in enumerate(audit.remedies, 1):
             needs = f"{remedy.needs}{', costly' if remedy.price else ''}"
             if needs != group:
                 rows.append(Row(group := needs))
             rows.append(Row(f"{i} {remedy.what}", remedy.outcome, remedy))
         table = Table((*REMEDY, _measured_column(tried)), rows)
-        edited = _edited(audit.outcome, listed)
-        if len(listed) < len(audit.remedies):
-            edited.append(
-                f"And {len(audit.remedies) - len(listed)} further remedies: --format json"
-            )
+        edited = _edited(audit.outcome, audit.remedies)
         blocks += [replace(table, legend=_legend(table, tried)), Lines(edited, indent=2)]
     return [*blocks, Lines(audit.cannot)]
-
-
-def _listed(remedies: list[Remedy]) -> Iterator[Remedy]:
-    """Yield the first of each kind, and what has a price only where nothing has none."""
-    left, free = dict(SHOWN), any(not remedy.price for remedy in remedies)
-    for remedy in remedies:
-        left[remedy.kind] = left.get(remedy.kind, 1) - 1
-        if left[remedy.kind] >= 0 and not (remedy.price and free):
-            yield remedy
 
 
 def _legend(table: Table, tried: Trial | None) -> str:
@@ -349,7 +347,7 @@ def _legend(table: Table, tried: Trial | None) -> str:
     if any(row.remedy and wraps(row.remedy.padding) for row in rows):
         said.append("circular padding suits images that wrap")
     if any(row.outcome.share is None for row in rows):
-        said.append("fair shares: see Border")
+        said.append("starved, overused and rim are blank: see Border")
     if any(not row.outcome.macs for row in rows):
         said.append("macs: unknown where a layer does not say its channels")
     return f"{'; '.join(said)}."
@@ -420,7 +418,7 @@ def _besides(before: MapOutcome, remedy: Remedy) -> list[str]:
     if remedy.price and not remedy.price.startswith("costs"):  # which the column says
         remarks.append(remedy.price)
     if left > before.remainders:
-        remarks.append(f"leaves {counted(left, 'stride remainder')}")
+        remarks.append(f"leaves rows unread in {counted(left, 'layer')}")
     return remarks
 
 
@@ -444,7 +442,7 @@ def _figures(audit: Audit) -> Iterator[tuple[str, object]]:
         many = "1 layer leaves"
         if len(audit.remainders) > 1:
             many = f"{len(audit.remainders)} layers leave"
-        yield "remainders", f"{many} rows or columns unread, first {audit.remainders[0]}"
+        yield "unread", f"{many} rows or columns unread, first {audit.remainders[0]}"
 
 
 def _measured(remedy: Remedy, tried: Trial | None) -> str:
@@ -521,7 +519,7 @@ COMMAND = Command(
       padviz audit resnet50 mobilenet_v2 vgg19 --size 224,512
     """,
     counting="images",
-    alone=IMAGES,
+    alone=(IMAGES, ALL_CHANGES),
     together=report_of,
     failed=_failed,
 )

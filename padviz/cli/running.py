@@ -116,9 +116,10 @@ def _check_one(command: Command, arguments: Arguments, to: To) -> None:
         raise OptionError(
             "a picture shows one network at one size", where="-o", hint="name one, or use .md"
         )
-    if command.alone and command.alone.name in arguments:
-        what = "is about one network at one size"
-        raise OptionError(what, option=command.alone.name, hint="name one")
+    for typed in typed_of(command.function):
+        if typed.option in command.alone and typed.name in arguments:
+            what = "is about one network at one size"
+            raise OptionError(what, option=typed.option.name, hint="name one")
 
 
 def _check_file(command: Command, arguments: Arguments, look: Arguments, to: To) -> None:

@@ -309,21 +309,20 @@ def audit_facts(audit: Audit, maps: Sequence[Facts | int | None]) -> Facts:
     for outcome in (facts["outcome"], *(remedy["outcome"] for remedy in facts["remedies"])):
         if outcome["macs"] is not None:
             outcome["macs"] = float(outcome["macs"])
-    return {**facts, "groups": _groups(audit), "maps": maps}
+    return {**facts, "suggested": _suggested(audit), "maps": maps}
 
 
-def _groups(audit: Audit) -> list[int]:
-    """Return the best remedy of each group: the first of those with the same needs.
+def _suggested(audit: Audit) -> list[int]:
+    """Return the remedies that the audit's sentences name.
 
     >>> import padviz
-    >>> judged = padviz.audit("resnet50", 224)
-    >>> [judged.remedies[at].what for at in _groups(judged)]
-    ['partial padding', 'pool 7 strides', '256 x 256 px']
+    >>> judged = padviz.audit("mobilenet_v2", 224)
+    >>> [judged.remedies[at].what for at in _suggested(judged)]
+    ['225 x 225 px', 'circular padding']
     """
-    first: dict[str, int] = {}
-    for at, remedy in enumerate(audit.remedies):
-        first.setdefault(remedy.needs, at)
-    return [*first.values()]
+    places = {remedy.what: at for at, remedy in enumerate(audit.remedies)}
+    named = [audit.best, audit.to_try, *audit.alike]
+    return [places[what] for what in named if what in places]
 
 
 def _escape(value: object) -> Any:

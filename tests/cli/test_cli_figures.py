@@ -242,17 +242,17 @@ def test_a_network_of_one_size_is_not_told_to_pad_to_another(
     assert "pad the image" not in result.stderr
 
 
-def test_what_the_screen_leaves_out_is_counted() -> None:
-    text = run("audit", "resnet50", "--size", "224").stdout
-    listed = max(int(i) for i in re.findall(r"^ {0,2}(\d+) \S", text, re.MULTILINE))
-    assert (
-        f"\nAnd {len(padviz.audit('resnet50', 224).remedies) - listed} further remedies: --format json\n"
-        in text
-    )
+def test_all_lists_every_remedy_and_the_screen_counts_them() -> None:
+    remedies = padviz.audit("resnet50", 224).remedies
+    text = run("audit", "resnet50", "--size", "224", "--all").stdout
+    lines = re.findall(r"^ {0,2}(\d+) \S", text, re.MULTILINE)
+    assert [*map(int, lines)] == [*range(1, len(remedies) + 1)] * 2
+    short = run("audit", "resnet50", "--size", "224").stdout
+    assert f"--all shows what is behind this, and {len(remedies)} changes" in short
 
 
 def test_a_second_scheme_is_made_as_the_first_and_python_is_told_in_its_own_words() -> None:
-    text = " ".join(run("audit", plain(), "--size", "64").stdout.split())
+    text = " ".join(run("audit", plain(), "--size", "64", "--all").stdout.split())
     command = r'padviz repad net.onnx --padding (\w+) -o \1.onnx or padviz.repad\(module, "\1"\)'
     first, scheme = re.search(rf" (\d) {command.replace('1', '2')}", text).groups()  # type: ignore[union-attr]
     second = re.search(rf" (\d) as {first}, with ([\w/]+)", text)

@@ -1,4 +1,4 @@
-// The verdict at a size: in a few words and five sentences, and the best remedy of each group with its map.
+// The verdict at a size: in a few words and sentences, and the remedies that they name with their maps.
 
 import { percent } from "./numbers.js";
 import { make } from "./paint.js";
@@ -8,7 +8,7 @@ const points = (n, how) => (n === null ? "" : `${n > 0 ? "+" : ""}${n.toFixed(1)
 
 // What was measured of a remedy elsewhere.
 const measured = ({ as_is, trained }) =>
-  [points(as_is, "as is"), points(trained, "at worst after training")].filter(Boolean).join(", ") || "not measured";
+  [points(as_is, "without training"), points(trained, "at worst after training")].filter(Boolean).join(", ") || "not measured";
 
 // What a remedy needs of a trained network, what was measured of it, and what speaks against it.
 export const needs = (remedy) => [remedy.needs, measured(remedy), remedy.price].filter(Boolean).join("; ");
@@ -20,7 +20,7 @@ export class Verdict {
   constructor(book) {
     this.book = book;
     this.finding = document.getElementById("finding");
-    for (const name of ["border", "advice", "accuracy", "symmetry", "padding", "groups", "all", "more"])
+    for (const name of ["border", "now", "training", "accuracy", "measure", "symmetry", "padding", "suggested", "all", "more"])
       this[name] = document.querySelector(`#verdict [data-part="${name}"]`);
     const wide = matchMedia("(min-width: 901px)"); // as in the style
     const fold = () => (this.more.open = wide.matches);
@@ -34,15 +34,17 @@ export class Verdict {
       remedies = audit.remedies ?? [];
     this.finding.textContent = `at ${this.book.sizes[state.asize].join(" × ")} px: ${audit.verdict ?? "no audit"}`;
     this.border.textContent = tight(audit.reason ?? audit.border);
-    this.advice.textContent = tight(audit.advice);
+    this.now.textContent = tight(audit.now);
+    this.training.textContent = tight(audit.training);
     this.accuracy.textContent = audit.accuracy ?? "";
+    this.measure.textContent = audit.measure ?? "";
     this.symmetry.textContent = tight(audit.symmetry);
     this.padding.textContent = tight(audit.padding);
-    const focused = this.groups.contains(document.activeElement) && document.activeElement.dataset.remedy;
-    this.groups.replaceChildren(
-      ...(audit.groups ?? []).map((at) => this.remedy(remedies[at], at, audit.outcome)),
+    const focused = this.suggested.contains(document.activeElement) && document.activeElement.dataset.remedy;
+    this.suggested.replaceChildren(
+      ...(audit.suggested ?? []).map((at) => this.remedy(remedies[at], at, audit.outcome)),
     );
-    if (focused) this.groups.querySelector(`[data-remedy="${focused}"]`)?.focus();
+    if (focused) this.suggested.querySelector(`[data-remedy="${focused}"]`)?.focus();
     this.all.textContent = `all ${remedies.length} remedies, and how each is made`;
     this.all.hidden = !remedies.length;
   }

@@ -1,0 +1,195 @@
+"""What an audit says follows from its figures, for the zoo and for networks that are drawn."""
+
+import re
+from collections import defaultdict
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+import padviz
+from padviz.advice.evidence import quartiles
+from padviz.advice.remedies import FOVEATED, LESS, Remedy
+from padviz.analyses.audit import SENTENCES, AuditResult
+from padviz.errors import PadvizError
+from padviz.sources.toml.load import parse, zoo
+from tests.strategies import networks
+
+SIZES = {"unet": 572, "ssd300_vgg16": 300}
+
+
+@cache
+def audited(name: str, size: int) -> AuditResult:
+    return padviz.audit(name, size)
+
+
+def of_zoo() -> list[AuditResult]:
+    return [audited(name, size) for name in zoo() for size in {SIZES.get(name, 224), 640}]
+
+
+def percents(text: str) -> set[str]:
+    return {*re.findall(r"\d+\.\d %", text)}
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def is_narrow(audit: AuditResult) -> bool:
+    """Whether no side is wide, nothing overused, and most of the image fair."""
+    figures = audit.outcome
+    if figures.rim is None or figures.overused_rim is None or figures.share is None:
+        return False
+    mean = sum(figures.rim.depths) / 4
+    unfair = figures.share.starved + figures.share.overused
+    return mean <= quartiles()[0] and not any(figures.overused_rim.depths) and unfair <= FOVEATED
+
+
+def is_even(audit: AuditResult) -> bool:
+    return not (audit.uneven_convolutions or audit.uneven_pools or audit.outcome.jumps)
+
+
+def holds(audit: AuditResult) -> None:
+    """Each sentence says what the figures are, and advice follows from them."""
+    figures, pads = audit.outcome, audit.verdict != "no padding read"
+    said = " ".join((audit.now, audit.training))
+    if pads and figures.rim and figures.overused_rim and figures.share:
+        depths = {*figures.rim.depths, *figures.overused_rim.depths} - {0}
+        assert {int(n) for n in re.findall(r"(\d+) px", audit.border)} == depths
+        shares = {percent(figures.share.starved), percent(figures.share.overused)}
+        assert percents(audit.border) <= shares
+        assert ("Lopsided" in audit.border) == bool(audit.standing and audit.standing.lopsided)
+    centred = not any(abs(offset or 0) >= 0.05 for offset in audit.offset)
+    fine = not pads or (
+        is_even(audit)
+        and is_narrow(audit)
+        and centred
+        and "different centres" not in audit.symmetry
+        and "no sampling grid: the target" not in audit.symmetry
+    )
+    assert audit.now.startswith("Nothing to do") == (audit.best == "nothing to do") == fine
+    assert ("Keep the image size and the padding." in audit.training) == fine
+    assert ("Keep the padding: the rim is narrow." in audit.training) == (
+        is_narrow(audit) and not fine
+    )
+    if pads and not fine:
+        assert bool(audit.uneven_convolutions) == bool(re.search(r"convolutions? .*more pad", said))
+        for wide in re.findall(r"rim is (\S+) px", said):
+            assert figures.rim
+            assert float(wide) == sum(figures.rim.depths) / 4 > quartiles()[0]
+    offered = {remedy.what: remedy for remedy in audit.remedies}
+    if audit.best in offered:
+        now = offered[audit.best]
+        assert now.needs == "today's weights"
+        assert audit.now.lower().startswith(f"{now.what} works with today's weights".lower())
+        helps(audit, now, audit.now)
+    else:
+        assert audit.now.startswith(("Change nothing", "Nothing to do"))
+    if audit.to_try is None:
+        assert "Try" not in audit.training
+        assert not audit.alike
+        return
+    trained = offered[audit.to_try]
+    assert trained.needs != "today's weights"
+    assert audit.training.startswith(f"Try {trained.what} ({trained.needs})")
+    helps(audit, trained, audit.training)
+    # No change that nobody measured comes before one that was, with the same training.
+    for remedy in audit.remedies:
+        if remedy.needs == trained.needs and remedy.what in audit.alike:
+            assert remedy.trained is not None
+            assert remedy.what in audit.training
+
+
+def helps(audit: AuditResult, remedy: Remedy, said: str) -> None:
+    """A change that is advised mends what is wrong, and its figures are those of the sentence."""
+    before, after = audit.outcome, remedy.outcome
+    assert not remedy.price
+    evens = not is_even(audit) and after.uneven_convolutions == 0 == after.jumps
+    spares = not is_narrow(audit) and after.unfair < before.unfair * (1 - LESS)
+    assert evens or spares
+    if is_narrow(audit):
+        assert remedy.padding is None
+    if after.share and before.share and after.share.starved < 1:
+        left, were = percent(after.share.starved), percent(before.share.starved)
+        assert (f"{left} starved instead of {were}" in said) == (left != were)
+    for points in (remedy.as_is, remedy.trained):
+        assert points is None or f"{points:+.1f} " in said
+    assert ("not measured" in said) == (remedy.as_is is None is remedy.trained)
+
+
+@pytest.mark.parametrize("name", zoo())
+def test_what_is_said_of_the_zoo_follows_from_its_figures(name: str) -> None:
+    for size in (SIZES.get(name, 224), 640):
+        holds(audited(name, size))
+
+
+@given(network=networks())
+def test_what_is_said_of_any_network_follows_from_its_figures(network: Any) -> None:
+    steps, size = network
+    try:
+        audit = padviz.audit(parse({"layers": steps}, "net"), size)
+    except PadvizError:
+        return
+    holds(audit)
+
+
+def test_networks_get_the_same_advice_only_if_the_same_is_wrong_with_them() -> None:
+    wrong = defaultdict(set)
+    for audit in of_zoo():
+        if audit.verdict == "no padding read":
+            continue
+        figures = audit.outcome
+        width = is_narrow(audit) or sum(figures.rim.depths if figures.rim else ())
+        windows = len(audit.uneven_convolutions), len(audit.uneven_pools), figures.jumps
+        off = max(abs(offset or 0) for offset in audit.offset)
+        wrong[audit.now, audit.training].add((width, windows, off))
+    assert max(map(len, wrong.values())) == 1
+    assert len(wrong) > 20
+
+
+def strided(kernel: int, depth: int) -> AuditResult:
+    """Uneven windows, and then others that make the rim."""
+    layers = [{"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": 1}]
+    for i in range(depth):
+        conv = {"op": "conv", "name": f"b{i}", "kernel": kernel, "padding": kernel // 2}
+        layers.append(conv)
+    return padviz.audit(parse({"layers": layers}, "net"), 512)
+
+
+def test_a_narrow_rim_gets_other_advice_than_a_wide_one() -> None:
+    narrow, wide = strided(3, 3), strided(65, 8)
+    means = [sum(audit.outcome.rim.depths) / 4 for audit in (narrow, wide) if audit.outcome.rim]
+    assert means[0] < 6 < 34 < means[1]
+    assert narrow.uneven_convolutions == wide.uneven_convolutions == ["a"]
+    assert "Keep the padding" in narrow.training
+    assert "Keep the padding" not in wide.training
+    assert (narrow.now, narrow.training) != (wide.now, wide.training)
+
+
+def test_a_network_is_compared_with_those_whose_output_is_as_fine() -> None:
+    coarse, fine = audited("resnet50", 224), audited("unet_padded", 224)
+    assert coarse.standing
+    assert fine.standing
+    assert (coarse.standing.kind, fine.standing.kind) == ("coarse", "fine")
+    assert coarse.standing.of + fine.standing.of == 69
+    assert "narrower in 20 % of 64 known networks with an output stride of 16" in coarse.border
+    assert "narrower in 0 of 5 known networks with an output stride below 16" in fine.border
+
+
+def test_the_same_sentences_stand_in_a_notebook_and_on_the_screen() -> None:
+    audit = audited("vgg11", 224)
+    page, text = audit._repr_html_(), " ".join(str(audit).split())
+    for key in SENTENCES:
+        assert getattr(audit, key) in text
+        assert getattr(audit, key) in page
+
+
+def test_five_sentences_are_the_screen_and_all_is_behind_them() -> None:
+    short, long = str(audited("resnet50", 224)), str(padviz.audit("resnet50", 224, all_=True))
+    names = ["Border", "Now", "Training", "Accuracy", "Measure"]
+    assert [line.split()[0] for line in short.splitlines()[2:-2]] == names
+    assert short.splitlines()[-1].startswith("--all shows")
+    for remedy in audited("resnet50", 224).remedies:
+        assert f" {remedy.what} " in long
+        assert f" {remedy.what} (" in short or remedy.what not in short
