@@ -60,7 +60,9 @@ class Processes(Team):
             request.wait()
         return torch.cat([mine.narrow(dim, 0, 0), *pieces], dim)
 
-    def keep(self, node: Node, whole: Tensor | None, k: int, value: Tensor) -> Tensor:
+    def keep(
+        self, node: Node, whole: Tensor | None, k: int, value: Tensor, empty: object
+    ) -> Tensor:
         """Keep the rows of this process."""
         return value
 

@@ -16,6 +16,7 @@ from padviz.cutting.handover import Handover, handover, keywords
 from padviz.cutting.plan import (
     LayerPlan,
     Plan,
+    Segments,
     TileSize,
     ignored_of,
     plan_by_layer,
@@ -30,6 +31,7 @@ from padviz.options import (
     FOR,
     LAYERS,
     LEVEL,
+    MEMORY,
     MODEL,
     NORMS,
     OBJECT,
@@ -109,6 +111,7 @@ def tiles(
     object_: Annotated[int, OBJECT] = 0,
     for_: Annotated[str | None, FOR] = None,
     norms: Annotated[str | None, NORMS] = None,
+    memory: Annotated[int | None, MEMORY] = None,
     level: Annotated[float | None, LEVEL] = None,
 ) -> TilesResult:
     """Compute the context that tiles need, and plan the fewest tiles of an image that keep every
@@ -133,6 +136,9 @@ def tiles(
         run one after another. The plan of a module is tried on an image without data; if it cannot
         be, `.plan.untried` says why. "per-tile" plans as if norms, gates and attention saw each
         position alone, which is inexact.
+    memory : int, optional
+        MB of main memory for the maps of shared norms, images and outputs among them, weights left
+        out. What does not fit is not stored but made again, which takes computing.
     level : float, optional
         The share of a unit's paths that its tile must hold, as .999: with less context than is
         exact.
@@ -161,12 +167,14 @@ def tiles(
     if norms == "shared":
         _check_shared(size, tile, object_ or level or for_ or layer)
     _check_planned(size, tile, {"tile": tile, "for_": for_, "level": level, "object_": object_})
+    if memory is not None and norms != "shared":
+        raise OptionError("is for `norms` shared", option="memory", hint="leave it out")
     with asked_up_to(layer, network, size, padding, same) as (kept, image):
         tiling = Tiling(kept, image, ())
         if norms == "shared":
             # Layers that run one after another need no context.
             tiling = replace(
-                tiling, plan=_shared(kept, image, tile, "" if padding or same else network)
+                tiling, plan=_shared(kept, image, tile, "" if padding or same else network, memory)
             )
         elif tile:
             per_tile = norms == "per-tile"
@@ -243,15 +251,18 @@ def _listed(tiling: Tiling, per_tile: bool, one_image: bool) -> Tiling:
     return replace(tiling, contexts=contexts, sizes=tuple(sizes), ignored=ignored)
 
 
-def _shared(network: Network, image: Size, tile: Pixels, source: Source) -> LayerPlan:
+def _shared(
+    network: Network, image: Size, tile: Pixels, source: Source, memory: int | None
+) -> LayerPlan:
     """Plan tiles by layer, and try the plan on the module that `source` names, if it does."""
     plan = plan_by_layer(network, image, network.pixels(tile))
     module = _module_of(source)
     if module is None:
-        return replace(
-            plan, untried="not tried, since padviz.tiled runs PyTorch modules alone, as they are"
-        )
-    return try_by_layer(module, plan)
+        alone = "padviz.tiled runs PyTorch modules alone, as they are"
+        if memory is not None:
+            raise OptionError(f"{alone}", option="memory", hint="leave it out")
+        return replace(plan, untried=f"not tried, since {alone}")
+    return try_by_layer(module, plan, memory)
 
 
 def _module_of(source: Source) -> nn.Module | None:
@@ -355,14 +366,28 @@ def _in_layers(plan: LayerPlan) -> list[str]:
     for layer, shape, size in plan.gathered:
         shape_in_words = " x ".join(map(str, shape))
         together.append(f"{layer} reads all of {shape_in_words}: {in_bytes(size)} put together.")
+    stored = "All maps stay where the image is."
+    if plan.segments:
+        stored = _stored(plan.segments)
     exact = f"Exact, with shared norms: {n} of them" if n else "Exact: no norm needs sharing"
     return [
         f"{exact}; {cover}.",
         *together,
         "padviz.tiled runs each layer on one tile after another, which reads what it needs of "
-        "its neighbours. All maps stay where the image is.",
+        f"its neighbours. {stored}",
         "Tried in these tiles, on an image without data: every layer can be cut.",
     ]
+
+
+def _stored(segments: Segments) -> str:
+    """Return a sentence on what a limit of memory takes, and the next choice."""
+    size, computing = segments.chosen
+    said = f"{in_bytes(size)} of main memory, weights left out, for {computing:.2f} times the"
+    said += " computing"
+    if segments.faster:
+        size, computing = segments.faster
+        said += f"; {in_bytes(size)} would take {computing:.2f} times"
+    return f"{said}."
 
 
 def _summed(plan: LayerPlan) -> Table:

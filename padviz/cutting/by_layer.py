@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from copy import deepcopy
 from math import inf
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +19,8 @@ from torch import Tensor, nn
 
 from padviz.cutting import calls, windows  # noqa: F401  # whose rules maps find
 from padviz.cutting.cut_map import Refused, tree_leaves, tree_map_only
-from padviz.cutting.parts import Runner, SharedMap
-from padviz.cutting.plan import Gathered, check_evaluating
+from padviz.cutting.parts import Notes, Runner, SharedMap
+from padviz.cutting.plan import Gathered, Segments, check_evaluating
 from padviz.errors import DescriptionError, OptionError, PadvizError, check_integer
 from padviz.network.network import AXES
 from padviz.sources.torch.call import Modules
@@ -51,20 +52,30 @@ def by_layer(
     model: Model,
     image: object,
     parts: Mapping[int, int],
+    *,
     out: Sequence[object] | None = None,
     on_part: Callable[[], None] | None = None,
+    segments: Segments | None = None,
+    scratch: str | PathLike[str] | None = None,
 ) -> Any:
     """Run a module on an image that is cut into parts along dimensions, and return its whole
     outputs.
 
     Where the module's parameters are on another device, what a part of a map needs moves there, and
     the part back. With `out`, outputs are written into these arrays. `on_part` is called whenever a
-    part of a map is made.
+    part of a map is made. Maps are stored as `segments` say, in files of a `scratch` folder if one
+    is named.
     """
-    outputs, runner = _run_by_layer(model, image, parts, on_part)
+    if not isinstance(image, Tensor):
+        raise OptionError("must be a tensor", option="image", hint="give torch.from_numpy(image)")
+    runner = runner_for(model, image, parts)
+    if on_part:
+        runner.on_part = on_part
+    runner.segments, runner.scratch = segments, scratch
+    outputs = run(model, runner.cut_all(image))
     with torch.no_grad():
         if out is None:
-            return tree_map_only(SharedMap, runner.whole_of, outputs)
+            return tree_map_only(SharedMap, runner.output, outputs)
         maps = tree_leaves(outputs)
         if len(maps) != len(out):
             what = f"has {len(out)} arrays, and the model makes {len(maps)} maps"
@@ -76,33 +87,24 @@ def by_layer(
     return [*out]
 
 
-def _run_by_layer(
-    model: Model,
-    image: object,
-    parts: Mapping[int, int],
-    on_part: Callable[[], None] | None = None,
-) -> tuple[object, Runner]:
-    if not isinstance(image, Tensor):
-        raise OptionError("must be a tensor", option="image", hint="give torch.from_numpy(image)")
+def runner_for(model: Model, image: Tensor, parts: Mapping[int, int]) -> Runner:
+    """Return what runs a module on an image that is cut into parts along dimensions."""
     weights = image
     if isinstance(model, nn.Module):
         weights = next(iter(model.parameters()), image)
     dims = [dim % image.ndim for dim in parts]
-    runner = Runner([*parts.values()], image.ndim - dims[0], image.device, weights.device)
-    if on_part:
-        runner.on_part = on_part
-    cut = runner.cut(image, dims, dict(zip(dims, parts.values(), strict=True)))
-    return run(model, cut), runner
+    return Runner([*parts.values()], image.ndim - dims[0], image.device, weights.device)
 
 
 class Tried(NamedTuple):
     """What a run on an image without data showed: the maps that are put together, and how many
-    parts are made; or why it showed nothing.
+    parts are made, with notes of all; or why it showed nothing.
     """
 
     why_not: str
     gathered: tuple[Gathered, ...] = ()
     steps: int = 0
+    notes: Notes | None = None
 
 
 def dry_run(model: nn.Module, size: Sequence[int], parts: Mapping[int, int]) -> Tried:
@@ -127,8 +129,10 @@ def dry_run(model: nn.Module, size: Sequence[int], parts: Mapping[int, int]) -> 
                 why = why or f"its forward does not run without data ({line_of(error)})"
                 continue
             try:
-                outputs, runner = _run_by_layer(empty, image, parts)
-                tiled = tree_map_only(SharedMap, runner.whole_of, outputs)
+                runner = runner_for(empty, image, parts)
+                runner.notes = Notes()
+                outputs = run(empty, runner.cut_all(image))
+                tiled = tree_map_only(SharedMap, runner.output, outputs)
             except PadvizError:
                 raise
             except Exception as error:
@@ -140,7 +144,7 @@ def dry_run(model: nn.Module, size: Sequence[int], parts: Mapping[int, int]) -> 
                 raise DescriptionError(
                     "cannot be cut: its output gets another shape", where=name, hint=WHOLE
                 )
-            return Tried("", _by_layer_name(runner.gathers), runner.steps)
+            return Tried("", _by_layer_name(runner.gathers), runner.steps, runner.notes)
     return Tried(why)
 
 

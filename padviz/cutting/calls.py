@@ -192,7 +192,7 @@ def by_dims(
     make: Callable[[Tensor, dict[int, Rows]], Tensor],
     *,
     whole: Collection[int] = (),
-    costly: bool = False,
+    costly: int = 0,
 ) -> Any:
     """Make a map of the same dimensions by a rule along some of them, of all rows along what is
     `whole`, and along others row by row.

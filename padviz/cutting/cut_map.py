@@ -108,11 +108,11 @@ class CutMap(Tensor):
         """The dimensions along which it is cut."""
         raise NotImplementedError
 
-    def spans(self, operands: Sequence[Operand], make: Make, *, costly: bool = False) -> Any:
+    def spans(self, operands: Sequence[Operand], make: Make, *, costly: int = 0) -> Any:
         """Return what a call makes of spans of rows: one map, or several.
 
-        Of a dimension that is cut and has no link, all rows are read. What is `costly` is not made
-        again for each of its readers.
+        Of a dimension that is cut and has no link, all rows are read. What takes `costly`
+        multiplications for each value is not made again for each of its readers.
         """
         raise NotImplementedError
 
@@ -245,7 +245,7 @@ def pointwise(function: OpOverload, *args: object, **kwargs: object) -> object:
             if dim >= shift and tensor.shape[dim - shift] != 1
         ]
 
-    costly = len(maps_in(tensors)) > 1
+    costly = int(len(maps_in(tensors)) > 1)
     if not function._schema.is_mutable:
         return linked(function, args, kwargs, links, costly=costly)
     target = args[0]
@@ -266,7 +266,7 @@ def linked(
     kwargs: Mapping[str, object],
     links_of: Callable[[Tensor], Sequence[Link]],
     *,
-    costly: bool = False,
+    costly: int = 0,
 ) -> Any:
     """Call a function on the rows of its tensors that links choose, which are as many as it makes.
 

@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from math import ceil, prod
-from typing import Any, TypeVar
+from mmap import mmap
+from os import PathLike, posix_fallocate
+from tempfile import TemporaryFile
+from typing import Any, Literal, NamedTuple, TypeVar
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
 
 from padviz.cutting.cut_map import (
+    SAME,
     CutMap,
     Function,
     Link,
@@ -30,11 +35,12 @@ from padviz.cutting.cut_map import (
     tree_map_only,
 )
 from padviz.cutting.exact_units import Span
-from padviz.cutting.plan import Gathered
+from padviz.cutting.plan import Gathered, Segments
 from padviz.cutting.shards import owned
 from padviz.cutting.windows import padded
 from padviz.errors import OptionError
 from padviz.network.padding_modes import SCHEMES, fold
+from padviz.phrases import in_bytes
 
 T = TypeVar("T")
 Box = dict[int, Span]  # the rows of a map along each dimension that is cut
@@ -58,6 +64,7 @@ class Node:
     ) -> None:
         self.shape, self.dtype, self.cut = (*shape,), dtype, {**cut}
         self.operands, self.make, self.stored = operands, make, stored
+        self.number = -1  # among the maps of a run
 
     @property
     def bytes(self) -> int:
@@ -75,6 +82,11 @@ class Node:
         """Keep all rows, and forget how they are made."""
         self.stored, self.operands, self.make = whole, (), None
 
+    def forget(self) -> None:
+        """Forget the rows, which nothing reads any more."""
+        if self.make is None:
+            self.stored = None
+
 
 class Team:
     """Those who have the parts of a map, all in this process. A team of processes overrides all."""
@@ -88,10 +100,15 @@ class Team:
         assert node.stored is not None
         return joined(node.stored, dim, wanted(k))
 
-    def keep(self, node: Node, whole: Tensor | None, k: int, value: Tensor) -> Tensor:
-        """Keep part k of a map; return what has all that were kept so far, which begins as None."""
+    def keep(
+        self, node: Node, whole: Tensor | None, k: int, value: Tensor, empty: Function
+    ) -> Tensor:
+        """Keep part k of a map; return what has all that were kept so far, which begins as None.
+
+        `empty` makes a tensor of a shape, of the type of a value.
+        """
         if whole is None:
-            whole = value.new_empty(node.shape)
+            whole = empty(node.shape, value)
         part(whole, node.box(k)).copy_(value)
         return whole
 
@@ -107,6 +124,28 @@ class Team:
     def collect(self, values: Mapping[int, T]) -> list[T]:
         """Return the values of all parts, in their order."""
         return [*values.values()]
+
+
+Event = Literal["costly", "gathered", "pooled", "output"]
+
+
+class Call(NamedTuple):
+    """What a map is made of, and how many multiplications each of its values takes."""
+
+    operands: Sequence[tuple[Node, Sequence[Link]]]
+    work: int
+
+
+class Notes:
+    """The maps of a run, and in which order they are made, from which segments are chosen.
+
+    `given` are the maps that are stored from an event on, and not made of others.
+    """
+
+    def __init__(self) -> None:
+        self.calls: dict[Node, Call] = {}
+        self.given: dict[Node, int] = {}
+        self.events: list[tuple[Event, Node]] = []
 
 
 def part(x: Tensor, box: Box) -> Tensor:
@@ -171,7 +210,7 @@ class SharedMap(CutMap):
     def cut(self) -> Collection[int]:
         return self.node.cut
 
-    def spans(self, operands: Sequence[Operand], make: Make, *, costly: bool = False) -> Any:
+    def spans(self, operands: Sequence[Operand], make: Make, *, costly: int = 0) -> Any:
         return self.runner.spans(operands, make, costly)
 
     def pooled(
@@ -217,6 +256,12 @@ class Runner:
         self.on_part: Callable[[], None] = lambda: None
         self.steps = 0
         self.gathers = list[Gathered]()
+        self.segments: Segments | None = None
+        self.notes: Notes | None = None
+        self.numbered = 0
+        self.numbers: WeakValueDictionary[int, Node] = WeakValueDictionary()
+        self.events = 0
+        self.scratch: str | PathLike[str] | None = None
 
     def cut(
         self, x: Tensor, along: Sequence[int], counts: Mapping[int, int] | None = None
@@ -227,9 +272,31 @@ class Runner:
         counts = {dim: count for dim, count in counts.items() if x.shape[dim] > 1}
         if not counts:
             return x
-        node = Node(x.shape, x.dtype, counts)
+        node = self._numbered(Node(x.shape, x.dtype, counts))
         node.stored = self.team.adopt(node, x)
+        if self.notes:
+            self.notes.given[node] = self.events
         return SharedMap.of(node, self)
+
+    def cut_all(self, image: Tensor) -> Tensor:
+        """Cut an image along its axes, into a grid of parts."""
+        return self.cut(image, range(image.ndim - self.behind, image.ndim)[: len(self.grid)])
+
+    def _numbered(self, node: Node) -> Node:
+        node.number = self.numbered
+        self.numbers[node.number] = node
+        self.numbered += 1
+        return node
+
+    def _passed(self, kind: Event, node: Node) -> None:
+        """Count what a map was made for, and forget maps that are read no more."""
+        if self.notes:
+            self.notes.events.append((kind, node))
+        if self.segments:
+            for number in self.segments.drops.get(self.events, ()):
+                if number in self.numbers:
+                    self.numbers[number].forget()
+        self.events += 1
 
     def _counts(self, x: Tensor, along: Sequence[int]) -> dict[int, int]:
         along = [dim for dim in along if x.shape[dim] > 1]
@@ -242,7 +309,7 @@ class Runner:
             dim = along[0]
         return {dim: prod(self.grid)}
 
-    def spans(self, operands: Sequence[Operand], make: Make, costly: bool) -> Any:
+    def spans(self, operands: Sequence[Operand], make: Make, costly: int) -> Any:
         """Note a call, and run it if it is costly; a result that is not cut is a plain tensor."""
         read: list[tuple[Node, Sequence[Link]]] = []
         sizes: dict[int, int] = {}
@@ -256,6 +323,7 @@ class Runner:
                 reads_all = True
             if any(_wraps(link.rule) for link in links):
                 self.store(node)
+                self._passed("gathered", node)
             for out, dim, rule in links:
                 n = rule.rows(node.shape[dim])
                 if node.shape[dim] < 1 or n < 1:
@@ -290,7 +358,7 @@ class Runner:
         sizes: Mapping[int, int],
         counts: Mapping[int, int],
         reads_all: bool,
-        costly: bool,
+        costly: int,
     ) -> Tensor:
         shape = [*unit.shape]
         for out, n in sizes.items():
@@ -304,8 +372,13 @@ class Runner:
         node = Node(shape, unit.dtype, cut, read, make)
         if not cut:
             return self._value(node, 0).to(self.home)
+        self._numbered(node)
+        if self.notes:
+            self.notes.calls[node] = Call(node.operands, max(costly, 1))
         if costly:
-            self.store(node)
+            if self.segments is None or node.number in self.segments.stores:
+                self.store(node)
+            self._passed("costly", node)
         return SharedMap.of(node, self)
 
     def store(self, node: Node) -> None:
@@ -313,7 +386,8 @@ class Runner:
         if node.stored is None:
             whole = None
             for k in self.team.mine(node):
-                whole = self.team.keep(node, whole, k, self._value(node, k).to(self.home))
+                value = self._value(node, k).to(self.home)
+                whole = self.team.keep(node, whole, k, value, self._empty)
                 self._made_part()
             assert whole is not None
             node.store(whole)
@@ -335,12 +409,27 @@ class Runner:
             self._write(out, (*places,), self._value(node, k))
             if node.stored is None:
                 self._made_part()
+        self._passed("output", node)
 
     def _write(self, out: Any, places: tuple[slice, ...], value: Tensor) -> None:
         if not isinstance(out, Tensor):
             out[places] = value.to("cpu").numpy()
         else:
             out[places] = value
+
+    def _empty(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """Return an empty tensor, in a file without a name if a folder for maps is named."""
+        if self.scratch is None:
+            return like.new_empty(shape)
+        size = prod(shape)
+        try:
+            with TemporaryFile(dir=self.scratch) as file:
+                posix_fallocate(file.fileno(), 0, max(1, size * like.itemsize))
+                room = mmap(file.fileno(), 0)
+        except OSError as error:
+            what = f"cannot keep a map of {in_bytes(size * like.itemsize)}: {error.strerror}"
+            raise OptionError(what, option="scratch", hint="name a folder with more room") from None
+        return torch.frombuffer(room, dtype=like.dtype, count=size).reshape(*shape)
 
     def _made_part(self) -> None:
         self.steps += 1
@@ -351,13 +440,16 @@ class Runner:
         self.store(node)
         return self.team.whole(node)
 
-    def whole_of(self, x: SharedMap) -> Tensor:
-        """Return all rows of a map that is cut."""
-        return self.whole(x.node)
+    def output(self, x: SharedMap) -> Tensor:
+        """Return all rows of a map that the module returns."""
+        whole = self.whole(x.node)
+        self._passed("output", x.node)
+        return whole
 
     def _gather(self, node: Node) -> None:
         self.gathers.append(Gathered(self.where(), node.shape, node.bytes))
         self.store(node)
+        self._passed("gathered", node)
 
     def gathered(
         self,
@@ -408,6 +500,7 @@ class Runner:
             else:
                 self._value(node, k)
             self._made_part()
+        self._passed("pooled", node)
         by_place: dict[tuple[Span, ...], Pooled] = {}
         for value in self.team.collect(values):
             if value is not None:
@@ -443,12 +536,12 @@ class Runner:
         """Return part k of a map, of the rows of stored maps that it needs."""
         if node.stored is not None:
             return part(node.stored, node.box(k)).to(self.device)
-        order = _unstored(node)
+        order = unmade(node, (), lambda node: node.operands)
         needed_by: dict[int, dict[Node, Box]] = {}
 
         def needs(k: int) -> dict[Node, Box]:
             if k not in needed_by:
-                needed_by[k] = _needs(order, _one_at_least(node, node.box(k)))
+                needed_by[k] = needs_of(order, node.box(k), lambda node: node.operands)
             return needed_by[k]
 
         def wanted(reader: Node, link: Link, n: int) -> Callable[[int], Sequence[Span]]:
@@ -517,6 +610,11 @@ def _not_linked(node: Node, links: Sequence[Link]) -> list[Link]:
     return [Link(None, dim, only(0, node.shape[dim])) for dim in node.cut if dim not in linked]
 
 
+def reads_around(links: Sequence[Link]) -> bool:
+    """Return whether some link reads other rows than the one that it makes."""
+    return any(link.out is not None and link.rule is not SAME for link in links)
+
+
 def _wraps(rule: Rule) -> bool:
     return isinstance(rule.fill, str) and SCHEMES[rule.fill].wraps
 
@@ -527,32 +625,37 @@ def _rows_of(box: Box, link: Link) -> Span:
     return box.get(link.out, (0, 1))
 
 
-def _unstored(node: Node) -> list[Node]:
-    """Return the maps that must be made for a map, each behind those that it reads."""
+Operands = Callable[[Node], Sequence[tuple[Node, Sequence[Link]]]]
+
+
+def unmade(node: Node, made: Collection[Node], operands_of: Operands) -> list[Node]:
+    """Return the maps that are made for a map, each behind those that it reads; what has no
+    operands is there.
+    """
     order: dict[Node, None] = {}
     waiting = [node]
     while waiting:
         current = waiting[-1]
         ahead = [
             operand
-            for operand, _ in current.operands
-            if operand.stored is None and operand not in order
+            for operand, _ in operands_of(current)
+            if operand not in order and operand not in made and operands_of(operand)
         ]
         if ahead:
             waiting += ahead
         else:
             waiting.pop()
-            if current.stored is None:
-                order[current] = None
+            order[current] = None
     return [*order]
 
 
-def _needs(order: Sequence[Node], box: Box) -> dict[Node, Box]:
-    """Return the rows that each map must have for some rows of the last of them."""
-    needs: dict[Node, Box] = {order[-1]: box} if order else {}
+def needs_of(order: Sequence[Node], box: Box, operands_of: Operands) -> dict[Node, Box]:
+    """Return the rows that each of some maps must have for a box of the last of them."""
+    needs: dict[Node, Box] = {order[-1]: _one_at_least(order[-1], box)}
+    made = {*order}
     for reader in reversed(order):
-        for operand, links in reader.operands:
-            if operand.stored is None:
+        for operand, links in operands_of(reader):
+            if operand in made:
                 rows = needs.setdefault(operand, {})
                 for link in links:
                     if link.dim in operand.cut:

@@ -4,7 +4,7 @@ kept once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -223,6 +223,27 @@ class Gathered(NamedTuple):
     bytes: int
 
 
+class Choice(NamedTuple):
+    """What a run needs: bytes in main memory, weights left out, and the computing, over that of the
+    run that makes each costly map once.
+    """
+
+    bytes: int
+    computing: float
+
+
+class Segments(NamedTuple):
+    """The maps of a run that are stored, by number, and after which event which are forgotten.
+
+    `chosen` is what that needs, and `faster` what the next choice needs, with one map more.
+    """
+
+    stores: frozenset[int]
+    drops: Mapping[int, Sequence[int]]
+    chosen: Choice
+    faster: Choice | None
+
+
 @dataclass(frozen=True)
 class LayerPlan:
     """Tiles of an image whose layers run one after another, each on all tiles, so that norms share
@@ -232,7 +253,8 @@ class LayerPlan:
     // n on. `shared` are the layers that need all positions, and why: norms pool sums, attention
     reads maps that are put together. The plan is exact if it was run, on an image without data or
     on noise; else `untried` says why it was not. Where it was run, `gathered` are the maps that are
-    put together, and `steps` counts the parts that are made.
+    put together, and `steps` counts the parts that are made. With a limit of memory, `segments` are
+    the maps that are stored.
     """
 
     network: Network = field(repr=False)
@@ -243,6 +265,7 @@ class LayerPlan:
     untried: str
     gathered: tuple[Gathered, ...] = ()
     steps: int = 0
+    segments: Segments | None = None
 
     @property
     def tiles(self) -> int:

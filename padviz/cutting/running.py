@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from math import prod
+from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -39,6 +40,7 @@ def tiled(
     batch: int = 1,
     out: object = None,
     on_progress: Progress | None = None,
+    scratch: str | PathLike[str] | None = None,
 ) -> Any:
     """Run a model over the tiles of a plan, and return its outputs for the whole image, without
     gradients.
@@ -54,14 +56,16 @@ def tiled(
     plan : Plan
         For an image of that size. With shared norms, the model is a PyTorch module that runs layer
         by layer: all maps stay where the image is, and each part of one moves to the module's
-        device for a layer. It takes none of the options below.
+        device for a layer.
     batch : int
         How many tiles are run at once, for an image (1, channels, height, width).
     out : array, or a list of them, optional
         Where outputs are written, (..., units, units): a memmap or zarr array if they do not fit
         into memory.
     on_progress : callable, optional
-        Called with (tiles done, number of tiles).
+        Called with (tiles done, number of tiles); of shared norms, with parts of maps.
+    scratch : path, optional
+        A folder for the maps that shared norms store, if they do not fit into memory.
 
     Returns
     -------
@@ -96,7 +100,18 @@ def tiled(
             raise OptionError(what, option="batch", hint="leave it out")
         _check_size(image, plan)
         advance = counter(plan.steps, on_progress)
-        return by_layer(model, image, plan.parts, _listed(out), lambda: advance(1))
+        return by_layer(
+            model,
+            image,
+            plan.parts,
+            out=_listed(out),
+            on_part=lambda: advance(1),
+            segments=plan.segments,
+            scratch=scratch,
+        )
+    if scratch is not None:
+        what = "keeps the maps of a plan with shared norms"
+        raise OptionError(what, option="scratch", hint="leave it out")
     _check(model, image, plan, batch)
     outputs = _listed(out)
     done, tiles = 0, iter(plan)
@@ -271,20 +286,30 @@ def _check_pixels(plan: Plan | LayerPlan) -> None:
         )
 
 
-def try_by_layer(model: nn.Module, plan: LayerPlan) -> LayerPlan:
-    """Return a plan that was run on an image without data, or that says why it was not.
+def try_by_layer(model: nn.Module, plan: LayerPlan, memory: int | None = None) -> LayerPlan:
+    """Return a plan that was run on an image without data, or that says why it was not. It stores
+    no more maps than fit into a `memory` of MB.
 
-    Raises DescriptionError naming a layer that cannot be cut.
+    Raises DescriptionError naming a layer that cannot be cut, and OptionError for too small a
+    `memory`.
     """
     from padviz.cutting.by_layer import Tried, dry_run
+    from padviz.cutting.segments import choose
 
     tried = Tried(f"more than {MOST_TRIED} tiles take long to try")
     if plan.tiles <= MOST_TRIED:
         tried = dry_run(model, plan.image, plan.parts)
-    why_not, gathered, steps = tried
+    why_not, segments = tried.why_not, None
     if why_not:
         why_not = f"{why_not}; padviz verify-tiles runs it on noise"
-    return replace(plan, untried=why_not, gathered=gathered, steps=steps)
+    if memory is not None:
+        if tried.notes is None:
+            what = "needs a plan that was tried, without data"
+            raise OptionError(what, option="memory", hint="leave it out")
+        segments = choose(tried.notes, memory * 1_000_000)
+    return replace(
+        plan, untried=why_not, gathered=tried.gathered, steps=tried.steps, segments=segments
+    )
 
 
 def verify_by_layer(model: nn.Module, plan: LayerPlan, channels: int, seed: int) -> Verified:

@@ -120,7 +120,7 @@ class StreamedMap(CutMap):
         """The number of rows so far, those of this piece included; n once the map has ended."""
         return self.start + self.piece.shape[self.along]
 
-    def spans(self, operands: Sequence[Operand], make: Make, *, costly: bool = False) -> Any:
+    def spans(self, operands: Sequence[Operand], make: Make, *, costly: int = 0) -> Any:
         maps = []
         for x, links in operands:
             if not isinstance(x, StreamedMap):

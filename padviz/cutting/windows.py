@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import prod
 from typing import Any, TypeAlias, TypeVar
 
 import torch
@@ -109,7 +110,10 @@ def _convolution(
         else:
             rules[axis + 2] = _sliding(Window(k, s, d, (p, p)))
     make = added_up if transposed else lambda region, rows: run(region)
-    return by_dims(x, rules, make, whole=[1], costly=True)  # type: ignore[no-any-return]
+    taps = weight[:1].numel()
+    if transposed:
+        taps = weight[:, :1].numel()
+    return by_dims(x, rules, make, whole=[1], costly=taps)  # type: ignore[no-any-return]
 
 
 def _transposed(extent: int, s: int, p: int, more: int) -> Rule:
@@ -150,7 +154,7 @@ def _pool(
     for axis, (k, s, p, d) in enumerate(zip(kernel, stride, padding, dilation, strict=True)):
         rules[axis + shift] = _sliding(Window(k, s, d, (p, p), ceil=ceil), fill)
     free = _free(padding, x, len(kernel))
-    return by_dims(x, rules, lambda region, _: run(region, free), costly=True)  # type: ignore[no-any-return]
+    return by_dims(x, rules, lambda region, _: run(region, free), costly=prod(kernel))  # type: ignore[no-any-return]
 
 
 @rule_of(aten.max_pool2d_with_indices, aten.max_pool3d_with_indices)
@@ -288,7 +292,7 @@ def _binned(x: Tensor, dim: int, m: int, pool: Function) -> Tensor:
         return by_row
     rule = Rule(lambda n: m, lambda first, end: (first * n // m, -(-end * n // m)))
     result: Tensor = by_dims(
-        x, {dim: rule}, lambda region, rows: binned(region, *rows[dim]), costly=True
+        x, {dim: rule}, lambda region, rows: binned(region, *rows[dim]), costly=-(-n // m)
     )
     return result
 
@@ -455,11 +459,11 @@ def _interpolate(
         elif m % n == 0 and scale in (None, m // n) and not align_corners:
             to_rows = partial(resized, axis=axis, scale=None)
             rule, make = _multiple(m // n, AROUND.get(mode, 1), dim, to_rows)
-            x = by_dims(x, {dim: rule}, make, costly=True)
+            x = by_dims(x, {dim: rule}, make, costly=2 * AROUND.get(mode, 1) + 1)
         else:
             table = _weights(len(shape), axis, n, m, partial(resized, axis=axis, m=m, scale=scale))
             rule, make = _weighted(table, dim)
-            x = by_dims(x, {dim: rule}, make, costly=True)
+            x = by_dims(x, {dim: rule}, make, costly=2 * AROUND.get(mode, 1) + 1)
     return x
 
 

@@ -1,0 +1,96 @@
+"""Runs that store fewer maps make the same output, in the memory that was planned for."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+
+import padviz
+from padviz.cutting.plan import LayerPlan
+from padviz.errors import OptionError
+from tests.cutting.test_by_layer import apart, image
+from tests.cutting.test_shared_norms import Decoder, UNet
+
+
+def peak_of(run: Callable[[], Tensor]) -> tuple[Tensor, int]:
+    """Return what a run makes, and the most bytes that its tensors had at once."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen, torch.no_grad():
+        result = run()
+    now = most = 0
+    for event in seen.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            now += event.nbytes()
+            most = max(most, now)
+    return result, most
+
+
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
+    "unet": (lambda: UNet(lambda n: nn.GroupNorm(4, n)), 384, 96),
+    "decoder": (Decoder, 48, 12),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("share", [1, 0.5, 0.34])
+def test_a_run_takes_no_more_memory_than_it_may(name: str, share: float) -> None:
+    torch.manual_seed(0)
+    build, size, tile = NETWORKS[name]
+    model, x = build().eval(), image(1, 3, size, size).float()
+    whole, most = peak_of(lambda: model(x))
+    memory = max(1, int((share * most + x.nbytes) / 1e6))
+    found = padviz.tiles(model, size, tile, norms="shared", memory=memory)
+    plan = found.plan
+    assert isinstance(plan, LayerPlan)
+    assert plan.segments is not None
+    assert plan.segments.chosen.bytes <= memory * 1e6
+    assert f"{plan.segments.chosen.computing:.2f} times the computing" in " ".join(
+        str(found).split()
+    )
+    result, taken = peak_of(lambda: padviz.tiled(model, x, plan))
+    assert apart(whole, result) < 1e-5
+    # Some more are small values of norms, and copies that functions make inside.
+    assert taken + x.nbytes < 1.3 * plan.segments.chosen.bytes
+
+
+def test_less_memory_takes_more_computing() -> None:
+    plans = [
+        padviz.tiles(Decoder(), 64, 16, norms="shared", memory=memory).plan
+        for memory in (60, 14, 9)
+    ]
+    computing = [plan.segments.chosen.computing for plan in plans]
+    assert computing[0] == 1
+    assert computing == sorted(computing)
+    assert computing[-1] > 1
+    faster = plans[-1].segments.faster
+    assert faster.bytes > plans[-1].segments.chosen.bytes
+    assert faster.computing <= plans[-1].segments.chosen.computing
+
+
+def test_too_little_memory_is_said_with_the_least() -> None:
+    with pytest.raises(
+        OptionError, match=r"memory: 1\.0 MB are too few: this run needs .* MB; make"
+    ):
+        padviz.tiles(Decoder(), 64, 32, norms="shared", memory=1)
+    with pytest.raises(OptionError, match="memory: is for `norms` shared; leave it out"):
+        padviz.tiles("unet_padded", 512, 256, memory=100)
+    with pytest.raises(OptionError, match=r"memory: padviz\.tiled runs PyTorch modules alone"):
+        padviz.tiles("unet_padded", 512, 256, norms="shared", memory=100)
+
+
+def test_maps_lie_in_a_folder_that_is_empty_again(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, x = Decoder().double().eval(), image(1, 3, 32, 32)
+    plan = padviz.tiles(model, 32, 16, norms="shared").plan
+    with torch.no_grad():
+        whole = model(x)
+        assert apart(whole, padviz.tiled(model, x, plan, scratch=tmp_path)) < 1e-12
+    assert not os.listdir(tmp_path)
+    with pytest.raises(OptionError, match=r"scratch: cannot keep a map of .*: No such file"):
+        padviz.tiled(model, x, plan, scratch=tmp_path / "missing")
+    plain = padviz.tiles("unet_padded", 512, 256).plan
+    with pytest.raises(OptionError, match="scratch: keeps the maps of a plan with shared norms"):
+        padviz.tiled(lambda tile: tile, x, plain, scratch=tmp_path)
