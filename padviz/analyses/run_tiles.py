@@ -149,7 +149,7 @@ def run_tiles(
         if isinstance(plan, LayerPlan):
             from padviz.trained.networks.torch_network import run_by_layer
 
-            file[...] = run_by_layer(trained, values, plan)
+            file[...] = run_by_layer(trained, values, plan, on_progress)
         else:
             run = map_runner(trained, plan.network, name)
             tiled(run, values, plan, out=file, on_progress=on_progress)

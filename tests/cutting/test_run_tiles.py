@@ -71,7 +71,16 @@ def apart(one: Any, other: Any) -> float:
 def test_tiles_make_what_the_whole_image_makes(norms: str | None, dtype: str, most: float) -> None:
     norm = nn.BatchNorm2d if norms is None else nn.InstanceNorm2d
     module, image = network(lambda: Sigmoid(norm)).to(getattr(torch, dtype)), array(dtype)
-    result = padviz.run_tiles(module, "image.npy", "output.npy", tile=(32, 40), norms=norms)
+    steps: list[tuple[int, int]] = []
+    result = padviz.run_tiles(
+        module,
+        "image.npy",
+        "output.npy",
+        tile=(32, 40),
+        norms=norms,
+        on_progress=lambda done, total: steps.append((done, total)),
+    )
+    assert [done for done, _ in steps] == [*range(1, steps[0][1] + 1)]
     assert apart(np.load("output.npy"), whole(module, image)) < most
     assert (result.shape, result.dtype, result.clipped) == ((2, *SIZE), dtype, 0)
     assert {*os.listdir()} == {"image.npy", "output.npy"}

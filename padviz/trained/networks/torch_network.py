@@ -32,6 +32,7 @@ from padviz.files.opened import opened
 from padviz.network.layer import Layer
 from padviz.network.network import Size, in_words
 from padviz.phrases import some_names
+from padviz.progress import Progress
 from padviz.sources import WEIGHTS
 from padviz.sources.torch import load
 from padviz.sources.torch.call import Modules
@@ -499,13 +500,13 @@ def _first_weight(module: nn.Module) -> Tensor:
     return next(floats, torch.empty(0))
 
 
-def run_by_layer(trained: Trained, image: NDArray[Any], plan: LayerPlan) -> NDArray[Any]:
+def run_by_layer(
+    trained: Trained, image: NDArray[Any], plan: LayerPlan, on_progress: Progress | None
+) -> NDArray[Any]:
     """Run a module by a plan with shared norms on an image (1, channels, height, width)."""
-    floats = (
-        parameter for parameter in trained.model.parameters() if parameter.is_floating_point()
-    )
-    like = next(floats, torch.empty(0))
-    output = tiled(trained.model, torch.from_numpy(image).to(like.dtype), plan)
+    # The image stays in main memory, where all maps then are.
+    read = torch.from_numpy(image).to(_first_weight(trained.model).dtype)
+    output = tiled(trained.model, read, plan, on_progress=on_progress)
     if not isinstance(output, Tensor):
         what = f"returns a {type(output).__name__}, not one map"
         raise DescriptionError(
