@@ -35,6 +35,7 @@ def run(model: Model, x: Tensor) -> object:
 
     Raises DescriptionError naming the layer that does not allow it.
     """
+    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
     modules = None
     if isinstance(model, nn.Module):
         modules = Modules(model)
@@ -89,11 +90,14 @@ def by_layer(
 
 def runner_for(model: Model, image: Tensor, parts: Mapping[int, int]) -> Runner:
     """Return what runs a module on an image that is cut into parts along dimensions."""
-    weights = image
+    devices: list[torch.device] = []
     if isinstance(model, nn.Module):
-        weights = next(iter(model.parameters()), image)
+        devices = [*dict.fromkeys(weights.device for weights in model.parameters())]
+    if len(devices) > 1:
+        what = f"has weights on several devices: {', '.join(map(str, devices))}"
+        raise OptionError(what, option="model", hint="move it to one of them")
     dims = [dim % image.ndim for dim in parts]
-    return Runner([*parts.values()], image.ndim - dims[0], image.device, weights.device)
+    return Runner([*parts.values()], image.ndim - dims[0], image.device, next(iter(devices), None))
 
 
 class Tried(NamedTuple):

@@ -8,7 +8,6 @@ that a part needs, whenever a part of another map reads it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from math import ceil, prod
 from mmap import mmap
 from os import PathLike, posix_fallocate
@@ -707,15 +706,17 @@ def _some_unit(
 
 
 def _under(make: Make) -> Make:
-    """Return what makes rows under the automatic casts that are set now."""
-    kinds = [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
-    if not kinds:
-        return make
-    dtypes = {kind: torch.get_autocast_dtype(kind) for kind in kinds}
+    """Return what makes rows under the automatic casts that are set now, or under none."""
+    dtypes = {}
+    for kind in ("cpu", "cuda"):
+        if torch.is_autocast_enabled(kind):
+            dtypes[kind] = torch.get_autocast_dtype(kind)
 
     def cast(regions: list[Tensor], rows: Mapping[int, Rows]) -> Any:
         kind = regions[0].device.type
-        with torch.autocast(kind, dtypes[kind]) if kind in dtypes else nullcontext():
+        if kind not in ("cpu", "cuda") or torch.is_autocast_enabled(kind) == (kind in dtypes):
+            return make(regions, rows)
+        with torch.autocast(kind, dtypes.get(kind), enabled=kind in dtypes):
             return make(regions, rows)
 
     return cast

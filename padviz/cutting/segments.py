@@ -57,12 +57,16 @@ class _Simulated:
             order = unmade(node, made, lambda node: calls[node].operands)
             work, tile, read = self._segment((*order,))
             outcome.work += work
-            while_made[index] = tile
+            # The deviations of a part from its mean are as large as the part.
+            values = max(_values(node, node.box(k)) for k in range(prod(node.cut.values())))
+            while_made[index] = tile + (kind == "pooled") * values * node.dtype.itemsize
             for source in read:
                 outcome.last[source] = index
             if kind != "pooled":
                 made[node] = outcome.last[node] = index
         for node, first in made.items():
+            if first == 0 and node in self.notes.given:
+                outcome.last[node] = len(events) - 1  # an image, which its owner keeps
             for index in range(first, outcome.last.get(node, first) + 1):
                 outcome.alive[index].append(node)
         for index, nodes in enumerate(outcome.alive):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._pytree import tree_leaves
 
 import padviz
 from padviz.cutting import by_layer, cut_map
@@ -267,6 +268,61 @@ def test_what_cannot_be_cut_is_refused_by_name(name: str) -> None:
     assert says in str(caught.value)
 
 
+class Counting(nn.Module):
+    """A module with a counter, casts, and several outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.linear = nn.Conv2d(3, 8, 3, padding=1), nn.Linear(8, 8)
+        self.norm, self.calls = nn.GroupNorm(2, 8), torch.zeros(())
+
+    def forward(self, x: Tensor) -> dict[str, Any]:
+        y = self.conv(x).relu()
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = y * y.mean()
+            z = self.linear(mixed.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+            z = functional.interpolate(z, scale_factor=2, mode="bilinear")
+        self.calls += 1
+        counted = z * self.calls
+        self.calls += 1
+        return {"norm": self.norm(counted.float()), "others": (y, z)}
+
+
+def test_casts_counters_and_hooks_are_as_in_the_whole() -> None:
+    torch.manual_seed(0)
+    model, x, seen = Counting().eval(), image(1, 3, 18, 12).float(), list[int]()
+    model.conv.register_forward_hook(lambda *_: seen.append(1))
+    whole = model(x)
+    model.calls.zero_()
+    found = tiles_of(model, x, 3, 2)
+    assert (float(model.calls), len(seen)) == (2, 2)
+    for one, other in zip(tree_leaves(whole), tree_leaves(found), strict=True):
+        assert one.dtype == other.dtype
+        assert apart(one.float(), other.float()) < 0.02
+    with torch.autocast("cpu", torch.bfloat16):
+        assert apart(model.conv(x).float(), tiles_of(model.conv, x, 3, 2).float()) < 0.01
+    with torch.inference_mode():
+        assert tiles_of(model.conv, x, 3, 2).shape == (1, 8, 18, 12)
+
+
+WRAPPED: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "parallel": nn.DataParallel,
+    "scripted": torch.jit.script,
+    "compiled": lambda model: torch.compile(model, backend="eager"),
+    "branch": lambda model: Call(lambda x: model(x) if x.mean() > 0 else -model(x)),
+    "frozen": lambda model: model.requires_grad_(False),
+}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", WRAPPED)
+def test_wrapped_modules_are_cut(name: str) -> None:
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 4, 3), nn.ReLU(True), nn.Upsample(scale_factor=2), nn.GroupNorm(2, 4)
+    model, x = WRAPPED[name](nn.Sequential(*layers).double().eval()), image(1, 3, 18, 12)
+    assert apart(model(x), tiles_of(model, x, 3, 2)) < 1e-12
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_traced_module_is_cut() -> None:
     model, x = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU()).double(), image(1, 3, 18, 12)
@@ -479,6 +535,9 @@ def test_bad_input_gets_a_line() -> None:
         sharded(model, image(8, 8), 2)
     with pytest.raises(OptionError, match="image: must be a tensor"):
         sharded(model, image(1, 3, 8, 8).numpy(), 2)
+    apart_weights = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, device="meta")).eval()
+    with pytest.raises(OptionError, match="model: has weights on several devices: cpu, meta; move"):
+        sharded(apart_weights, image(1, 3, 8, 8).float(), 2)
 
 
 @pytest.mark.parametrize("seed", range(12))
