@@ -433,14 +433,13 @@ EXPECTATIONS: dict[str, Callable[..., Iterator[Judged]]] = {
     "unstretched": lambda case, wanted: rules.stretched_outputs(case),
 }
 NAMED = 3  # layers that one finding names
-# In a narrow terminal, what was found and what to change stay longest.
+# In a narrow terminal, what is not met, where, and what was found stay longest.
 ROWS = (
-    *columns("state"),
-    Column("expectation", spare=1),
-    *columns("layer"),
+    *columns("state expectation layer"),
     Column("axis", spare=2),
     Column("wanted", spare=3),
-    *columns("found change"),
+    *columns("found"),
+    Column("change", spare=1),
 )
 FIGURES = "expectation state layer axis wanted found change figure"
 SHEET = (*columns("model"), Column("size", show=in_words), *columns(FIGURES))

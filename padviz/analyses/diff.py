@@ -70,13 +70,30 @@ def diff(
     )
 
 
-DIFFERENCES = (
-    Column("layer_a", "layer", of=lambda row: row.a),
-    Column("layer_b", "layer of B", of=lambda row: row.b, spare=1),
+FACTS = (
     *columns("axis what"),
     Column("a", "A", of=lambda row: row.in_a),
     Column("b", "B", of=lambda row: row.in_b),
     Column("change", "change A", spare=1),
+)
+DIFFERENCES = (
+    Column("layer_a", of=lambda row: row.a),
+    Column("layer_b", of=lambda row: row.b),
+    *FACTS,
+)
+
+
+def _other_name(row: Difference) -> str | None:
+    """Return what B calls a layer that A has under another name."""
+    if row.a and row.b != row.a:
+        return row.b
+    return None
+
+
+SHOWN = (
+    Column("layer", of=lambda row: row.a or row.b),
+    Column("layer_b", "layer of B", of=_other_name, spare=2),
+    *FACTS,
 )
 NOT_COMPARED = "Not compared: weights, channels, activations, norms' values, and other sizes."
 
@@ -95,7 +112,8 @@ def report_of(
     facts |= {"later": comparison.later, "grid_offsets": offsets}
     names = f"{first.title} and {second.title}{' under SAME' if same else ''}, {in_words(size)}"
     heading = Heading(names if comparison.differences else f"{names}: every unit reads the same")
-    return Report("diff", facts, [[heading, table, Lines(_about(comparison))]])
+    shown = Table(SHOWN, comparison.differences)
+    return Report("diff", facts, [[heading, shown, Lines(_about(comparison))]], table)
 
 
 def _about(comparison: Comparison) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import chain, zip_longest
+from itertools import chain
 from typing import Annotated
 
 from padviz.analyses.asked import names
@@ -16,7 +16,7 @@ from padviz.network.rewrites import canonical, padding_in_words
 from padviz.options import CMAP, DILATION, KERNEL, PADDINGS, PIXEL, SIZE, STRIDE, Command
 from padviz.reports import tables
 from padviz.reports.documents import picked
-from padviz.reports.report import Block, Heading, Report, Verbatim, grid
+from padviz.reports.report import Beside, Block, Heading, Report, grid
 
 
 def kernel(
@@ -99,7 +99,7 @@ def report_of(illustrations: Sequence[Illustration], pixel: tuple[int, int] | No
         about = f"{side} kernel, stride {window.stride}, dilation {window.dilation}"
         screen += [
             Heading(f"{padding_in_words(layer.scheme)}: {about}"),
-            Verbatim(_side_by_side(grids, pixel)),
+            Beside(_grids(grids, pixel)),
         ]
     return Report(
         "kernel",
@@ -109,21 +109,19 @@ def report_of(illustrations: Sequence[Illustration], pixel: tuple[int, int] | No
     )
 
 
-def _side_by_side(
+def _grids(
     grids: Mapping[str, Sequence[Sequence[object]]], pixel: tuple[int, int] | None
-) -> str:
+) -> list[str]:
+    """Write each grid below its name."""
     names = ["padded image", "uses of each pixel"]
     if pixel:
         names.append(f"reads of pixel {pixel[0]},{pixel[1]} by each tap")
-    blocks = []
+    texts = []
     for name, rows in zip(names, grids.values(), strict=True):
         width = max(len(str(cell)) for cell in chain(*rows))
-        blocks.append([name, *(" ".join(f"{cell!s:>{width}}" for cell in row) for row in rows)])
-    widths = [max(map(len, block)) for block in blocks]
-    return "\n".join(
-        "    ".join(f"{line:{n}}" for line, n in zip(row, widths, strict=True)).rstrip()
-        for row in zip_longest(*blocks, fillvalue="")
-    )
+        lines = [" ".join(f"{cell!s:>{width}}" for cell in row) for row in rows]
+        texts.append("\n".join([name, *lines]))
+    return texts
 
 
 COMMAND = Command(

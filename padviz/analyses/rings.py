@@ -232,7 +232,7 @@ def _by_class(scored: Rings) -> Table:
     ends = {"outermost": 0, "innermost": -1}
     headings = ["class", "objects"]
     for name in ("recall", "AP"):
-        headings += [f"{name}, {end}" for end in ends]
+        headings += [f"{name} {end}" for end in ends]
     rows = []
     for name, rings in scored.classes.items():
         row = [name, sum(ring.count for ring in rings)]

@@ -83,9 +83,9 @@ def taps(
 
 TAPS = (
     Column("taps", of=lambda row: in_words(row.grid.shape)),
-    Column("units"),
+    Column("units", spare=2),
     Column("least", of=lambda row: int(row.grid.min())),
-    Column("most", of=lambda row: int(row.grid.max())),
+    Column("most", of=lambda row: int(row.grid.max()), spare=1),
 )
 
 

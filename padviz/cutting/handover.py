@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,7 +98,9 @@ def handover(plan: Plan, library: str) -> Handover:
     sizes = _sizes(library, sides)
     comment = f"not exact: {why}" if why else sizes
     words = comment if why else f"exact; {sizes}" if sizes else "exact"
-    call = f"# {comment}\n{recipe.call}" if comment else recipe.call
+    call = recipe.call
+    if comment:
+        call = f"{fill(comment, 79, initial_indent='# ', subsequent_indent='# ')}\n{call}"
     return Handover(library, recipe.arguments, call, not why, words)
 
 
@@ -223,10 +226,10 @@ def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
     arguments = {"roi_size": plan.tile, "overlap": overlaps, "mode": "constant", "sw_batch_size": 1}
     exact = in_words(side.exact[1] - side.exact[0] for side in sides)
     planned, apart = in_words(side.step for side in sides), in_words(steps)
-    spacing = f"# {exact} px of a tile are exact and get weight 1; tiles start {apart} px apart"
+    spacing = f"# {exact} px of a tile are exact and get weight 1\n# tiles start {apart} px apart"
     if apart != planned:
         spacing += (
-            f",\n# not {planned} as in the plan: at the image's end inexact tiles would be averaged"
+            f", not {planned} as in the plan:\n# at the image's end inexact tiles would be averaged"
         )
     ends, small = ["{}:{}".format(*side.exact) for side in sides], f"{WEIGHTS['monai'][1]:g}"
     output = "[head.float() for head in model(tile)]"
@@ -236,9 +239,9 @@ def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
         f"import torch\nfrom monai.inferers import sliding_window_inference\n{spacing}\nrows, "
         f"cols = (torch.full((n,), {small}) for n in {plan.tile})\nrows[{ends[0]}] = "
         f"cols[{ends[1]}] = 1\nout = sliding_window_inference(  # in float32: in float16 a weight "
-        f"of {small} is 0\n    image.float(), {plan.tile}, 1, lambda tile: {output},\n    "
-        f"overlap={overlaps},  # half a pixel less, because MONAI rounds the step between tiles "
-        "down\n"
+        f"of {small} is 0\n    image.float(), {plan.tile}, 1, lambda tile: {output},\n"
+        "    # half a pixel less, because MONAI rounds the step between tiles down\n"
+        f"    overlap={overlaps},\n"
         '    mode="constant", roi_weight_map=torch.outer(rows, cols))'
     )
     why = _not_dense(sides, "MONAI")
@@ -345,8 +348,10 @@ def _sahi(plan: Plan, sides: list[_Side]) -> Recipe:
 
 def _supervision(plan: Plan, sides: list[_Side]) -> Recipe:
     sizes, overlaps = plan.tile[::-1], tuple(side.tile - side.step for side in reversed(sides))
-    slicer = f"slicer = InferenceSlicer(callback, slice_wh={sizes}, overlap_wh={overlaps})"
-    call = f"from supervision import InferenceSlicer\n{slicer}"
+    call = (
+        "from supervision import InferenceSlicer\nslicer = InferenceSlicer(callback,\n"
+        f"    slice_wh={sizes}, overlap_wh={overlaps})"
+    )
     return Recipe({"slice_wh": sizes, "overlap_wh": overlaps}, call, MERGED)
 
 

@@ -10,7 +10,7 @@ from itertools import chain, repeat
 from padviz.errors import printable
 from padviz.phrases import counted
 from padviz.reports import documents, tables
-from padviz.reports.report import Block, Facts, Heading, Lines, Report, Table
+from padviz.reports.report import Beside, Block, Facts, Heading, Lines, Report, Table
 from padviz.version import SCHEMAS
 
 ROWS, BESIDE = 20, 8  # of a table in a notebook, alone and beside a picture; the rest is folded
@@ -62,6 +62,8 @@ def _on_screen(block: Block, width: int) -> str:
         if block.rows:
             return _fitted(block, width)
         return ""
+    if isinstance(block, Beside):
+        return tables.beside(block.texts, width)
     return str(block)
 
 
@@ -81,7 +83,7 @@ def _fitted(table: Table, width: int) -> str:
     missing = [headings[i] for i in filled if i not in shown]
     if missing:
         text = f"Not shown in {width} columns: {', '.join(missing)}."
-        lines.append(tables.wrapped(f"{text} A wider terminal or a pipe shows all.", width))
+        lines.append(tables.wrapped(f"{text} Widen the terminal, or pipe to less -S.", width))
     return "\n".join(lines)
 
 
@@ -91,8 +93,7 @@ def _columns_within(
     """Choose columns: the one to spare first goes, until the rest fits the width."""
     shown = [*filled]
     # The first column says what a row is about, so it stays.
-    # The gap after the last column is not printed.
-    while len(shown) > 1 and sum(least[i] for i in shown) - 1 > width:
+    while len(shown) > 1 and tables.total_width([least[i] for i in shown]) > width:
         shown.remove(max(shown[1:], key=lambda i: (table.columns[i].spare, i)))
     return shown
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
+from padviz.reports.tables import beside
+
 SUFFIXES = {"table": ".txt", "json": ".json", "csv": ".csv", "markdown": ".md", "github": ".txt"}
 PICTURES = (".png", ".svg", ".pdf")
 COUNTS = (".npy", ".npz", ".csv")
@@ -110,8 +112,18 @@ class Lines(Block):
     indent: int = 0
 
 
+@dataclass(frozen=True)
+class Beside(Block):
+    """Small grids of figures, side by side where there is room."""
+
+    texts: Sequence[str]
+
+    def __str__(self) -> str:
+        return beside(self.texts)
+
+
 class Verbatim(str, Block):
-    """What is laid out already: small grids of figures, or code to paste."""
+    """What is laid out already, such as code to paste."""
 
 
 class Finding(NamedTuple):

@@ -3,44 +3,41 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Literal
 
 from padviz.errors import printable
 
 UNLIMITED = 10_000  # columns of a pipe or a file
 GAP = 2  # blanks between columns
-FOLDED = 24  # characters from which a column may fold
+FOLDED = 24  # characters from which every cell may fold
+PHRASE = 12  # and from which words do, between words
+FIGURE = re.compile(r"[-+]?\.?\d(?!.*, )")  # which begins with a digit; lists are phrases
 DIGITS = 21  # integers longer than this are rounded in terminal tables; json has them whole
 
 
 def to_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], width: int = UNLIMITED
 ) -> str:
-    """Format a table without colours; names and sentences fold to the width, numbers never."""
+    """Format a table without colours; names and sentences fold to the width, figures never."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     rows = [list(row) for row in rows]
-    least = least_widths(columns, rows)
+    widths = _widths(columns, rows, width)
     # Without a color_system rich writes no ANSI codes: a terminal and a file get the same text.
-    console = Console(width=max(width, sum(least)), color_system=None, highlight=False)
+    console = Console(width=sum(widths) + GAP * len(widths), color_system=None, highlight=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
     for i, column in enumerate(columns):
         numeric = all(isinstance(row[i], int | float | None) for row in rows)
         justify: Literal["right", "left"] = "right" if numeric else "left"
-        least_text = least[i] - GAP
-        table.add_column(
-            column,
-            justify=justify,
-            overflow="fold",
-            no_wrap=least_text != FOLDED,
-            min_width=least_text,
-        )
+        table.add_column(column, justify=justify, overflow="fold", width=widths[i])
     for row in rows:
         table.add_row(*(Text(readable(value)) for value in row))
     with console.capture() as captured:
@@ -52,13 +49,55 @@ def to_table(
 
 
 def least_widths(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[int]:
-    """Return how narrow each column can be, with the gap beside it."""
+    """Return how narrow each column can be.
+
+    A heading folds between words, and so do longer phrases; figures only where they are long.
+
+    >>> least_widths(["first remedy", "px"], [["no change was shown to help", "-34.0 to +10.5"]])
+    [12, 14]
+    """
+    widths = []
+    for i, heading in enumerate(columns):
+        least = _longest_word(heading)
+        for row in rows:
+            text = readable(row[i])
+            if FIGURE.match(text):
+                least = max(least, _length(text))
+            else:
+                least = max(least, _longest_word(text), min(_length(text), PHRASE))
+        widths.append(min(least, FOLDED))
+    return widths
+
+
+def _longest_word(text: str) -> int:
+    return max(map(_length, text.split()), default=0)
+
+
+def _length(text: str) -> int:
+    """Count the columns of a terminal that a text takes: letters of some scripts take two."""
     from rich.cells import cell_len
 
-    widths = []
-    for i, column in enumerate(columns):
-        longest = max(cell_len(text) for text in (column, *(readable(row[i]) for row in rows)))
-        widths.append(min(longest, FOLDED) + GAP)
+    return cell_len(text)
+
+
+def total_width(widths: Sequence[int]) -> int:
+    """Return how wide a table with columns of these widths is, which starts with a blank."""
+    return sum(widths) + GAP * len(widths) - 1
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[object]], width: int) -> list[int]:
+    """Share the width among columns: those that fold least get all that they want first."""
+    widths = least_widths(columns, rows)
+    wanted = [
+        max(_length(text) for text in (heading, *(readable(row[i]) for row in rows)))
+        for i, heading in enumerate(columns)
+    ]
+    spare = max(0, width - total_width(widths))
+    order = sorted(range(len(widths)), key=lambda i: wanted[i] - widths[i])
+    for left, i in zip(range(len(order), 0, -1), order, strict=True):
+        more = min(wanted[i] - widths[i], spare // left)
+        widths[i] += more
+        spare -= more
     return widths
 
 
@@ -76,6 +115,23 @@ def wrapped(text: str, width: int = UNLIMITED, indent: int = 0) -> str:
     """Fold a sentence; lines after the first start with `indent` blanks."""
     return textwrap.fill(
         printable(text), width, subsequent_indent=" " * indent, break_on_hyphens=False
+    )
+
+
+def beside(texts: Sequence[str], width: int = UNLIMITED) -> str:
+    """Set texts side by side, or below each other where there is no room for that.
+
+    >>> print(beside(["1 2\\n3 4", "5"]))
+    1 2    5
+    3 4
+    """
+    blocks = [text.split("\n") for text in texts]
+    widths = [max(map(len, block)) for block in blocks]
+    if sum(widths) + 4 * (len(widths) - 1) > width:
+        return "\n\n".join(texts)
+    return "\n".join(
+        "    ".join(f"{line:{n}}" for line, n in zip(row, widths, strict=True)).rstrip()
+        for row in zip_longest(*blocks, fillvalue="")
     )
 
 
