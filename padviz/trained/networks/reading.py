@@ -202,26 +202,33 @@ def named_map(trained: Trained, layer: str | None) -> tuple[str, str]:
     Without the name of a `layer`, it is the only output that is a map. Raises OptionError where
     that is not one.
     """
-    network = trained.network
-    if layer is not None and layer in network.aliases:
-        return layer, network.aliases[layer]
-    if layer is not None:
-        (target,) = output_layers(layer, network)
-        inside = [name for name, of in network.aliases.items() if of == target]
-        if is_module(trained.model):
-            inside = [path for path, _ in trained.model.named_modules() if path == target]
-        if not inside:
-            what = f"{target} is not a module, whose output could be read"
-            raise OptionError(what, option="layer", hint="name the module that it is in")
+    aliases = trained.network.aliases
+    if layer is None:
+        name = _only_output(trained)
+        return name, aliases[name]
+    if layer in aliases:
+        return layer, aliases[layer]
+    (target,) = output_layers(layer, trained.network)
+    if is_module(trained.model):
+        names = [path for path, _ in trained.model.named_modules() if path == target]
+    else:
         # Of the tensors of a layer, the first is its own; others are elementwise results of it.
-        return inside[0], target
-    ends = output_layers(None, network)
-    names = [name for name, of in network.aliases.items() if of in ends]
+        names = [name for name, of in aliases.items() if of == target]
+    if not names:
+        what = f"{target} is not a module, whose output could be read"
+        raise OptionError(what, option="layer", hint="name the module that it is in")
+    return names[0], target
+
+
+def _only_output(trained: Trained) -> str:
+    """Return the name of the only output that is a map."""
+    ends = output_layers(None, trained.network)
+    names = [name for name, of in trained.network.aliases.items() if of in ends]
     if not is_module(trained.model):
         outputs = {output.name for output in trained.model.graph.output}
         names = [name for name in names if name in outputs]
     if len(names) == 1:
-        return names[0], network.aliases[names[0]]
+        return names[0]
     what = "returns no map"
     if names:
         what = f"returns {len(names)} maps: {', '.join(map(printable, names))}"
