@@ -24,6 +24,7 @@ from padviz.options import (
     IMAGE_FILE,
     LEVEL,
     MEAN,
+    MEMORY,
     NORMS,
     OUTPUT_FILE,
     OVERWRITE,
@@ -83,6 +84,7 @@ def run_tiles(
     weights: Annotated[str | Path | None, WEIGHTS] = None,
     norms: Annotated[str | None, NORMS] = None,
     level: Annotated[float | None, LEVEL] = None,
+    memory: Annotated[int | None, MEMORY] = None,
     mean: Annotated[Sequence[float] | None, MEAN] = None,
     std: Annotated[Sequence[float] | None, STD] = None,
     overwrite: Annotated[bool, OVERWRITE] = False,
@@ -105,7 +107,7 @@ def run_tiles(
         The largest tile that fits into memory.
     layer : str, optional
         The layer whose output is written; the network's last map by default.
-    norms, level
+    norms, level, memory
         As for `tiles`.
     mean, std : sequence of float, optional
         Subtracted from, and divided out of, the pixels of a picture: 0 and 1 by default.
@@ -143,7 +145,7 @@ def run_tiles(
     if is_module(trained.model):
         _check_devices(trained.model)
     values = opened.values(trained.channels, input_type(trained), mean, std)
-    plan, name = _planned(trained, layer, tile, norms, level)
+    plan, name = _planned(trained, layer, tile, norms, level, memory)
     with atomic_path(path) as temporary:
         file = OutputFile(temporary, units_of(plan.network, plan.image), opened.batched)
         if isinstance(plan, LayerPlan):
@@ -171,7 +173,12 @@ def _check_devices(module: nn.Module) -> None:
 
 
 def _planned(
-    trained: Trained, layer: str | None, tile: Pixels, norms: str | None, level: float | None
+    trained: Trained,
+    layer: str | None,
+    tile: Pixels,
+    norms: str | None,
+    level: float | None,
+    memory: int | None,
 ) -> tuple[Plan | LayerPlan, str]:
     """Plan tiles for the map that is written, and return its name among those of the network."""
     check_norms(norms)
@@ -179,6 +186,8 @@ def _planned(
     network = upto(trained.network, (target,))
     most = network.pixels(tile)
     if norms != "shared":
+        if memory is not None:
+            raise OptionError("is for `norms` shared", option="memory", hint="leave it out")
         per_tile = norms == "per-tile"
         planned = plan_tiles(network, trained.size, most, ignore_norms=per_tile, level=level)
         return planned, name
@@ -188,7 +197,7 @@ def _planned(
     if not is_module(trained.model):
         what = "shared runs PyTorch modules alone"
         raise OptionError(what, option="norms", hint="name the module that was exported")
-    return try_by_layer(trained.model, plan_by_layer(network, trained.size, most)), name
+    return try_by_layer(trained.model, plan_by_layer(network, trained.size, most), memory), name
 
 
 def _notes(run: TilesRun) -> tuple[str, ...]:
@@ -225,7 +234,7 @@ COMMAND = Command(
     255, others are clipped, and integers stay as they are. The file appears when it is complete.
 
     Tiles are planned as by padviz tiles. --norms shared pools the statistics of norms over all
-    tiles; it runs modules, and holds the output in memory.
+    tiles, for modules; their maps are held in main memory, --memory MB at most.
 
     \b
     Example:
