@@ -75,7 +75,7 @@ def taps(
                 where=wanted.name,
                 hint="convolutions and pools have; padviz layers MODEL lists them",
             )
-        title = f"{wanted.title}, {' × '.join(map(str, pixels))}"
+        title = f"{wanted.title}, {in_words(pixels)}"
         return Result.made_of(
             None, rows, partial(report_of, rows, wanted, pixels), partial(panels.taps, rows, title)
         )

@@ -37,9 +37,9 @@ def test_the_picture_is_one_map_of_fair_shares_with_one_bar() -> None:
     figure = heatmap(counts)
     words = said(figure)
     for part in (
-        "VGG-19, 200 × 300: the outer",
+        "VGG-19, 200 x 300: the outer",
         "reflect/replicate padding (height/width)",
-        "features.36 (6 × 9)",
+        "features.36 (6 x 9)",
     ):
         assert part in words
     for part in ("fair share: 1 is", "starved", "row (pixels)", "row 100", "col 150"):
@@ -115,22 +115,22 @@ def test_titles_say_what_is_found() -> None:
             "resnet50",
             224,
             None,
-        ): "ResNet-50, 224 × 224: the outer 14 px above and left and 34 px below and right get",
+        ): "ResNet-50, 224 x 224: the outer 14 px above and left and 34 px below and right get",
         (
             "resnet50",
             32,
             None,
-        ): "ResNet-50, 32 × 32: all starved, the most used pixel 102 times the least",
+        ): "ResNet-50, 32 x 32: all starved, the most used pixel 102 times the least",
         (
             "resnet50",
             225,
             "replicate",
-        ): "ResNet-50, 225 × 225: the outer 8 px on all sides get more than 3/2 of",
+        ): "ResNet-50, 225 x 225: the outer 8 px on all sides get more than 3/2 of",
         (
             "vgg11",
             224,
             "circular",
-        ): "VGG-11, 224 × 224: no pixel gets less than half its fair share",
+        ): "VGG-11, 224 x 224: no pixel gets less than half its fair share",
     }
     for (network, size, padding), title in titles.items():
         assert caption(padviz.usage(network, size, padding))[0].startswith(title)
@@ -191,7 +191,7 @@ def test_small_maps_have_their_numbers_in_the_cells() -> None:
 def test_large_maps_are_drawn_as_means() -> None:
     counts = padviz.usage("resnet50", 800)
     figure = heatmap(counts, scale="share")
-    assert "drawn as means of 2 × 2" in said(figure)
+    assert "drawn as means of 2 x 2" in said(figure)
     shown = np.asarray(figure.axes[0].images[0].get_array())
     assert shown.shape == (400, 400)
     assert shown[3, 5] == pytest.approx(counts.share()[6:8, 10:12].mean())

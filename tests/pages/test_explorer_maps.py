@@ -42,21 +42,30 @@ DEEP = parse({"layers": [{**CONV, "name": f"c{i}"} for i in range(60)]}, "deep")
 LAST = "row 1, column 223"
 
 
+def rational(count: float) -> str:
+    """Write a count that is no integer, to twelve digits, as pages do."""
+    if count < 1e15:
+        return f"{float(f'{count:.12g}'):,.12f}".rstrip("0").rstrip(".")
+    digits, power = f"{count:.11e}".split("e+")
+    raised = "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] for digit in power)
+    return f"{digits.rstrip('0').rstrip('.')} × 10{raised}"
+
+
 @pytest.mark.parametrize(
     ("size", "padding"), [((224, 224), "zero"), ((120, 160), "reflect"), ((224, 224), "partial")]
 )
 def test_the_read_out_is_the_exact_count_and_the_share(
     page: Any, size: tuple[int, int], padding: str
 ) -> None:
-    choose(page, "#panel-a [data-part=size]", f"{size[0]} × {size[1]}")
+    choose(page, "#panel-a [data-part=size]", f"{size[0]} x {size[1]}")
     choose(page, "#panel-a [data-part=padding]", padding)
     counts = padviz.usage("resnet18", size, padding)
     shares = counts.share()
     for row, col in ((0, 0), (0, size[1] - 1), (size[0] - 1, 100), (77, 3)):
         point(page, row, col, size)
         paths = page.inner_text("#panel-a .paths").removesuffix(" paths").replace(",", "")
-        if padding == "partial":  # twelve digits of what is no integer
-            assert float(paths) == pytest.approx(counts.at(row, col), rel=1e-11)
+        if padding == "partial":
+            assert paths == rational(counts.at(row, col)).replace(",", "")
         else:
             assert paths == str(counts.at(row, col))
         share = page.inner_text("#panel-a .share").removeprefix("fair share ")
@@ -114,7 +123,7 @@ def test_every_pixel_of_the_picture_has_the_colour_that_matplotlib_gives_the_val
 
 
 def test_two_maps_share_one_cursor_and_zoom(page: Any) -> None:
-    choose(page, "#panel-b [data-part=size]", "96 × 96")
+    choose(page, "#panel-b [data-part=size]", "96 x 96")
     point(page, 112, 70, (224, 224))
     rests_at(page, 48, 30, "b")
     before = drawn(page, "b")
@@ -193,6 +202,53 @@ def test_a_click_pins_a_pixel_and_the_pointer_shows_others(page: Any) -> None:
     says(page, "[data-part=reach]", f"{counts.at(60, 70):,} paths")
 
 
+MARKED = """() => {
+    const { width, height } = document.querySelector("#panel-a [data-part=over]");
+    const over = document.querySelector("#panel-a [data-part=over]").getContext("2d");
+    return over.getImageData(0, 0, width, height).data.some(Boolean);
+}"""
+
+
+def test_a_cross_hair_appears_once_a_person_points_or_pins(browser: Any, file: Path) -> None:
+    page = opened(browser, file)
+    assert not page.evaluate(MARKED)
+    point(page, 60, 70, (224, 224))
+    assert page.evaluate(MARKED)
+    page.mouse.move(5, 5)
+    rests_at(page, 112, 112)
+    assert not page.evaluate(MARKED)
+    page.focus(OVER)
+    press(page, "ArrowUp")
+    assert page.evaluate(MARKED)
+    page.close()
+    linked = opened(browser, file, "#at=0.2,0.3")
+    assert linked.evaluate(MARKED)
+    linked.close()
+
+
+def test_the_map_is_on_the_first_screen_of_a_phone(browser: Any, file: Path) -> None:
+    page = opened(browser, file, viewport={"width": 390, "height": 844})
+    box = page.locator(OVER).bounding_box()
+    assert box["y"] + box["height"] < 700
+    expect(page.locator("#verdict .first")).to_be_visible()
+    assert page.locator("#verdict .first").bounding_box()["y"] < box["y"]
+    below = page.locator("#verdict [data-part=all]").bounding_box()
+    assert below["y"] > box["y"] + box["height"]
+    page.close()
+
+
+REACHED = """() => {
+    const canvas = document.querySelector("[data-layer='1'] canvas"), { width, height } = canvas;
+    const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+    return data.filter((_, at) => at % 4 === 3 && data[at]).length / width / height;
+}"""
+
+
+def test_layers_colour_only_what_is_reached(page: Any) -> None:
+    show(page, "part=layers&at=0.5,0.5")
+    assert 0 < page.evaluate(REACHED) < 0.1
+
+
 def settle(page: Any, act: Any) -> None:
     """Does something, and waits until the address has it."""
     before = page.evaluate("history.length"), page.url
@@ -220,7 +276,7 @@ def test_back_and_forward_walk_the_views(browser: Any, file: Path) -> None:
             )
     expect(where).to_have_text(pinned)
     after(page, page.go_back)
-    rests_at(page, 22, 22)
+    rests_at(page, 112, 112)
     after(page, page.go_forward)
     expect(where).to_have_text(pinned)
     steps = page.evaluate("history.length")
@@ -236,7 +292,7 @@ def test_back_and_forward_walk_the_views(browser: Any, file: Path) -> None:
 def test_a_shared_link_opens_the_same_view(browser: Any, file: Path) -> None:
     page = opened(browser, file, viewport={"width": 1440, "height": 900})
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    choose(page, "#panel-a [data-part=size]", "120 × 160")
+    choose(page, "#panel-a [data-part=size]", "120 x 160")
     after(page, lambda: page.check("input[name=show][value=counts]"))
     point(page, 40, 50, (120, 160))
     pin(page)
@@ -259,7 +315,7 @@ def test_a_shared_link_opens_the_same_view(browser: Any, file: Path) -> None:
 def test_what_is_shown_can_be_saved_as_a_picture(page: Any) -> None:
     with page.expect_download() as download:
         page.click("#save")
-    assert download.value.suggested_filename == "ResNet-18-224-×-224-zero-224-×-224-reflect.png"
+    assert download.value.suggested_filename == "ResNet-18-224-x-224-zero-224-x-224-reflect.png"
     image = Image.open(io.BytesIO(Path(download.value.path()).read_bytes()))
     maps = [drawn(page, key) for key in "ab"]
     assert image.width == sum(each.width for each in maps) + 3 * 24
@@ -312,7 +368,7 @@ def test_every_part_fits_the_screen_and_axe_finds_no_serious_violation(
 
 WALK = [  # a part, where Tab comes to in it, keys that are pressed there, and what then says what
     ("maps", "over", ["Enter"], "#tab-layers[aria-selected=true]", "Layers"),
-    ("layers", "row", ["5"], "[data-part=reach]", "Pixel 5, 22 has"),
+    ("layers", "row", ["5"], "[data-part=reach]", "Pixel 5, 112 has"),
     ("layers", "strip", ["End"], f"{LAYERS} [data-part=name]", "layer4.1, add"),
     ("layers", "coverage", ["ArrowDown"], "[data-part=covered]", "unit 1, 0"),
     ("layers", "tab-layers", ["ArrowRight"], "#tab-audit[aria-selected=true]", "Audit"),
@@ -392,7 +448,7 @@ def test_the_audit_of_every_size_says_what_the_command_says(page: Any, size: Any
     click(page, "#tab-audit")
     after(page, lambda: page.select_option(f"{AUDIT} [data-part=size]", str(SIZES.index(size))))
     found = padviz.audit("resnet18", size)
-    at = " × ".join(map(str, found.size))
+    at = " x ".join(map(str, found.size))
     expect(page.locator("#finding")).to_have_text(f"at {at} px: {found.verdict}")
     for name in (*SENTENCES, "symmetry", "padding"):
         expect(page.locator(f"#verdict [data-part={name}]")).to_have_text(getattr(found, name))
@@ -415,7 +471,7 @@ def test_a_button_shows_the_map_of_each_remedy_that_the_sentences_name(page: Any
         expect(page.locator(button)).to_have_text("shown")
         if remedy.kind in ("size", "larger", "padding", "both"):
             size = tuple(remedy.outcome.size)
-            said = "{:,}".format if remedy.padding != "partial" else "{:.12g}".format  # no integers
+            said = "{:,}".format if remedy.padding != "partial" else rational
             count = padviz.usage("resnet18", size, remedy.padding).at(10, 20)
             point(page, 10, 20, size, "b")
             says(page, "#panel-b [data-part=read]", f"{said(count)} paths")

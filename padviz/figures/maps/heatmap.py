@@ -43,7 +43,7 @@ from padviz.figures.colours import (
 )
 from padviz.figures.layout import BETWEEN, Box, Place, Words, lay_out, page
 from padviz.figures.maps.views import View, draw_cells, put_ticks, view_of, words_of
-from padviz.network.network import Size
+from padviz.network.network import Size, in_words
 from padviz.network.rewrites import padding_in_words
 from padviz.phrases import listed
 
@@ -238,7 +238,7 @@ def caption(counts: CountMap, scale: str | None = None) -> tuple[str, list[str]]
     no fair shares.
     """
     name, size = shorten(counts.network.title), counts.size[-len(counts.network.axes) :]
-    title = f"{name}, {' × '.join(map(str, size))}{' samples' if len(size) == 1 else ''}"
+    title = f"{name}, {in_words(size)}{' samples' if len(size) == 1 else ''}"
     if scale != "counts" and (words := finding(counts)):
         title += f": {words}"
     what = "paths" if counts.full is None else "coverage of the paths"
@@ -318,7 +318,7 @@ def _target_in_words(target: Target, axes: int) -> str:
     if isinstance(target.layer, list):
         first, last = (shorten(name) for name in (target.layer[0], target.layer[-1]))
         return f"{len(target.layer)} layers, {first} to {last}"
-    return f"{shorten(target.layer)} ({' × '.join(map(str, target.shape[-axes:]))})"
+    return f"{shorten(target.layer)} ({' x '.join(map(str, target.shape[-axes:]))})"
 
 
 def _label(drawing: Drawing) -> str:

@@ -26,6 +26,7 @@ from padviz.figures.layout import BETWEEN, WIDE, Box, grid, page, text_width, wr
 from padviz.figures.maps.heatmap import fairness, finding
 from padviz.figures.maps.views import View, draw_cells, frame_around, views_of, words_of
 from padviz.geometry.ledger import TapExposure
+from padviz.network.network import in_words
 from padviz.network.rewrites import padding_in_words
 from padviz.phrases import some_names
 
@@ -66,16 +67,13 @@ def strip(maps: Sequence[CountMap], cmap: str | None = None) -> Figure:
     """
     first = maps[0]
     thinnest = min(maps, key=_least_coverage)
-    title = f"{shorten(first.network.title)}, {first.size[0]} × {first.size[1]}: "
+    title = f"{shorten(first.network.title)}, {in_words(first.size)}: "
     title += f"{finding(thinnest)}, in {shorten(str(thinnest.target.layer), 40)}"
     line = "share of each unit's paths that starts at real pixels, not in the padding"
     line += f" · {padding_in_words(first.padding, 'padding')}"
     panels = []
     for count_map, view in zip(maps, _views(maps), strict=True):
-        label = (
-            f"{short_name(str(count_map.target.layer))}\n{count_map.shape[0]} × "
-            f"{count_map.shape[1]}"
-        )
+        label = f"{short_name(str(count_map.target.layer))}\n{in_words(count_map.shape)}"
         panels.append(Panel(label, "black", view.values(count_map, share=True), view))
     return _grid(panels, title, line, COUNTS, cmap)
 
@@ -117,7 +115,7 @@ def compared(
             continue
         label = name
         if varies == "size":
-            label = f"{outcome.shape[0]} × {outcome.shape[1]}"
+            label = f"{in_words(outcome.shape)}"
         panels.append(_panel(short_name(label), outcome, scale, next(views), most))
         named.append((short_name(label), outcome))
         outcome.forget_arrays()
@@ -140,7 +138,7 @@ def _comparison_in_words(maps: Sequence[CountMap], varies: str) -> str:
     if not varies.startswith("model"):
         constant.append(maps[0].network.title)
     if not varies.startswith("size"):
-        constant.append(f"{maps[0].size[0]} × {maps[0].size[1]}")
+        constant.append(f"{in_words(maps[0].size)}")
     return ", ".join(map(shorten, constant))
 
 

@@ -159,7 +159,7 @@ def words_of(views: Sequence[View]) -> list[str]:
     """Return a note for means, and one for positions left out."""
     blocks = {(view.down.block, view.across.block) for view in views} - {(1, 1)}
     means = [
-        "drawn as means of " + " or ".join(f"{down} × {across}" for down, across in sorted(blocks))
+        "drawn as means of " + " or ".join(f"{down} x {across}" for down, across in sorted(blocks))
     ]
     broken = ["only the border and the middle are drawn, with breaks between"]
     return means * bool(blocks) + broken * any(any(view.broken) for view in views)

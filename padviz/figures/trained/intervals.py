@@ -15,6 +15,7 @@ from padviz.figures.canvas import DPI, MEDIUM, SMALL, axes_at, shorten, style
 from padviz.figures.colours import CMAP, UNEVEN, colour_map, colouring, draw_image, number_cells
 from padviz.figures.layout import Box, page, text_width
 from padviz.intervals import FEW, Estimate
+from padviz.network.network import in_words
 from padviz.phrases import listed
 from padviz.scoring.rings import Rings
 from padviz.trained.trying.trial import Trial, TrialNeeds
@@ -142,7 +143,7 @@ def dots(trial: Trial) -> Figure:
     size = DOTS, LINE * (len(trial.changes) + 1)
     left = max((text_width(shorten(row.name, 44), MEDIUM) for row in trial.changes), default=0) + 12
 
-    title = f"{shorten(trial.title)}, {trial.size[0]} × {trial.size[1]}: {trial_finding(trial)}"
+    title = f"{shorten(trial.title)}, {in_words(trial.size)}: {trial_finding(trial)}"
     what = "change of the output over its norm"
     if trial.kind == "classes":
         what = "top-1 kept"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from padviz.figures.canvas import SMALL, axes_at, short_name, shorten, style, text_at
 from padviz.figures.colours import UNEVEN, colour_map, colouring, draw_image
 from padviz.figures.layout import Box, Place, page
+from padviz.network.network import in_words
 from padviz.trained.mean_filters import MeanFilter, MeanFilters
 
 if TYPE_CHECKING:
@@ -67,8 +68,7 @@ def filters(mean_filters: MeanFilters, cmap: str | None = None) -> Figure:
         columns = min(WIDE // width, len(part))
         boxes.append(Box(columns * width, height * ceil(len(part) / columns), label))
     title = (
-        f"{shorten(mean_filters.title)}, {mean_filters.size[0]} × {mean_filters.size[1]}: "
-        f"{_finding(mean_filters)}"
+        f"{shorten(mean_filters.title)}, {in_words(mean_filters.size)}: {_finding(mean_filters)}"
     )
     line = "D: mean skew of filters; above 0, the bottom (▾) or right (▸) half weighs more"
     line += " · red: stride above 1 · filled: p < 0.05"

@@ -15,6 +15,7 @@ from padviz.figures.canvas import FRAME, SMALL, axes_at, shorten, style
 from padviz.figures.colours import CMAP, colour_map, colouring, draw_image
 from padviz.figures.layout import Box, Place, grid, page, ticks
 from padviz.figures.maps.panels import share_or_none
+from padviz.network.network import in_words
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 from padviz.trained.networks.running import Floats
 from padviz.trained.trying.seen import Seen
@@ -52,7 +53,7 @@ def detected(scores: Detectability, cmap: str | None = None) -> Figure:
     wide = max(wide, LEAST)
     size = wide, max(wide / aspect, LEAST / 2)
     boxes = [Box(*size, _label(score_map), left=LEFT, below=BELOW) for score_map in scores.maps]
-    title = f"{shorten(scores.title)}, {scores.size[0]} × {scores.size[1]}: {finding(scores)}"
+    title = f"{shorten(scores.title)}, {in_words(scores.size)}: {finding(scores)}"
     figure, (*places, beside) = page(
         title, _lines(scores), boxes, columns, Box(BAR, size[1], right=RIGHT)
     )
@@ -224,7 +225,7 @@ def seen(result: Seen) -> Figure:
         "usage there; both over the largest",
     )
     boxes = [Box(*size, label, left=LEFT, below=BELOW) for label in labels]
-    title = f"{shorten(result.title, 44)}, {result.size[0]} × {result.size[1]}"
+    title = f"{shorten(result.title, 44)}, {in_words(result.size)}"
     title += f": the edge is seen at {percent(result.edge.value or 0, 0)} of the inside"
     title += f", counts say {percent(result.edge_usage, 0)}"
     by_usage, by_distance = with_ends(result.by_usage), with_ends(result.by_distance)

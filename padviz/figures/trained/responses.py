@@ -21,6 +21,7 @@ from padviz.figures.canvas import (
 )
 from padviz.figures.colours import colour_map, colouring, draw_image
 from padviz.figures.layout import Box, Place, page, text_width, wrap
+from padviz.network.network import in_words
 from padviz.phrases import counted
 from padviz.trained.border_responses import NOISE, SHUFFLED, BorderResponse, BorderResponses
 from padviz.trained.networks.running import LINES, middle
@@ -61,10 +62,7 @@ def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
     colours = _grey_below_noise(cmap or COLOURS, loud)
     names = 16 + max((_name_width(rows) for rows in lines), default=0)
     boxes = _boxes(lines, paddings, names)
-    title = (
-        f"{shorten(responses.title)}, {responses.size[0]} × {responses.size[1]}: "
-        f"{responses.verdict}"
-    )
+    title = f"{shorten(responses.title)}, {in_words(responses.size)}: {responses.verdict}"
     how = (
         "mean responses over channels, minus the interior's, over its RMS: orange is below it, "
         f"purple above, grey is noise · the outer {RIM} units magnified · "
@@ -190,9 +188,7 @@ def plot(responses: BorderResponses, ax: Axes | None = None) -> Axes:
         ax.plot(range(len(means)), means, marker="o", ms=3, label=padding_name(padding))
     ax.set_xlabel("distance to the border (rows or columns of the map)", fontsize=MEDIUM)
     ax.set_ylabel("E, mean over layers and sides", fontsize=MEDIUM)
-    ax.set_title(
-        f"{shorten(responses.title)}, {responses.size[0]} × {responses.size[1]}", fontsize=MEDIUM
-    )
+    ax.set_title(f"{shorten(responses.title)}, {in_words(responses.size)}", fontsize=MEDIUM)
     ax.tick_params(labelsize=SMALL)
     ax.set_ylim(bottom=0)
     if responses.paddings:
@@ -223,7 +219,7 @@ def _about(rows: dict[str | None, BorderResponse]) -> list[str]:
     return [
         short_name(first.layer),
         counted(first.channels, "channel"),
-        f"of {first.shape[0]} × {first.shape[1]}",
+        f"of {in_words(first.shape)}",
     ]
 
 

@@ -22,7 +22,7 @@ from padviz.figures.canvas import (
 from padviz.figures.layout import Area, Box, Place, grid, page, rectangle, text_width, ticks
 from padviz.geometry.reaching.reach import Interval
 from padviz.geometry.receptive_fields import fields_of_units
-from padviz.network.network import Network, Size
+from padviz.network.network import Network, Size, in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +57,7 @@ def fields(units: Mapping[str, Mapping[str, Field]], size: Size, title: str) -> 
         )
     name, last = list(units.items())[-1]
     heading = (
-        f"{shorten(title)}, {size[0]} × {size[1]}: a unit of {short_name(name)} sees "
+        f"{shorten(title)}, {in_words(size)}: a unit of {short_name(name)} sees "
         f"{_size(last['centre'])}"
     )
     heading += f", and in the corner {_padding(last['top left'], size)}"
@@ -144,9 +144,9 @@ def _size(field: Field) -> str:
     """Format the size of a field.
 
     >>> _size(((-2, 2), (0, 6)))
-    '5 × 7 px'
+    '5 x 7 px'
     """
-    return " × ".join(str(last - first + 1) for first, last in field) + " px"
+    return " x ".join(str(last - first + 1) for first, last in field) + " px"
 
 
 def _padding(field: Field, size: Size) -> str:

@@ -20,6 +20,7 @@ from padviz.figures.colours import (
 from padviz.figures.layout import Box, page, text_width
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger
 from padviz.geometry.one_layer import Count, Illustration
+from padviz.network.network import in_words
 from padviz.phrases import counted
 
 if TYPE_CHECKING:
@@ -91,14 +92,14 @@ def _kernel_in_words(first: Illustration) -> tuple[str, str]:
     """Return the title, which tells how often a corner is used, and a line on the window."""
     window, (high, across) = first.windows[0], first.size
     line = (
-        f"stride {window.stride} · dilation {window.dilation} · {high} × {across} pixels · "
+        f"stride {window.stride} · dilation {window.dilation} · {high} x {across} pixels · "
         "padding in grey · uses: orange below, purple above those of an interior pixel"
     )
     corner, middle = (
         "once" if count == 1 else f"{_text(count)} times"
         for count in (first.uses[0][0], first.uses[high // 2][across // 2])
     )
-    kernel = f"{window.kernel} × {window.kernel} kernel"
+    kernel = f"{window.kernel} x {window.kernel} kernel"
     title = f"{kernel}: with {first.scheme} padding a corner is used {corner}, the middle {middle}"
     return title, line
 
@@ -155,7 +156,7 @@ def ledger_bars(ledger: Ledger, title: str) -> Figure:
     left = max((text_width(name, SMALL) for name in names), default=0) + 12
     boxes = [Box(BARS, high, f"{axis}: before | after", below=BELOW) for axis in by_axis]
     boxes[0] = boxes[0]._replace(left=left)
-    size = " × ".join(map(str, ledger.size))
+    size = in_words(ledger.size)
     heading = f"{shorten(title)}, {size}: {finding(ledger)}"
     figure, places = page(heading, [_key(layers)], boxes)
     for place, rows in zip(places, by_axis.values(), strict=True):

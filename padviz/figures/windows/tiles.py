@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from padviz.cutting.plan import Plan, Slices
 from padviz.figures.canvas import SMALL, axes_at, check_axes, shorten, style
 from padviz.figures.layout import Area, Box, grid, page, rectangle
+from padviz.network.network import in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +61,7 @@ def tiles(plan: Plan, words: Sequence[str]) -> Figure:
     whole = _fit(plan.image, wide if columns > 1 else min(wide, shown[1]), high)
     zoom = shown[0] / window[0], shown[1] / window[1]
 
-    label = f"{shorten(plan.network.title, 24)}\n{plan.image[0]} × {plan.image[1]}"
+    label = f"{shorten(plan.network.title, 24)}\n{in_words(plan.image)}"
     room = max(110 - whole[1], 0)  # for the label
     boxes = [Box(whole[1], whole[0], label, left=LEFT, right=room, below=BELOW)]
     for letter, example in zip("ABC", examples, strict=False):
@@ -68,7 +69,7 @@ def tiles(plan: Plan, words: Sequence[str]) -> Figure:
         label = f"{letter}: {_place_in_words(example, plan)}\nreads [{slices}]"
         boxes.append(Box(shown[1], shown[0], label, left=0 if columns > 1 else LEFT))
     steps = [str(step) for step in dict.fromkeys(_alignment(plan, zoom)) if step]
-    key = KEY + (f" · fine lines: alignment, {' × '.join(steps)} px" if steps else "")
+    key = KEY + (f" · fine lines: alignment, {' x '.join(steps)} px" if steps else "")
     figure, (place, *places) = page(words[0], [*words[1:], key], boxes, columns)
     _draw_image(axes_at(*place), plan, examples, whole)
     for place, example in zip(places, examples, strict=True):

@@ -79,7 +79,7 @@ export class AuditPart {
     };
     const focused = this.remedies.contains(document.activeElement);
     const macs = audit.outcome.macs === null ? "" : `${(audit.outcome.macs / 1e9).toPrecision(3)} G`;
-    const ratio = ({ macs_ratio: ratio }) => (ratio === null ? "" : `${ratio.toFixed(2)} ×`);
+    const ratio = ({ macs_ratio: ratio }) => (ratio === null ? "" : `${ratio.toFixed(2)}x`);
     this.remedies.replaceChildren(
       row("today", audit.outcome, [macs, ""], null),
       ...audit.remedies.map((remedy, at) => row(remedy.what, remedy.outcome, [ratio(remedy), needs(remedy)], at)),

@@ -33,7 +33,6 @@ export class Layers {
       "found",
     ])
       this[name] = this.root.querySelector(`[data-part="${name}"]`);
-    this.colours = table(book.colours.counts);
     this.shares = book.colours.share.slice(0, 129); // from starved to fair: of what is 1 at most
     this.graphs = new Map();
     this.listen();
@@ -98,7 +97,7 @@ export class Layers {
       this.values = graph.reached(row, col);
       if (this.stripOf !== graph) this.fill();
       for (const [i, canvas] of this.canvases) {
-        mini(canvas, this.values[i], graph.shapes[i], this.colours);
+        mini(canvas, this.values[i], graph.shapes[i]);
         canvas.parentElement.querySelector(".reached").textContent = i ? reached(this.values[i]) : `${row}, ${col}`;
       }
     }
@@ -112,7 +111,7 @@ export class Layers {
       if (on && (top < scrollTop || top + tall > scrollTop + clientHeight)) this.strip.scrollTop = top - 6;
     }
     this.sift();
-    this.reach.textContent = `Pixel ${row}, ${col} has ${whole(this.map.at(row, col))} paths to the target. They lead through the units that are lit: the brighter, the more.`;
+    this.reach.textContent = `Pixel ${row}, ${col} has ${whole(this.map.at(row, col))} paths to the target. They lead through the coloured units: the stronger the colour, the more.`;
   }
 
   fill() {
@@ -136,7 +135,7 @@ export class Layers {
           canvas,
           make("span", { class: "name" }, ...(i ? parts(layer.name) : ["image"])),
           make("span", { class: "soft" }, i ? layer.kind : "input"),
-          make("span", { class: "soft" }, `${height} × ${width}`),
+          make("span", { class: "soft" }, `${height} x ${width}`),
           make("span", { class: "soft reached" }),
           marks.text ? make("span", { class: "mark" }, marks.text) : null,
         );
@@ -171,7 +170,7 @@ export class Layers {
       layer = graph.layers[chosen],
       [height, width] = graph.shapes[chosen],
       [row, col] = this.unitAt;
-    this.name.textContent = `${layer.name}, ${layer.kind}, ${height} × ${width}`;
+    this.name.textContent = `${layer.name}, ${layer.kind}, ${height} x ${width}`;
     const covered = attempted(() => graph.coverage(chosen)),
       seen = attempted(() => ({ found: graph.seen(chosen, row, col) }));
     for (const [canvas, found] of [
@@ -214,14 +213,14 @@ export class Layers {
     const shape = this.graph.shapes[0],
       [row, col] = this.unitAt,
       pixel = this.pixel;
-    mini(this.image, seen, shape, this.colours, LARGE);
+    mini(this.image, seen, shape, LARGE);
     box(this.image, shape, [[pixel[0], pixel[0]]], [[pixel[1], pixel[1]]], "#fff");
     const spans = (numbers) =>
       runs(numbers)
         .map(([first, last]) => (first === last ? `${first}` : `${first} to ${last}`))
         .join(" and ");
     this.field.textContent = seen
-      ? `Unit ${row}, ${col} sees rows ${spans(seen.rows)} and columns ${spans(seen.cols)} of the image: brighter pixels have more paths to it.${this.beyond(row, col)}`
+      ? `Unit ${row}, ${col} sees rows ${spans(seen.rows)} and columns ${spans(seen.cols)} of the image: the stronger the colour, the more paths lead to it.${this.beyond(row, col)}`
       : `Unit ${row}, ${col} sees no pixel.`;
   }
 
@@ -239,7 +238,7 @@ export class Layers {
       spans.push([first, first + size - 1, this.graph.shapes[0][n]]);
     }
     if (spans.every(([first, last, n]) => first >= 0 && last < n)) return "";
-    const [rows, cols] = spans.map(([first, last]) => `${signed(first)} to ${signed(last)}`);
+    const [rows, cols] = spans.map(([first, last]) => `${first} to ${last}`);
     return ` Its receptive field reaches past the border: rows ${rows}, columns ${cols}.`;
   }
 
@@ -252,9 +251,9 @@ export class Layers {
       const both = (key) =>
         field.height[key] === field.width[key]
           ? `${field.height[key] ?? "none"}`
-          : `${field.height[key] ?? "none"} × ${field.width[key] ?? "none"}`;
+          : `${field.height[key] ?? "none"} x ${field.width[key] ?? "none"}`;
       const size =
-        say(field.height) === say(field.width) ? say(field.height) : `${say(field.height)} × ${say(field.width)}`;
+        say(field.height) === say(field.width) ? say(field.height) : `${say(field.height)} x ${say(field.width)}`;
       found.push(
         ["receptive field", size],
         ["effective stride", both("stride")],
@@ -323,8 +322,7 @@ function attempted(make) {
 
 // A name that breaks after its dots and slashes.
 const parts = (name) => name.split(/(?<=[./])/).flatMap((part) => [part, make("wbr")]);
-const signed = (at) => String(at).replace("-", "−");
-const reached = (value) => (value ? `${value.rows.length} × ${value.cols.length} units` : "not reached");
+const reached = (value) => (value ? `${value.rows.length} x ${value.cols.length} units` : "not reached");
 
 // Shows the audit, and the left map, at another size, with the best remedy there if one was shown.
 export const atSize = (asize) => set({ asize, remedy: Math.min(state.remedy, 0) });
@@ -332,7 +330,7 @@ export const atSize = (asize) => set({ asize, remedy: Math.min(state.remedy, 0) 
 // The list of sizes of a part.
 export function sizes(book, size, at) {
   if (!size.children.length)
-    book.sizes.forEach(([height, width], i) => size.append(make("option", { value: i }, `${height} × ${width}`)));
+    book.sizes.forEach(([height, width], i) => size.append(make("option", { value: i }, `${height} x ${width}`)));
   size.value = at;
 }
 

@@ -73,7 +73,7 @@ function defaults(book) {
     show: "share",
     log: 0,
     own: 0,
-    at: [0.1, 0.1],
+    at: [0.5, 0.5],
     zoom: [1, 0.5, 0.5],
   };
   const rest = { lsize: book.base, lpadding: first, layer: -1, unit: [0, 0], find: "", odd: 0 };

@@ -265,7 +265,7 @@ export class Book {
 
   // What a size and a padding are called.
   named(size, padding) {
-    return `${this.sizes[size].join(" × ")}, ${this.paddings[padding]}`;
+    return `${this.sizes[size].join(" x ")}, ${this.paddings[padding]}`;
   }
 }
 

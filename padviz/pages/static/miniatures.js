@@ -1,11 +1,12 @@
 // Small maps on canvases: what is reached, what is covered, and the frames around it.
 
 import { runs } from "./graph.js";
-import { coloured } from "./paint.js";
+import { coloured, table } from "./paint.js";
 import { hop } from "./hands.js";
 
 export const SMALL = 72; // screen pixels of a miniature
 export const LARGE = 320;
+const REACHED = table(["b02a8f"])[0] & 0xffffff; // without its opacity
 
 // Where a share of a map's rows, or columns, is; and the share that stands for one.
 export const place = (share, n) => Math.min(Math.max(Math.floor(share * n), 0), n - 1);
@@ -40,17 +41,16 @@ function sized(canvas, [height, width], most) {
   return [canvas.height / height, canvas.width / width];
 }
 
-// Where paths go in a layer: units that are reached, over all of it.
-export function mini(canvas, value, shape, colours, most = SMALL) {
+// Where paths go in a layer: units that are reached are coloured, and no others, so that it fits any theme.
+export function mini(canvas, value, shape, most = SMALL) {
   const [down, across] = sized(canvas, shape, most),
     { height, width } = canvas,
     context = canvas.getContext("2d");
   const image = context.createImageData(width, height),
-    pixels = new Uint32Array(image.data.buffer).fill(colours[0]);
+    pixels = new Uint32Array(image.data.buffer);
   if (value) {
     const top = largest(value.values, 0),
       wide = value.cols.length,
-      last = colours.length - 1,
       best = new Float64Array(pixels.length);
     value.rows.forEach((row, i) =>
       value.cols.forEach((col, j) => {
@@ -62,7 +62,7 @@ export function mini(canvas, value, shape, colours, most = SMALL) {
           for (let x = x0; x < x1; x++) best[y * width + x] = Math.max(best[y * width + x], share);
       }),
     );
-    best.forEach((share, k) => share && (pixels[k] = colours[Math.round((0.25 + 0.75 * Math.sqrt(share)) * last)]));
+    best.forEach((share, k) => share && (pixels[k] = (Math.round(255 * (0.3 + 0.7 * Math.sqrt(share))) << 24) | REACHED));
   }
   context.putImageData(image, 0, 0);
   if (value)

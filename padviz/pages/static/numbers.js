@@ -94,7 +94,7 @@ export function whole(value) {
   if (Number.isInteger(value) && Math.abs(value) < 1e15) return value.toLocaleString("en-GB");
   return Math.abs(value) < 1e15
     ? Number(value.toPrecision(12)).toLocaleString("en-GB", { maximumFractionDigits: 12 })
-    : value.toPrecision(12);
+    : powered(value.toExponential(11));
 }
 
 // A figure to four digits.
@@ -104,8 +104,11 @@ export function short(value) {
   if (value === 0 || (Math.abs(value) >= 1e-4 && Math.abs(value) < 1e5)) return String(Number(value.toPrecision(4)));
   return Math.abs(value) < 1e9 && Number.isInteger(value)
     ? whole(value)
-    : value.toExponential(3).replace(/e\+?(-?\d+)/, (_, power) => ` × ${tenTo(power)}`);
+    : powered(value.toExponential(3));
 }
+
+// A number of the form 1.5e+20, with its power of ten written out.
+const powered = (text) => text.replace(/\.?0*e\+?(-?\d+)/, (_, power) => ` × ${tenTo(power)}`);
 
 function power(log) {
   const exponent = Math.floor(log);

@@ -3,7 +3,7 @@
 import { listening } from "./hands.js";
 import { percent, short, whole } from "./numbers.js";
 import { bar, clipped, coloured, make, scaleOf, table } from "./paint.js";
-import { set, state } from "./state.js";
+import { pinned, set, state } from "./state.js";
 
 const NEAREST = 4; // pixels of a side that are shown at the least
 const LINES = [0.5, 1]; // fair shares that profiles are seen against
@@ -82,14 +82,22 @@ export class Panel {
     this.point();
   }
 
-  // The cursor, the pin, the read-out, and the profiles through the cursor.
+  // The cursor and the pin, once a person has pointed anywhere, the read-out, and the profiles through the cursor.
   point() {
     if (!this.map || !this.scale) return;
-    const [row, col] = this.cursor,
-      { width, height } = this.over,
+    const [row, col] = this.cursor;
+    this.over.getContext("2d").clearRect(0, 0, this.over.width, this.over.height);
+    if (state.hover || pinned()) this.mark(row, col);
+    this.say(row, col);
+    this.profile(this.across, this.map.means(state.show, [[row, row + 1]], this.columns), false);
+    this.profile(this.down, this.map.means(state.show, this.lines, [[col, col + 1]]), true);
+  }
+
+  // A cross hair on a pixel, and a ring around the one that is pinned.
+  mark(row, col) {
+    const { width, height } = this.over,
       context = this.over.getContext("2d"),
       [y, x, tall, wide] = this.cell(row, col);
-    context.clearRect(0, 0, width, height);
     const cross = [
       [0, y + tall / 2, x - 4, y + tall / 2],
       [x + wide + 4, y + tall / 2, width, y + tall / 2],
@@ -106,9 +114,6 @@ export class Panel {
     const [top, left, high, broad] = this.cell(...this.pixel(state.at)),
       radius = Math.max(high, broad, 6 * this.sharp);
     this.stroke(context, () => context.arc(left + broad / 2, top + high / 2, radius, 0, 7));
-    this.say(row, col);
-    this.profile(this.across, this.map.means(state.show, [[row, row + 1]], this.columns), false);
-    this.profile(this.down, this.map.means(state.show, this.lines, [[col, col + 1]]), true);
   }
 
   get sharp() {
@@ -256,7 +261,7 @@ function blocks(first, many, pixels, n) {
 
 function summary({ figures, target, shape, share_reason: reason }) {
   const { share } = figures,
-    facts = [["target", `${target.join(", ")} (${shape.map((each) => each.join(" × ")).join(", ")})`]];
+    facts = [["target", `${target.join(", ")} (${shape.map((each) => each.join(" x ")).join(", ")})`]];
   if (share)
     facts.push(
       ...(figures.rim === null ? [] : [["rim", `${figures.rim} px`]]),

@@ -30,6 +30,9 @@ export function set(changes, stays = false) {
   set.timer = setTimeout(write, 120);
 }
 
+// Whether a pixel is pinned, by a click, keys or the address, and not the one that a page opens at.
+export const pinned = () => String(state.at) !== String(usual.at);
+
 export const listen = (listener) => listeners.add(listener);
 
 function read() {

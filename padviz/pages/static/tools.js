@@ -23,7 +23,7 @@ export function tools(book, shown) {
     const [panels, titles] = shown();
     if (!panels.length) return said(find("save"), "no map is shown");
     const link = document.createElement("a");
-    link.download = `${[book.title, ...titles].join("-").replace(/[^\w.×+-]+/g, "-")}.png`;
+    link.download = `${[book.title, ...titles].join("-").replace(/[^\w.+-]+/g, "-")}.png`;
     link.href = drawn(book.title, panels, titles, book.colours).toDataURL();
     link.click();
   });

@@ -32,7 +32,7 @@ export class Verdict {
   draw() {
     const audit = this.book.audits[state.asize],
       remedies = audit.remedies ?? [];
-    this.finding.textContent = `at ${this.book.sizes[state.asize].join(" × ")} px: ${audit.verdict ?? "no audit"}`;
+    this.finding.textContent = `at ${this.book.sizes[state.asize].join(" x ")} px: ${audit.verdict ?? "no audit"}`;
     this.border.textContent = tight(audit.reason ?? audit.border);
     this.now.textContent = tight(audit.now);
     this.training.textContent = tight(audit.training);
