@@ -15,7 +15,8 @@ import torch.distributed as dist
 from torch import Tensor, multiprocessing, nn
 
 from padviz.cutting.by_layer import run
-from padviz.cutting.parts import Node, Runner, SharedMap, Team
+from padviz.cutting.nodes import Node, Team
+from padviz.cutting.parts import Runner, SharedMap
 from padviz.cutting.shards import owned
 
 PROCESSES = 2
@@ -33,11 +34,15 @@ class Processes(Team):
         return [self.rank] if node.cut else [0]
 
     def rows(
-        self, node: Node, dim: int, wanted: Callable[[int], Sequence[tuple[int, int]]], k: int
+        self,
+        x: Tensor,
+        n: int,
+        dim: int,
+        wanted: Callable[[int], Sequence[tuple[int, int]]],
+        k: int,
     ) -> Tensor:
         """Send the rows that others want of this part, and receive those that this one wants."""
-        mine, edges = node.stored, owned(node.shape[dim], self.n)
-        assert mine is not None
+        edges = owned(n, self.n)
         first, _ = edges[self.rank]
         pieces, waiting = [], []
         for reader in range(self.n):
@@ -47,18 +52,18 @@ class Processes(Team):
                     if a >= b or self.rank not in (reader, owner):
                         continue
                     if owner == self.rank:
-                        rows = mine.narrow(dim, a - first, b - a).contiguous()
+                        rows = x.narrow(dim, a - first, b - a).contiguous()
                         if reader != self.rank:
                             waiting.append(dist.isend(rows, reader))
                             self.sent += rows.numel() * rows.element_size()
                     else:
-                        rows = mine.new_empty([*mine.shape[:dim], b - a, *mine.shape[dim + 1 :]])
+                        rows = x.new_empty([*x.shape[:dim], b - a, *x.shape[dim + 1 :]])
                         waiting.append(dist.irecv(rows, owner))
                     if reader == self.rank:
                         pieces.append(rows)
         for request in waiting:
             request.wait()
-        return torch.cat([mine.narrow(dim, 0, 0), *pieces], dim)
+        return torch.cat([x.narrow(dim, 0, 0), *pieces], dim)
 
     def keep(
         self, node: Node, whole: Tensor | None, k: int, value: Tensor, empty: object
@@ -72,7 +77,8 @@ class Processes(Team):
         if not node.cut:
             return node.stored
         (dim,) = node.cut
-        return self.rows(node, dim, lambda _: [(0, node.shape[dim])], self.rank)
+        n = node.shape[dim]
+        return self.rows(node.stored, n, dim, lambda _: [(0, n)], self.rank)
 
     def adopt(self, node: Node, whole: Tensor) -> Tensor:
         """Take the rows of this process from a map that all have."""

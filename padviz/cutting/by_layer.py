@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from copy import deepcopy
+from functools import partial
 from math import inf
 from os import PathLike
 from typing import Any, NamedTuple
@@ -19,7 +20,8 @@ from torch import Tensor, nn
 
 from padviz.cutting import calls, windows  # noqa: F401  # whose rules maps find
 from padviz.cutting.cut_map import Refused, tree_leaves, tree_map_only
-from padviz.cutting.parts import Notes, Runner, SharedMap
+from padviz.cutting.nodes import Notes
+from padviz.cutting.parts import Runner, SharedMap
 from padviz.cutting.plan import Gathered, Segments, check_evaluating
 from padviz.errors import DescriptionError, OptionError, PadvizError, check_integer
 from padviz.network.network import AXES
@@ -30,8 +32,8 @@ Model = Callable[[Tensor], object]
 WHOLE = "run it on the whole image"
 
 
-def run(model: Model, x: Tensor) -> object:
-    """Run a module on a map that is cut.
+def run(model: Model, x: Tensor, finish: Callable[[Any], Any] = lambda outputs: outputs) -> Any:
+    """Run a module on a map that is cut, and finish its outputs.
 
     Raises DescriptionError naming the layer that does not allow it.
     """
@@ -43,7 +45,7 @@ def run(model: Model, x: Tensor) -> object:
         x.runner.where = lambda: modules.path
     try:
         with torch.no_grad(), modules or nullcontext():
-            return model(x)
+            return finish(model(x))
     except Refused as why:
         where = (modules.path if modules else "") or type(model).__name__
         raise DescriptionError(f"cannot be cut: it {why}", where=where, hint=WHOLE) from None
@@ -73,8 +75,8 @@ def by_layer(
     if on_part:
         runner.on_part = on_part
     runner.segments, runner.scratch = segments, scratch
-    outputs = run(model, runner.cut_all(image))
-    with torch.no_grad():
+
+    def finish(outputs: object) -> Any:
         if out is None:
             return tree_map_only(SharedMap, runner.output, outputs)
         maps = tree_leaves(outputs)
@@ -83,9 +85,11 @@ def by_layer(
             raise OptionError(what, option="out", hint="give one for each")
         for x, array in zip(maps, out, strict=True):
             runner.write(x, array)
-    if len(out) == 1:
-        return out[0]
-    return [*out]
+        if len(out) == 1:
+            return out[0]
+        return [*out]
+
+    return run(model, runner.cut_all(image), finish)
 
 
 def runner_for(model: Model, image: Tensor, parts: Mapping[int, int]) -> Runner:
@@ -135,8 +139,8 @@ def dry_run(model: nn.Module, size: Sequence[int], parts: Mapping[int, int]) -> 
             try:
                 runner = runner_for(empty, image, parts)
                 runner.notes = Notes()
-                outputs = run(empty, runner.cut_all(image))
-                tiled = tree_map_only(SharedMap, runner.output, outputs)
+                finish = partial(tree_map_only, SharedMap, runner.output)
+                tiled = run(empty, runner.cut_all(image), finish)
             except PadvizError:
                 raise
             except Exception as error:

@@ -342,8 +342,9 @@ def _reduced(join: Callable[[Pooled], object] | None = None) -> Function:
         given = arguments_of(function, x, *args, **kwargs)
         dims = dims_of(x, given.get("dim"))
         keep = bool(given.get("keepdim"))
-        if join and {*dims} & {*x.cut} and len(function._schema.returns) == 1 and 0 not in x.shape:
-            return x.pooled(dims, keep, lambda part: function(part, *args, **kwargs), join)
+        single = len(function._schema.returns) == 1 and 0 not in x.shape
+        if join and single and {*x.cut} <= {*dims}:
+            return x.pooled(lambda part: function(part, *args, **kwargs), join)
 
         def to(dim: int) -> int | None:
             if dim in dims:
@@ -394,7 +395,7 @@ def _moments(function: OpOverload, x: CutMap, *args: object, **kwargs: object) -
     """
     given, packet = arguments_of(function, x, *args, **kwargs), function.overloadpacket
     dims, keep = dims_of(x, given.get("dim")), bool(given.get("keepdim", False))
-    if not {*dims} & {*x.cut} or x.is_complex() or 0 in x.shape:
+    if not {*x.cut} <= {*dims} or x.is_complex() or 0 in x.shape:
         return _reduced()(function, x, *args, **kwargs)
 
     def part(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -413,7 +414,7 @@ def _moments(function: OpOverload, x: CutMap, *args: object, **kwargs: object) -
         return squares / count, mean
 
     wide: Any = x.to(torch.promote_types(x.dtype, torch.float32))
-    variance, mean = wide.pooled(dims, keep, part, join)
+    variance, mean = wide.pooled(part, join)
     correction = given.get("correction", int(given.get("unbiased", True)))
     if correction is None:
         correction = 1

@@ -116,10 +116,8 @@ class CutMap(Tensor):
         """
         raise NotImplementedError
 
-    def pooled(
-        self, dims: Sequence[int], keep: bool, part: Function, join: Callable[[Pooled], Any]
-    ) -> Any:
-        """Return what is pooled over dimensions: `join` joins what `part` makes of each part."""
+    def pooled(self, part: Function, join: Callable[[Pooled], Any]) -> Any:
+        """Return what is pooled over all positions: `join` joins what `part` makes of each part."""
         raise NotImplementedError
 
     def gathered(
@@ -276,9 +274,13 @@ def linked(
     if not maps_in(leaves):
         return function(*args, **kwargs)
     operands: list[Operand] = []
+    # by their places among the leaves
+    versions: dict[int, int] = {}
     places: dict[int, int] = {}
     for place, leaf in enumerate(leaves):
         if isinstance(leaf, Tensor):
+            if not isinstance(leaf, CutMap) and not leaf.is_inference():
+                versions[place] = leaf._version
             links = links_of(leaf)
             if links or isinstance(leaf, CutMap):
                 places[place] = len(operands)
@@ -286,11 +288,14 @@ def linked(
             elif leaf.numel() == 1:
                 # A counter of the module may go on before this is run.
                 leaves[place] = leaf.clone()
+                versions.pop(place, None)
 
     def make(regions: list[Tensor], rows: object) -> Any:
         device = regions[0].device
         filled = [*leaves]
         for place, leaf in enumerate(leaves):
+            if place in versions and versions[place] != leaf._version:
+                raise Refused("reads a tensor that was written into since")
             if place in places:
                 filled[place] = regions[places[place]]
             elif isinstance(leaf, Tensor):

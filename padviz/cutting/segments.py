@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from math import prod
 
-from padviz.cutting.parts import Box, Node, Notes, needs_of, reads_around, unmade
+from padviz.cutting.nodes import Box, Node, Notes, needs_of, reads_around, unmade
 from padviz.cutting.plan import Choice, Segments
 from padviz.errors import OptionError
 from padviz.phrases import in_bytes

@@ -25,7 +25,7 @@ from padviz.cutting.cut_map import (
     tree_leaves,
     tree_map_only,
 )
-from padviz.cutting.parts import joined, spans_read
+from padviz.cutting.nodes import joined, spans_read
 from padviz.cutting.windows import padded
 from padviz.errors import DescriptionError, OptionError
 
@@ -235,9 +235,7 @@ class StreamedMap(CutMap):
 
         return tree_map_only(Tensor, stream, make(pieces, {}))
 
-    def pooled(
-        self, dims: Sequence[int], keep: bool, part: Function, join: Callable[[Pooled], Any]
-    ) -> Any:
+    def pooled(self, part: Function, join: Callable[[Pooled], Any]) -> Any:
         raise Refused("pools all positions, also those to come")
 
     def gathered(

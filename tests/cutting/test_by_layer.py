@@ -14,7 +14,8 @@ import padviz
 from padviz.cutting import by_layer, cut_map
 from padviz.cutting.by_layer import sharded
 from padviz.cutting.cut_map import SAME, Link
-from padviz.cutting.parts import Node, Team
+from padviz.cutting.nodes import Team
+from padviz.cutting.shards import owned
 from padviz.cutting.streaming import Site, Streamed
 from padviz.errors import DescriptionError, OptionError
 from padviz.nn import padded, padded_conv2d
@@ -305,6 +306,19 @@ def test_casts_counters_and_hooks_are_as_in_the_whole() -> None:
         assert tiles_of(model.conv, x, 3, 2).shape == (1, 8, 18, 12)
 
 
+def test_a_tensor_that_is_written_into_later_is_not_read() -> None:
+    class Written(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            bias = torch.arange(3.0, dtype=x.dtype)[:, None, None]
+            y = x + bias
+            bias += 1
+            return y
+
+    x = image(1, 3, 18, 12)
+    with pytest.raises(DescriptionError, match="reads a tensor that was written into since"):
+        tiles_of(Written(), x, 3, 2)
+
+
 WRAPPED: dict[str, Callable[[nn.Module], nn.Module]] = {
     "parallel": nn.DataParallel,
     "scripted": torch.jit.script,
@@ -446,9 +460,9 @@ def test_one_row_less_of_halo_differs(seed: int, monkeypatch: pytest.MonkeyPatch
     whole, rows = model(x), Team.rows
     assert apart(whole, sharded(model, x, 3)) < 1e-12
 
-    def less(self: Team, node: Node, dim: int, wanted: Any, k: int) -> Tensor:
-        found = rows(self, node, dim, wanted, k)
-        if wanted(k)[0][1] > node.box(k)[dim][1]:  # the last row that it has of another
+    def less(self: Team, x: Tensor, n: int, dim: int, wanted: Any, k: int) -> Tensor:
+        found = rows(self, x, n, dim, wanted, k)
+        if wanted(k)[0][1] > owned(n, 3)[k][1]:  # the last row that it has of another
             found = found.clone()
             found.narrow(dim, found.shape[dim] - 1, 1).zero_()
         return found
@@ -552,11 +566,11 @@ def test_shards_fetch_what_the_plan_says(seed: int, monkeypatch: pytest.MonkeyPa
         module.register_forward_pre_hook(lambda *_, name=name: layer.__setitem__(0, name))
     rows = Team.rows
 
-    def counted(self: Team, node: Node, dim: int, wanted: Any, k: int) -> Tensor:
-        first, end = node.box(k)[dim]
+    def counted(self: Team, x: Tensor, n: int, dim: int, wanted: Any, k: int) -> Tensor:
+        first, end = owned(n, 3)[k]
         own = sum(max(0, min(hi, first) - lo) + max(0, hi - max(lo, end)) for lo, hi in wanted(k))
         sent.setdefault(layer[0], [0, 0, 0])[k] += own
-        return rows(self, node, dim, wanted, k)
+        return rows(self, x, n, dim, wanted, k)
 
     monkeypatch.setattr(Team, "rows", counted)
     sharded(model, x, 3)
