@@ -366,15 +366,15 @@ def _in_layers(plan: LayerPlan) -> list[str]:
     for layer, shape, size in plan.gathered:
         shape_in_words = " x ".join(map(str, shape))
         together.append(f"{layer} reads all of {shape_in_words}: {in_bytes(size)} put together.")
-    stored = "All maps stay where the image is."
+    stored = ""
     if plan.segments:
-        stored = _stored(plan.segments)
+        stored = f" Where the image is, maps take {_stored(plan.segments)}"
     exact = f"Exact, with shared norms: {n} of them" if n else "Exact: no norm needs sharing"
     return [
         f"{exact}; {cover}.",
         *together,
         "padviz.tiled runs each layer on one tile after another, which reads what it needs of "
-        f"its neighbours. {stored}",
+        f"its neighbours.{stored}",
         "Tried in these tiles, on an image without data: every layer can be cut.",
     ]
 
@@ -382,11 +382,11 @@ def _in_layers(plan: LayerPlan) -> list[str]:
 def _stored(segments: Segments) -> str:
     """Return a sentence on what a limit of memory takes, and the next choice."""
     size, computing = segments.chosen
-    said = f"{in_bytes(size)} of main memory, weights left out, for {computing:.2f} times the"
-    said += " computing"
+    said = f"at most {in_bytes(size)} at once for one image, weights left out"
     if segments.faster:
-        size, computing = segments.faster
-        said += f"; {in_bytes(size)} would take {computing:.2f} times"
+        faster, less = segments.faster
+        said += f", with {computing:.2f} times the computing"
+        said += f"; {in_bytes(faster)} would take {less:.2f} times"
     return f"{said}."
 
 

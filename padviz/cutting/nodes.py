@@ -20,6 +20,7 @@ from padviz.cutting.windows import padded
 from padviz.network.padding_modes import SCHEMES, fold
 
 T = TypeVar("T")
+Operands = Sequence["tuple[Node, Sequence[Link]]"]
 Box = dict[int, Span]  # the rows of a map along each dimension that is cut
 
 
@@ -34,7 +35,7 @@ class Node:
         shape: Sequence[int],
         dtype: torch.dtype,
         cut: Mapping[int, int],
-        operands: Sequence[tuple[Node, Sequence[Link]]] = (),
+        operands: Operands = (),
         make: Make | None = None,
         stored: Tensor | None = None,
     ) -> None:
@@ -111,7 +112,7 @@ Event = Literal["costly", "gathered", "pooled", "output"]
 class Call(NamedTuple):
     """What a map is made of, and how many multiplications each of its values takes."""
 
-    operands: Sequence[tuple[Node, Sequence[Link]]]
+    operands: Operands
     work: int
 
 
@@ -203,10 +204,9 @@ def rows_of(box: Box, link: Link) -> Span:
     return box.get(link.out, (0, 1))
 
 
-Operands = Callable[[Node], Sequence[tuple[Node, Sequence[Link]]]]
-
-
-def unmade(node: Node, made: Collection[Node], operands_of: Operands) -> list[Node]:
+def unmade(
+    node: Node, made: Collection[Node], operands_of: Callable[[Node], Operands]
+) -> list[Node]:
     """Return the maps that are made for a map, each behind those that it reads; what has no
     operands is there.
     """
@@ -227,7 +227,9 @@ def unmade(node: Node, made: Collection[Node], operands_of: Operands) -> list[No
     return [*order]
 
 
-def needs_of(order: Sequence[Node], box: Box, operands_of: Operands) -> dict[Node, Box]:
+def needs_of(
+    order: Sequence[Node], box: Box, operands_of: Callable[[Node], Operands]
+) -> dict[Node, Box]:
     """Return the rows that each of some maps must have for a box of the last of them."""
     needs: dict[Node, Box] = {order[-1]: _one_at_least(order[-1], box)}
     made = {*order}

@@ -33,6 +33,7 @@ from padviz.cutting.nodes import (
     Event,
     Node,
     Notes,
+    Operands,
     Segment,
     Team,
     filled,
@@ -148,7 +149,8 @@ class Runner:
             self.notes.events.append((kind, node))
         if self.segments:
             for number in self.segments.drops.get(self.events, ()):
-                self.kept.pop(number).forget()
+                if number in self.kept:
+                    self.kept.pop(number).forget()
         self.events += 1
 
     def _counts(self, x: Tensor, along: Sequence[int]) -> dict[int, int]:
@@ -206,7 +208,7 @@ class Runner:
     def _noted(
         self,
         unit: Tensor,
-        read: Sequence[tuple[Node, Sequence[Link]]],
+        read: Operands,
         make: Make,
         sizes: Mapping[int, int],
         counts: Mapping[int, int],
@@ -223,11 +225,13 @@ class Runner:
             others = prod(count for dim, count in cut.items() if dim != first)
             cut[first] = min(max(cut[first], ceil(parts / others)), sizes[first])
         node = Node(shape, unit.dtype, cut, read, make)
-        if not cut:
-            return self._value(node, 0).to(self.home)
         self._numbered(node)
         if self.notes:
             self.notes.calls[node] = Call(node.operands, max(costly, 1))
+        if not cut:
+            whole = self._value(node, 0).to(self.home)
+            self._passed("pooled", node)
+            return whole
         if costly:
             if self.segments is None or node.number in self.segments.stores:
                 self.store(node)
@@ -299,10 +303,12 @@ class Runner:
         self._passed("output", x.node)
         return whole
 
-    def _gather(self, node: Node) -> None:
+    def _gather(self, node: Node) -> Tensor:
+        """Put a map together for a layer that reads all of it."""
         self.gathers.append(Gathered(self.where(), node.shape, node.bytes))
-        self.store(node)
+        whole = self.whole(node)
         self._passed("gathered", node)
+        return whole
 
     def gathered(
         self,
@@ -313,13 +319,11 @@ class Runner:
         along: Sequence[int] | None,
     ) -> Any:
         """Call a function on whole maps, and cut its results."""
+        wholes = {}
         for x in maps_in(args, kwargs):
-            self._gather(x.node)  # type: ignore[attr-defined]
-        args, kwargs = tree_map_only(
-            SharedMap, lambda x: self.whole(x.node).to(self.device), (args, kwargs)
-        )
-        if self.device != self.home:
-            args, kwargs = tree_map_only(Tensor, lambda x: x.to(self.device), (args, kwargs))
+            wholes[id(x)] = self._gather(x.node)  # type: ignore[attr-defined]
+        args, kwargs = tree_map_only(SharedMap, lambda x: wholes[id(x)], (args, kwargs))
+        args, kwargs = tree_map_only(Tensor, lambda x: x.to(self.device), (args, kwargs))
 
         def again(x: Tensor) -> Tensor:
             x = x.to(self.home)
@@ -382,8 +386,12 @@ class Runner:
         fetched.
         """
         box, held = segment.needs(k)[reader], segment.needs(k).get(node, {})
-        is_stored = node.stored is not None
-        x = node.stored if node.stored is not None else values[node]
+        x = node.stored
+        is_stored = x is not None
+        if x is None and node in values:
+            x = values[node]
+        if x is None:
+            raise Refused("runs otherwise than when it was planned")
         for link in links:
             n = node.shape[link.dim]
             wanted = segment.wanted(reader, link, n)
@@ -395,9 +403,7 @@ class Runner:
         return filled(x.to(self.device), node, links, box)
 
 
-def _some_unit(
-    read: Sequence[tuple[Node, Sequence[Link]]], make: Make, device: torch.device
-) -> Any:
+def _some_unit(read: Operands, make: Make, device: torch.device) -> Any:
     """Make the first unit of a map of zeros, which tells its type, and its other dimensions."""
     regions, rows = [], dict[int, Rows]()
     for k, (node, links) in enumerate(read):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from math import prod
+from math import inf, prod
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -302,11 +302,11 @@ def try_by_layer(model: nn.Module, plan: LayerPlan, memory: int | None = None) -
     why_not, segments = tried.why_not, None
     if why_not:
         why_not = f"{why_not}; padviz verify-tiles runs it on noise"
-    if memory is not None:
-        if tried.notes is None:
-            what = "needs a plan that was tried, without data"
-            raise OptionError(what, option="memory", hint="leave it out")
-        segments = choose(tried.notes, memory * 1_000_000)
+    if tried.notes:
+        segments = choose(tried.notes, inf if memory is None else memory * 1_000_000)
+    elif memory is not None:
+        what = "needs a plan that was tried, without data"
+        raise OptionError(what, option="memory", hint="leave it out")
     return replace(
         plan, untried=why_not, gathered=tried.gathered, steps=tried.steps, segments=segments
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from math import prod
 
-from padviz.cutting.nodes import Box, Node, Notes, needs_of, reads_around, unmade
+from padviz.cutting.nodes import Box, Node, Notes, Operands, needs_of, reads_around, rows_of, unmade
 from padviz.cutting.plan import Choice, Segments
 from padviz.errors import OptionError
 from padviz.phrases import in_bytes
@@ -30,7 +30,7 @@ class _Outcome:
     def peak(self) -> int:
         return max(self.peaks)
 
-    def excess(self, limit: int) -> int:
+    def excess(self, limit: float) -> float:
         """The bytes beyond a limit, over all events."""
         return sum(max(0, peak - limit) for peak in self.peaks)
 
@@ -54,7 +54,7 @@ class _Simulated:
             if node in made or node not in calls:
                 outcome.last[node] = index
                 continue
-            order = unmade(node, made, lambda node: calls[node].operands)
+            order = unmade(node, made, self._operands)
             work, tile, read = self._segment((*order,))
             outcome.work += work
             # The deviations of a part from its mean are as large as the part.
@@ -73,6 +73,12 @@ class _Simulated:
             outcome.peaks[index] = sum(node.bytes for node in nodes) + while_made[index]
         return outcome
 
+    def _operands(self, node: Node) -> Operands:
+        """Return what a map is made of; nothing for one that is given."""
+        if node in self.notes.calls:
+            return self.notes.calls[node].operands
+        return ()
+
     def _segment(self, order: tuple[Node, ...]) -> tuple[float, int, set[Node]]:
         """Return the multiplications of the last of some maps, the bytes of a part while it is
         made, and the stored maps that are read.
@@ -83,7 +89,7 @@ class _Simulated:
             sample = sorted({k * parts // MOST_PARTS for k in range(MOST_PARTS)})
             work, tile = 0.0, 0
             for k in sample:
-                needs = needs_of(order, node.box(k), lambda node: calls[node].operands)
+                needs = needs_of(order, node.box(k), self._operands)
                 work += sum(_values(made, needs[made]) * calls[made].work for made in order)
                 tile = max(tile, self._bytes_of_part(order, needs))
             read = {
@@ -104,7 +110,10 @@ class _Simulated:
             for operand, links in calls[made].operands:
                 # A window copies what it reads, with its padding.
                 if reads_around(links):
-                    copied += _values(operand, needs.get(operand, {})) * operand.dtype.itemsize
+                    read = {
+                        link.dim: link.rule.reads(*rows_of(needs[made], link)) for link in links
+                    }
+                    copied += _values(operand, read) * operand.dtype.itemsize
             most = max(most, sum(alive.values()) + copied)
             for operand, _ in calls[made].operands:
                 if last[operand] is made:
@@ -119,7 +128,7 @@ def _values(node: Node, box: Box) -> int:
     return prod(sizes)
 
 
-def choose(notes: Notes, limit: int) -> Segments:
+def choose(notes: Notes, limit: float) -> Segments:
     """Choose the maps that are stored, so that a run needs no more than a number of bytes.
 
     Beginning with all costly maps, the one is left out, again and again, that saves most beyond the
@@ -131,22 +140,25 @@ def choose(notes: Notes, limit: int) -> Segments:
     stores = {node.number for kind, node in notes.events if kind == "costly"}
     outcome = once = run.stored(stores)
     before: Choice | None = None
+    least = outcome.peak
     while outcome.peak > limit:
         worst = max(range(len(outcome.peaks)), key=outcome.peaks.__getitem__)
-        excess, best = outcome.excess(limit), None
+        others = []
         for node in outcome.alive[worst]:
             if node.number in stores:
                 other = run.stored(stores - {node.number})
-                saved = excess - other.excess(limit)
+                saved = outcome.excess(limit) - other.excess(limit)
                 price = max(other.work - outcome.work, 1.0)
-                if saved > 0 and (best is None or saved / price > best[0]):
-                    best = saved / price, node.number, other
-        if best is None:
+                # Two that only save together are left out one after the other.
+                others.append((saved / price if saved > 0 else saved * price, node.number, other))
+        if not others:
             hint = "make the tiles smaller, or name a folder for maps with `scratch`"
-            what = f"{in_bytes(limit)} are too few: this run needs {in_bytes(outcome.peak)}"
+            what = f"{in_bytes(int(limit))} are too few: this run needs {in_bytes(least)}"
             raise OptionError(what, option="memory", hint=hint)
+        _, number, other = max(others, key=lambda choice: choice[:2])
         before = Choice(outcome.peak, outcome.work / once.work)
-        stores, outcome = stores - {best[1]}, best[2]
+        stores, outcome = stores - {number}, other
+        least = min(least, outcome.peak)
     drops: dict[int, list[int]] = {}
     for node, index in outcome.last.items():
         drops.setdefault(index, []).append(node.number)

@@ -47,13 +47,14 @@ def test_a_run_takes_no_more_memory_than_it_may(name: str, share: float) -> None
     assert isinstance(plan, LayerPlan)
     assert plan.segments is not None
     assert plan.segments.chosen.bytes <= memory * 1e6
-    assert f"{plan.segments.chosen.computing:.2f} times the computing" in " ".join(
-        str(found).split()
-    )
+    said = " ".join(str(found).split())
+    assert f"at most {plan.segments.chosen.bytes / 1e6:.1f} MB at once" in said
+    if plan.segments.faster:
+        assert f"{plan.segments.chosen.computing:.2f} times the computing" in said
     result, taken = peak_of(lambda: padviz.tiled(model, x, plan))
     assert apart(whole, result) < 1e-5
     # Some more are small values of norms, and copies that functions make inside.
-    assert taken + x.nbytes < 1.3 * plan.segments.chosen.bytes
+    assert 0.8 < (taken + x.nbytes) / plan.segments.chosen.bytes < 1.15
 
 
 def test_less_memory_takes_more_computing() -> None:
