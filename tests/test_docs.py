@@ -190,6 +190,19 @@ def test_the_readme_is_two_screens_and_links_and_pictures_are_there() -> None:
             ), made
 
 
+def test_pictures_are_drawn_by_ci_or_say_when_they_were_drawn() -> None:
+    drawn = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    made: dict[str, str] = {}
+    for block in re.split(r"\n(?=[\w-]+:)", (ROOT / "Makefile").read_text()):
+        target = block.partition(":")[0]
+        made |= dict.fromkeys(re.findall(r"docs/([\w-]+\.png)", block), target)
+    for picture in (path.name for path in DOCS.glob("*.png")):
+        assert picture in made, picture
+        if not re.search(rf"make [^\n]*\b{made[picture]}(?= |$)", drawn, re.MULTILINE):
+            (page,) = (text for text in TEXTS.values() if picture in text)
+            assert re.search(r"[Dd]rawn on\s20\d\d-\d\d-\d\d", page), picture
+
+
 def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "a.html").write_text(

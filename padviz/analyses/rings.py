@@ -179,7 +179,8 @@ def report_of(scored: Rings) -> Report:
     main += [_by_ring(scored), Lines(legend)]
 
     name = next(iter(scored.rings[0].figures))
-    by_side = [[side, part.count, percents(part.figure)] for side, part in scored.sides.items()]
+    outermost = scored.rings[0].sides
+    by_side = [[side, part.count, percents(part.figure)] for side, part in outermost.items()]
     ties = f"{scored.counted.capitalize()} equally near two sides count for neither."
     side_rows = [row for row in scored.differences if row.other != INNERMOST]
     between_sides = [[f"{row.one}, {row.other}", *compared(row)] for row in side_rows]
@@ -243,26 +244,23 @@ def _by_class(scored: Rings) -> Table:
 
 
 def sheet_of(scored: Rings) -> Table:
-    """Return rings, differences, sides, classes and places as rows of one table; `part` says which
+    """Return rings, differences, sides of rings and classes as rows of one table; `part` says which
     of them a row is.
     """
     rows = [{"part": "ring", **_cells(ring)} for ring in scored.rings]
     rows += [{"part": "difference", **flat(row)} for row in scored.differences]
-    rows += [{"part": "side", "side": name, **flat(part)} for name, part in scored.sides.items()]
+    for ring in scored.rings:
+        ends = {"first": ring.first, "last": ring.last}
+        for name, side in ring.sides.items():
+            rows.append({"part": "side", **ends, "side": name, **flat(side)})
     for name, rings in scored.classes.items():
         rows += [{"part": "class", "class": name, **_cells(ring)} for ring in rings]
-    for y, counts in enumerate(scored.places.count):
-        for x, count in enumerate(counts):
-            value = scored.places.figure[y][x]
-            rows.append(
-                {"part": "place", "row": y, "column": x, "count": count, "figure_value": value}
-            )
     keys = dict.fromkeys(chain(*rows))
     return Table([*map(Column, keys)], rows)
 
 
 def _cells(ring: Ring) -> dict[str, object]:
-    return {key.lower(): value for key, value in flat(ring).items()}
+    return {key.lower(): value for key, value in flat(replace(ring, sides={})).items()}
 
 
 def _draw(scored: Rings) -> Figure:

@@ -13,9 +13,8 @@ from padviz.intervals import Measured, half_samples, interval_of_halves
 from padviz.network.network import Network, Size
 from padviz.network.targets import head_weighting
 from padviz.scoring import matching
-from padviz.scoring.matching import Boxes, Flags, Floats, Ints, Scenes, Scored, ratio, select
+from padviz.scoring.matching import Boxes, Flags, Floats, Ints, Scenes, Scored, select
 from padviz.scoring.rings import (
-    GRID,
     ComparedNetwork,
     Part,
     Ring,
@@ -24,7 +23,6 @@ from padviz.scoring.rings import (
     cells_of,
     merge_small,
     nearest_side,
-    places_of,
     ring_ends,
     scored_rings,
 )
@@ -112,20 +110,14 @@ def _score(
     scored = Scored(scenes, thresholds, matches, rings, of_detections, weights)
     parts = [_measure(scored, k, ious) for k in range(len(ends) + 1)]
 
-    # Padding on one side would show in the outermost ring.
-    outermost, centre = rings == 0, scenes.objects.centre
+    centre = scenes.objects.centre
     nearest = nearest_side(margins(centre, centre, scenes.sizes[scenes.objects.image]))
 
-    def recall_at(sides: Sequence[int]) -> tuple[int, Measured]:
-        which = outermost & np.isin(nearest, sides)
+    def recall_at(ring: int, sides: Sequence[int]) -> tuple[int, Measured]:
+        which = (rings == ring) & np.isin(nearest, sides)
         return scored.count(which), scored.share(which)
 
-    cells = cells_of(_relative_centres(scenes))
-    objects = np.bincount(cells[scored.real], minlength=GRID**2)
-    hits = np.bincount(cells[scored.found & scored.real], minlength=GRID**2)
-    height, width = scenes.sizes.mean(axis=0).tolist()
-    places = places_of(objects, ratio(hits, objects), width / height)
-    of_all = scored_rings("objects", len(scenes.sizes), ends, share, parts, recall_at, places)
+    of_all = scored_rings("objects", len(scenes.sizes), ends, share, parts, recall_at)
     return scored, replace(of_all, detections=len(scenes.detections))
 
 

@@ -14,13 +14,11 @@ from padviz.errors import check_integer
 from padviz.intervals import Measured, half_samples, interval_of_halves, share
 from padviz.scoring.matching import Flags, Floats, Ints, images_for_interval, ratio
 from padviz.scoring.rings import (
-    GRID,
+    SIDES,
     RingPart,
     Rings,
-    cells_of,
     merge_small,
     nearest_side,
-    places_of,
     ring_ends,
     scored_rings,
 )
@@ -41,17 +39,11 @@ class Labelled(NamedTuple):
 
 
 class Masks(NamedTuple):
-    """A segmenter's pixels by ring, and by side of the outermost ring, (3, images, regions,
-    classes), and by cell.
-
-    The first are those labelled right, then those of the truth and those predicted; `cells` are of
-    all images together.
+    """A segmenter's pixels, (3, images, rings, sides, classes): those labelled right, then those of
+    the truth and those predicted. The last side has pixels that are equally near two.
     """
 
-    rings: NDArray[np.integer]
-    sides: NDArray[np.integer]
-    cells: NDArray[np.integer]
-    aspect: float
+    pixels: NDArray[np.integer]
 
 
 def rings_of_labels(labelled: Labelled, rings: int, pixels: Sequence[float]) -> Rings:
@@ -59,7 +51,7 @@ def rings_of_labels(labelled: Labelled, rings: int, pixels: Sequence[float]) -> 
     in pixels.
     """
     ends, margins = ring_ends(rings, pixels), labelled.margins
-    width, height = size = margins[:2] + margins[2:]
+    width, height = margins[:2] + margins[2:]
     depth = margins.min(axis=0)
     if not pixels:
         depth = depth / (np.minimum(width, height) / 2)
@@ -72,18 +64,14 @@ def rings_of_labels(labelled: Labelled, rings: int, pixels: Sequence[float]) -> 
         objects = np.bincount(labelled.image[which], minlength=labelled.images)
         return int(which.sum()), share(right, objects)
 
-    def at_sides(sides: Sequence[int]) -> tuple[int, Measured]:
-        return accuracy((ring == 0) & np.isin(side, sides))
+    def at_sides(k: int, sides: Sequence[int]) -> tuple[int, Measured]:
+        return accuracy((ring == k) & np.isin(side, sides))
 
     parts = []
     for k in range(len(ends) + 1):
         count, measured = accuracy(ring == k)
         parts.append(RingPart(count, {"accuracy": measured}))
-    cell = cells_of(margins[:2] / size)
-    right = np.bincount(cell[labelled.right], minlength=GRID**2)
-    objects = np.bincount(cell, minlength=GRID**2)
-    places = places_of(objects, ratio(right, objects), float(width.mean() / height.mean()))
-    return scored_rings("objects", labelled.images, ends, not pixels, parts, at_sides, places)
+    return scored_rings("objects", labelled.images, ends, not pixels, parts, at_sides)
 
 
 def rings_of_masks(masks: Masks, rings: int, pixels: Sequence[float], seed: int) -> Rings:
@@ -91,11 +79,11 @@ def rings_of_masks(masks: Masks, rings: int, pixels: Sequence[float], seed: int)
     are there.
     """
     check_integer(seed, 0, "seed")
-    ends, images = ring_ends(rings, pixels), masks.rings.shape[1]
+    ends, images = ring_ends(rings, pixels), masks.pixels.shape[1]
     weights = half_samples(images, seed).astype(float)
 
-    def iou(counts: NDArray[np.integer], regions: Sequence[int]) -> tuple[int, Measured]:
-        alike, true, predicted = counts[:, :, regions].sum(axis=2)
+    def iou(ring: int, sides: Sequence[int]) -> tuple[int, Measured]:
+        alike, true, predicted = masks.pixels[:, :, ring, [*sides]].sum(axis=2)
         pixels = true.sum(axis=1)
         of_halves = mean_iou(weights @ alike, weights @ true, weights @ predicted)
         return int(pixels.sum()), interval_of_halves(
@@ -104,11 +92,9 @@ def rings_of_masks(masks: Masks, rings: int, pixels: Sequence[float], seed: int)
 
     parts = []
     for k in range(len(ends) + 1):
-        count, measured = iou(masks.rings, [k])
+        count, measured = iou(k, range(len(SIDES) + 1))
         parts.append(RingPart(count, {"IoU": measured}))
-    places = places_of(masks.cells[1].sum(axis=-1), mean_iou(*masks.cells), masks.aspect)
-    at_sides = lambda sides: iou(masks.sides, sides)  # noqa: E731
-    return scored_rings("pixels", images, ends, not pixels, parts, at_sides, places)
+    return scored_rings("pixels", images, ends, not pixels, parts, iou)
 
 
 def mean_iou(alike: Numbers, true: Numbers, predicted: Numbers) -> Floats:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise, product
 from typing import Literal, NamedTuple
 
@@ -17,12 +18,10 @@ from padviz.intervals import FEW, Estimate, Measured, difference_of, excludes_ze
 from padviz.scoring.matching import Floats, Ints
 
 MOST = 12  # rings, of which the outermost is a thousandth as wide as the innermost
-GRID = 6  # cells a side
 SIDES = ("left", "top", "right", "bottom")
 LEFT, TOP, RIGHT, BOTTOM = range(4)
 OUTERMOST, INNERMOST = "outermost ring", "innermost ring"
 OTHERS = "other borders"
-Cells = list[list[float | None]]  # rows and columns of a grid over all images
 Counted = Literal["objects", "pixels"]
 
 
@@ -41,6 +40,9 @@ class Ring:
     `figures` are "recall", "AP" and "AP50" of detections, "accuracy" of a classifier, or "IoU" of a
     segmenter.
 
+    `sides` has the objects or pixels of the ring by the nearest side, with the first figure; those
+    equally near two sides count for neither.
+
     Only detections have `uncut`: the recall of objects that touch no border, of "all" and by COCO's
     classes: "small" below 32 x 32 px, "large" above 96 x 96. With a network, `fair_share` is its
     mean under the objects' centres, and `padding` the mean share of paths there that start at
@@ -51,6 +53,7 @@ class Ring:
     last: float | None
     count: int
     figures: dict[str, Estimate]
+    sides: dict[str, Part] = field(default_factory=dict)
     uncut: dict[str, Part] = field(default_factory=dict)
     fair_share: float | None = None
     padding: float | None = None
@@ -65,18 +68,6 @@ class Difference(NamedTuple):
     first: float | None
     second: float | None
     difference: Estimate
-
-
-@dataclass(frozen=True)
-class Places:
-    """Objects or pixels by position in the image, and their figure: (rows, columns) each.
-
-    `aspect` is the mean width of the images over their mean height.
-    """
-
-    count: list[list[int]]
-    figure: Cells
-    aspect: float
 
 
 class ComparedNetwork(NamedTuple):
@@ -96,9 +87,7 @@ class Rings:
 
     `of` is the unit of the rings' ends: "share" of half the shorter side, or "px". `differences`
     has the outermost ring minus the innermost for each figure. Then follow sides of the outermost
-    ring: those that differ from all others, if any, left minus right, and top minus bottom. `sides`
-    has the objects or pixels of the outermost ring by the nearest side, `places` those of all rings
-    by position; both have the first figure.
+    ring: those that differ from all others, if any, left minus right, and top minus bottom.
 
     Only detections have the last four: their number, a `network` to compare with, the rings of
     `classes`, and `notes` about files whose boxes hardly match, and on boxes left out.
@@ -110,8 +99,6 @@ class Rings:
     count: int
     rings: tuple[Ring, ...]
     differences: tuple[Difference, ...]
-    sides: dict[str, Part]
-    places: Places
     detections: int | None = None
     network: ComparedNetwork | None = None
     classes: dict[str, tuple[Ring, ...]] = field(default_factory=dict)
@@ -190,7 +177,7 @@ def check_filled(counts: Sequence[int], pixels: Sequence[float], what: str) -> N
     )
 
 
-def cells_of(part: Floats, grid: tuple[int, ...] = (GRID, GRID)) -> Ints:
+def cells_of(part: Floats, grid: tuple[int, ...]) -> Ints:
     """Return the cells of a grid, counted row by row, in which shares (2, n) of the width and the
     height lie.
     """
@@ -199,13 +186,6 @@ def cells_of(part: Floats, grid: tuple[int, ...] = (GRID, GRID)) -> Ints:
     column = np.clip(part[0] * columns, 0, columns - 1).astype(np.int64)
     cells: Ints = row * columns + column
     return cells
-
-
-def places_of(counts: NDArray[np.integer], figures: Floats, aspect: float) -> Places:
-    """Arrange counts and figures of cells, (cells,), in rows and columns; None for NaN."""
-    known = figures.astype(object)
-    known[np.isnan(figures)] = None
-    return Places(counts.reshape(GRID, GRID).tolist(), known.reshape(GRID, GRID).tolist(), aspect)
 
 
 def nearest_side(margins: NDArray[np.floating]) -> Ints:
@@ -222,31 +202,31 @@ def scored_rings(
     ends: Sequence[float],
     share: bool,
     parts: Sequence[RingPart],
-    at_sides: Callable[[Sequence[int]], tuple[int, Measured]],
-    places: Places,
+    at_sides: Callable[[int, Sequence[int]], tuple[int, Measured]],
 ) -> Rings:
-    """Combine the figures of rings, and those at some sides of the outermost one, which `at_sides`
-    measures.
-    """
+    """Combine the figures of rings, and those at some sides of each, which `at_sides` measures."""
     rings = []
     last = 1.0 if share else None
-    for first, end, part in zip([0.0, *ends], [*ends, last], parts, strict=True):
+    for k, (first, end, part) in enumerate(zip([0.0, *ends], [*ends, last], parts, strict=True)):
         figures = {name: measured.figure for name, measured in part.figures.items()}
-        rings.append(Ring(first, end, part.count, figures, part.uncut))
+        sides = {}
+        for side, name in enumerate(SIDES):
+            count, measured = at_sides(k, [side])
+            sides[name] = Part(count, measured.figure)
+        rings.append(Ring(first, end, part.count, figures, sides, part.uncut))
     differences: list[Difference] = []
     outer, inner = parts[0].figures, parts[-1].figures
     if len(parts) > 1:
         differences = [
             _difference(name, OUTERMOST, INNERMOST, outer[name], inner[name]) for name in outer
         ]
-    sides = [at_sides([side]) for side in range(len(SIDES))]
+    # Padding on one side would show in the outermost ring.
+    outermost = [at_sides(0, [side])[1] for side in range(len(SIDES))]
     # Sides are only named if they differ by more than the rings do.
     least = 0.0
     if differences:
         least = abs(differences[0].difference.value or 0)
-    differences += _side_differences(
-        next(iter(outer)), [figure for _, figure in sides], at_sides, least
-    )
+    differences += _side_differences(next(iter(outer)), outermost, partial(at_sides, 0), least)
     return Rings(
         counted,
         of="share" if share else "px",
@@ -254,11 +234,6 @@ def scored_rings(
         count=sum(part.count for part in parts),
         rings=tuple(rings),
         differences=tuple(differences),
-        sides={
-            SIDES[side]: Part(count, measured.figure)
-            for side, (count, measured) in enumerate(sides)
-        },
-        places=places,
     )
 
 

@@ -151,14 +151,16 @@ def test_rings_that_make_no_sense_are_refused() -> None:
 def test_what_is_of_few_objects_or_images_has_no_interval_and_no_side_of_them_is_compared() -> None:
     found = rings_of_boxes(scenes(0, images=20), pixels=[4, 12, 24])
     parts = [(ring.count, ring.figures["recall"]) for ring in found.rings]
-    parts += [(side.count, side.figure) for side in found.sides.values()]
+    parts += [(side.count, side.figure) for side in found.rings[0].sides.values()]
     assert {count < 20 for count, _ in parts} == {True, False}
     for count, recall in parts:
         assert recall.value is not None
         assert (recall.low is None) == (count < 20)
-    few = {f"{name} border" for name, side in found.sides.items() if side.count < 20}
+    few = {f"{name} border" for name, side in found.rings[0].sides.items() if side.count < 20}
     opposite = [
-        row for row in found.differences if row.other.removesuffix(" border") in found.sides
+        row
+        for row in found.differences
+        if row.other.removesuffix(" border") in found.rings[0].sides
     ]
     assert len(opposite) == 2
     for row in opposite:
@@ -181,11 +183,6 @@ def test_rings_of_few_objects_are_joined(seed: int, images: int, rings: int) -> 
     deep = depths(made.objects, made.sizes, True)
     if not inner:  # nowhere can they be parted
         assert all(min((deep < 0.5**k).sum(), (deep >= 0.5**k).sum()) < 20 for k in range(1, rings))
-
-
-def test_places_have_the_aspect_of_the_images() -> None:
-    sizes = np.array([[100, 300], [200, 100], [100, 100], [100, 100]])
-    assert rings_of_boxes(replace(scenes(6, images=4), sizes=sizes)).places.aspect == 600 / 500
 
 
 def test_a_set_without_detections_finds_nothing() -> None:
@@ -275,10 +272,10 @@ def test_objects_are_of_the_side_that_is_nearest() -> None:
         ([0, 0, 12, 12], []),
     ):
         found = one_object(box)
-        assert [name for name, part in found.sides.items() for _ in range(part.count)] == sides
-        row, column = int((box[1] + box[3] / 2) / 200 * 6), int((box[0] + box[2] / 2) / 300 * 6)
-        assert found.places.count[row][column] == sum(map(sum, found.places.count)) == 1
-        assert found.places.figure[row][column] == 1
+        named = [(k, name) for k, ring in enumerate(found.rings) for name in ring.sides]
+        holding = [(k, name) for k, name in named if found.rings[k].sides[name].count]
+        assert [name for _, name in holding] == sides
+        assert all(found.rings[k].count for k, _ in holding)
 
 
 def test_a_side_that_is_not_seen_differs_from_the_other() -> None:

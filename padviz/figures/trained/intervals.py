@@ -5,19 +5,19 @@ changes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
+from math import ceil, floor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from padviz.figures.canvas import DPI, MEDIUM, SMALL, axes_at, shorten, style
-from padviz.figures.colours import CMAP, UNEVEN, colour_map, colouring, draw_image, number_cells
+from padviz.figures.canvas import DPI, FRAME, MEDIUM, SMALL, axes_at, shorten, style
+from padviz.figures.colours import CMAP, UNEVEN, colour_map, colouring
 from padviz.figures.layout import Box, page, text_width
 from padviz.intervals import FEW, Estimate
 from padviz.network.network import in_words
 from padviz.phrases import listed
-from padviz.scoring.rings import Rings
+from padviz.scoring.rings import Part, Rings
 from padviz.trained.trying.trial import Trial, TrialNeeds
 
 if TYPE_CHECKING:
@@ -25,32 +25,32 @@ if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
-# Screen pixels: curves, fair shares, the map, and the height of all.
-WIDE, NARROW, MAP, HIGH = 380, 324, 460, 300
+# Screen pixels: curves, fair shares, and the height of all, which is the side of the map.
+WIDE, NARROW, HIGH = 380, 324, 320
 LEFT, LEGEND, BELOW, SHARES = 40, 92, 46, 30  # screen pixels around them
 BAR, BAR_TICKS = 12, 40
-ASPECTS = 0.6, 1.8  # of the map of places, width over height, at least and at most
-STEP = 0.1  # the colours of places end at multiples of it
-COLOURS = ("k", "#2f62b5", "#c22f2f", "#3b8f3b", "#8a5fb0", "#c9891f", "#3aa0a8")
+INNERMOST = 1.9  # width of the innermost band, over that of another
+HATCH = "////"  # of what has few objects
+STEP = 0.1  # the colours of sides end at multiples of it
+# of figures: told apart without red against green, and by their markers
+COLOURS = ("k", "#2f62b5", "#db7d12", "#8a5fb0", "#3aa0a8", "0.5", "#7b5430")
+MARKERS = "os^Dv<>"
 DOTS, LINE, UNDER = 560, 30, 44  # screen pixels: the scale, a change, and what is below
 INK, BASELINE = "#2f62b5", "0.45"
 
 
 def rings(scored: Rings, title: str, lines: Sequence[str], network: str = "") -> Figure:
-    """Draw the figures of rings with their intervals, and one of them over a grid of positions.
+    """Draw the figures of rings with their intervals, and one of them at each side of each ring.
 
     Fair shares have a part of their own, labelled by `network`: they are not a cause.
     """
-    aspect = min(max(scored.places.aspect, ASPECTS[0]), ASPECTS[1])
-    wide, high = min(MAP, HIGH * aspect), min(HIGH, MAP / aspect)
-
     boxes = [Box(WIDE, HIGH, "%", left=LEFT, right=LEGEND, below=BELOW)]
     if scored.network is not None:
         boxes.append(Box(NARROW, HIGH, network, left=SHARES, right=12, below=BELOW))
     first = next(iter(scored.rings[0].figures))
-    label = f"{first} by position in the image, %"
-    boxes.append(Box(wide, high, label, right=BAR + BAR_TICKS + 8, below=20))
-    figure, (curves, *middle, places) = page(title, lines, boxes)
+    label = f"{first} by ring and nearest side, %"
+    boxes.append(Box(HIGH, HIGH, label, right=BAR + BAR_TICKS + 8, below=20))
+    figure, (curves, *middle, sides) = page(title, lines, boxes)
     _draw_curves(axes_at(*curves), scored)
     if scored.network is not None:
         ax = axes_at(*middle[0])
@@ -59,8 +59,8 @@ def rings(scored: Rings, title: str, lines: Sequence[str], network: str = "") ->
         ax.plot(shares, "s--", ms=3, lw=1, color="0.4")
         ax.set_ylim(0, max(1.05, 1.05 * float(np.nanmax(shares, initial=0))))
         _name_rings(ax, scored, NARROW)
-    colours = _draw_places(axes_at(*places), scored, (wide, high))
-    bar = figure.colorbar(colours, cax=axes_at(figure, places.x + wide + 8, places.y, BAR, high))
+    colours = _draw_sides(axes_at(*sides), scored)
+    bar = figure.colorbar(colours, cax=axes_at(figure, sides.x + HIGH + 8, sides.y, BAR, HIGH))
     bar.ax.tick_params(labelsize=SMALL)
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")
     return figure
@@ -75,7 +75,8 @@ def _draw_curves(ax: Axes, scored: Rings) -> None:
         value, *ends = estimates[at].T
         bars = np.nan_to_num(np.abs(ends - value))  # without an interval, no bar
         shift, colour = (k - (len(names) - 1) / 2) * 0.06, COLOURS[k % len(COLOURS)]
-        ax.errorbar(at + shift, value, bars, fmt="o-", ms=3, lw=1, color=colour, label=name)
+        line = f"{MARKERS[k % len(MARKERS)]}-"
+        ax.errorbar(at + shift, value, bars, fmt=line, ms=3, lw=1, color=colour, label=name)
     ax.set_ylim(0, 102)
     _name_rings(ax, scored, WIDE)
     ax.legend(fontsize=SMALL, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.02))
@@ -98,41 +99,79 @@ def _name_rings(ax: Axes, scored: Rings, wide: float) -> None:
     ax.grid(axis="y", lw=0.4, color="0.9")
 
 
-def _draw_places(ax: Axes, scored: Rings, size: tuple[float, float]) -> ScalarMappable:
-    """Draw a figure by place in the image, with the number of objects.
+def _draw_sides(ax: Axes, scored: Rings) -> ScalarMappable:
+    """Draw the sides of each ring as bands around the image's centre, with their figure and number
+    of objects.
 
-    Cells with few of them are hatched.
+    Those with few are hatched. Bands are equally wide, but for the innermost, which has the corners
+    of four triangles.
     """
-    from matplotlib.patches import Rectangle
+    from matplotlib.patches import Polygon
 
-    counts, pixels = scored.places.count, scored.counted == "pixels"
-    values, few = np.array(scored.places.figure, float), np.array(counts) < FEW
+    parts = [part for ring in scored.rings for part in ring.sides.values()]
+    known = [part.figure.value or 0 for part in parts if part.count >= FEW]
     low, high = 0.0, 1.0
-    if not few.all():  # multiples of a tenth around the values
-        known = values[~few] / STEP
-        low, high = float(np.floor(known.min()) * STEP), float(np.ceil(known.max()) * STEP)
+    if known:  # multiples of a tenth around the values
+        low, high = floor(min(known) / STEP) * STEP, ceil(max(known) / STEP) * STEP
     colours = colouring(colour_map(CMAP), round(low, 1), round(max(high, low + STEP), 1))
-    draw_image(ax, values, colours, interpolation="nearest")
-    # Two lines fit a cell.
-    numbered = not pixels and size[1] / len(values) >= 3.2 * SMALL * DPI / 72
-    longest = max(text_width(f"of {count}", SMALL) for count in np.ravel(counts).tolist())
-    numbered = numbered and longest + 6 <= size[0] / values.shape[1]
-    for row, column in np.argwhere(few):
-        corner = column - 0.5, row - 0.5
-        ax.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="////", edgecolor="0.6", lw=0))
-    texts = np.full(values.shape, "", object)
-    for row, column in np.argwhere(~np.isnan(values)):
-        texts[row, column] = f"{100 * values[row, column]:.0f}" + (
-            f" %\nof {counts[row][column]}" if numbered else ""
-        )
-    number_cells(ax, values, texts.tolist(), colours, SMALL)
+
+    band = HIGH / 2 / (len(scored.rings) - 1 + INNERMOST)
+    for k, ring in enumerate(scored.rings):
+        near, far = k * band, (k + 1) * band
+        if k == len(scored.rings) - 1:
+            far = HIGH / 2
+        for side, part in ring.sides.items():
+            corners = [(near, near), (HIGH - near, near), (HIGH - far, far), (far, far)]
+            corners = [_turned(corner, side) for corner in corners]
+            value = part.figure.value
+            colour: Any = "white"
+            if value is not None:
+                colour = colours.to_rgba(np.array(value))
+            hatch = HATCH if part.count < FEW else None
+            ax.add_patch(Polygon(corners, facecolor=colour, edgecolor="white", lw=0.8, hatch=hatch))
+            if value is not None and band > 1.4 * SMALL * DPI / 72:
+                # The middle of a triangle lies a third of its height from its base.
+                inside = near + (far - near) / (3 if far == HIGH / 2 else 2)
+                _number(ax, part, scored, side, inside, colours)
     key = []
-    if numbered:
+    if scored.counted != "pixels":
         key.append(f"of N: number of {scored.counted}")
-    if few.any():
+    if any(part.count < FEW for part in parts):
         key.append(f"hatched: fewer than {FEW} {scored.counted}")
-    style(ax, "", xticks=[], yticks=[], xlabel="; ".join(key))
+    ends = {"xlim": (0, HIGH), "ylim": (HIGH, 0)}
+    style(ax, FRAME, xticks=[], yticks=[], xlabel="; ".join(key), **ends)
     return colours
+
+
+def _turned(corner: tuple[float, float], side: str) -> tuple[float, float]:
+    """Turn a corner of a band at the top to the same band at another side."""
+    along, inwards = corner
+    turned = {
+        "top": (along, inwards),
+        "bottom": (along, HIGH - inwards),
+        "left": (inwards, along),
+        "right": (HIGH - inwards, along),
+    }
+    return turned[side]
+
+
+def _number(
+    ax: Axes, part: Part, scored: Rings, side: str, inside: float, colours: ScalarMappable
+) -> None:
+    """Write a figure into its band, with the number of objects where there is room for it."""
+    value = part.figure.value or 0
+    text = f"{100 * value:.0f} %"
+    counted = f"{text} of {part.count}"
+    if scored.counted != "pixels" and text_width(counted, SMALL) < HIGH - 2.4 * inside:
+        text = counted
+    red, green, blue, _ = colours.to_rgba(np.array(value))
+    # Tinted greys, which the dark theme leaves as they are: what they are written on stays, too.
+    ink = "#fffff0"
+    if 0.3 * red + 0.59 * green + 0.11 * blue >= 0.5:
+        ink = "#1d1d24"
+    x, y = _turned((HIGH / 2, inside), side)
+    angle = {"left": 90, "right": 270}.get(side, 0)
+    ax.text(x, y, text, ha="center", va="center", size=SMALL, color=ink, rotation=angle)
 
 
 def dots(trial: Trial) -> Figure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from padviz.errors import DescriptionError
 from padviz.files.pictures import opened_picture
 from padviz.network.network import in_words
 from padviz.scoring.labels import VOID, Masks
-from padviz.scoring.rings import GRID, SIDES, cells_of, nearest_side
+from padviz.scoring.rings import SIDES, nearest_side
 
 SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 CLASSES = 256  # at most; the last counts for nothing
@@ -29,30 +30,24 @@ def masks_in(folder: str | Path) -> list[Path]:
 def read_masks(
     true: str | Path, predicted: str | Path, ends: Sequence[float], share: bool
 ) -> Masks:
-    """Count the pixels of each class in each ring of each pair of label maps, which have the same
+    """Count the pixels of each class at each side of each ring, in pairs of label maps of the same
     name.
     """
-    rings, sides, sizes = [], [], []
-    cells = np.zeros((3, GRID**2, VOID), np.int64)
+    counts = []
+    regions = len(ends) + 1, len(SIDES) + 1
     for path in masks_in(true):
         true_labels, predicted_labels = _read_pair(path, Path(predicted) / path.name)
-        ring, side = (
-            np.zeros((3, len(ends) + 1, VOID), int),
-            np.zeros((3, len(SIDES) + 1, VOID), int),
-        )
+        of_pair = np.zeros((3, prod(regions), VOID), int)
         height, width = true_labels.shape
         step = max(1, STRIP // width)  # regions take 100 bytes a pixel while they are computed
         for top in range(0, height, step):
             rows = slice(top, min(top + step, height))
-            regions = _regions(rows.start, rows.stop, true_labels.shape, tuple(ends), share)
-            for region, counts in zip(regions, (ring, side, cells), strict=True):
-                counts += _count(true_labels[rows], predicted_labels[rows], region, counts.shape[1])
-        rings.append(ring.astype(np.uint32))
-        sides.append(side.astype(np.uint32))
-        sizes.append((height, width))
-    _check_classes(cells.sum(axis=1), true, predicted)
-    mean_height, mean_width = np.mean(sizes, axis=0).tolist()
-    return Masks(np.stack(rings, axis=1), np.stack(sides, axis=1), cells, mean_width / mean_height)
+            region = _regions(rows.start, rows.stop, true_labels.shape, tuple(ends), share)
+            of_pair += _count(true_labels[rows], predicted_labels[rows], region, prod(regions))
+        counts.append(of_pair.astype(np.uint32).reshape(3, *regions, VOID))
+    pixels = np.stack(counts, axis=1)
+    _check_classes(pixels.sum(axis=(1, 2, 3), dtype=np.int64), true, predicted)
+    return Masks(pixels)
 
 
 def _read_pair(true: Path, predicted: Path) -> tuple[Bytes, Bytes]:
@@ -90,9 +85,9 @@ def _check_classes(pixels: NDArray[np.int64], true: str | Path, predicted: str |
 @lru_cache(maxsize=64)
 def _regions(
     top: int, bottom: int, shape: tuple[int, ...], ends: tuple[float, ...], share: bool
-) -> tuple[Bytes, Bytes, Bytes]:
-    """Return the ring of each pixel in these rows, its side if it is in the outermost ring, and its
-    cell.
+) -> Bytes:
+    """Number the regions of pixels in these rows: the sides of the outermost ring, then of the
+    next.
     """
     height, width = shape
     rows, columns = np.meshgrid(np.arange(top, bottom) + 0.5, np.arange(width) + 0.5, indexing="ij")
@@ -100,9 +95,9 @@ def _regions(
     depth = margins.min(axis=0)
     if share:
         depth = depth / (min(shape) / 2)
-    ring = np.searchsorted(ends, depth, side="right").astype(np.uint8)
-    side = np.where(ring == 0, nearest_side(margins), len(SIDES)).astype(np.uint8)
-    return ring, side, cells_of(np.stack([columns / width, rows / height])).astype(np.uint8)
+    ring = np.searchsorted(ends, depth, side="right")
+    regions: Bytes = (ring * (len(SIDES) + 1) + nearest_side(margins)).astype(np.uint8)
+    return regions
 
 
 def _labels(path: Path) -> Bytes:
