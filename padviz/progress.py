@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-Progress = Callable[[int, int], None]  # takes how many steps are done, and how many there are
+# takes how many steps are done, and how many there are, or 0 where that is not known
+Progress = Callable[[int, int], None]
 
 
 def counter(total: int, on_progress: Progress | None) -> Callable[[int], None]:

@@ -14,6 +14,7 @@ from padviz.errors import OptionError
 from padviz.network.network import Network
 from padviz.options import AXIS, LAYERS, MODEL, PADDING, SAME, SHARDS, SIZE, Command
 from padviz.phrases import counted, in_bytes, some_names
+from padviz.progress import Progress
 from padviz.reports.documents import plain
 from padviz.reports.report import Heading, Lines, Report, Table, columns
 
@@ -31,6 +32,7 @@ def shards(
     *,
     padding: Annotated[str | None, PADDING] = None,
     same: Annotated[bool, SAME] = False,
+    on_progress: Progress | None = None,
 ) -> ShardsResult:
     """Cut a network into shards that run at the same time, and compute the rows that they exchange
     at each layer.
@@ -47,6 +49,8 @@ def shards(
         Size of the image in pixels; the network's own by default.
     axis : str, optional
         The axis that is cut, "height" by default, or the first that the input has.
+    on_progress : callable, optional
+        Called with (layers done, number of layers).
 
     Returns
     -------
@@ -72,7 +76,7 @@ def shards(
         if axis not in kept.axes:
             what = f"the input has {' x '.join(kept.axes)}, not {axis}"
             raise OptionError(what, option="axis", hint="name one of them")
-        split = shards_of(kept, kept.axes.index(axis), image, shards)
+        split = shards_of(kept, kept.axes.index(axis), image, shards, on_progress)
         return ShardsResult.made_of(split, split.layers, partial(report_of, kept, split))
 
 
@@ -142,4 +146,5 @@ exchange at each layer.
       padviz shards unet --shards 3 --axis width --format json
     """,
     files=(),
+    counting="layers",
 )

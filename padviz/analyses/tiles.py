@@ -42,6 +42,7 @@ from padviz.options import (
     Command,
 )
 from padviz.phrases import by_side, in_bytes, some_names
+from padviz.progress import Progress
 from padviz.reports.documents import picked
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, Verbatim, columns
 from padviz.reports.tables import once
@@ -113,6 +114,7 @@ def tiles(
     norms: Annotated[str | None, NORMS] = None,
     memory: Annotated[int | None, MEMORY] = None,
     level: Annotated[float | None, LEVEL] = None,
+    on_progress: Progress | None = None,
 ) -> TilesResult:
     """Compute the context that tiles need, and plan the fewest tiles of an image that keep every
     unit exact.
@@ -142,6 +144,8 @@ def tiles(
     level : float, optional
         The share of a unit's paths that its tile must hold, as .999: with less context than is
         exact.
+    on_progress : callable, optional
+        Called with (parts of maps that are tried, 0) for shared norms.
 
     Returns
     -------
@@ -174,7 +178,10 @@ def tiles(
         if norms == "shared":
             # Layers that run one after another need no context.
             tiling = replace(
-                tiling, plan=_shared(kept, image, tile, "" if padding or same else network, memory)
+                tiling,
+                plan=_shared(
+                    kept, image, tile, "" if padding or same else network, memory, on_progress
+                ),
             )
         elif tile:
             per_tile = norms == "per-tile"
@@ -252,7 +259,12 @@ def _listed(tiling: Tiling, per_tile: bool, one_image: bool) -> Tiling:
 
 
 def _shared(
-    network: Network, image: Size, tile: Pixels, source: Source, memory: int | None
+    network: Network,
+    image: Size,
+    tile: Pixels,
+    source: Source,
+    memory: int | None,
+    on_progress: Progress | None,
 ) -> LayerPlan:
     """Plan tiles by layer, and try the plan on the module that `source` names, if it does."""
     plan = plan_by_layer(network, image, network.pixels(tile))
@@ -262,7 +274,7 @@ def _shared(
         if memory is not None:
             raise OptionError(f"{alone}", option="memory", hint="leave it out")
         return replace(plan, untried=f"not tried, since {alone}")
-    return try_by_layer(module, plan, memory)
+    return try_by_layer(module, plan, memory, on_progress)
 
 
 def _module_of(source: Source) -> nn.Module | None:
@@ -522,4 +534,5 @@ image.
       padviz tiles unet_padded --size 1024 --tile 512 --for monai
     """,
     check_file=_check_picture,
+    counting="parts that were tried",
 )

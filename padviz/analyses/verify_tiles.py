@@ -21,6 +21,7 @@ from padviz.geometry.sizing.nearest import near_sizes_named
 from padviz.network.network import Network, as_size, in_words
 from padviz.network.targets import output_layers, upto
 from padviz.options import LAYERS, NORMS, SEED, SIZE, TILE, TRAINED_MODEL, WEIGHTS, Command
+from padviz.progress import Progress
 from padviz.reports.documents import picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
 from padviz.sources import is_module
@@ -43,6 +44,7 @@ def verify_tiles(
     weights: Annotated[str | Path | None, WEIGHTS] = None,
     norms: Annotated[str | None, NORMS] = None,
     seed: Annotated[int, SEED] = 0,
+    on_progress: Progress | None = None,
 ) -> VerifiedResult:
     """Run a network on noise, whole and tile by tile, and compare the outputs.
 
@@ -63,6 +65,8 @@ def verify_tiles(
         As for `tiles`; "per-tile" shows the difference that norms, gates and attention make.
     seed : int
         Of the noise.
+    on_progress : callable, optional
+        Called with (tiles done, number of tiles); with shared norms, with (parts of maps, 0).
 
     Returns
     -------
@@ -87,18 +91,23 @@ def verify_tiles(
     ):
         trained = as_trained(network, size, weights)
     kept = upto(trained.network, output_layers(layer, trained.network))
-    verified = _verified(trained, kept, norms, tile, seed)
+    verified = _verified(trained, kept, norms, tile, seed, on_progress)
     return VerifiedResult.made_of(verified, (verified,), partial(report_of, kept, verified))
 
 
 def _verified(
-    trained: Trained, kept: Network, norms: str | None, tile: Pixels, seed: int
+    trained: Trained,
+    kept: Network,
+    norms: str | None,
+    tile: Pixels,
+    seed: int,
+    on_progress: Progress | None,
 ) -> Verified:
     check_norms(norms)
     if norms == "shared":
         third = tuple(ceil(n / 3) for n in trained.size)
         plan = plan_by_layer(kept, trained.size, third if tile is None else kept.pixels(tile))
-        return verify_by_layer(trained.model, plan, trained.channels, seed)
+        return verify_by_layer(trained.model, plan, trained.channels, seed, on_progress)
     if tile is not None:
         raise OptionError(
             "goes with `norms` shared",
@@ -107,7 +116,8 @@ def _verified(
         )
 
     def verified(maps: HeadMaps) -> Verified:
-        return verify(maps, kept, trained.size, trained.channels, norms == "per-tile", seed)
+        per_tile = norms == "per-tile"
+        return verify(maps, kept, trained.size, trained.channels, per_tile, seed, on_progress)
 
     if is_module(trained.model):
         double = replace(trained, model=deepcopy(trained.model).double())
@@ -169,4 +179,5 @@ outputs.
       padviz verify-tiles model.onnx --size 1024
     """,
     files=(),
+    counting="tiles",
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
-from contextlib import suppress
+import sys
+from collections.abc import Container, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +27,7 @@ NAMES = {
     for option in vars(options).values()
     if isinstance(option, options.Option)
 }
+PATIENCE = 1.0  # seconds
 MARK = re.compile(f"`({'|'.join(sorted(NAMES))})_?`")  # others are of names
 
 
@@ -120,10 +123,11 @@ def loaded(model: str, *sizes: Size | None, sized: bool = False) -> Network:
     known = state().loaded
     size, *others = sizes or (None,)
     try:
-        if model in known and size:
-            network = known[model].at(size)
-        else:
-            network = load(model, size, **state().reading)
+        with announced(model):
+            if model in known and size:
+                network = known[model].at(size)
+            else:
+                network = load(model, size, **state().reading)
     except (SizeError, ForwardError):
         for other in others:
             with suppress(PadvizError):
@@ -132,6 +136,19 @@ def loaded(model: str, *sizes: Size | None, sized: bool = False) -> Network:
     known.setdefault(model, network)
     note_later(network, network.size if sized else size)
     return network
+
+
+@contextmanager
+def announced(model: str) -> Iterator[None]:
+    """Announce on a terminal what is being read, where that takes long."""
+    timer = Timer(PATIENCE, print_line, [f"reading {model}"])
+    timer.daemon = True
+    if sys.stderr.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def read_trained(
@@ -144,7 +161,7 @@ def read_trained(
 
     if line := shadowing(model):
         say_once(line)
-    with near_sizes_named(partial(load, model, None, reading()), size):
+    with announced(model), near_sizes_named(partial(load, model, None, reading()), size):
         trained = read(model, size, weights, reading())
     note_later(trained.network, size, sized_by)
     return trained

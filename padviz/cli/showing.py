@@ -85,12 +85,19 @@ def progress(what: str, *, lasting: bool = False) -> Iterator[Callable[[int, int
     def on_progress(done: int, total: int) -> None:
         bar.start()
         speed = bar.tasks[0].speed
-        bar.update(task, completed=done, total=total, rate=f"{speed:.1f} a second" if speed else "")
+        bar.update(
+            task, completed=done, total=total or None, rate=f"{speed:.1f} a second" if speed else ""
+        )
 
+    streams = sys.stdout, sys.stderr
     try:
         yield on_progress
     finally:
-        bar.stop()
+        # Where a terminal is dumb, a bar that never began leaves an empty line.
+        if bar.live.is_started:
+            bar.stop()
+        # A bar that began while a module was kept quiet would bring that silence back.
+        sys.stdout, sys.stderr = streams
 
 
 def default_path(

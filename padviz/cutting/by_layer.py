@@ -115,7 +115,12 @@ class Tried(NamedTuple):
     notes: Notes | None = None
 
 
-def dry_run(model: nn.Module, size: Sequence[int], parts: Mapping[int, int]) -> Tried:
+def dry_run(
+    model: nn.Module,
+    size: Sequence[int],
+    parts: Mapping[int, int],
+    on_part: Callable[[], None] = lambda: None,
+) -> Tried:
     """Run a module by layer on an image without data.
 
     Raises DescriptionError naming the layer that does not allow it.
@@ -138,7 +143,7 @@ def dry_run(model: nn.Module, size: Sequence[int], parts: Mapping[int, int]) -> 
                 continue
             try:
                 runner = runner_for(empty, image, parts)
-                runner.notes = Notes()
+                runner.notes, runner.on_part = Notes(), on_part
                 finish = partial(tree_map_only, SharedMap, runner.output)
                 tiled = run(empty, runner.cut_all(image), finish)
             except PadvizError:

@@ -252,7 +252,13 @@ class Verified:
 
 
 def verify(
-    run: Run, network: Network, size: Size, channels: int, ignore_norms: bool, seed: int
+    run: Run,
+    network: Network,
+    size: Size,
+    channels: int,
+    ignore_norms: bool,
+    seed: int,
+    on_progress: Progress | None = None,
 ) -> Verified:
     """Run a network on noise, whole and tiled, at the smallest image with three tiles a side.
 
@@ -262,7 +268,7 @@ def verify(
     plan = smallest_plan(network, size, ignore_norms)
     _check_pixels(plan)
     noise = np.random.default_rng(seed).random((1, channels, *plan.image))
-    whole, together = run(noise), tiled(run, noise, plan)
+    whole, together = run(noise), tiled(run, noise, plan, on_progress=on_progress)
     for name, head in zip(plan.heads, whole, strict=True):
         if not np.ptp(head):
             what = "is the same everywhere for noise, so nothing can be seen in it"
@@ -286,7 +292,12 @@ def _check_pixels(plan: Plan | LayerPlan) -> None:
         )
 
 
-def try_by_layer(model: nn.Module, plan: LayerPlan, memory: int | None = None) -> LayerPlan:
+def try_by_layer(
+    model: nn.Module,
+    plan: LayerPlan,
+    memory: int | None = None,
+    on_progress: Progress | None = None,
+) -> LayerPlan:
     """Return a plan that was run on an image without data, or that says why it was not. It stores
     no more maps than fit into a `memory` of MB.
 
@@ -298,7 +309,8 @@ def try_by_layer(model: nn.Module, plan: LayerPlan, memory: int | None = None) -
 
     tried = Tried(f"more than {MOST_TRIED} tiles take long to try")
     if plan.tiles <= MOST_TRIED:
-        tried = dry_run(model, plan.image, plan.parts)
+        advance = counter(0, on_progress)
+        tried = dry_run(model, plan.image, plan.parts, lambda: advance(1))
     why_not, segments = tried.why_not, None
     if why_not:
         why_not = f"{why_not}; padviz verify-tiles runs it on noise"
@@ -312,14 +324,20 @@ def try_by_layer(model: nn.Module, plan: LayerPlan, memory: int | None = None) -
     )
 
 
-def verify_by_layer(model: nn.Module, plan: LayerPlan, channels: int, seed: int) -> Verified:
+def verify_by_layer(
+    model: nn.Module,
+    plan: LayerPlan,
+    channels: int,
+    seed: int,
+    on_progress: Progress | None = None,
+) -> Verified:
     """Run a module on noise, whole and layer by layer on tiles."""
     from padviz.cutting.by_layer import by_layer, differ
 
     _check_pixels(plan)
-    precision, difference = differ(
-        model, (1, channels, *plan.image), partial(by_layer, parts=plan.parts), seed
-    )
+    advance = counter(0, on_progress)
+    cut = partial(by_layer, parts=plan.parts, on_part=lambda: advance(1))
+    precision, difference = differ(model, (1, channels, *plan.image), cut, seed)
     return Verified(plan.image, plan.tile, plan.tiles, precision, difference, {})
 
 

@@ -24,6 +24,7 @@ from padviz.network.operations import Adaptive, Blocks, Fit, Op, Transposed, Win
 from padviz.network.receptive_interval import rows_of
 from padviz.network.resize import Resize, ratio_of
 from padviz.network.sizes import resolve, sizes_of, sizes_of_each
+from padviz.progress import Progress, counter
 
 Rows = NDArray[np.intp]
 MOST = 1024  # shards: every layer lists what each of them fetches
@@ -98,7 +99,9 @@ class Shards:
     skewed: str
 
 
-def shards_of(network: Network, axis: int, image: Size, n: int) -> Shards:
+def shards_of(
+    network: Network, axis: int, image: Size, n: int, on_progress: Progress | None = None
+) -> Shards:
     """Cut every layer of a network into `n` shards along an axis: of m rows, shard k owns k * m //
     n to the next.
     """
@@ -106,6 +109,7 @@ def shards_of(network: Network, axis: int, image: Size, n: int) -> Shards:
     sizes, maps = resolve(network, axis, image[axis])
     others = [on_axis for k, on_axis in enumerate(sizes_of_each(network, image)) if k != axis]
     channels, layers = _channels_read(network), list[ShardedLayer]()
+    advance = counter(len(network.layers) - 1, on_progress)
 
     def in_bytes(rows: int, i: int, j: int) -> int | None:
         known = rows * channels[i] * prod(on_axis[j] for on_axis in others) * NUMBER
@@ -140,6 +144,7 @@ def shards_of(network: Network, axis: int, image: Size, n: int) -> Shards:
                 exchange,
             )
         )
+        advance(1)
     sent = [layer.bytes for layer in layers]
     total = None
     if None not in sent:
