@@ -37,6 +37,7 @@ from padviz.cutting.cut_map import (
     local,
     maps_in,
     moved,
+    only,
     pointwise,
     put,
     rule_of,
@@ -121,9 +122,12 @@ def _below(dims: Sequence[int], dim: int) -> int:
 @rule_of(aten.select)
 def _select(function: OpOverload, x: CutMap, dim: int, index: int) -> object:
     dim, index = dim % x.ndim, index % x.shape[dim]
-    if dim not in x.cut:
-        return moved(function, (x, dim, index), {}, lambda old: old - (dim < old))
-    return aten.squeeze.dim(aten.slice(x, dim, index, index + 1), dim)
+    links = [Link(old - (dim < old), old, SAME) for old in x.cut if old != dim]
+    at = index
+    if dim in x.cut:
+        links.append(Link(None, dim, only(index, index + 1)))
+        at = 0
+    return x.spans([(x, links)], lambda regions, _: function(regions[0], dim, at))
 
 
 @rule_of(aten.expand)
@@ -243,6 +247,60 @@ def _along(function: OpOverload, x: CutMap, *args: object, **kwargs: object) -> 
     given = arguments_of(function, x, *args, **kwargs)
     read = dims_of(x, given.get("dim", given.get("dims")))
     return moved(function, (x, *args), kwargs, lambda dim: None if dim in read else dim)
+
+
+# Written into: what a map becomes if a view of it, made by a call, is written into.
+
+
+def _slice_back(
+    x: CutMap,
+    view: CutMap,
+    dim: int = 0,
+    start: int | None = None,
+    end: int | None = None,
+    step: int = 1,
+) -> object:
+    if step != 1:
+        raise Refused("writes into every few rows of a map")
+    first, _, _ = slice(start, end).indices(x.shape[dim])
+    rest = first + view.shape[dim]
+    return _around(x, view, dim, first, rest)
+
+
+def _around(x: CutMap, view: Tensor, dim: int, first: int, rest: int) -> object:
+    pieces = [view]
+    if first:
+        pieces.insert(0, aten.slice(x, dim, 0, first))
+    if rest < x.shape[dim]:
+        pieces.append(aten.slice(x, dim, rest))
+    return aten.cat(pieces, dim)
+
+
+def _select_back(x: CutMap, view: CutMap, dim: int, index: int) -> object:
+    index %= x.shape[dim]
+    return _around(x, aten.unsqueeze(view, dim), dim, index, index + 1)
+
+
+def _permute_back(x: CutMap, view: CutMap, dims: Sequence[int]) -> object:
+    order = [dim % x.ndim for dim in dims]
+    return aten.permute(view, [order.index(dim) for dim in range(x.ndim)])
+
+
+def _reshaped_back(x: CutMap, view: CutMap, *args: object) -> object:
+    return aten.view(view, [*x.shape])
+
+
+CutMap.written_back.update(
+    {
+        aten.slice: _slice_back,
+        aten.select: _select_back,
+        aten.permute: _permute_back,
+        aten.transpose: lambda x, view, one, other: aten.transpose(view, one, other),
+        aten.alias: lambda x, view: aten.alias(view),
+        aten.detach: lambda x, view: aten.alias(view),
+        **dict.fromkeys((aten.view, aten.unsqueeze, aten.squeeze), _reshaped_back),
+    }
+)
 
 
 # Products: what is summed over is read whole.

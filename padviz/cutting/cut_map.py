@@ -93,14 +93,20 @@ class CutMap(Tensor):
     """
 
     rules: ClassVar[dict[object, Function]] = {}
+    # by what makes a view: what a map becomes if that view of it is written into
+    written_back: ClassVar[dict[object, Function]] = {}
     # itself and the maps that share its memory in the whole run
     family: list[ref[CutMap]]
+    # of a view: the map that it is of, and what that becomes if it is written into
+    origin: tuple[CutMap, Function, Sequence[object]] | None
+    # the call that made it; its results do not overlap
+    call: object
 
     @classmethod
     def shell(cls, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Self:
         """Return a map with a shape, and without any data."""
         empty: Self = Tensor._make_wrapper_subclass(cls, shape, dtype=dtype, device=device)
-        empty.family = [ref(empty)]
+        empty.family, empty.origin, empty.call = [ref(empty)], None, object()
         return empty
 
     @property
@@ -169,11 +175,14 @@ class CutMap(Tensor):
     ) -> object:
         result = cls._dispatched(function, args, kwargs or {})
         if any(value.alias_info for value in function._schema.returns):
+            base, call = maps_in(args)[0], object()
+            write_back = cls.written_back.get(function.overloadpacket)
             for view in maps_in(result):
-                if view is not args[0]:
-                    # They share memory, so nothing may be written into either of them.
-                    view.family = maps_in(args)[0].family
+                if view is not base:
+                    view.family, view.call = base.family, call
                     view.family.append(ref(view))
+                    if write_back:
+                        view.origin = base, write_back, args[1:]
         return result
 
     @classmethod
@@ -249,13 +258,32 @@ def pointwise(function: OpOverload, *args: object, **kwargs: object) -> object:
     target = args[0]
     if not isinstance(target, CutMap):
         return whole(function, *args, **kwargs)
-    if any(other() is not None for other in target.family if other() is not target):
-        raise Refused("writes into a map that shares its memory with another")
+    _check_alone(target)
 
     def written(first: Tensor, *others: object, **more: object) -> object:
         return function(first.clone(memory_format=torch.contiguous_format), *others, **more)
 
-    return target.replace(linked(written, args, kwargs, links, costly=costly))
+    target.replace(linked(written, args, kwargs, links, costly=costly))
+    view = target
+    while view.origin:
+        base, write_back, given = view.origin
+        base.replace(write_back(base, view, *given))
+        view = base
+    return target
+
+
+def _check_alone(target: CutMap) -> None:
+    """Refuse to write into a map while another one shares its memory, but for those that it is a
+    view of.
+    """
+    bases, view = [target], target
+    while view.origin:
+        view = view.origin[0]
+        bases.append(view)
+    for other in target.family:
+        kin = other()
+        if kin is not None and kin.call is not target.call and all(kin is not x for x in bases):
+            raise Refused("writes into a map that shares its memory with another")
 
 
 def linked(
@@ -271,7 +299,8 @@ def linked(
     Tensors without a link are passed as they are, if they are not cut.
     """
     leaves, layout = tree_flatten((args, {**kwargs}))
-    if not maps_in(leaves):
+    maps = maps_in(leaves)
+    if not maps:
         return function(*args, **kwargs)
     operands: list[Operand] = []
     # by their places among the leaves
@@ -279,31 +308,31 @@ def linked(
     places: dict[int, int] = {}
     for place, leaf in enumerate(leaves):
         if isinstance(leaf, Tensor):
-            if not isinstance(leaf, CutMap) and not leaf.is_inference():
-                versions[place] = leaf._version
             links = links_of(leaf)
             if links or isinstance(leaf, CutMap):
                 places[place] = len(operands)
                 operands.append((leaf, links))
+                leaves[place] = None  # which would keep the map
             elif leaf.numel() == 1:
                 # A counter of the module may go on before this is run.
                 leaves[place] = leaf.clone()
-                versions.pop(place, None)
+            elif not leaf.is_inference():
+                versions[place] = leaf._version
 
     def make(regions: list[Tensor], rows: object) -> Any:
         device = regions[0].device
         filled = [*leaves]
         for place, leaf in enumerate(leaves):
-            if place in versions and versions[place] != leaf._version:
-                raise Refused("reads a tensor that was written into since")
             if place in places:
                 filled[place] = regions[places[place]]
             elif isinstance(leaf, Tensor):
+                if place in versions and versions[place] != leaf._version:
+                    raise Refused("reads a tensor that was written into since")
                 filled[place] = leaf.to(device)
         args, kwargs = tree_unflatten(filled, layout)
         return function(*args, **kwargs)
 
-    return maps_in(leaves)[0].spans(operands, make, costly=costly)
+    return maps[0].spans(operands, make, costly=costly)
 
 
 def moved(

@@ -250,9 +250,9 @@ class StreamedMap(CutMap):
 
     def replace(self, other: CutMap) -> CutMap:
         """A stream then holds the rows that all of its operands have."""
-        family = self.family
+        kept = self.family, self.origin, self.call
         vars(self).update(vars(other))
-        self.family = family
+        self.family, self.origin, self.call = kept
         return self
 
 
