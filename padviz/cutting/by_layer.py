@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from padviz.cutting import calls, windows  # noqa: F401  # whose rules maps find
-from padviz.cutting.cut_map import Refused, tree_leaves, tree_map_only
+from padviz.cutting.cut_map import Refused, maps_in, tree_leaves, tree_map_only
 from padviz.cutting.nodes import Notes
 from padviz.cutting.parts import Runner, SharedMap
 from padviz.cutting.plan import Gathered, Segments, check_evaluating
@@ -45,10 +45,21 @@ def run(model: Model, x: Tensor, finish: Callable[[Any], Any] = lambda outputs: 
         x.runner.where = lambda: modules.path
     try:
         with torch.no_grad(), modules or nullcontext():
-            return finish(model(x))
+            outputs = finish(model(x))
+            if modules and isinstance(x, SharedMap):
+                _keep_whole(model, x.runner)
+            return outputs
     except Refused as why:
         where = (modules.path if modules else "") or type(model).__name__
         raise DescriptionError(f"cannot be cut: it {why}", where=where, hint=WHOLE) from None
+
+
+def _keep_whole(model: nn.Module, runner: Runner) -> None:
+    """Put together the maps that modules keep from one call to the next."""
+    for module in model.modules():
+        for name, value in vars(module).items():
+            if maps_in(value):
+                setattr(module, name, tree_map_only(SharedMap, runner.output, value))
 
 
 def by_layer(

@@ -251,8 +251,9 @@ class Runner:
 
     def write(self, x: Tensor, out: Any) -> None:
         """Write a map part by part into an array of its shape."""
-        if tuple(out.shape) != tuple(x.shape):
-            what = f"has the shape {tuple(out.shape)}, and the map {tuple(x.shape)}"
+        shape = tuple(getattr(out, "shape", ()))
+        if shape != tuple(x.shape):
+            what = f"has the shape {shape}, and the map {tuple(x.shape)}"
             raise OptionError(what, option="out", hint="make it as large as the map")
         if not isinstance(x, SharedMap):
             self._write(out, (), x)

@@ -353,6 +353,30 @@ def test_casts_counters_and_hooks_are_as_in_the_whole() -> None:
         assert tiles_of(model.conv, x, 3, 2).shape == (1, 8, 18, 12)
 
 
+class Keeping(nn.Module):
+    """A module that adds the map of the call before, which it keeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.kept = nn.Conv2d(3, 4, 3, padding=1), list[Tensor]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x)
+        self.kept.append(y)
+        return sum(self.kept[:-1], y)
+
+
+def test_what_a_module_keeps_between_calls_is_whole() -> None:
+    torch.manual_seed(0)
+    model, x = Keeping().double().eval(), image(1, 3, 18, 12)
+    whole = [model(x), model(x)]
+    model.kept.clear()
+    found = [tiles_of(model, x, 3, 2), tiles_of(model, x, 2, 2)]
+    for one, other in zip(whole, found, strict=True):
+        assert apart(one, other) < 1e-12
+    assert apart(model.kept[0], model.conv(x)) < 1e-12
+
+
 def test_a_tensor_that_is_written_into_later_is_not_read() -> None:
     class Written(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
