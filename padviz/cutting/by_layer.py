@@ -46,7 +46,7 @@ def run(model: Model, x: Tensor, finish: Callable[[Any], Any] = lambda outputs: 
     try:
         with torch.no_grad(), modules or nullcontext():
             outputs = finish(model(x))
-            if modules and isinstance(x, SharedMap):
+            if isinstance(model, nn.Module) and isinstance(x, SharedMap):
                 _keep_whole(model, x.runner)
             return outputs
     except Refused as why:
