@@ -17,7 +17,6 @@ from padviz.cutting.cut_map import (
     CutMap,
     Function,
     OpOverload,
-    Refused,
     Rows,
     Rule,
     aten,
@@ -34,7 +33,7 @@ N = TypeVar("N", int, float)
 Numbers: TypeAlias = "N | list[N] | tuple[N, ...]"  # one for all axes, or one for each
 # rows on each side that a resized row is made from
 AROUND = {"nearest": 0, "nearest-exact": 0, "bicubic": 2}
-MOST_WEIGHTS = 1 << 24  # of a resize that is no whole multiple, and of the taps of a pool
+MOST_WEIGHTS = 1 << 24  # of a resize that is no whole multiple
 
 
 def _sliding(window: Window, fill: float = 0.0) -> Rule:
@@ -146,7 +145,7 @@ def _pool(
     numbers: Sequence[Sequence[int]],
     ceil: bool,
     fill: float,
-    run: Callable[[Tensor, list[int]], Tensor],
+    run: Callable[[Tensor, list[int], Mapping[int, Rows]], Tensor],
 ) -> CutMap:
     """Pool by windows whose size, stride, padding and dilation have numbers for each axis."""
     kernel, stride, padding, dilation = numbers
@@ -154,7 +153,7 @@ def _pool(
     for axis, (k, s, p, d) in enumerate(zip(kernel, stride, padding, dilation, strict=True)):
         rules[axis + shift] = _sliding(Window(k, s, d, (p, p), ceil=ceil), fill)
     free = _free(padding, x, len(kernel))
-    return by_dims(x, rules, lambda region, _: run(region, free), costly=prod(kernel))  # type: ignore[no-any-return]
+    return by_dims(x, rules, lambda region, rows: run(region, free, rows), costly=prod(kernel))  # type: ignore[no-any-return]
 
 
 @rule_of(aten.max_pool2d_with_indices, aten.max_pool3d_with_indices)
@@ -174,7 +173,7 @@ def _max_pool(
     else:
         least = torch.iinfo(x.dtype).min
 
-    def run(region: Tensor, free: list[int]) -> Tensor:
+    def run(region: Tensor, free: list[int], rows: object) -> Tensor:
         pooled: Tensor = function(region, numbers[0], numbers[1], free, numbers[3], ceil_mode)[0]
         return pooled
 
@@ -233,21 +232,23 @@ def _average_pool(
             one = (put(numbers, axis, 1) for numbers in (kernel, stride))
             return function(mean, *one, padding, ceil_mode, with_padding)
     # Windows that stick out of the map have other numbers of taps.
-    if divisor is None and (ceil_mode or (any(padding) and not with_padding)):
-        total = function(x, kernel, stride, padding, ceil_mode, True, 1)
-        for axis, n in enumerate(x.shape[shift:]):
-            if n > MOST_WEIGHTS:  # a stream has no end
-                raise Refused("averages windows that stick out of its padding")
-            first = torch.arange(total.shape[axis + shift], device=x.device) * stride[axis]
-            first = first - padding[axis]
-            end = (first + kernel[axis]).clamp(max=n + padding[axis])
-            if not with_padding:
-                first, end = first.clamp(min=0), end.clamp(max=n)
-            total = aten.div(total, (end - first).reshape(put([1] * axes, axis, -1)))
-        return total
+    counts_taps = divisor is None and (ceil_mode or (any(padding) and not with_padding))
+    if counts_taps:
+        divisor = 1
 
-    def run(region: Tensor, free: list[int]) -> Tensor:
+    def run(region: Tensor, free: list[int], rows: Mapping[int, Rows]) -> Tensor:
         pooled: Tensor = function(region, kernel, stride, free, ceil_mode, with_padding, divisor)
+        if not counts_taps:
+            return pooled
+        for axis, (k, s, p) in enumerate(zip(kernel, stride, padding, strict=True)):
+            dim = axis + shift
+            first = rows[dim].first if dim in rows else 0
+            unit = torch.arange(first, first + pooled.shape[dim], device=pooled.device)
+            start, n = unit * s - p, x.shape[dim]
+            end = (start + k).clamp(max=n + p)
+            if not with_padding:
+                start, end = start.clamp(min=0), end.clamp(max=n)
+            pooled = pooled / (end - start).reshape(put([1] * axes, axis, -1))
         return pooled
 
     return _pool(x, (kernel, stride, padding, [1] * axes), ceil_mode, 0.0, run)
