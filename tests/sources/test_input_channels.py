@@ -94,6 +94,14 @@ def test_the_channels_of_a_signal_are_read_from_the_first_layer_that_refuses_oth
     assert padviz.load(module, (48,)).channels == n
 
 
+@pytest.mark.parametrize("front", [nn.AvgPool1d(2), nn.MaxPool1d(3), nn.ZeroPad1d(2)])
+def test_layers_without_weights_say_that_a_module_reads_signals(front: nn.Module) -> None:
+    module = nn.Sequential(nn.GELU(), front, nn.MaxPool1d(2))
+    assert padviz.load(module).axes == ("length",)
+    volumes = nn.Sequential(nn.GELU(), nn.AvgPool3d(2))
+    assert padviz.load(volumes).axes == ("depth", "height", "width")
+
+
 @dataclass
 class Decoded:
     """What wrappers of autoencoders return: an object with a tensor in it."""

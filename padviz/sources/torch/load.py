@@ -146,9 +146,10 @@ def _images(
     if declared:
         all_axes = [len(declared)]
     else:
-        all_axes = [*dict.fromkeys(_dimensions(module))]
+        all_axes = _axes_of_convolutions(module)
     if not all_axes:
-        all_axes = [len(size) if size and not isinstance(size, Alike) else 2]
+        usual = len(size) if size and not isinstance(size, Alike) else 2
+        all_axes = list(dict.fromkeys((*_axes_in_names(module), usual)))
     for axes in all_axes:
         sizes = [declared] if declared else SIZES[axes]
         if size:
@@ -180,11 +181,16 @@ def _declared_by_timm(module: nn.Module) -> Size:
     return tuple((said or ())[-2:])
 
 
-def _dimensions(module: nn.Module) -> Iterator[int]:
-    """Yield the number of axes of each convolution."""
-    for inner in module.modules():
-        if isinstance(inner, _ConvNd):
-            yield inner.weight.ndim - 2
+def _axes_of_convolutions(module: nn.Module) -> list[int]:
+    convolutions = [inner for inner in module.modules() if isinstance(inner, _ConvNd)]
+    return list(dict.fromkeys(inner.weight.ndim - 2 for inner in convolutions))
+
+
+def _axes_in_names(module: nn.Module) -> list[int]:
+    """Return the numbers of axes that the names of PyTorch's layers say, as AvgPool1d does."""
+    kinds = [type(inner) for inner in module.modules()]
+    names = [kind.__name__ for kind in kinds if kind.__module__.startswith("torch.nn")]
+    return [int(name[-2]) for name in names if name[-2:] in ("1d", "2d", "3d")]
 
 
 def make_untrained(factory: Factory, source: str) -> object:
