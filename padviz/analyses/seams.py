@@ -24,6 +24,7 @@ from padviz.cutting.seams import (
     Area,
     Errors,
     Fit,
+    Known,
     Output,
     Seams,
     Values,
@@ -52,7 +53,6 @@ ROUNDING = {
     "bfloat16": 3e-2,
 }  # of the largest value; integers may differ by 1
 LARGEST = 1e100  # whose squares can be added
-Known = int | list[int] | None  # the period of the seams of an axis, or where they lie
 BLOCK = 16  # px of the largest blocks of image formats
 EVEN = 1 / 3  # median of squared errors over their mean: below, they are near the seams
 PART = 0.75  # of the pixels differ, at most, if others are called equal

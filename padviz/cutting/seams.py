@@ -10,6 +10,7 @@ explains it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import combinations, product
 from math import sqrt
@@ -279,9 +280,7 @@ def explain(whole: Output, tiled: Output, area: Area, others: Sequence[Area], le
     `others` are tiles that it may show instead. Errors of at most `least` are none.
     """
     tile, right = _cut(tiled, area), _cut(whole, area)
-    # missing context is wrong near a tile's edges: the middle half alone is compared
-    middle = _Middle(tile.shape[1:])
-    here, same = middle.of(tile), middle.of(right)
+    here, same = _middle(tile), _middle(right)
     error = float(np.square(here - same).sum())
     # of a tile that is flat, most models leave little
     contrast = float(np.square(here - here.mean(axis=1, keepdims=True)).sum())
@@ -289,7 +288,7 @@ def explain(whole: Output, tiled: Output, area: Area, others: Sequence[Area], le
     if not error or here.shape[1] < LEAST or np.abs(here - same).max() <= least:
         return Fit(area)
     best, least_left = Fit(area), LEFT
-    for fit, values in _models(whole, right, here, same, middle, area, others):
+    for fit, values in _models(whole, right, here, area, others):
         left = max(float(np.square(here - values).sum()) / squares, EXACT)
         # the first of those that are exact is the simplest
         if left < least_left:
@@ -299,34 +298,28 @@ def explain(whole: Output, tiled: Output, area: Area, others: Sequence[Area], le
     return best
 
 
-class _Middle:
-    """Pixels in the middle half of a tile, at most `SAMPLES` on each axis."""
+def _middle(values: Output, shift: Sequence[int] = (0, 0)) -> Values:
+    """Return the pixels in the middle half of a tile, (channels, pixels), of values that are moved
+    by a shift: missing context is wrong near a tile's edges.
+    """
+    at = [slice(None)]
+    for n, moved in zip(values.shape[1:], shift, strict=True):
+        # At most `SAMPLES`, and odd steps, since patterns of networks repeat at even distances.
+        at.append(slice(n // 4 - moved, n - n // 4 - moved, -(-n // 2 // SAMPLES) | 1))
+    return values[tuple(at)].reshape(len(values), -1).astype(np.float64)
 
-    def __init__(self, size: Sequence[int]) -> None:
-        self.margins = [n // 4 for n in size]
-        self.ends = [n - n // 4 for n in size]
-        # odd, since patterns of networks repeat at even distances
-        self.every = [-(-n // 2 // SAMPLES) | 1 for n in size]
 
-    def of(self, values: Output, shift: Sequence[int] = (0, 0)) -> Values:
-        """Return them, (channels, pixels), of values that are moved by a shift."""
-        ends = zip(self.margins, self.ends, self.every, shift, strict=True)
-        at = (slice(None), *(slice(a - moved, b - moved, every) for a, b, every, moved in ends))
-        return values[at].reshape(len(values), -1).astype(np.float64)
-
-    def moved(self, here: Values, values: Output, most: int) -> tuple[tuple[int, ...], Values]:
-        """Return the shift of values that is most like the pixels `here`, and the
-        pixels it makes.
-        """
-        few = slice(None, None, -(-len(here) // 16))
-        shifts = product(
-            *(range(-min(most, margin), min(most, margin) + 1) for margin in self.margins)
-        )
-        shift = min(
-            shifts,
-            key=lambda shift: float(np.square(self.of(values[few], shift) - here[few]).sum()),
-        )
-        return shift, self.of(values, shift)
+def _moved(here: Values, values: Output, most: int) -> tuple[tuple[int, ...], Values]:
+    """Return the shift of a tile's values that is most like the pixels `here`, and the pixels it
+    makes.
+    """
+    few = slice(None, None, -(-len(here) // 16))
+    reaches = [min(most, n // 4) for n in values.shape[1:]]
+    shift = min(
+        product(*(range(-reach, reach + 1) for reach in reaches)),
+        key=lambda shift: float(np.square(_middle(values[few], shift) - here[few]).sum()),
+    )
+    return shift, _middle(values, shift)
 
 
 def _cut(values: Output, area: Area) -> Output:
@@ -337,12 +330,11 @@ def _models(
     whole: Output,
     right: Output,
     here: Values,
-    same: Values,
-    middle: _Middle,
     area: Area,
     others: Sequence[Area],
 ) -> Iterator[tuple[Fit, Values]]:
     """Yield what a tile may be, the simplest first, and the values that it would have."""
+    same = _middle(right)
     mean, same_mean = here.mean(axis=1, keepdims=True), same.mean(axis=1, keepdims=True)
     if here.var(axis=1).sum() < FLAT * same.var(axis=1).sum():
         yield Fit(area, "constant", gain=0.0, offset=float(mean.mean())), mean
@@ -355,20 +347,26 @@ def _models(
         Fit(area, "gain", gain=float(gain.mean()), offset=float(offset.mean())),
         gain * same + offset,
     )
-    shift, values = middle.moved(here, right, REACH)
+    shift, values = _moved(here, right, REACH)
     yield Fit(area, "shift", shift), values
     apart = np.square(here).sum(axis=1)[:, None] - 2 * here @ same.T + np.square(same).sum(axis=1)
     channels = apart.argmin(axis=1)
     yield Fit(area, "swapped", channels=(*channels.tolist(),)), same[channels]
-    for turned, values in _turned(right):
+    for turned, shows, values in _elsewhere(whole, area, others):
         if values.shape == right.shape:
-            shift, values = middle.moved(here, values, NEAR)
-            yield Fit(area, "swapped", shift, turned=turned, shows=area), values
+            shift, pixels = _moved(here, values, NEAR)
+            yield Fit(area, "swapped", shift, turned=turned, shows=shows), pixels
+
+
+def _elsewhere(
+    whole: Output, area: Area, others: Sequence[Area]
+) -> Iterator[tuple[str, Area, Output]]:
+    """Yield what a tile may show in place of itself: how it is turned, the tile, and its values."""
+    for turned, values in _turned(_cut(whole, area)):
+        yield turned, area, values
     for other in others:
-        values = _cut(whole, other)
-        if values.shape == right.shape and other != area:
-            shift, values = middle.moved(here, values, NEAR)
-            yield Fit(area, "swapped", shift, shows=other), values
+        if other != area:
+            yield "", other, _cut(whole, other)
 
 
 def _turned(values: Output) -> Iterator[tuple[str, Output]]:
@@ -394,26 +392,23 @@ def explain_tiles(
     Return the kind that explains most of it, all fits, the worst tile first, and how even the error
     is: the medians of its squares over their means.
     """
-    columns = sorted({first for _, (first, _) in areas})
-    by_row = []
-    for first, stop in sorted({rows for rows, _ in areas}):
-        row = np.square(errors[first:stop]).sum(axis=0, dtype=np.float64)
-        by_row.append(np.add.reduceat(row, columns))
-    squares = np.concatenate(by_row)
+    rows, columns = (sorted({area[axis][0] for area in areas}) for axis in (0, 1))
+    by_row = np.add.reduceat(np.square(errors, dtype=np.float64), rows, axis=0)
+    squares = np.add.reduceat(by_row, columns, axis=1).ravel()
     order = np.argsort(-squares, kind="stable")[:WORST]
     others = areas
     if len(areas) > OTHERS:
         others = [areas[k] for k in order]
-    fits, explained, even = list[Fit](), dict[str, float](), 0.0
+    fits, explained, even = list[Fit](), defaultdict[str, float](float), 0.0
     for k, all_of_it in zip(order, squares[order].tolist(), strict=True):
         fit = explain(whole, tiled, areas[k], others, least)
         tile = _cut(errors[None], areas[k])
         # where the error fades towards the middle, what explains it there does not explain the tile
-        middle = float(np.square(_Middle(tile.shape[1:]).of(tile)).mean() * tile.size)
+        middle = float(np.square(_middle(tile)).mean() * tile.size)
         kind = ""
         if middle > FADED * all_of_it:
             kind = fit.kind
-        explained[kind] = explained.get(kind, 0) + all_of_it
+        explained[kind] += all_of_it
         # of every n-th pixel, since a median needs a copy
         few = tile[0, :: 1 + tile.shape[1] // 256, :: 1 + tile.shape[2] // 256]
         even += float(np.median(few)) ** 2 * tile.size
@@ -429,12 +424,11 @@ def border_depth(differs: NDArray[np.bool_]) -> int:
     """Return how far from the border the pixels lie that differ, in px; 0 if that is more than an
     eighth of a side.
     """
-
-    def reaches(depth: int) -> bool:
-        inside = tuple(slice(depth, n - depth) if n > 1 else slice(None) for n in differs.shape)
-        return not differs[inside].any()
-
-    deepest = min(n for n in differs.shape if n > 1) // BORDER
-    if not reaches(deepest):
-        return 0
-    return next(depth for depth in range(1, deepest + 1) if reaches(depth))
+    differs = np.squeeze(differs)  # a signal has one axis
+    depth = 0
+    # What differs inside of a depth differs inside of each smaller one.
+    for smaller in range(min(differs.shape, default=0) // BORDER, 0, -1):
+        if differs[(slice(smaller, -smaller),) * differs.ndim].any():
+            break
+        depth = smaller
+    return depth
