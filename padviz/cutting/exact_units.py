@@ -167,7 +167,9 @@ def _follow(name: str, entering: Units, here: _Sized, there: _Sized, inner: bool
     elif isinstance(op, Fit):
         moved += fit_shift(there.n, there.m, op.odd) - fit_shift(here.n, here.m, op.odd)
     # All other operations start alike where their rates are the same.
-    off_phase = not rate or rate != rate_of(*there) or moved % rate
+    off_phase = not rate or rate != rate_of(*there) or moved % rate != 0
+    if isinstance(op, Resize) and op.layout == "align_corners":
+        off_phase = off_phase or here.m != there.m
     if off_phase or (isinstance(op, Blocks) and moved % op.size):
         return Units(0, np.zeros(here.m, dtype=bool), Barrier(name, _why_off_phase(op)))
     units, first = np.arange(here.m), int(moved / rate)

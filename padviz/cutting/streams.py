@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.cutting.context import ALIKE
-from padviz.cutting.exact_units import barriers_on
+from padviz.cutting.exact_units import Cut, barriers_on, exact_units
 from padviz.cutting.shards import trims_of
 from padviz.errors import DescriptionError, OptionError, SizeError, check_integer
 from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter
@@ -26,7 +26,7 @@ from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.network import Network
 from padviz.network.operations import Blocks, Window, place, sized
 from padviz.network.padding_modes import SCHEMES, depth
-from padviz.network.receptive_interval import rate_of, real_rows_of, rows_of
+from padviz.network.receptive_interval import rate_of, real_rows_of
 from padviz.network.sizes import another_at, sizes_of
 
 MOST_SAMPLES = 1 << 20  # until a stream repeats
@@ -178,19 +178,12 @@ def _follows_length(network: Network) -> Barrier | None:
     """Return the first layer that lies otherwise in a longer signal, and why that cannot be
     streamed.
     """
-    n, other = network.size[0], network
-    step, strides = alignment_on(network, 0, n)
-    longer = n + lcm(step, ALIKE)
-    if network.again:
-        if why := another_at(network, (longer,)):
-            return Barrier(*why)
-        other = network.at((longer,))
-    at = [(read.layers, sizes_of(read, 0, size)) for read, size in ((network, n), (other, longer))]
-    for i, layer in enumerate(network.layers[1:], start=1):
-        if layer.ops[0] is not None:
-            j = layer.inputs[0]
-            ops = [(layers[i].ops[0] or layer.ops[0], sizes[j], sizes[i]) for layers, sizes in at]
-            rates, starts = {rate_of(*op) for op in ops}, {rows_of(*op, 0) for op in ops}
-            if rates != {strides[i] / strides[j]} or len(starts) > 1:
-                return Barrier(layer.name, "it follows the signal's length")
+    n = network.size[0]
+    longer = n + lcm(alignment_on(network, 0, n).step, ALIKE)
+    if why := another_at(network, (longer,)):
+        return Barrier(*why)
+    units = exact_units(network.at((longer,)), 0, Cut(longer, 0, n), network)
+    for layer, of_layer in zip(network.layers, units, strict=True):
+        if of_layer.barrier or of_layer.offset:
+            return Barrier(layer.name, "it follows the signal's length")
     return None
