@@ -116,8 +116,7 @@ def _lengths(network: Network, axis: int, n: int, step: int) -> Iterator[int]:
 
     The first is about twice what a unit sees.
     """
-    reaches = reaches_of(network, axis, n)
-    pixels = max(reaches[network.index[name]].size for name in network.targets)
+    pixels = max(reach.size for reach in reaches_of(network, axis, n) if not reach.whole)
     periods = max(1, min(2 * pixels // step + 1, LARGEST // step - 1))
     while (length := periods * step + n % step) <= LARGEST:
         yield length
@@ -225,16 +224,19 @@ def graded_on(network: Network, axis: int, n: int, context: Context, level: floa
     step, stride = context.alignment, context.stride
     margin = ceil((context.before + context.after + step) / step) * step
     size = (2 * margin + n % step,) * len(network.axes)
-    first = int(margin / stride)
+    layer = network.index[context.layer]
+    first = [
+        int(margin / alignment_on(network, other, n).strides[layer]) for other, n in enumerate(size)
+    ]
     phases = range(0, max(1, int(step / stride)), max(1, int(step / stride) // MOST_PHASES))
-    m = sizes_of(network, axis, size[axis])[network.index[context.layer]]
+    m = sizes_of(network, axis, size[axis])[layer]
     outside = (size[axis] - m * stride) / 2  # pixels without a unit, on each side
     least = (max(0, ceil(outside)),) * 2
     for phase in phases:
-        at = [first] * len(size)
+        at = first.copy()
         at[axis] += phase
         counts = usage(network, size, None, context.layer, unit=tuple(at))
-        blocks = (1, *(1 if i == axis else m for i, m in enumerate(size)))[-2:]
+        blocks = (1, *(1 if i == axis else rows for i, rows in enumerate(size)))[-2:]
         paths = counts.relative(blocks).ravel()
         if not paths.any():
             continue  # a unit that reads nothing, as between the taps of a transposed convolution

@@ -201,6 +201,13 @@ def test_two_tiles_a_period_apart_are_refused_where_neither_has_the_units_betwee
             assert len(plan_tiles(net, (least, least), tile, level=level)) == 4
 
 
+def test_a_share_of_paths_is_measured_where_strides_differ_by_axis() -> None:
+    """A unit of the height was looked up along the width, where there are fewer."""
+    module = nn.Conv2d(1, 2, (3, 5), (1, 2), (1, 2))
+    height, width = padviz.tiles(module, 64, 32, level=0.99).contexts[0]
+    assert (height.before, height.after, width.before, width.after) == (1, 1, 2, 1)
+
+
 @pytest.mark.parametrize(("tile", "keeps"), [(25, 1), (26, 2), (30, 6)])
 def test_tiles_of_dilated_windows_keep_what_inner_tiles_have_right(tile: int, keeps: int) -> None:
     module = nn.Conv2d(1, 1, 3, padding=12, dilation=12)
