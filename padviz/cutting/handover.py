@@ -151,9 +151,8 @@ def keywords(plan: Plan, library: str) -> dict[str, Any]:
 
 def _side(plan: Plan, axis: int) -> _Side:
     line, contexts = plan.lines[axis], [pair[axis] for pair in plan.contexts]
-    before, after = (
-        max(sides) for sides in zip(*((head.before, head.after) for head in contexts), strict=True)
-    )
+    before = max(context.before for context in contexts)
+    after = max(context.after for context in contexts)
     return _Side(
         image=line.image,
         tile=line.length,
@@ -195,30 +194,35 @@ def _python(plan: Plan, sides: list[_Side]) -> Recipe:
     return Recipe(arguments, call, "")
 
 
-def _weighed_step(side: _Side) -> int:
-    """Return the largest step at which inexact units never meet inexact units of the outermost
-    tiles; 0 if none.
-
-    Such units have the same small weight. They meet at the front if a step is below the context.
-    They meet at the end if the last tile is pushed back until the one before it reaches into its
-    rim.
-    """
+def _step(side: _Side, suits: Callable[[_Side, int], bool]) -> int:
+    """Return the largest step, no smaller than the context, that suits a library; 0 if none."""
     if side.tile == side.image:
         return side.tile
-    for step in range(
-        side.step // side.alignment * side.alignment, side.context - 1, -side.alignment
-    ):
-        before_last = (ceil((side.image - side.tile) / step) - 1) * step
-        if step > 0 and before_last + side.tile <= side.image - side.context:
-            return step
-    return 0
+    most = side.step // side.alignment * side.alignment
+    steps = range(most, max(side.context - 1, 0), -side.alignment)
+    return next((step for step in steps if suits(side, step)), 0)
+
+
+def _keeps_rims_apart(side: _Side, step: int) -> bool:
+    """Return whether inexact units never meet inexact units of the outermost tiles, which have the
+    same small weight.
+
+    At the front they do not, since a step is no smaller than the context. They meet at the end if
+    the last tile is pushed back until the one before it reaches into its rim.
+    """
+    before_last = (ceil((side.image - side.tile) / step) - 1) * step
+    return before_last + side.tile <= side.image - side.context
+
+
+def _ends_with_image(side: _Side, step: int) -> bool:
+    return (side.image - side.tile) % step == 0
 
 
 def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
     """Use overlaps half a pixel too small, since MONAI rounds the step down; only exact pixels have
     weight.
     """
-    weighed = [_weighed_step(side) for side in sides]
+    weighed = [_step(side, _keeps_rims_apart) for side in sides]
     steps = [step or side.step for step, side in zip(weighed, sides, strict=True)]
     overlaps = tuple(
         max(0, side.tile - n - 0.5) / side.tile for side, n in zip(sides, steps, strict=True)
@@ -246,7 +250,7 @@ def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
     )
     why = _not_dense(sides, "MONAI")
     if not why and not all(weighed):
-        why = f"inexact parts of tiles would be averaged; {_cure(sides, _weighed_step)}"
+        why = f"inexact parts of tiles would be averaged; {_cure(sides, _keeps_rims_apart)}"
     return Recipe(arguments, call, why, steps, [side.exact for side in sides])
 
 
@@ -276,12 +280,12 @@ def _toolbelt(plan: Plan, sides: list[_Side]) -> Recipe:
     """Fit tiles into the image, since toolbelt pads it where they do not fit, which moves the
     phase.
     """
-    fitting = [_fitting_step(side) for side in sides]
+    fitting = [_step(side, _ends_with_image) for side in sides]
     steps = [step or side.tile for step, side in zip(fitting, sides, strict=True)]
     arguments = {"image_shape": plan.image, "tile_size": plan.tile, "tile_step": tuple(steps)}
     why = _not_dense(sides, "pytorch-toolbelt")
     if not why and not all(fitting):
-        why = f"no step fits the image; {_cure(sides, _fitting_step)}"
+        why = f"no step fits the image; {_cure(sides, _ends_with_image)}"
     ends = ["{}:{}".format(*side.exact) for side in sides]
     call = (
         "import numpy\nfrom pytorch_toolbelt.inference.tiles import ImageSlicer\nrows, cols = "
@@ -292,18 +296,7 @@ def _toolbelt(plan: Plan, sides: list[_Side]) -> Recipe:
     return Recipe(arguments, call, why, steps, [side.exact for side in sides])
 
 
-def _fitting_step(side: _Side) -> int:
-    """Return the largest step, no smaller than the context, whose tiles end where the image ends; 0
-    if none.
-    """
-    if side.tile == side.image:
-        return side.tile
-    periods = (side.image - side.tile) // side.alignment
-    whole = [n * side.alignment for n in range(1, periods + 1) if periods % n == 0]
-    return max((n for n in whole if side.context <= n <= side.step), default=0)
-
-
-def _cure(sides: list[_Side], step_of: Callable[[_Side], int]) -> str:
+def _cure(sides: list[_Side], suits: Callable[[_Side, int], bool]) -> str:
     """Return the padded image, or the least larger tiles, for which a library has a step."""
     if all(side.step >= side.context for side in sides):
         padded = (
@@ -317,7 +310,7 @@ def _cure(sides: list[_Side], step_of: Callable[[_Side], int]) -> str:
             side._replace(tile=n, step=(n - read) // side.alignment * side.alignment)
             for n in range(side.tile, side.image, side.alignment)
         )
-        tiles.append(next((wider.tile for wider in larger if step_of(wider)), side.image))
+        tiles.append(next((wider.tile for wider in larger if _step(wider, suits)), side.image))
     if tiles == [side.image for side in sides]:
         return "run the image whole, or use python"
     return f"use tiles of {in_words(tiles)}"
