@@ -119,18 +119,23 @@ def shards_of(
 
     for i, layer in enumerate(network.layers[1:], start=1):
         j, why = layer.inputs[0], _needed(layer, axis)
+        exchange: Literal["", "rows", "sums"] = ""
+        if why:
+            exchange = "sums" if pools_sums(why) else "rows"
         parts, befores, afters = list[Part](), list[int](), list[int]()
         spans = owned(sizes[j], n)
         for units, mine in zip(owned(sizes[i], n), spans, strict=True):
-            rows = _rows_needed(why, mine, sizes[j], maps[i], units)
+            if exchange == "rows":
+                rows = np.arange(sizes[j])
+            elif exchange == "sums":
+                rows = np.arange(*mine)
+            else:
+                rows = _rows_read(maps[i], units)
             window, trims = _window(layer.ops[axis], sizes[j], sizes[i], units, rows)
             parts.append(Part(units, window, _fetched(rows, mine, spans), trims))
             befores.append(int(np.sum(rows < mine[0])))
             afters.append(int(np.sum(rows >= mine[1])))
         fetched = sum(befores) + sum(afters)
-        exchange: Literal["", "rows", "sums"] = ""
-        if why:
-            exchange = "sums" if pools_sums(why) else "rows"
         layers.append(
             ShardedLayer(
                 layer.name,
@@ -154,17 +159,6 @@ def shards_of(
     figures = exchanges, total, overlap, in_bytes(overlap, 0, 0)
     multiple = _multiple(network, axis, image[axis], n)
     return Shards(image, network.axes[axis], n, (*layers,), *figures, *multiple)
-
-
-def _rows_needed(why: str, mine: Span, n: int, axis_map: AxisMap | None, units: Span) -> Rows:
-    """List the rows of `n` that a shard needs for its units: of sums over all rows, its
-    own alone.
-    """
-    if not why:
-        return _rows_read(axis_map, units)
-    if pools_sums(why):
-        return np.arange(*mine)
-    return np.arange(n)
 
 
 def _window(
