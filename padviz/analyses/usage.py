@@ -226,14 +226,6 @@ def _facts(counts: CountMap, summary: Summary) -> Iterator[tuple[str, object]]:
     if counts.weights is not None:
         weights = ", ".join(f"{weight:.6g}" for weight in counts.weights)
         yield "heads", f"each of the same weight: a path to them counts {weights}"
-    for name in ("max", "min", "mean", "centre"):
-        yield f"paths, {name}", getattr(summary, name)
-    if signal:
-        yield "paths, first", corners.top_left
-        yield "paths, last", corners.top_right
-    else:
-        yield "corners", f"{readable(corners.top_left)}  {readable(corners.top_right)}"
-        yield "", f"{readable(corners.bottom_left)}  {readable(corners.bottom_right)}"
     if summary.share is None:
         yield "fair share", f"none: {summary.share_reason}"
     else:
@@ -244,6 +236,14 @@ def _facts(counts: CountMap, summary: Summary) -> Iterator[tuple[str, object]]:
         if summary.share.unused:
             one = "sample" if signal else "pixel"
             yield "unused", f"{percent(summary.share.unused)} of the {one}s, which no window reads"
+    for name in ("max", "min", "mean", "centre"):
+        yield f"paths, {name}", getattr(summary, name)
+    if signal:
+        yield "paths, first", corners.top_left
+        yield "paths, last", corners.top_right
+    else:
+        yield "corners", f"{readable(corners.top_left)}  {readable(corners.top_right)}"
+        yield "", f"{readable(corners.bottom_left)}  {readable(corners.bottom_right)}"
     yield "asymmetry", along(summary.asymmetry, ".4g")
     yield "skew of usage", along(summary.skew, "+.4g")
     yield "counted", f"{_counted(counts, signal)} ({summary.method})"

@@ -28,6 +28,7 @@ from padviz.cutting.cut_map import (
 from padviz.cutting.nodes import joined, spans_read
 from padviz.cutting.windows import padded
 from padviz.errors import DescriptionError, OptionError
+from padviz.phrases import counted
 
 # samples of a signal whose end is not known; a multiple of what networks divide by
 ENDLESS = 720720 << 20
@@ -263,11 +264,16 @@ class Streamed:
     >>> stream = Streamed(nn.Conv1d(1, 1, 5, padding=2))
     >>> stream(ones(1, 1, 64)).shape[-1], stream(ones(1, 1, 64)).shape[-1], stream.flush().shape[-1]
     (62, 64, 2)
+    >>> stream
+    <Streamed Conv1d, 0 samples read>
     """
 
     def __init__(self, model: Model) -> None:
         self.model = model
         self.reset()
+
+    def __repr__(self) -> str:
+        return f"<Streamed {type(self.model).__name__}, {counted(self.read, 'sample')} read>"
 
     def reset(self) -> None:
         """Forget the signal so far."""

@@ -69,12 +69,7 @@ def _on_screen(block: Block, width: int) -> str:
 
 def _fitted(table: Table, width: int) -> str:
     """Write a table and its legend; leave out empty columns, and name those that do not fit."""
-    headings, cells = table.headings, table.cells()
-    filled = [
-        i
-        for i, column in enumerate(zip(*cells, strict=True))
-        if any(cell not in (None, "") for cell in column)
-    ]
+    headings, cells, filled = table.headings, table.cells(), _filled(table)
     shown = _columns_within(table, filled, tables.least_widths(headings, cells), width)
     rows = [[row[i] for i in shown] for row in cells]
     lines = [tables.to_table([headings[i] for i in shown], rows, width)]
@@ -85,6 +80,12 @@ def _fitted(table: Table, width: int) -> str:
         text = f"Not shown in {width} columns: {', '.join(missing)}."
         lines.append(tables.wrapped(f"{text} Widen the terminal, or pipe to less -S.", width))
     return "\n".join(lines)
+
+
+def _filled(table: Table) -> list[int]:
+    """Return the columns that have a cell."""
+    columns = enumerate(zip(*table.cells(), strict=True))
+    return [i for i, column in columns if any(cell not in (None, "") for cell in column)]
 
 
 def _columns_within(
@@ -207,13 +208,16 @@ def _paragraphs(texts: Iterable[object]) -> str:
 
 def _folded(table: Table, most: int) -> str:
     """Write a table and its legend; rows after the `most` first ones fold."""
-    cells, marks = table.cells(), [table.marked(row) for row in table.rows]
+    marks = [table.marked(row) for row in table.rows]
+    filled = _filled(table)
+    headings = [table.headings[i] for i in filled]
+    cells = [[row[i] for i in filled] for row in table.cells()]
     text = ""
     if cells:
-        text = _table_of(table.headings, cells[:most], marks[:most])
+        text = _table_of(headings, cells[:most], marks[:most])
     if len(cells) > most:
         more = counted(len(cells) - most, "more row")
-        rest = _table_of(table.headings, cells[most:], marks[most:])
+        rest = _table_of(headings, cells[most:], marks[most:])
         text += f"<details><summary>{more}</summary>\n{rest}</details>\n"
     if table.legend:
         text += f"<p>{_html(table.legend)}</p>"

@@ -1,5 +1,6 @@
 """Results have one shape: rows, formats, a picture, and what a notebook shows."""
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,3 +100,29 @@ def test_a_new_plot_has_the_theme_that_is_asked_for() -> None:
         for theme in ("light", "dark")
     )
     assert sum(dark[:3]) < 1 < sum(light[:3])
+
+
+def test_a_result_opens_with_rim_and_starved_in_ten_plain_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    results = (padviz.usage("resnet50", 224), padviz.uneven("resnet50", 224), padviz.networks())
+    for result in results:
+        text = repr(result)
+        assert len(text.split("\n")) <= 10
+        assert "\x1b" not in text
+    names = [line.split("  ")[0] for line in repr(results[0]).split("\n")]
+    assert names[3:5] == ["rim", "starved"]
+
+
+def test_a_notebook_shows_no_empty_column_and_no_empty_block() -> None:
+    for result in (padviz.compare("vgg11", 64, ["zero", "reflect"]), padviz.usage("vgg11", 64)):
+        html = result._repr_html_()
+        assert re.search(r"<(p|pre|div|h4|table|details)[^>]*>\s*</\1>", html) is None
+        for table in re.findall(r"<table>.*?</table>", html, re.DOTALL):
+            rows = [
+                re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)
+                for row in re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+            ]
+            columns = zip(*filter(None, rows), strict=True)
+            assert all(any(column) for column in columns)
