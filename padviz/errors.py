@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import ClassVar
 
@@ -66,6 +66,10 @@ class Ended(BaseException):
 
 class DescriptionError(PadvizError):
     """A network description that cannot be read or does not make sense."""
+
+
+class NoSuchFile(DescriptionError):
+    """A file that is named, and does not exist."""
 
 
 class ForwardError(DescriptionError):
@@ -155,6 +159,18 @@ def check_integer(value: object, least: int, option: str, most: int | None = Non
     if number < least or (most is not None and number > most):
         bounds = f"at least {least}" if most is None else f"{least} to {most:,}"
         raise OptionError(f"{shortly(value)}: must be an integer, {bounds}", option=option)
+
+
+def check_word(value: str | None, words: Sequence[str], option: str) -> None:
+    """Reject the value of an option unless it is one of some words, or None.
+
+    >>> check_word("x", ("share", "counts"), "scale")
+    Traceback (most recent call last):
+    ...
+    padviz.errors.OptionError: scale: 'x': must be one of share, counts
+    """
+    if value is not None and value not in words:
+        raise OptionError(f"{shortly(value)}: must be one of {', '.join(words)}", option=option)
 
 
 def shortly(value: object) -> str:

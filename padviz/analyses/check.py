@@ -15,7 +15,15 @@ from padviz.analyses.asked import OptionalSource, Pixels, Source, asked, names
 from padviz.analyses.result import Result
 from padviz.analyses.rules import RULES, Case, Judged, State, failed, layer_of
 from padviz.cutting.context import contexts_of
-from padviz.errors import OptionError, PadvizError, check_integer, nearest, shortly
+from padviz.errors import (
+    NoSuchFile,
+    OptionError,
+    PadvizError,
+    UnknownName,
+    check_integer,
+    nearest,
+    shortly,
+)
 from padviz.geometry.comparing.differences import compared
 from padviz.geometry.sizing.at_size import at_size, exported_for_another
 from padviz.geometry.sizing.nearest import near_sizes
@@ -187,8 +195,8 @@ def check(
     -------
     CheckResult
         False unless all that was asked was found true; rows with `expectation`, `state` ("holds",
-        "fails" or "not judged"), `layer`, `axis`, `wanted`, `found` and `change`. What cannot be
-        read is not judged.
+        "fails" or "not judged"), `layer`, `axis`, `wanted`, `found` and `change`. What exists and
+        cannot be read is not judged.
 
     Raises
     ------
@@ -224,14 +232,16 @@ def check(
 def checked(
     title: str, load: Callable[[], Source], wanted: Mapping[str, object], size: Size | None
 ) -> CheckResult:
-    """Check a network that is yet to be loaded; one that cannot be is not judged."""
+    """Check a network that is yet to be loaded; one that does not exist is an error, and one that
+    cannot be read is not judged.
+    """
     try:
         with asked(load(), size) as (network, pixels):
             resolve_each(network, pixels)
-    except OptionError:
+    except (OptionError, NoSuchFile, UnknownName):
         raise
     except PadvizError as error:
-        return _result(Checked(title, () if size is None else size, (_unread("model", error),)))
+        return not_judged(title, size, error)
     case, rows = Case(network, pixels), []
     for name, judge in EXPECTATIONS.items():
         if name in wanted:
@@ -244,6 +254,11 @@ def checked(
             failing = [row for row in _judged(name, rule.found, case) if row.state == "fails"]
             rows += [replace(row, state="note") for row in failing]
     return _result(Checked(title, pixels, tuple(rows)))
+
+
+def not_judged(title: str, size: Size | None, error: PadvizError) -> CheckResult:
+    """Return the result of a network that cannot be read."""
+    return _result(Checked(title, () if size is None else size, (_unread("model", error),)))
 
 
 def _judged(name: str, judge: Callable[[Case], Iterator[Judged]], case: Case) -> list[Judged]:

@@ -12,7 +12,7 @@ from padviz.analyses.result import Result
 from padviz.analyses.usage import MANY, along_length, fairness
 from padviz.counting.count import usages
 from padviz.counting.count_map import CountMap
-from padviz.errors import OptionError, PadvizError
+from padviz.errors import OptionError, PadvizError, check_word
 from padviz.network.network import Network, Size, notes_on
 from padviz.network.rewrites import canonical
 from padviz.options import CMAP, HEADS, LAYERS, MODELS, PADDINGS, SAME, SCALES, SIZES, Command
@@ -85,6 +85,7 @@ def compare(
             where="compare",
             hint="give a list to `padding`, `size` or `layer`, or name several networks",
         )
+    check_word(scale, ("share", "counts", "each"), "scale")
     varies = lists[0]
     pairs = [
         (_read(net, pixels, same), pixels) for net, pixels in product(given["model"], given["size"])

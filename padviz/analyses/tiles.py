@@ -186,7 +186,7 @@ def tiles(
         elif tile:
             per_tile = norms == "per-tile"
             planned = plan_tiles(
-                kept, image, kept.pixels(tile), object_, ignore_norms=per_tile, level=level
+                kept, image, kept.pixels(tile, "tile"), object_, ignore_norms=per_tile, level=level
             )
             recipe = None
             if for_:
@@ -267,7 +267,7 @@ def _shared(
     on_progress: Progress | None,
 ) -> LayerPlan:
     """Plan tiles by layer, and try the plan on the module that `source` names, if it does."""
-    plan = plan_by_layer(network, image, network.pixels(tile))
+    plan = plan_by_layer(network, image, network.pixels(tile, "tile"))
     module = _module_of(source)
     if module is None:
         alone = "padviz.tiled runs PyTorch modules alone, as they are"

@@ -17,7 +17,7 @@ from padviz.cli import session
 from padviz.cli.building import Typed
 from padviz.cli.running import Arguments, Runner, read_networks
 from padviz.cli.showing import To, default_path, progress, put, show
-from padviz.errors import OptionError
+from padviz.errors import NoSuchFile, OptionError, UnknownName
 from padviz.files.output import check_output
 from padviz.options import Command
 from padviz.progress import counter
@@ -35,7 +35,7 @@ def check(command: Command, typed: Sequence[Typed], arguments: Arguments, to: To
     baseline.
     """
     from padviz.analyses import project
-    from padviz.analyses.check import checked, expected, report_of
+    from padviz.analyses.check import checked, expected, not_judged, report_of
 
     baseline, new = arguments.pop("baseline", None), arguments.pop("write_baseline", None)
     prune = arguments.pop("prune_baseline", False)
@@ -62,7 +62,14 @@ def check(command: Command, typed: Sequence[Typed], arguments: Arguments, to: To
         for entry in entries:
             for size in entry.sizes:
                 load = partial(session.loaded, entry.model, size)
-                parts.append(checked(entry.model, load, entry.wanted, size))
+                try:
+                    part = checked(entry.model, load, entry.wanted, size)
+                except (NoSuchFile, UnknownName) as error:
+                    # The others of pyproject.toml are checked all the same.
+                    if model is not None:
+                        raise
+                    part = not_judged(entry.model, size, error)
+                parts.append(part)
                 advance(1)
     if new:
         known = project.findings_of(parts)

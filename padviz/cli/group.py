@@ -34,6 +34,7 @@ OTHERS = {  # options of other programs or earlier versions
     "--output": "use -o for a file, --layer for a map",
     "--margin": "use padviz tiles MODEL",
     "--json": "use --format json",
+    "--explain": "use padviz rules RULE",
     "-V": "use --version",
     "--overlap": "leave it out: padviz tiles computes it",
     "-q": "add 2>/dev/null: notes go to stderr",
@@ -230,9 +231,12 @@ def _warning(
 
 def _unknown(error: click.NoSuchOption) -> str:
     """Return the message for an unknown option, with what to type instead."""
+    parameters = error.ctx.command.params if error.ctx else []
+    arguments = [param for param in parameters if isinstance(param, click.Argument)]
     names: list[str] = []
-    for param in error.ctx.command.params if error.ctx else ():
-        names += [spelling.lstrip("-") for spelling in param.opts]
+    for param in parameters:
+        if isinstance(param, click.Option):
+            names += [spelling.lstrip("-") for spelling in param.opts]
     path, name = error.ctx.command_path if error.ctx else "padviz", error.option_name
     near = re.sub(
         r"(?<=mean )[\w-]+",
@@ -240,21 +244,38 @@ def _unknown(error: click.NoSuchOption) -> str:
         nearest(name.lstrip("-"), names, 1),
     )
     hint = OTHERS.get(name) or near or f"{path} --help lists them"
+    for argument in arguments:
+        if argument.name == name.lstrip("-"):
+            shown = " ".join([str(param.metavar) for param in arguments])
+            hint = f"{argument.metavar} is an argument: {path} {shown}"
     return f"no option {name}; {hint}"
 
 
 def _sentence(error: click.ClickException) -> str:
     """Return the message of click on one line, in the style of padviz."""
-    if second := re.fullmatch(r"Got unexpected extra argument \((\d+)\)", error.message):
-        size = f"{second[1]}x{second[1]}"
-        return (
-            f"--size: got a second value, {second[1]}; write {size} for a size, or 224,225 for "
-            "several"
-        )
     line = " ".join(error.format_message().split()).rstrip(".")
+    if isinstance(error, click.UsageError) and error.ctx and "extra argument" in line:
+        return _unexpected(line, error.ctx)
     if isinstance(error, click.MissingParameter) and isinstance(error.param, click.Option):
         line += f"; add {error.param.opts[0]} {error.param.metavar}"
     return line[:1].lower() + line[1:]
+
+
+def _unexpected(line: str, context: click.Context) -> str:
+    """Return the message for more arguments than a command takes: a second size, or any where it
+    takes options alone.
+    """
+    parameters = context.command.params
+    takes_arguments = any(isinstance(param, click.Argument) for param in parameters)
+    second = re.search(r"\((\d+)\)", line)
+    if second and takes_arguments and any("--size" in param.opts for param in parameters):
+        n = second[1]
+        return f"--size: got a second value, {n}; write {n}x{n} for a size, or 224,225 for several"
+    line = line[:1].lower() + line[1:]
+    if takes_arguments:
+        return line
+    example = f"{parameters[0].opts[0]} {parameters[0].metavar}"
+    return f"{line}; {context.info_name} takes options alone, as {example}"
 
 
 @click.group(

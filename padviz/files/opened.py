@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from padviz.errors import DescriptionError
+from padviz.errors import DescriptionError, NoSuchFile
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def opened(path: str | Path, kind: str, most: float = float("inf")) -> Iterator[
         ) as file:
             yield file
     except FileNotFoundError:
-        raise DescriptionError("no such file", where=where, hint=hint) from None
+        raise NoSuchFile("no such file", where=where, hint=hint) from None
     except (OSError, ValueError) as error:  # a ValueError is a path that no file system takes
         reason = getattr(error, "strerror", None) or error
         raise DescriptionError(f"cannot be read ({reason})", where=where, hint=hint) from None

@@ -130,11 +130,11 @@ class Network:
             origin = self.origin
         return {**vars(self.at_own_size()), "origin": origin, "reading": self.reading}
 
-    def pixels(self, size: int | Sequence[int] | None) -> Size:
+    def pixels(self, size: int | Sequence[int] | None, option: str = "size") -> Size:
         """Return a size on each axis; by default the network's own."""
         if size is None:
             return self.size
-        return on_axes(as_size(size), self.axes, self.name)
+        return on_axes(as_size(size, option), self.axes, self.name)
 
     def at(self, size: int | Sequence[int] | None) -> Network:
         """Return the network at a size: a description is the same, a module or a file is traced
@@ -277,7 +277,7 @@ def in_words(size: Iterable[object]) -> str:
     return " x ".join(map(str, size))
 
 
-def as_size(size: int | Sequence[int]) -> Size:
+def as_size(size: int | Sequence[int], option: str = "size") -> Size:
     """Check a size: n for the same on every axis, or a number for each, as (height, width)."""
     if isinstance(size, Alike):
         return size
@@ -295,7 +295,7 @@ def as_size(size: int | Sequence[int]) -> Size:
         else:
             numbers = shortly(size)
         what = f"{numbers} is not one to three numbers of pixels from 1 to {LARGEST}"
-        raise OptionError(what, option="size", hint="use 224 or (240, 320)")
+        raise OptionError(what, option=option, hint="use 224 or (240, 320)")
     kind = tuple if isinstance(size, tuple | list) else Alike
     return kind(map(index, sides))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import sys
@@ -9,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
-from padviz.errors import DescriptionError, UnknownName
+from padviz.errors import DescriptionError, UnknownName, typed
 from padviz.network.network import Network, Size, as_size
+from padviz.phrases import some_names
 from padviz.sources.formats import format_of, refusal
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
@@ -48,10 +51,7 @@ def _read(source: str | Path | nn.Module, reading: Reading, size: Size | None) -
     if is_module(source) or (isinstance(source, str) and MODULE.fullmatch(source)):
         return _from_torch(source, reading, size)
     if not isinstance(source, str | Path):
-        hint = "give the module itself, or a name of the zoo, or the path of a file"
-        if isinstance(source, Mapping):
-            hint = "these are weights: give the module, after module.load_state_dict(...)"
-        raise UnknownName(f"an object of type {type(source).__name__} is not a network", hint=hint)
+        raise _not_a_network(source)
     kind, name = "" if str(source) in zoo() else format_of(source), str(source).lower()
     if kind == "program":
         return _from_torch(source, reading, size)
@@ -66,22 +66,61 @@ def _read(source: str | Path | nn.Module, reading: Reading, size: Size | None) -
 
         return load_onnx(source, reading, size)
     if name.endswith(".py"):
-        hint = f"name it {_module_in(Path(source))}"
+        hint = f"name one{_made_in(Path(source))}"
         raise DescriptionError("is code that makes networks", where=str(source), hint=hint)
+    code = Path(f"{str(source).rstrip(':')}.py")
+    if str(source) not in zoo() and code.is_file():
+        hint = f"name one of {typed(code)}{_made_in(code)}"
+        raise UnknownName(f"no network is called {str(source)!r}", hint=hint)
     reading.check_alone(str(source), "a description has one input, the image")
     return load_config(source)
 
 
-def _module_in(path: Path) -> str:
-    """Guess the package.module:attribute of a network in a file: its first derived class.
+def _not_a_network(source: object) -> UnknownName:
+    what = f"an object of type {type(source).__name__} is not a network"
+    hint = "give the module itself, or a name of the zoo, or the path of a file"
+    if isinstance(source, type):
+        what = f"{source.__name__} is a class, not a network"
+        hint = f"give {source.__name__}()"
+    elif isinstance(source, ModuleType):
+        what = f"{source.__name__} is a Python module, not a network"
+        hint = "give one of the networks in it"
+    elif isinstance(source, Mapping):
+        hint = "these are weights: give the module, after module.load_state_dict(...)"
+    return UnknownName(what, hint=hint)
 
-    >>> _module_in(Path("nets/mine.py"))
-    'nets.mine:Net'
+
+def _made_in(path: Path) -> str:
+    """List the package.module:attribute of the networks in a file of code, as far as its text tells
+    them.
+
+    >>> _made_in(Path("nets/mine.py"))
+    ', such as nets.mine:Net'
     """
-    derived = None
-    with suppress(OSError, ValueError):
-        derived = re.search(r"^class (\w+)\(.+\)", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return f"{'.'.join(path.with_suffix('').parts)}:{derived[1] if derived else 'Net'}"
+    home = ".".join(path.with_suffix("").parts)
+    tree = ast.Module([], [])
+    with suppress(OSError, ValueError, SyntaxError):
+        tree = ast.parse(path.read_bytes())
+    names = _networks_in(tree)
+    if names:
+        return f": {some_names([typed(f'{home}:{name}') for name in names])}"
+    return f", such as {typed(f'{home}:Net')}"
+
+
+def _networks_in(tree: ast.Module) -> list[str]:
+    """Return the names of PyTorch modules that are defined, or else of functions and variables."""
+    modules: list[str] = []
+    others: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            bases = [ast.unparse(base) for base in node.bases]
+            if any(base.endswith("Module") or base in modules for base in bases):
+                modules.append(node.name)
+        elif isinstance(node, ast.FunctionDef):
+            others.append(node.name)
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            others.append(node.targets[0].id)
+    return modules or [name for name in others if not name.startswith("_")]
 
 
 def _from_torch(source: nn.Module | str | Path, reading: Reading, size: Size | None) -> Network:

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ import padviz
 from padviz import options
 from padviz.cli import cli
 from padviz.cli.building import typed_of
+from padviz.errors import PadvizError
 from tests.scoring.made import coco_files, scenes
 
 SMALL = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1))
@@ -211,3 +213,28 @@ def test_a_repadded_module_of_two_inputs_uses_its_pixels_as_asked() -> None:
         padviz.usage(again, SIZE).counts == padviz.usage(loaded, SIZE, padding="reflect").counts
     ).all()
     assert padviz.filters(padviz.load(loaded))[0].layer == "conv"
+
+
+class Small(nn.Conv2d):
+    def __init__(self) -> None:
+        super().__init__(3, 4, 3)
+
+
+WRONG: list[tuple[Callable[[], object], str]] = [
+    (lambda: padviz.tiles("vgg19", 224, tile="128"), "tile: '128' is not"),  # type: ignore[arg-type]
+    (lambda: padviz.audit(Small, 64), "Small is a class, not a network; give Small()"),  # type: ignore[arg-type]
+    (lambda: padviz.audit(padviz, 64), "padviz is a Python module"),  # type: ignore[arg-type]
+    (lambda: padviz.audit(None, 64), "an object of type NoneType is not a network"),  # type: ignore[arg-type]
+    (lambda: padviz.usage("vgg11", 64).plot(scale="x"), "scale: 'x': must be one of share, counts"),
+    (
+        lambda: padviz.compare("vgg11", [64, 96], scale="x"),
+        "scale: 'x': must be one of share, counts",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "says"), WRONG)
+def test_a_wrong_argument_is_named(call: Callable[[], object], says: str) -> None:
+    with pytest.raises(PadvizError) as raised:
+        call()
+    assert str(raised.value).startswith(says)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Rim, Target, percent, unit_text
-from padviz.errors import OptionError
+from padviz.errors import OptionError, check_word
 from padviz.figures.canvas import (
     MEDIUM,
     OPTIONS,
@@ -226,6 +226,7 @@ def _drawing(counts: CountMap, longest: float, scale: str | None) -> Drawing:
 
 
 def _in_shares(counts: CountMap, scale: str | None) -> bool:
+    check_word(scale, ("share", "counts"), "scale")
     if scale == "share" and counts.share_reason:
         raise OptionError(
             counts.share_reason, option="scale", hint="draw counts, with `scale` counts"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import percent
-from padviz.errors import OptionError, PadvizError
+from padviz.errors import OptionError, PadvizError, check_word
 from padviz.figures.canvas import SMALL, axes_at, check_axes, short_name, shorten
 from padviz.figures.colours import (
     COUNTS,
@@ -97,6 +97,7 @@ def compared(
     """
     check_number(len(items))
     maps = [outcome for _, outcome in items if not isinstance(outcome, PadvizError)]
+    check_word(scale, ("share", "counts", "each"), "scale")
     if scale is None:
         scale = "share"
         if all(count_map.share_reason for count_map in maps):

@@ -13,6 +13,8 @@ import inspect
 import io
 import os
 import sys
+import sysconfig
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import (
@@ -24,6 +26,7 @@ from contextlib import (
 )
 from functools import partial
 from math import inf
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -54,6 +57,12 @@ UNTRAINED = {
     "pretrained_backbone": False,
 }
 UNTRAINED |= {"init_weights": False}
+# Folders of code that the user did not write: padviz, Python's library, and what is installed.
+INSTALLED = [
+    Path(__file__).parents[2],
+    *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")),
+    Path(torch.__file__).parents[1],
+]
 Factory = Callable[..., object]
 Watch = Callable[[Tracer], AbstractContextManager[object]]
 T = TypeVar("T")
@@ -284,10 +293,26 @@ def run_foreign(code: Callable[[], T], failed: Callable[[BaseException], PadvizE
 
 
 def line_of(error: BaseException) -> str:
+    """Return the kind and the text of an error, and the line of the user's code that raised it."""
     text = " ".join(str(error).split())
+    line = type(error).__name__
     if text:
-        return f"{type(error).__name__}: {text[:200]}"
-    return type(error).__name__
+        line = f"{line}: {text[:200]}"
+    return f"{line}{_raised_at(error)}"
+
+
+def _raised_at(error: BaseException) -> str:
+    """Return the innermost line on an error's way that is neither padviz's nor of what is
+    installed; "" if there is none.
+    """
+    at = ""
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        path = Path(frame.f_code.co_filename)
+        if path.is_file() and not any(path.is_relative_to(folder) for folder in INSTALLED):
+            if path.is_relative_to(Path.cwd()):
+                path = path.relative_to(Path.cwd())
+            at = f" ({path}, line {number})"
+    return at
 
 
 def copy_module(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -> nn.Module:
