@@ -104,11 +104,10 @@ def report_of(network: Network, split: Shards) -> Report:
         said.append(f"Some shards own nothing of maps of fewer rows: {some_names(empty)}.")
     about = [
         "before, after: the most input rows that a shard fetches from shards before and behind "
-        "it. bytes: of all",
-        "shards, as float32. sums: for norms count, mean and squared deviations of each group. "
-        "Layers that read only",
-        "their own rows are left out; --format json has all, with the rows that each shard owns, "
-        "fetches and trims.",
+        "it. bytes: of all shards, as float32. sums: for norms count, mean and squared "
+        "deviations of each group.",
+        "Layers that read only their own rows are left out; --format json has all, with the rows "
+        "that each shard owns, fetches and trims.",
     ]
     shown = (
         *columns("layer rows"),

@@ -96,8 +96,7 @@ def report_of(network: Network, plan: Stream) -> Report:
     about = [
         "keeps: the most samples to keep of each input. makes: samples of a chunk, once the "
         "stream is under way.",
-        "drop: what to cut off what an upsampling layer makes of kept and new samples. lag: the "
-        "most input samples",
+        "drop: samples to cut from an upsampling layer's output. lag: the most input samples "
         "behind those that its last sample stands for.",
     ]
     facts = {"network": network.name, **plain(plan)}
