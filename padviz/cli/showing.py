@@ -317,8 +317,8 @@ def show(
         session.say_once(note)
     report = report or result._report
     if path:
-        to.check(path)  # others may have written there since
         try:
+            to.check(path)  # others may have written there since
             result.save(path, overwrite=True, **look)
         except OptionError as error:
             if unfinished is None or not unfinished.exists():
