@@ -477,6 +477,17 @@ def test_a_button_shows_the_map_of_each_remedy_that_the_sentences_name(page: Any
             says(page, "#panel-b [data-part=read]", f"{said(count)} paths")
 
 
+def test_the_page_opens_with_the_remedy_that_the_audit_names(browser: Any, file: Path) -> None:
+    page = opened(browser, file, viewport={"width": 1440, "height": 900})
+    chosen = page.locator("#panel-b [data-part=remedy] option:checked")
+    found = padviz.audit("resnet18", 224)
+    names = [remedy.what for remedy in found.remedies]
+    (named, *_) = [what for what in (found.best, found.to_try) if what in names]
+    expect(chosen).to_have_text(named)
+    expect(page.locator("#verdict li button").first).to_have_text("shown")
+    page.close()
+
+
 def test_the_ledger_leads_to_the_layers(page: Any) -> None:
     click(page, "#tab-audit")
     ledger = f"{AUDIT} [data-part=ledger]"

@@ -33,7 +33,7 @@ export class AuditPart {
     for (const name of ["size", "why", "remedies", "edit", "cannot", "ledger", "note"])
       this[name] = this.root.querySelector(`[data-part="${name}"]`);
     this.sorted = { column: -1, down: true };
-    this.size.addEventListener("change", () => atSize(Number(this.size.value)));
+    this.size.addEventListener("change", () => atSize(this.book, Number(this.size.value)));
   }
 
   get audit() {

@@ -324,8 +324,8 @@ function attempted(make) {
 const parts = (name) => name.split(/(?<=[./])/).flatMap((part) => [part, make("wbr")]);
 const reached = (value) => (value ? `${value.rows.length} x ${value.cols.length} units` : "not reached");
 
-// Shows the audit, and the left map, at another size, with the best remedy there if one was shown.
-export const atSize = (asize) => set({ asize, remedy: Math.min(state.remedy, 0) });
+// Shows the audit, and the left map, at another size, with the remedy that the audit names there if one was shown.
+export const atSize = (book, asize) => set({ asize, remedy: state.remedy < 0 ? -1 : book.suggested(asize) });
 
 // The list of sizes of a part.
 export function sizes(book, size, at) {

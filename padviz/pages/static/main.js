@@ -59,7 +59,7 @@ function begin() {
   update();
 }
 
-// What is shown where an address says nothing: the network as it is, and beside it with the best remedy.
+// What is shown where an address says nothing: the network as it is, and beside it with the remedy that the audit names.
 function defaults(book) {
   const runs = book.paddings.map((_, at) => at).filter((at) => !book.facts(book.base, at).reason),
     [first = 0, second = first] = runs;
@@ -68,7 +68,7 @@ function defaults(book) {
     apadding: first,
     bsize: book.base,
     bpadding: second,
-    remedy: book.audits[book.base].maps?.length ? 0 : -1,
+    remedy: book.suggested(book.base),
     two: Number(innerWidth > 1100),
     show: "share",
     log: 0,
@@ -128,7 +128,7 @@ function side(book, key) {
   const cured = () => remedy && book.remedied(state.asize, state.remedy);
   const facts = () => cured() || book.facts(state[`${key}size`], state[`${key}padding`]);
   const change = (select, act) => select?.addEventListener("change", () => act(Number(select.value)));
-  change(size, (at) => (remedy ? set({ bsize: at }) : atSize(at)));
+  change(size, (at) => (remedy ? set({ bsize: at }) : atSize(book, at)));
   change(padding, (at) => set({ [`${key}padding`]: at }));
   change(remedy, (at) => set({ remedy: at }));
   const pick = () => {

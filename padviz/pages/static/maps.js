@@ -263,6 +263,11 @@ export class Book {
     return typeof found === "number" ? this.maps[found] : found;
   }
 
+  // The first remedy that the audit of a size names; -1 where it names none.
+  suggested(size) {
+    return this.audits[size].suggested?.[0] ?? -1;
+  }
+
   // What a size and a padding are called.
   named(size, padding) {
     return `${this.sizes[size].join(" x ")}, ${this.paddings[padding]}`;
