@@ -2,17 +2,20 @@
 
     python examples/two_processes.py
 
-Each process runs the module once. Layers send each other the rows of their halo, norms their sums,
-by torch.distributed (gloo here; on GPUs nccl). Only the team knows of processes.
+Each process runs the module once. Layers send each other the rows that they read of the other half,
+norms their sums, and attention its keys and values, by torch.distributed (gloo here; on GPUs nccl).
+Only the team knows of processes.
 """
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from math import prod
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, multiprocessing, nn
+from torch.nn import functional
 
 from padviz.cutting.by_layer import run
 from padviz.cutting.nodes import Node, Team
@@ -20,6 +23,8 @@ from padviz.cutting.parts import Runner, SharedMap
 from padviz.cutting.shards import owned
 
 PROCESSES = 2
+Span = tuple[int, int]
+T = TypeVar("T")
 
 
 class Processes(Team):
@@ -30,23 +35,26 @@ class Processes(Team):
         self.sent = 0
 
     def mine(self, node: Node) -> Sequence[int]:
-        """Return the part that this process makes: the whole of what is not cut."""
-        return [self.rank] if node.cut else [0]
+        """Return the parts that this process makes: the whole of what is not cut."""
+        count = prod(node.cut.values())
+        if not node.cut:
+            return [0]
+        return range(self.rank * count // self.n, (self.rank + 1) * count // self.n)
 
     def rows(
-        self,
-        x: Tensor,
-        n: int,
-        dim: int,
-        wanted: Callable[[int], Sequence[tuple[int, int]]],
-        k: int,
+        self, x: Tensor, n: int, dim: int, wanted: Callable[[int], Sequence[Span]], k: int
     ) -> Tensor:
-        """Send the rows that others want of this part, and receive those that this one wants."""
+        """Send the rows that the others want now, and receive those that this process wants."""
+        spans = wanted(k)
+        reads_all = [*spans] == [(0, n)]
+        if reads_all and hasattr(x, "all_rows"):
+            return x.all_rows  # type: ignore[no-any-return]  # they were fetched before
+
         edges = owned(n, self.n)
         first, _ = edges[self.rank]
         pieces, waiting = [], []
-        for reader in range(self.n):
-            for lo, hi in wanted(reader):
+        for reader, its_spans in enumerate(self._exchanged(spans)):
+            for lo, hi in its_spans:
                 for owner, (start, stop) in enumerate(edges):
                     a, b = max(lo, start), min(hi, stop)
                     if a >= b or self.rank not in (reader, owner):
@@ -55,7 +63,7 @@ class Processes(Team):
                         rows = x.narrow(dim, a - first, b - a).contiguous()
                         if reader != self.rank:
                             waiting.append(dist.isend(rows, reader))
-                            self.sent += rows.numel() * rows.element_size()
+                            self.sent += rows.nbytes
                     else:
                         rows = x.new_empty([*x.shape[:dim], b - a, *x.shape[dim + 1 :]])
                         waiting.append(dist.irecv(rows, owner))
@@ -63,13 +71,26 @@ class Processes(Team):
                         pieces.append(rows)
         for request in waiting:
             request.wait()
-        return torch.cat([x.narrow(dim, 0, 0), *pieces], dim)
+        result = torch.cat([x.narrow(dim, 0, 0), *pieces], dim)
+        if reads_all:
+            x.all_rows = result  # type: ignore[attr-defined]
+        return result
 
     def keep(
         self, node: Node, whole: Tensor | None, k: int, value: Tensor, empty: object
     ) -> Tensor:
-        """Keep the rows of this process."""
-        return value
+        """Keep the rows of this process, whose parts follow each other."""
+        if whole is None:
+            return value
+        (dim,) = node.cut
+        return torch.cat([whole, value], dim)
+
+    def part(self, node: Node, k: int) -> Tensor:
+        """Return part k of what this process keeps."""
+        assert node.stored is not None
+        ((dim, (lo, hi)),) = node.box(k).items()
+        first, _ = owned(node.shape[dim], self.n)[self.rank]
+        return node.stored.narrow(dim, lo - first, hi - lo)
 
     def whole(self, node: Node) -> Tensor:
         """Fetch all rows that the others have."""
@@ -78,23 +99,43 @@ class Processes(Team):
             return node.stored
         (dim,) = node.cut
         n = node.shape[dim]
-        return self.rows(node.stored, n, dim, lambda _: [(0, n)], self.rank)
+        return self.rows(node.stored, n, dim, lambda _: [(0, n)], 0)
 
     def adopt(self, node: Node, whole: Tensor) -> Tensor:
         """Take the rows of this process from a map that all have."""
-        for dim, (first, end) in node.box(self.rank).items():
-            whole = whole.narrow(dim, first, end - first)
+        for dim in node.cut:
+            lo, hi = owned(node.shape[dim], self.n)[self.rank]
+            whole = whole.narrow(dim, lo, hi - lo)
         return whole
 
-    def collect(self, values: Mapping[int, Any]) -> list[Any]:
+    def collect(self, values: Mapping[int, T]) -> list[T]:
         """Exchange small values, such as sums."""
-        gathered: list[Any] = [None] * self.n
-        dist.all_gather_object(gathered, values[self.rank])
-        return gathered
+        return [value for part in self._exchanged(values) for value in part.values()]
+
+    def _exchanged(self, value: T) -> list[T]:
+        """Return what each process has."""
+        values = [value] * self.n
+        dist.all_gather_object(values, value)
+        return values
+
+
+class Attention(nn.Module):
+    """Attention over all positions, as decoders have it in their middle."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(4, n)
+        self.inputs, self.output = nn.Linear(n, 3 * n), nn.Linear(n, n)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.norm(x).flatten(2).transpose(1, 2)
+        q, k, v = self.inputs(tokens).chunk(3, -1)
+        seen = self.output(functional.scaled_dot_product_attention(q, k, v))
+        return x + seen.transpose(1, 2).reshape(x.shape)  # type: ignore[no-any-return]
 
 
 def network() -> nn.Module:
-    """Return a small decoder with norms, the same in each process."""
+    """Return a small decoder with norms and attention, the same in each process."""
     torch.manual_seed(0)
     up = (
         nn.Upsample(scale_factor=2),
@@ -102,11 +143,8 @@ def network() -> nn.Module:
         nn.GroupNorm(4, 16),
         nn.SiLU(),
     )
-    return (
-        nn.Sequential(nn.Conv2d(4, 16, 3, padding=1), *up, nn.ConvTranspose2d(16, 3, 4, 2, 1))
-        .double()
-        .eval()
-    )
+    first, last = nn.Conv2d(4, 16, 3, padding=1), nn.ConvTranspose2d(16, 3, 4, 2, 1)
+    return nn.Sequential(first, Attention(16), *up, last).double().eval()
 
 
 def decode(rank: int, meeting: str) -> None:

@@ -47,6 +47,7 @@ from padviz.reports.documents import picked
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, Verbatim, columns
 from padviz.reports.tables import once
 from padviz.sources import MODULE, is_module
+from padviz.sources.tracing.reading import AS_IT_IS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -280,17 +281,22 @@ def _shared(
 def _module_of(source: Source) -> nn.Module | None:
     """Return the PyTorch module that takes one image, if a network is read from one."""
     named: object = source
+    reading = AS_IT_IS
     if isinstance(source, Network):
-        several = source.reading is not None and source.reading.options
-        named = None if several else source.origin
+        named, reading = source.origin, source.reading or AS_IT_IS
     if isinstance(named, str) and MODULE.fullmatch(named):
         from padviz.sources.torch.load import resolve
 
         named = resolve(named)
     named = getattr(named, "_orig_mod", named)  # what torch.compile wraps
-    if is_module(named):
-        return named
-    return None
+    if not is_module(named):
+        return None
+    if reading.options:
+        from padviz.sources.torch.load import image_input
+
+        if {*reading.options} - {image_input(named, AS_IT_IS)}:
+            return None
+    return named
 
 
 def _draw(plan: Plan) -> Figure:

@@ -26,7 +26,7 @@ from padviz.cutting.plan import Gathered, Segments, check_evaluating
 from padviz.errors import DescriptionError, OptionError, PadvizError, check_integer
 from padviz.network.network import AXES
 from padviz.sources.torch.call import Modules
-from padviz.sources.torch.load import channels_of, copy_module, line_of, quiet, without_data
+from padviz.sources.torch.load import copy_module, line_of, quiet, without_data
 
 Model = Callable[[Tensor], object]
 WHOLE = "run it on the whole image"
@@ -128,6 +128,7 @@ class Tried(NamedTuple):
 
 def dry_run(
     model: nn.Module,
+    channels: int,
     size: Sequence[int],
     parts: Mapping[int, int],
     on_part: Callable[[], None] = lambda: None,
@@ -136,7 +137,7 @@ def dry_run(
 
     Raises DescriptionError naming the layer that does not allow it.
     """
-    name, why = type(model).__name__, ""
+    name = type(model).__name__
     # A number in a module may decide what it does, so single numbers stay.
     empty = copy_module(
         model, name, lambda tensor: tensor if tensor.ndim == 0 else without_data(tensor)
@@ -145,31 +146,28 @@ def dry_run(
         (weight.dtype for weight in empty.parameters() if weight.is_floating_point()), torch.float32
     )
     with torch.no_grad(), quiet(), torch.device("meta"):
-        for channels in channels_of(model, len(size)):
-            image = torch.empty(1, channels, *size, dtype=kind)
-            try:
-                whole = empty(image)
-            except Exception as error:
-                why = why or f"its forward does not run without data ({line_of(error)})"
-                continue
-            try:
-                runner = runner_for(empty, image, parts)
-                runner.notes, runner.on_part = Notes(), on_part
-                finish = partial(tree_map_only, SharedMap, runner.output)
-                tiled = run(empty, runner.cut_all(image), finish)
-            except PadvizError:
-                raise
-            except Exception as error:
-                raise DescriptionError(
-                    f"cannot be cut: {line_of(error)}", where=name, hint=WHOLE
-                ) from None
-            shapes = [[leaf.shape for leaf in tree_leaves(output)] for output in (whole, tiled)]
-            if shapes[0] != shapes[1]:
-                raise DescriptionError(
-                    "cannot be cut: its output gets another shape", where=name, hint=WHOLE
-                )
-            return Tried("", _by_layer_name(runner.gathers), runner.steps, runner.notes)
-    return Tried(why)
+        image = torch.empty(1, channels, *size, dtype=kind)
+        try:
+            whole = empty(image)
+        except Exception as error:
+            return Tried(f"its forward does not run without data ({line_of(error)})")
+        try:
+            runner = runner_for(empty, image, parts)
+            runner.notes, runner.on_part = Notes(), on_part
+            finish = partial(tree_map_only, SharedMap, runner.output)
+            tiled = run(empty, runner.cut_all(image), finish)
+        except PadvizError:
+            raise
+        except Exception as error:
+            raise DescriptionError(
+                f"cannot be cut: {line_of(error)}", where=name, hint=WHOLE
+            ) from None
+    shapes = [[leaf.shape for leaf in tree_leaves(output)] for output in (whole, tiled)]
+    if shapes[0] != shapes[1]:
+        raise DescriptionError(
+            "cannot be cut: its output gets another shape", where=name, hint=WHOLE
+        )
+    return Tried("", _by_layer_name(runner.gathers), runner.steps, runner.notes)
 
 
 def _by_layer_name(gathers: Sequence[Gathered]) -> tuple[Gathered, ...]:

@@ -92,6 +92,11 @@ class Team:
         part(whole, node.box(k)).copy_(value)
         return whole
 
+    def part(self, node: Node, k: int) -> Tensor:
+        """Return part k of a map that is stored."""
+        assert node.stored is not None
+        return part(node.stored, node.box(k))
+
     def whole(self, node: Node) -> Tensor:
         """Return all rows of a map that is stored."""
         assert node.stored is not None

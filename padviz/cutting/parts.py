@@ -223,7 +223,9 @@ class Runner:
             first = next(iter(cut))
             parts = ceil(prod(shape) / MOST_VALUES)
             others = prod(count for dim, count in cut.items() if dim != first)
-            cut[first] = min(max(cut[first], ceil(parts / others)), sizes[first])
+            # A multiple, so that each process of a team makes as many parts.
+            times = ceil(parts / others / cut[first])
+            cut[first] = min(cut[first] * times, sizes[first])
         node = Node(shape, unit.dtype, cut, read, make)
         self._numbered(node)
         if self.notes:
@@ -353,7 +355,7 @@ class Runner:
     def _value(self, node: Node, k: int) -> Tensor:
         """Return part k of a map, on the device."""
         if node.stored is not None:
-            return part(node.stored, node.box(k)).to(self.device)
+            return self.team.part(node, k).to(self.device)
         segment, values = Segment(node), dict[Node, Tensor]()
         for reader in segment.order:
             regions = [

@@ -310,7 +310,7 @@ def try_by_layer(
     tried = Tried(f"more than {MOST_TRIED} tiles take long to try")
     if plan.tiles <= MOST_TRIED:
         advance = counter(0, on_progress)
-        tried = dry_run(model, plan.image, plan.parts, lambda: advance(1))
+        tried = dry_run(model, plan.network.channels, plan.image, plan.parts, lambda: advance(1))
     why_not, segments = tried.why_not, None
     if why_not:
         why_not = f"{why_not}; padviz verify-tiles runs it on noise"

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
+from padviz.cutting.plan import LayerPlan
 from padviz.errors import PadvizError
 
 
@@ -191,3 +192,21 @@ class Deep(nn.Module):
 def test_the_error_is_that_of_the_channels_that_got_furthest() -> None:
     with pytest.raises(PadvizError, match="its forward fails on 16 x 24 x 24"):
         padviz.load(Deep(), 24)
+
+
+@pytest.mark.parametrize("latents", [4, 16])
+def test_a_plan_of_a_wrapper_is_tried_with_the_channels_of_its_latents(latents: int) -> None:
+    vae = Autoencoder(latents)
+    vae.decoder.append(nn.GroupNorm(2, 8))
+    wrapper = Calls(vae, lambda vae, z: vae.decode(z).sample).eval()
+    plan = padviz.tiles(wrapper, 16, 8, norms="shared").plan
+    assert isinstance(plan, LayerPlan)
+    assert (plan.untried, len(plan.shared)) == ("", 1)
+
+
+def test_a_plan_of_a_signal_is_tried_with_the_channels_that_are_said() -> None:
+    module = nn.Sequential(nn.AvgPool1d(2), nn.InstanceNorm1d(5, affine=False)).eval()
+    network = padviz.load(module, (48,), shape={"input": (1, 5, "L")})
+    plan = padviz.tiles(network, (48,), (24,), norms="shared").plan
+    assert isinstance(plan, LayerPlan)
+    assert plan.untried == ""

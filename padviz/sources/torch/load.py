@@ -346,12 +346,6 @@ def without_data(tensor: Tensor) -> Tensor:
     return empty
 
 
-def channels_of(module: nn.Module, axes: int) -> list[int]:
-    convolutions = (inner for inner in module.modules() if isinstance(inner, _ConvNd))
-    first = [inner.in_channels for inner in convolutions if inner.weight.ndim - 2 == axes][:1]
-    return list(dict.fromkeys([*first, 3, 1, 4, 2]))
-
-
 def trace(
     module: nn.Module,
     where: str,
