@@ -210,24 +210,19 @@ def _sides(words: frozenset[str]) -> Sequence[Sequence[str]]:
 
 
 def worked_out(facts: Any) -> Iterator[tuple[frozenset[str], Any]]:
-    """What is worked out of two numbers of JSON: the least share, the range of a grid, mean E, totals, remainders."""
-    for layer in facts.get("layers", ()):
-        if isinstance(layer, dict):
-            texts = {each for each in layer.values() if isinstance(each, str)}
-            words = frozenset(texts | {word for key in layer for word in (key, *key.split("_"))})
-            if layer.get("full"):
-                yield words, layer["min"] / layer["full"]
-            if "grid" in layer:
-                yield from (
-                    (words, each)
-                    for each in (min(map(min, layer["grid"])), max(map(max, layer["grid"])))
-                )
-            if isinstance(energy := layer.get("energy"), dict):
-                yield words, sum(energy.values()) / 4
-    for name, rings in (facts.get("classes") or {}).items() if "differences" in facts else ():
-        yield frozenset((name, "objects")), sum(ring["count"] for ring in rings)
-    if "balanced_without_remainder" in facts:
-        yield from ((frozenset(("remainder",)), each) for each in (0, 1))
+    """What is worked out of two numbers of JSON: the range of a grid, mean E, totals, remainders."""
+    for row in facts["rows"]:
+        texts = {each for each in row.values() if isinstance(each, str)}
+        words = frozenset(texts | {word for key in row for word in (key, *key.split("_"))})
+        if row.get("energy_top") is not None:
+            energies = [row[f"energy_{side}"] for side in ("top", "bottom", "left", "right")]
+            yield words, sum(energies) / 4
+    counts: dict[str, int] = defaultdict(int)
+    for row in facts["rows"] if facts["command"] == "rings" else ():
+        if row["part"] == "class" and row["figure"] == "recall":
+            counts[row["class"]] += row["count"]
+    for name, count in counts.items():
+        yield frozenset((name, "objects")), count
 
 
 def known(facts: Any) -> Known:
@@ -243,11 +238,11 @@ def facts(report: Report) -> Known:
 
 
 ALSO = {  # what else a column may be called in JSON
-    "height": ("size_height",),
-    "width": ("size_width",),
     "mean D": ("skew",),
-    "seen": ("values", "value"),
-    "figure_value": ("figure",),
+    "k/s": ("kernel", "stride"),
+    "a": ("asymmetry",),
+    "first": ("one_value",),
+    "second": ("other_value",),
 }
 IN_POINTS = ("difference", "interval")  # of two shares
 # Places, code, and what is counted or compared.
@@ -403,15 +398,15 @@ def check_columns(table: Table, text: str, width: int) -> None:
 # What people come for, in a narrow terminal.
 KEPT = {
     "layers densenet201": "layer kind field",
-    "uneven resnet50": "layer kind used grid rim",
+    "uneven resnet50": "layer kind used offset rim",
     "audit resnet50 --all": "remedy uneven starved rim",
     "audit resnet50 vgg11": "network verdict starved",
-    "compare resnet50 --padding zero,partial --no-picture": "padding rim starved overused least",
-    "taps resnet50": "layer kind taps imbalance",
+    "compare resnet50 --padding zero,partial --no-picture": "padding rim starved overused min",
+    "taps resnet50": "layer kind kernel imbalance",
     "check resnet50": "state expectation layer found",
-    "diff resnet50 resnet18": "layer what A B",
-    "networks": "name title size source",
-    "sizes resnet50 --size 220:260": "sizes rule number which",
+    "diff resnet50 resnet18": "layer what value other",
+    "networks": "network title size source",
+    "sizes resnet50 --size 220:260": "property rule count runs",
 }
 
 

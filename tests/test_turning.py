@@ -36,6 +36,7 @@ from tests.turning import (
     laid,
     settled,
     settled_audit,
+    settled_page,
     turned,
     turned_network,
     turned_text,
@@ -84,14 +85,9 @@ def said(network: Network, size: tuple[int, int], command: str) -> tuple[str, li
 def objects(text: str) -> Any:
     found = json.loads(text)
     found.pop("files", None)
-    for each in found.get("results", []):
-        if "remedies" in each:
-            settled_audit(each)
-    if "differences" in found:
-        found["differences"] = {
-            f"{each['layer_a']}, {each['axis']}, {each['what']}": each
-            for each in found["differences"]
-        }
+    found["listed"] = found.pop("rows")  # which are no rows of an image
+    if found["command"] == "audit":
+        settled_audit(found)
     return found
 
 
@@ -201,6 +197,6 @@ def test_the_explorer_of_a_turned_network_is_turned(
             named = {audited["best"], audited["to_try"], *audited["alike"]}
             suggested = {remedies[at]["what"] for at in audited.pop("suggested")}
             assert suggested == named & {each["what"] for each in remedies}
-            settled_audit(audited)
+            settled_page(audited)
         found.append(json.loads(json.dumps(facts, default=int)))
     assert settled(turned(found[0])) == settled(found[1])

@@ -21,7 +21,9 @@ OTHER = {a: b for pair in WORDS for a, b in (pair, pair[::-1])}
 KEYS = {"rows": "cols", "cols": "rows"}
 LINES = {"row": "column", "rows": "columns", "column": "row", "columns": "rows"}
 PAIRS = {  # what holds one value for each axis, in lists: of a list of pairs the pairs stay
-    "size", "shape", "period", "ring_px", "field", "offset", "kernel", "stride", "dilation", "padding",
+    "size", "shape", "period", "ring_px", "field", "offset", "kernel", "stride", "dilation", "pads",
+    "field_size", "field_stride", "field_padding", "field_centre", "field_offset", "field_whole", "share_period",
+    "target_shape",
     "input", "output", "unit", "pull", "read", "image", "tile", "keeps", "px",
 }  # fmt: skip
 EACH = {
@@ -94,27 +96,37 @@ def turned(value: Any, key: str = "") -> Any:
         if key == "corners":
             return [found[i] for i in (0, 2, 1, 3)]
         pair = key in PAIRS and len(value) == 2 and not (key in EACH and isinstance(value[0], list))
+        pair = pair and (key != "pads" or isinstance(value[0], list))  # else before and after
         return found[::-1] if pair else found
     return turned_text(value) if isinstance(value, str) else value
 
 
 def settled_audit(found: dict[str, Any]) -> dict[str, Any]:
-    """An audit whose remedies stand by name, where two rank alike.
+    """An audit as JSON whose changes stand by name, where two rank alike."""
+    rows = found.pop("listed")
+    found["order"] = [each["change"] for each in rows if "/" not in each["change"]]
+    found["changes"] = {each["change"]: each for each in rows}
+    (result,) = found["results"]
+    _settle_reasons(result, result["sentences"])
+    return found
 
-    Of what cannot be done it says how much is told, and why there is no reach only whether it is: one axis is named.
-    """
-    found["cannot"] = len(found["cannot"])
+
+def settled_page(found: dict[str, Any]) -> dict[str, Any]:
+    """An audit of the explorer whose remedies stand by name."""
     found["order"] = [each["what"] for each in found["remedies"] if "/" not in each["what"]]
     found["remedies"] = {each["what"]: each for each in found["remedies"]}
-    for sentence in (
-        "border",
-        "symmetry",
-        "padding",
-    ):  # whose numbers are told in the order of the axes
-        found[sentence] = "; ".join(sorted(re.findall(r"\d+(?:\.\d+)?", found[sentence])))
-    if found["reach"]["why"]:
-        found["reach"]["why"] = found["grid"] = "stands"
+    _settle_reasons(found, found)
     return found
+
+
+def _settle_reasons(audit: dict[str, Any], sentences: dict[str, Any]) -> None:
+    """Of what cannot be done say how much is told, and why there is no reach only whether it is: one axis is named."""
+    audit["cannot"] = len(audit["cannot"])
+    # Whose numbers are told in the order of the axes.
+    for name in ("border", "symmetry", "padding"):
+        sentences[name] = "; ".join(sorted(re.findall(r"\d+(?:\.\d+)?", sentences[name])))
+    if audit["reach"]["why"]:
+        audit["reach"]["why"] = audit["grid"] = "stands"
 
 
 def settled(value: Any) -> Any:
@@ -125,12 +137,22 @@ def settled(value: Any) -> Any:
             if "share_reason" in value
             else value
         )
-        return {"_".join(sorted(name.split("_"))): settled(each) for name, each in told.items()}
+        return {
+            "_".join(sorted(name.split("_"))): _any_axis_first(settled(each))
+            for name, each in told.items()
+        }
     if isinstance(value, list):
         return [settled(each) for each in value]
     if isinstance(value, float):
         return float(f"{value:.11g}")  # sums of floats along the other axis end in other digits
     return _clauses(value) if isinstance(value, str) else value
+
+
+def _any_axis_first(value: Any) -> Any:
+    """Rows of one axis each, in an order that does not depend on it."""
+    if isinstance(value, list) and value and isinstance(value[0], dict) and "axis" in value[0]:
+        return sorted(value, key=repr)
+    return value
 
 
 def _clauses(text: str) -> list[str]:

@@ -13,7 +13,7 @@ from padviz.advice.changes import COSTLY, NEEDS, Change, Needs, changes
 from padviz.advice.evidence import APART
 from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
-from padviz.counting.shares.summary import FairShare, PerAxis, Rim, percent
+from padviz.counting.shares.summary import Fairness, PerAxis, Rim, percent
 from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case
 from padviz.network.network import Size
@@ -29,7 +29,7 @@ HARSH = 4  # fair share above which a pixel is overused even if all others are s
 LESS = 0.1
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(Fairness, frozen=True):
     """A network at a size, under a scheme: its uneven windows, and the fair shares of its pixels.
 
     `macs` are None where channels are not known. `jumps` counts the layers whose units jump in
@@ -41,7 +41,6 @@ class Outcome(msgspec.Struct, frozen=True):
     uneven_pools: int
     remainders: int
     jumps: int
-    share: FairShare | None
     share_reason: str | None
     rim: Rim | None
     overused_rim: Rim | None
@@ -57,7 +56,7 @@ class Outcome(msgspec.Struct, frozen=True):
     @property
     def low(self) -> bool:
         """Whether every pixel is starved, as in an image smaller than the receptive field."""
-        return self.share is not None and self.share.most < 0.5
+        return self.share is not None and self.share.max < 0.5
 
     @property
     def tilt(self) -> int:
@@ -259,7 +258,7 @@ def _rank(attempt: Attempt, before: Outcome) -> tuple[float, ...]:
         return (True,)
     after = remedy.outcome
     away = sum(abs(n - m) for n, m in zip(after.size, before.size, strict=True))
-    harsh = not before.low and after.share is not None and after.share.most > HARSH
+    harsh = not before.low and after.share is not None and after.share.max > HARSH
     needed = (
         remedy.price is not None,
         NEEDS.index(remedy.needs),

@@ -111,6 +111,7 @@ class Audit:
     remedies: list[Remedy]
     cannot: list[str]
     notes: list[str]
+    scheme: str | None
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,7 @@ def examine(
         remedies=remedies,
         cannot=[*limits(today), *(_crop(attempt) for attempt in crops if not attempt.remedy)],
         notes=[*notes_on(network, asked=size is not None)],
+        scheme=network.padding,
     )
     return Examined(audit, counts, [attempt.counts for attempt in tried if attempt.counts])
 

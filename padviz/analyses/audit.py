@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict
 
 from padviz.advice.changes import wraps
 from padviz.advice.remedies import MapOutcome, Outcome, Remedy
@@ -34,7 +34,9 @@ from padviz.options import (
 )
 from padviz.phrases import counted, some_names
 from padviz.progress import Progress
+from padviz.reports.documents import picked, plain
 from padviz.reports.report import Block, Column, Facts, Heading, Lines, Report, Table
+from padviz.reports.rows import about, about_all, flat, table_of
 from padviz.reports.tables import by_axis, pixels
 
 if TYPE_CHECKING:
@@ -211,6 +213,12 @@ class Failed:
     title: str
     size: Size
     error: str
+    scheme: str | None = None
+
+
+EFFECTS = ("kind", "needs", "price", "as_is", "trained", "macs_ratio", "edit")
+# Beside rows and sentences, in JSON.
+FACTS = "verdict target heads best to_try alike standing reach offset offset_by grid cannot notes"
 
 
 class Row(NamedTuple):
@@ -247,12 +255,69 @@ SEVERAL = (
     RIM._replace(spare=3),  # of which the verdict speaks
     Column("best", "try", of=lambda row: None if isinstance(row.of, Failed) else _best(row.of)),
 )
-SHEET = (
-    *SEVERAL[:3],
-    *REMEDY,
-    NEEDS,
-    Column("edit", of=lambda row: row.remedy and "; ".join(row.remedy.edit)),
-)
+
+
+class AuditRow(TypedDict):
+    """A network as it is ("today") or with a change, and what the change needs; with the figures of
+    its outcome.
+
+    `as_is` and `trained` are measured effects on the accuracy of small networks, in points. `error`
+    says why a network cannot run at a size.
+    """
+
+    network: str
+    size: list[int]
+    padding: str | None
+    verdict: str | None
+    error: str | None
+    change: str
+    kind: str | None
+    needs: str | None
+    price: str | None
+    as_is: float | None
+    trained: float | None
+    macs_ratio: float | None
+    edit: list[str] | None
+
+
+def _sheet(rows: Sequence[Row]) -> Table:
+    """Return the rows of JSON and CSV."""
+    listed = []
+    for row in rows:
+        audit, remedy = row.of, row.remedy
+        assert audit is not None
+        figures: dict[str, object] = {
+            "network": audit.network,
+            "size": [*audit.size],
+            "padding": audit.scheme,
+            "verdict": getattr(audit, "verdict", None),
+            "error": getattr(audit, "error", None),
+            "change": row.what,
+            **{key: getattr(remedy, key, None) for key in EFFECTS},
+        }
+        outcome = flat(Outcome, row.outcome)
+        if row.outcome is None:
+            outcome.pop("size")
+        if remedy is not None and remedy.padding is not None:
+            figures["padding"] = remedy.padding
+        listed.append(plain({**figures, **outcome}))
+    return table_of(listed, listed)
+
+
+def _result(audit: Audit | Failed) -> dict[str, object]:
+    """Return what is said of a network, beside the rows: sentences, and names of layers."""
+    facts = about(audit.network, audit.size, audit.scheme) | {"title": audit.title}
+    if isinstance(audit, Failed):
+        return facts | {"error": audit.error}
+    facts |= {
+        "error": None,
+        "sentences": {key: getattr(audit, key) for key in (*SENTENCES, *DETAILS)},
+    }
+    facts |= picked(audit, FACTS)
+    facts["layers"] = picked(audit, "uneven_convolutions uneven_pools remainders")
+    # The rows have the others.
+    shown, figures = flat(Outcome, audit.outcome), flat(MapOutcome, audit.outcome)
+    return facts | {key: figure for key, figure in figures.items() if key not in shown}
 
 
 def _best(audit: Audit) -> str:
@@ -267,11 +332,13 @@ def _best(audit: Audit) -> str:
 def report_of(
     audits: Sequence[Audit | Failed], tried: Trial | None = None, all_: bool = False
 ) -> Report:
-    facts: dict[str, object] = {"results": audits}
+    results = [*map(_result, audits)]
+    notes = dict.fromkeys(chain(*(getattr(audit, "notes", ()) for audit in audits)))
+    facts = about_all(results) | {"notes": [*notes], "results": results, "trial": None}
     if tried:
-        from padviz.analyses.trial import trial_facts
+        from padviz.analyses.trial import trial_facts, trial_rows
 
-        facts["trial"] = trial_facts(tried)
+        facts["trial"] = trial_facts(tried) | {"rows": trial_rows(tried).records}
     rows, paper = [], []
     for audit in audits:
         title, outcomes = f"{audit.title}, {in_words(audit.size)}", [Row("today", of=audit)]
@@ -292,7 +359,7 @@ def report_of(
         "audit",
         facts,
         [screen],
-        Table(SHEET, [*chain(*rows)]),
+        _sheet([*chain(*rows)]),
         paper,
     )
 
@@ -430,7 +497,7 @@ def _figures(audit: Audit) -> Iterator[tuple[str, object]]:
             if None in ends
             else f"; top left {_share(ends[0] or 0)}, bottom right {_share(ends[1] or 0)}"
         )
-        yield "fair shares", f"{_share(share.least)} to {_share(share.most)} (1 is fair){at}"
+        yield "fair shares", f"{_share(share.min)} to {_share(share.max)} (1 is fair){at}"
     if audit.offset_by:
         yield (
             "grid moved",
@@ -486,7 +553,9 @@ def _failed(
     **others: object,
 ) -> Failed:
     as_it_runs = cut_and_pad(with_same(network) if same else network, (), padding)
-    return Failed(network.name, as_it_runs.title, size, f"cannot run: {error.where}: {error.what}")
+    return Failed(
+        network.name, as_it_runs.title, size, f"cannot run: {error.where}: {error.what}", padding
+    )
 
 
 COMMAND = Command(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, TypedDict, get_args
 
 from padviz.analyses import rules
 from padviz.analyses.asked import OptionalSource, Pixels, Source, asked, names
@@ -50,7 +50,6 @@ from padviz.options import (
     Command,
 )
 from padviz.phrases import some_names
-from padviz.reports.documents import plain
 from padviz.reports.report import (
     FINDINGS,
     Block,
@@ -63,6 +62,7 @@ from padviz.reports.report import (
     Table,
     columns,
 )
+from padviz.reports.rows import about_all, rows_of
 
 TAKEN = 64, 1024  # the smallest and the largest size that `accepts` is about
 
@@ -121,11 +121,12 @@ def _sizes(sizes: object) -> list[Size]:
 
 @dataclass(frozen=True)
 class Checked:
-    """The rows of a network at a size."""
+    """The rows of a network at a size; `model` is as it was typed, and has no name if unread."""
 
     model: str
     size: Size
     rows: tuple[Judged, ...]
+    network: str | None = None
 
     def count(self, state: str) -> int:
         return sum(row.state == state for row in self.rows)
@@ -253,7 +254,7 @@ def checked(
         elif "all_" in wanted and not rule.fails:
             failing = [row for row in _judged(name, rule.found, case) if row.state == "fails"]
             rows += [replace(row, state="note") for row in failing]
-    return _result(Checked(title, pixels, tuple(rows)))
+    return _result(Checked(title, pixels, tuple(rows), network.name))
 
 
 def not_judged(title: str, size: Size | None, error: PadvizError) -> CheckResult:
@@ -354,10 +355,10 @@ def _same_as(case: Case, wanted: Source) -> Iterator[Judged]:
         comparison = compared(case.network, other, case.size)
     for row in comparison.differences:
         yield failed(
-            row.a or row.b or "",
+            row.layer or row.other_layer or "",
             row.axis,
-            f"{row.what} {row.in_b}",
-            f"{row.what} {row.in_a}",
+            f"{row.what} {row.other_value}",
+            f"{row.what} {row.value}",
             row.change,
         )
     if comparison.differences:
@@ -456,8 +457,26 @@ ROWS = (
     *columns("found"),
     Column("change", spare=1),
 )
-FIGURES = "expectation state layer axis wanted found change figure"
-SHEET = (*columns("model"), Column("size", show=in_words), *columns(FIGURES))
+
+
+class CheckRow(TypedDict):
+    """One expectation or rule of a `model`, as it was typed, at one layer and axis.
+
+    `figure` says how far it is from what is wanted.
+    """
+
+    network: str | None
+    size: list[int]
+    padding: None
+    model: str
+    expectation: str
+    state: State
+    layer: str | None
+    axis: str | None
+    wanted: str
+    found: str
+    change: str
+    figure: float
 
 
 def _result(part: Checked) -> CheckResult:
@@ -468,14 +487,15 @@ def report_of(parts: Sequence[Checked]) -> Report:
     """Report what was found of several networks; it fails with 1, and what was not
     judged with 3.
     """
-    screen, sheet, findings, failed = [], [], [], set()
+    screen, findings, failed = [], [], set()
+    sheet: list[CheckRow] = []
     for part in parts:
         open_ = [row for row in part.rows if row.state != "holds"]
         blocks: list[Block] = [Heading(_verdict(part)), Table(ROWS, _merged(open_))]
         if true := _held(part.rows):
             blocks.append(Lines([f"{', '.join(true)}."]))
         screen.append(blocks)
-        sheet += [{"model": part.model, "size": part.size, **plain(row)} for row in part.rows]
+        sheet += [_row(part, row) for row in part.rows]
         findings += [_finding(part, row) for row in open_]
         failed |= {row.expectation for row in open_ if row.state == "fails"}
     if ruled := failed & {*RULES}:
@@ -484,17 +504,30 @@ def report_of(parts: Sequence[Checked]) -> Report:
     counts = {}
     for state in get_args(State):
         counts[state.replace(" ", "_")] = sum(part.count(state) for part in parts)
-    facts = {
-        "ok": all(parts),
-        **counts,
-        "rows": [{**row, "size": [*row["size"]]} for row in sheet],
-    }
+    facts = about_all(sheet) | {"ok": all(parts), **counts}
     code = 0
     if counts["fails"]:
         code = 1
     elif counts["not_judged"]:
         code = 3
-    return Report("check", facts, screen, Table(SHEET, sheet), findings=findings, code=code)
+    return Report("check", facts, screen, rows_of(sheet, CheckRow), findings=findings, code=code)
+
+
+def _row(part: Checked, row: Judged) -> CheckRow:
+    return {
+        "network": part.network,
+        "size": [*part.size],
+        "padding": None,
+        "model": part.model,
+        "expectation": row.expectation,
+        "state": row.state,
+        "layer": row.layer or None,
+        "axis": row.axis or None,
+        "wanted": row.wanted,
+        "found": row.found,
+        "change": row.change,
+        "figure": row.figure,
+    }
 
 
 def _finding(part: Checked, row: Judged) -> Finding:

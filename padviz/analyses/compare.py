@@ -9,18 +9,21 @@ from typing import Annotated, Any
 
 from padviz.analyses.asked import Pixels, Source, Sources, asked
 from padviz.analyses.result import Result
-from padviz.analyses.usage import MANY, along_length, fairness
+from padviz.analyses.usage import MANY, row_of
 from padviz.counting.count import usages
 from padviz.counting.count_map import CountMap
+from padviz.counting.shares.summary import Summary, percent
 from padviz.errors import OptionError, PadvizError, check_word
 from padviz.network.network import Network, Size, notes_on
 from padviz.network.rewrites import canonical
 from padviz.options import CMAP, HEADS, LAYERS, MODELS, PADDINGS, SAME, SCALES, SIZES, Command
 from padviz.progress import Progress, counter
-from padviz.reports.documents import plain
 from padviz.reports.report import Column, Report, Table
+from padviz.reports.rows import about_all, flat, table_of
 from padviz.reports.tables import pixels, rounded
 
+# A network or why there is none, its size, a padding scheme and a layer.
+Choice = tuple[Network | PadvizError, Size, str | None, str | None]
 Item = tuple[str, CountMap | PadvizError]  # a label, and a map or why there is none
 
 
@@ -68,7 +71,7 @@ def compare(
     (['zero', 'reflect'], True)
     """
     given = {
-        "model": _several(network),
+        "network": _several(network),
         "size": _several(size),
         "padding": _several(padding),
         "layer": _several(layer),
@@ -88,7 +91,8 @@ def compare(
     check_word(scale, ("share", "counts", "each"), "scale")
     varies = lists[0]
     pairs = [
-        (_read(net, pixels, same), pixels) for net, pixels in product(given["model"], given["size"])
+        (_read(net, pixels, same), pixels)
+        for net, pixels in product(given["network"], given["size"])
     ]
     labels = [_label(value) for value in given[varies]]
     return compared(
@@ -111,7 +115,7 @@ def compared(
     """
     from padviz.figures.maps import panels
 
-    choices = []
+    choices: list[Choice] = []
     for (network, size), scheme, at in product(pairs, padding, layer):
         choices.append((network, size, None if scheme == "declared" else canonical(scheme), at))
     outcomes = usages(choices, heads)
@@ -130,7 +134,12 @@ def compared(
             f"{counts.network.name}: {note}" for note in notes_on(counts.network)
         )
     return Result.made_of(
-        None, items, partial(report_of, items, varies), draw, pictured=True, notes=(*notes,)
+        None,
+        items,
+        partial(report_of, items, choices, varies),
+        draw,
+        pictured=True,
+        notes=(*notes,),
     )
 
 
@@ -161,9 +170,10 @@ def _label(value: object) -> str:
 
 COMPARED = (
     Column("max", show=lambda most: rounded(int(most)) if most >= MANY else most),
-    *fairness(lambda row: row.get("summary")),
-    Column("least"),
-    Column("most", spare=1),
+    Column("rim"),
+    *(Column(key, show=percent) for key in ("starved", "overused")),
+    Column("share_min", "share min"),
+    Column("share_max", "share max", spare=1),
     Column("corner", spare=2),
     Column("asymmetry", spare=3),
     Column("share_skew", "skew"),
@@ -171,27 +181,35 @@ COMPARED = (
 )
 
 
-def report_of(items: Sequence[Item], varies: str) -> Report:
+def report_of(items: Sequence[Item], choices: Sequence[Choice], varies: str) -> Report:
     rows: list[dict[str, object]] = []
-    results = []
-    for label, counts in items:
+    shown: list[dict[str, object]] = []
+    notes: dict[str, None] = {}
+    for (label, counts), (network, size, padding, _) in zip(items, choices, strict=True):
+        about: dict[str, object] = {varies: label}
         if isinstance(counts, PadvizError):
-            rows.append({varies: label, "note": f"cannot run: {counts.where}: {counts.what}"})
-            results.append({varies: label, "error": str(counts)})
+            name = network.name if isinstance(network, Network) else label
+            known = {"network": name, "size": size and [*size], "padding": padding}
+            signal = known["size"] is not None and len(size) == 1
+            rows.append({**flat(Summary, None, signal), **known, "error": str(counts)})
+            shown.append({**about, "note": f"cannot run: {counts.where}: {counts.what}"})
             continue
-        summary = counts.summary()
-        figures, share = plain(summary), summary.share
-        results.append(along_length(figures) if len(counts.network.axes) == 1 else figures)
-        row = {varies: label, "summary": summary, "max": summary.max}
-        row["asymmetry"] = max(summary.asymmetry.height, summary.asymmetry.width)
-        if share:
-            row |= {"least": share.least, "most": share.most, "corner": share.corners.top_left}
-            row["share_skew"] = max(share.skew.height, share.skew.width, key=abs)
+        row, summary = row_of(counts), counts.summary()
+        rows.append({**row, "error": None})
+        notes |= dict.fromkeys(summary.notes)
+        asymmetry = max(summary.asymmetry.height, summary.asymmetry.width)
+        about = {**row, **about, "asymmetry": asymmetry, "rim": summary.rim and summary.rim.short}
+        if share := summary.share:
+            about["corner"] = share.corners.top_left
+            about["share_skew"] = max(share.skew.height, share.skew.width, key=abs)
         else:
-            row["note"] = f"no fair share: {summary.share_reason}"
-        rows.append(row)
-    facts = {"varies": varies, "values": [label for label, _ in items], "results": results}
-    return Report("compare", facts, [[Table((Column(varies), *COMPARED), rows)]])
+            about["note"] = f"no fair share: {summary.share_reason}"
+        shown.append(about)
+    facts: dict[str, object] = about_all(rows)
+    facts |= {"varies": varies, "values": [label for label, _ in items], "notes": [*notes]}
+    return Report(
+        "compare", facts, [[Table((Column(varies), *COMPARED), shown)]], table_of(rows, rows)
+    )
 
 
 def _check_picture(asked: Mapping[str, object]) -> None:

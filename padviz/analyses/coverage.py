@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, overload
+from typing import Annotated, Any, TypedDict, overload
 
 from padviz.analyses.asked import Pixels, Source, asked, names
 from padviz.analyses.result import Result
@@ -13,10 +13,11 @@ from padviz.analyses.usage import MANY
 from padviz.counting.count import coverages
 from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError
-from padviz.network.network import ENDS, in_words
+from padviz.network.network import in_words
 from padviz.network.targets import target_names
 from padviz.options import CMAP, LAYERS, MODEL, PADDING, POOLING, SAME, SIZE, Command
 from padviz.reports.report import COUNTS, PICTURES, Column, Heading, Report, Table
+from padviz.reports.rows import about, rows_of
 from padviz.reports.tables import rounded
 
 
@@ -125,15 +126,31 @@ def coverage(
         return CoverageResult.made_of(maps[0], maps, report, draw, axes, pictured=True, png=png)
 
 
+class CoverageRow(TypedDict):
+    """The paths that reach the units of a layer, and the shares of them that start in the image.
+
+    `full` paths reach a unit far from all padding.
+    """
+
+    layer: str
+    shape: list[int]
+    full: float
+    min: float
+    max: float
+    share_min: float
+    share_mean: float
+    share_centre: float
+    share_corner: float
+
+
 SCREEN = (
     Column("layer"),
-    Column("units", of=lambda row: in_words([row[axis] for axis in ENDS if axis in row])),
+    Column("shape", show=in_words),
     Column(
         "full",
-        "paths",
-        lambda n: rounded(int(n)) if n >= MANY else f"{n:,.4g}" if n % 1 else f"{int(n):,}",
+        show=lambda n: rounded(int(n)) if n >= MANY else f"{n:,.4g}" if n % 1 else f"{int(n):,}",
     ),
-    Column("least", of=lambda row: row["min"] / (row["full"] or 1)),
+    Column("share_min", "share min"),
     Column("share_mean", "mean"),
     Column("share_centre", "centre"),
     Column("share_corner", "corner"),
@@ -147,32 +164,22 @@ def report_of(maps: Sequence[CountMap]) -> Report:
         f"{first.network.title}, {in_words(size)}: share of each unit's paths that starts at real "
         "pixels"
     )
-    facts = {
-        "network": first.network.name,
-        "size": [*size],
-        "padding": first.padding,
-        "pooling": first.pooling,
-    }
-    sheet = Table([*map(Column, rows[0])], rows)
-    return Report("coverage", {**facts, "layers": rows}, [[heading, Table(SCREEN, rows)]], sheet)
+    facts = about(first.network.name, size, first.padding) | {"pooling": first.pooling}
+    return Report("coverage", facts, [[heading, Table(SCREEN, rows)]], rows_of(rows, CoverageRow))
 
 
-def _row(counts: CountMap) -> dict[str, object]:
-    (height, width), full, axes = counts.shape, counts.full or 1, counts.network.axes
-    figures = {
+def _row(counts: CountMap) -> CoverageRow:
+    (height, width), full = counts.shape, counts.full or 1
+    return {
+        "layer": counts.target.names[0],
+        "shape": [*counts.shape[-len(counts.network.axes) :]],
         "full": full,
-        "max": counts.max,
         "min": counts.min,
+        "max": counts.max,
+        "share_min": counts.min / full,
         "share_mean": counts.total / full / (height * width),
-    }
-    figures |= {
         "share_centre": counts.at(height // 2, width // 2) / full,
         "share_corner": counts.at(0, 0) / full,
-    }
-    return {
-        "layer": counts.target.layer,
-        **dict(zip(axes, counts.shape[-len(axes) :], strict=True)),
-        **figures,
     }
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import product
-from operator import attrgetter, itemgetter
+from math import isfinite
+from operator import attrgetter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 import numpy as np
 
@@ -38,8 +39,9 @@ from padviz.options import (
     Command,
 )
 from padviz.progress import Progress
-from padviz.reports.documents import picked, plain
-from padviz.reports.report import Column, Facts, Report, Table, columns, grid
+from padviz.reports.documents import picked
+from padviz.reports.report import Column, Facts, Report, Table, grid
+from padviz.reports.rows import about, rows_of
 from padviz.reports.tables import named, once
 from padviz.trained.border_responses import Sides
 from padviz.trained.detecting.detectability import Detectability, PositionMap
@@ -152,45 +154,41 @@ def detect(
     )
 
 
-KEYS = {  # of a map, in JSON: by its attributes
-    "padding": "padding",
-    "threshold": "threshold",
-    "below": "below",
-    "min": "least",
-    "max": "most",
-    "median": "median",
-    "sd": "sd",
-    "without": "without",
-    "nan": "lost",
-    "blind": "blind",
-    "edges": "edges",
-    "phase": "phase",
-    "consistency": "consistency",
-    "saturated": "saturated",
-}
+class DetectRow(TypedDict):
+    """The score at a position of the stimulus, or the contrast that it needs: None where none is
+    enough, or the network returns NaN. A padding of None is as trained.
+    """
+
+    padding: str | None
+    top: int
+    left: int
+    score: NotRequired[float | None]
+    contrast: NotRequired[float | None]
+
+
+KEYS = (
+    "padding threshold below min max median sd without nan blind edges phase consistency saturated"
+)
 
 
 def report_of(scores: Detectability) -> Report:
-    first = scores.maps[0]
-    maps, sheet = [], []
+    quantity: Literal["score", "contrast"] = "score"
+    if scores.maps[0].threshold:
+        quantity = "contrast"
+    rows: list[DetectRow] = []
     for score_map in scores.maps:
-        values = score_map.values.astype(object)
-        # None where no contrast is enough, or where the network returns NaN.
-        values[~np.isfinite(score_map.values)] = None
-        figures = {key: plain(getattr(score_map, name)) for key, name in KEYS.items()}
-        maps.append({**figures, "values": values.tolist()})
-        padding = named(score_map.padding)
         for (top, left), value in zip(
-            product(scores.tops, scores.lefts), values.ravel(), strict=True
+            product(scores.tops, scores.lefts), score_map.values.ravel().tolist(), strict=True
         ):
-            sheet.append({"padding": padding, "top": top, "left": left, "value": value})
-    heading = "contrast" if first.threshold else "score"
-    value = Column(heading, of=itemgetter("value"))
-    facts = picked(scores, "network size stimulus shape")
-    facts |= {"contrast": None if first.threshold else scores.contrast, "output": scores.output}
-    facts |= {"class": scores.class_, **picked(scores, "tops lefts notes"), "maps": maps}
+            row: DetectRow = {"padding": score_map.padding, "top": top, "left": left}
+            row[quantity] = value if isfinite(value) else None
+            rows.append(row)
+    facts = about(scores.network, scores.size) | picked(scores, "stimulus shape")
+    facts |= {"contrast": None if quantity == "contrast" else scores.contrast}
+    facts |= {"output": scores.output, "class": scores.class_, "notes": scores.notes}
+    facts["maps"] = [picked(score_map, KEYS) for score_map in scores.maps]
     screen = [Facts(_shown(scores)), _figures(scores)]
-    return Report("detect", facts, [screen], Table((*columns("padding top left"), value), sheet))
+    return Report("detect", facts, [screen], rows_of(rows, DetectRow))
 
 
 def _shown(scores: Detectability) -> Iterator[tuple[str, object]]:
@@ -220,12 +218,12 @@ def _figures(scores: Detectability) -> Table:
     if first.phase.stride:
         every = once(map(str, first.phase.stride))
     lines = (
-        Column("least", f"{what}, min{of}"),
-        Column("most", f"{what}, max{of}"),
+        Column("min", f"{what}, min{of}"),
+        Column("max", f"{what}, max{of}"),
         Column("median", f"{what}, median{of}"),
         Column("without", "score without a stimulus"),
         Column("unseen", "no contrast tried is enough", of=_unseen),
-        Column("lost", "NaN", _share),
+        Column("nan", "NaN", _share),
         Column("sd", "sd"),
         Column("blind", "blind spots", of=_blind),
         *(

@@ -13,6 +13,7 @@ from padviz.network.network import Network, Size, in_words
 from padviz.options import MODEL_A, MODEL_B, PADDING, SAME, SIZE, Command
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
+from padviz.reports.rows import about
 
 
 def diff(
@@ -54,7 +55,7 @@ def diff(
 
     Examples
     --------
-    >>> len(diff("vgg16", "vgg16", 224)), diff("resnet18", size=224, same=True)[0].a
+    >>> len(diff("vgg16", "vgg16", 224)), diff("resnet18", size=224, same=True)[0].layer
     (0, 'conv1')
     """
     if other is None and not (same or padding):
@@ -70,30 +71,22 @@ def diff(
     )
 
 
-FACTS = (
-    *columns("axis what"),
-    Column("a", "A", of=lambda row: row.in_a),
-    Column("b", "B", of=lambda row: row.in_b),
-    Column("change", "change A", spare=1),
-)
-DIFFERENCES = (
-    Column("layer_a", of=lambda row: row.a),
-    Column("layer_b", of=lambda row: row.b),
-    *FACTS,
-)
+DIFFERENCES = columns("layer other_layer axis what value other_value change")
 
 
 def _other_name(row: Difference) -> str | None:
     """Return what B calls a layer that A has under another name."""
-    if row.a and row.b != row.a:
-        return row.b
+    if row.layer and row.other_layer != row.layer:
+        return row.other_layer
     return None
 
 
 SHOWN = (
-    Column("layer", of=lambda row: row.a or row.b),
-    Column("layer_b", "layer of B", of=_other_name, spare=2),
-    *FACTS,
+    Column("layer", of=lambda row: row.layer or row.other_layer),
+    Column("other_layer", "other layer", of=_other_name, spare=2),
+    *columns("axis what value"),
+    Column("other_value", "other value"),
+    Column("change", spare=1),
 )
 NOT_COMPARED = "Not compared: weights, channels, activations, norms' values, and other sizes."
 
@@ -102,14 +95,10 @@ def report_of(
     first: Network, second: Network, size: Size, same: bool, comparison: Comparison
 ) -> Report:
     table = Table(DIFFERENCES, comparison.differences)
-    offsets = dict(zip("ab", map(plain, comparison.offsets), strict=True))
-    facts = {
-        "networks": [first.name, second.name],
-        "same": same,
-        "size": [*size],
-        "differences": table.records,
-    }
-    facts |= {"later": comparison.later, "grid_offsets": offsets}
+    mine, others = map(plain, comparison.offsets)
+    facts = about(first.name, size, first.padding)
+    facts |= {"other": second.name, "same": same, "other_padding": second.padding}
+    facts |= {"later": comparison.later, "offsets": mine, "other_offsets": others}
     names = f"{first.title} and {second.title}{' under SAME' if same else ''}, {in_words(size)}"
     heading = Heading(names if comparison.differences else f"{names}: every unit reads the same")
     shown = Table(SHOWN, comparison.differences)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 from padviz.analyses.asked import Pixels, TrainedSource, names
 from padviz.analyses.result import Result
@@ -14,8 +14,9 @@ from padviz.errors import DescriptionError
 from padviz.network.network import in_words
 from padviz.options import LAYERS, SIZE, TRAINED_MODEL, WEIGHTS, Command
 from padviz.phrases import counted, some_names
-from padviz.reports.documents import flat, picked
-from padviz.reports.report import Column, Getter, Heading, Lines, Report, Table, columns
+from padviz.reports.documents import picked, plain
+from padviz.reports.report import Column, Getter, Heading, Lines, Report, Table
+from padviz.reports.rows import about, rows_of
 from padviz.reports.tables import once
 from padviz.trained.mean_filters import MeanFilter, MeanFilters, filters_of
 from padviz.trained.networks.reading import as_trained
@@ -75,7 +76,7 @@ def filters(
     >>> with torch.no_grad():
     ...     module.weight[:] = torch.tensor([[1.0, 1, 1], [1, 1, 1], [2, 2, 2]])
     >>> (row,) = filters(module, 32).rows
-    >>> row.height.skew, row.width.skew, row.height.offset, row.height.consumed
+    >>> row.height.skew, row.width.skew, row.height.offset, row.height.used
     (0.25, 0.0, -0.5, (1, 0))
     """
     from padviz.figures.trained import mean_filters as drawing
@@ -148,20 +149,43 @@ SCREEN = (
     *_skew("width"),
     Column("asymmetry", "a", lambda value: value and f"{value:.2f}", _asymmetry, spare=1),
     Column("offset", of=lambda row: _both(axis.offset for axis in row.axes)),
-    Column("used", of=lambda row: _both(axis.consumed for axis in row.axes)),
+    Column("used", of=lambda row: _both(axis.used for axis in row.axes)),
 )
 GROUPS = (
     Column("strided", "convolutions", lambda strided: "strided" if strided else "stride 1"),
     Column("grid", of=lambda group: GRID[group.grid]),
-    Column("padding", of=lambda group: PADDING[group.padding]),
+    Column("reads", of=lambda group: PADDING[group.reads]),
     Column("axes"),
     Column("skew", "mean D", "{:+z.3f}"),
     Column("positive", "D above 0", of=lambda group: f"{group.positive} of {group.axes}"),
 )
-SHEET = columns(
-    "layer kind kernel_height kernel_width channels dead norm uses axis stride skew z p asymmetry "
-    "asymmetry_p offset consumed_before consumed_after"
-)
+
+
+class FilterRow(TypedDict):
+    """How skewed the filters of a layer are on an axis.
+
+    `skew` is D, `z` that over its standard error, and `p` how often sign flips make as much of it;
+    `asymmetry` and `asymmetry_p` are the same of the mean filter. `offset` is the grid offset in
+    px, `used` the padded rows read before and after.
+    """
+
+    layer: str
+    kind: str
+    kernel: list[int]
+    channels: int
+    dead: int
+    norm: bool
+    uses: int
+    axis: str
+    stride: int
+    skew: float
+    z: float | None
+    p: float
+    asymmetry: float
+    asymmetry_p: float
+    offset: float | None
+    used_before: int | None
+    used_after: int | None
 
 
 def report_of(mean_filters: MeanFilters) -> Report:
@@ -171,28 +195,22 @@ def report_of(mean_filters: MeanFilters) -> Report:
     heading = Heading(f"{mean_filters.title}, {in_words(mean_filters.size)}: mean filters")
     groups, summary = Table(GROUPS, mean_filters.groups), Lines(_summary(mean_filters))
     table = Table(
-        SCREEN, rows, marked=lambda row: any(len({*(axis.consumed or ())}) > 1 for axis in row.axes)
+        SCREEN, rows, marked=lambda row: any(len({*(axis.used or ())}) > 1 for axis in row.axes)
     )
     screen = [heading, table, notes, groups, summary]
-    sheet = []
+    axes: list[dict[str, object]] = []
     for row in rows:
-        head = picked(row, "layer kind channels dead norm uses")
-        head |= {"kernel_height": row.kernel[0], "kernel_width": row.kernel[1]}
-        axes = ((name, getattr(row, name)) for name in ("height", "width"))
-        sheet += [{**head, "axis": name, **flat(axis)} for name, axis in axes if axis]
-    keys = (
-        "layer kind kernel stride channels dead norm uses why strided height width mean magnitude "
-        "exposure"
-    )
-    facts = {**picked(mean_filters, "network size"), "layers": [picked(row, keys) for row in rows]}
-    facts |= {
-        "unread": mean_filters.unread,
-        "groups": mean_filters.groups,
-        "off_centre": len(mean_filters.off_centre),
-    }
-    return Report(
-        "filters", {**facts, "went_with": mean_filters.went_with}, [screen], Table(SHEET, sheet)
-    )
+        for name, axis in (("height", row.height), ("width", row.width)):
+            if axis is not None:
+                before, after = axis.used or (None, None)
+                figures = picked(row, "layer kind kernel channels dead norm uses") | plain(axis)
+                axes.append({**figures, "axis": name, "used_before": before, "used_after": after})
+    facts = about(mean_filters.network, mean_filters.size)
+    keys = "layer strided why mean magnitude exposure"
+    facts["filters"] = [picked(row, keys) for row in rows]
+    facts |= picked(mean_filters, "unread groups went_with")
+    facts["off_centre"] = len(mean_filters.off_centre)
+    return Report("filters", facts, [screen], rows_of(axes, FilterRow))
 
 
 def _summary(mean_filters: MeanFilters) -> list[str]:

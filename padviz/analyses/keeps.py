@@ -13,6 +13,7 @@ from padviz.cutting.plan import Kept, kept_of
 from padviz.network.network import Network, Size, in_words
 from padviz.options import LAYERS, MODEL, PADDING, SAME, SIZE, TILE, Command
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
+from padviz.reports.rows import about
 
 
 def keeps(
@@ -69,17 +70,13 @@ def report_of(network: Network, image: Size, tile: Size, rows: Sequence[Kept]) -
     )
     less = f"; {shares} of the paths of each unit, not exact" if shares else ""
     said = f"Inside an image, a tile of {in_words(tile)} keeps {exact}{less}."
-    share = Column("level", "paths", lambda level: f"{100 * level:g} %")
+    share = Column("level", "", lambda level: f"{100 * level:g} %")
     shown = Table((*columns("layer axis"), share, *columns("units pixels before after")), rows)
-    about = f"before, after: {network.px} that it reads on either side of those that it keeps."
-    facts = {
-        "network": network.name,
-        "size": image,
-        "tile": tile,
-        "barrier": barrier and [*barrier],
-        "keeps": rows,
-    }
-    return Report("keeps", facts, [[Heading(network.title), Lines([said]), shown, Lines([about])]])
+    legend = f"before, after: {network.px} that it reads on either side of those that it keeps."
+    facts = about(network.name, image, network.padding) | {"tile": tile, "barrier": barrier}
+    screen = [Heading(network.title), Lines([said]), shown, Lines([legend])]
+    sheet = Table(columns("layer axis level units pixels before after"), rows)
+    return Report("keeps", facts, [screen], sheet)
 
 
 COMMAND = Command(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
-from typing import Annotated
+from typing import Annotated, Any, Literal, TypedDict
 
 from padviz.analyses.asked import names
 from padviz.analyses.result import Result
@@ -16,7 +16,8 @@ from padviz.network.rewrites import canonical, padding_in_words
 from padviz.options import CMAP, DILATION, KERNEL, PADDINGS, PIXEL, SIZE, STRIDE, Command
 from padviz.reports import tables
 from padviz.reports.documents import picked
-from padviz.reports.report import Beside, Block, Heading, Report, grid
+from padviz.reports.report import Beside, Block, Heading, Report
+from padviz.reports.rows import rows_of
 
 
 def kernel(
@@ -73,40 +74,47 @@ def kernel(
     return Result.made_of(None, layers, partial(report_of, layers, pixel), draw, pictured=True)
 
 
+class KernelRow(TypedDict):
+    """A cell of a grid: of the padded image, the uses of each pixel, or the reads of one pixel by
+    each tap; fractions are texts.
+    """
+
+    padding: str
+    grid: Literal["padded", "uses", "taps"]
+    row: int
+    column: int
+    value: int | str
+
+
 def report_of(illustrations: Sequence[Illustration], pixel: tuple[int, int] | None) -> Report:
-    """Report the grids of a window under some padding schemes; in JSON, fractions are texts."""
-    layers, cells = [], []
+    """Report the grids of a window under some padding schemes, cell by cell."""
+    cells: list[KernelRow] = []
     screen: list[Block] = []
     for layer in illustrations:
         window = layer.windows[0]
-        grids: dict[str, Sequence[Sequence[object]]] = {"padded": layer.padded, "uses": layer.uses}
+        grids: dict[Any, Sequence[Sequence[object]]] = {"padded": layer.padded, "uses": layer.uses}
         if pixel:
             grids["taps"] = layer.taps(*pixel)
-        facts = {
-            "padding": layer.scheme,
-            **picked(window, "kernel stride dilation"),
-            "size": [*layer.size],
-        }
-        exact = {
-            key: [[n if isinstance(n, int) else str(n) for n in row] for row in of]
-            for key, of in grids.items()
-        }
-        layers.append({**facts, "pixel": pixel, **exact})
-        for name, rows in exact.items():
-            for i, row in enumerate(rows):
-                cells += [[layer.scheme, name, i, j, value] for j, value in enumerate(row)]
+        for name, rows in grids.items():
+            cells += _cells(layer.scheme, name, rows)
         side = f"{window.kernel} x {window.kernel}"
-        about = f"{side} kernel, stride {window.stride}, dilation {window.dilation}"
+        words = f"{side} kernel, stride {window.stride}, dilation {window.dilation}"
         screen += [
-            Heading(f"{padding_in_words(layer.scheme)}: {about}"),
+            Heading(f"{padding_in_words(layer.scheme)}: {words}"),
             Beside(_grids(grids, pixel)),
         ]
-    return Report(
-        "kernel",
-        {"layers": layers},
-        [screen],
-        grid(["padding", "grid", "row", "column", "value"], cells),
-    )
+    facts: dict[str, object] = {"size": [*illustrations[0].size], "pixel": pixel}
+    facts |= picked(illustrations[0].windows[0], "kernel stride dilation")
+    return Report("kernel", facts, [screen], rows_of(cells, KernelRow))
+
+
+def _cells(
+    scheme: str, grid: Literal["padded", "uses", "taps"], rows: Sequence[Sequence[object]]
+) -> Iterator[KernelRow]:
+    for i, row in enumerate(rows):
+        for j, value in enumerate(row):
+            exact = value if isinstance(value, int) else str(value)
+            yield {"padding": scheme, "grid": grid, "row": i, "column": j, "value": exact}
 
 
 def _grids(

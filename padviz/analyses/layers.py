@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from fractions import Fraction
+from dataclasses import fields as dataclass_fields
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from padviz.analyses.asked import Layers, Pixels, Source, asked, names
 from padviz.analyses.result import Result
@@ -24,6 +24,7 @@ from padviz.network.sizes import layer_rows, sizes_of_each
 from padviz.options import LAYERS, MODEL, PADDING, SAME, SIZE, Command
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
+from padviz.reports.rows import about, rows_of
 from padviz.reports.tables import once, readable
 
 
@@ -59,7 +60,7 @@ def layers(
     Examples
     --------
     >>> layers("vgg11", 64).to_rows()[0]["output"]
-    '64'
+    [64, 64]
     """
     from padviz.figures.windows import field_boxes
 
@@ -88,8 +89,8 @@ def costs(
     Returns
     -------
     CostsResult
-        With `.macs`, the sum, and `.layers`; `.unknown` names the first layer whose channels are
-        not known.
+        With `.macs`, the sum, and `.layers`; `.macs_unknown` names the first layer whose channels
+        are not known.
 
     Raises
     ------
@@ -168,6 +169,33 @@ def fields(
 Row = dict[str, Any]
 
 
+class LayerFacts(TypedDict):
+    """The geometry of a layer, a figure for each axis; None for what its kind lacks.
+
+    `pads` are rows before and after the image. `field` is the receptive field of a unit in input
+    pixels. Of signals, `before` and `after` count the samples around those of a unit.
+    """
+
+    layer: str
+    kind: str
+    kernel: list[int] | None
+    stride: list[int] | None
+    dilation: list[int] | None
+    pads: list[list[int]] | None
+    input: list[int]
+    output: list[int]
+    macs: int | None
+    field_size: list[int] | None
+    field_stride: list[float | None] | None
+    field_padding: list[int | None] | None
+    field_centre: list[float | None] | None
+    field_offset: list[float | None] | None
+    field_whole: list[bool] | None
+    before: NotRequired[int | None]
+    after: NotRequired[int | None]
+    parts_at: str | None
+
+
 def _on_axes(row: Row, key: str) -> str | None:
     """Write a figure of each axis as h x w, or once where they are alike; padding as
     before+after.
@@ -179,8 +207,8 @@ def _on_axes(row: Row, key: str) -> str | None:
     return once(texts) or None
 
 
-def _pair(key: str, heading: str = "") -> Column:
-    return Column(key, heading, of=lambda row: _on_axes(row, key))
+def _pair(key: str) -> Column:
+    return Column(key, of=lambda row: _on_axes(row, key))
 
 
 def _shape(row: Row) -> str | None:
@@ -189,42 +217,28 @@ def _shape(row: Row) -> str | None:
     )
 
 
-def _field(key: str, heading: str = "") -> Column:
-    """Return the column of a figure of receptive fields, h x w, or once where they are alike."""
-
-    def number(axis: AxisField) -> str:
-        if key == "size" and axis.whole:
-            return "whole input"
-        value: Fraction | int | None = getattr(axis, key)
-        if value is None:
-            return ""
-        if isinstance(value, Fraction):
-            return f"{float(value):g}"
-        return str(value)
-
-    def of(row: Row) -> str | None:
-        return row["receptive"] and once(map(number, row["receptive"].axes.values()))
-
-    return Column(f"field_{key}", heading, of=of)
+def _field(row: Row) -> str | None:
+    """Write the sizes of a receptive field, h x w, or once where they are alike."""
+    sizes, whole = row["field_size"] or (), row["field_whole"] or ()
+    pairs = zip(sizes, whole, strict=True)
+    return once("whole input" if all_of_it else str(n) for n, all_of_it in pairs) or None
 
 
-HEAD, MACS = columns("layer kind"), Column("macs", show=lambda macs: macs or None)
-GEOMETRY = (
-    *HEAD,
-    *map(_pair, ("kernel", "stride", "dilation", "padding", "input", "output")),
-    MACS,
-)
+def _offset(row: Row) -> str | None:
+    return once("" if n is None else f"{n:g}" for n in row["field_offset"] or ()) or None
+
+
+MACS = Column("macs", show=lambda macs: macs or None)
 PARTS = Column("parts_at", "branches part at", spare=4)
-SHEET = (*GEOMETRY, *map(_field, ("size", "stride", "padding", "centre", "offset")), PARTS)
 LISTED = (
-    *HEAD,
+    *columns("layer kind"),
     Column("shape", "k/s/d", of=_shape),
-    _pair("padding", "pads"),
+    _pair("pads"),
     _pair("input")._replace(spare=3),  # the output of an earlier layer
     _pair("output")._replace(spare=1),
     MACS._replace(spare=2),
-    _field("size", "field"),
-    _field("offset", "offset")._replace(spare=1),
+    Column("field", of=_field),
+    Column("offset", of=_offset, spare=1),
     PARTS,
 )
 LOOK_AHEAD = (
@@ -243,52 +257,43 @@ def report_of(network: Network, size: Size, only: Collection[str] = ()) -> Repor
         around = around_units(network, size)[1:]
     else:
         around = [None] * len(fields)
-    listed, facts = [], []
-    keys = [column.key for column in GEOMETRY]
+    listed = []
     for row, cost, field, ends in zip(
         layer_rows(network, size), counted.layers, fields, around, strict=True
     ):
-        if only and row[0] not in only:
+        if only and row.layer not in only:
             continue
-        figures: Row = dict(zip(keys, (*row, cost.macs), strict=True))
-        before, after = ends or (None, None)
+        figures: Row = {**row._asdict(), "macs": cost.macs, "parts_at": field and field.parts_at}
+        for part in dataclass_fields(AxisField):
+            on_axes = field and [getattr(axis, part.name) for axis in field.axes.values()]
+            figures[f"field_{part.name}"] = plain(on_axes)
         if signal:
-            sides: Row = {"before": before, "after": after}
-        else:
-            sides = {}
-        listed.append(
-            {**figures, **sides, "receptive": field, "parts_at": field and field.parts_at}
-        )
-        axes = field and {axis: {**plain(of_axis), **sides} for axis, of_axis in field.axes.items()}
-        facts.append({**figures, "field": axes, "parts_at": field and field.parts_at})
+            figures["before"], figures["after"] = ends or (None, None)
+        listed.append(figures)
     more = columns("before after") if signal else ()
-    about = Lines([f"{_total(counted)}.", *[LOOK_AHEAD] * signal])
-    screen = [Heading(f"{network.title}, {in_words(size)}"), Table((*LISTED, *more), listed), about]
-    return Report(
-        "layers", _facts(network, size, counted, facts), [screen], Table((*SHEET, *more), listed)
-    )
+    lines = Lines([f"{_total(counted)}.", *[LOOK_AHEAD] * signal])
+    screen = [Heading(f"{network.title}, {in_words(size)}"), Table((*LISTED, *more), listed), lines]
+    facts = _facts(network, size, counted)
+    return Report("layers", facts, [screen], rows_of(listed, LayerFacts))
 
 
-def _facts(network: Network, size: Size, counted: Costs, layers: object) -> Row:
-    about = {
-        "network": network.name,
-        "size": [*size],
-        "macs": counted.macs,
-        "macs_unknown": counted.unknown,
-    }
-    return {**about, "layers": layers}
+def _facts(network: Network, size: Size, counted: Costs) -> Row:
+    figures = {"macs": counted.macs, "macs_unknown": counted.macs_unknown}
+    return about(network.name, size, network.padding) | figures
 
 
 def _total(costs: Costs) -> str:
     if costs.macs is None:
-        return f"Multiply-adds (macs): not known, since {costs.unknown} does not say its channels"
+        return (
+            f"Multiply-adds (macs): not known, since {costs.macs_unknown} does not say its channels"
+        )
     return f"Multiply-adds (macs): {readable(costs.macs)}; {COUNTED}"
 
 
 def costs_report(network: Network, size: Size, counted: Costs) -> Report:
     table = Table((Column("layer"), MACS), [cost for cost in counted.layers if cost.macs != 0])
     screen = [Heading(f"{network.title}, {in_words(size)}: {_total(counted)}"), table]
-    facts = _facts(network, size, counted, plain(counted.layers))
+    facts = _facts(network, size, counted)
     return Report("costs", facts, [screen], Table(columns("layer macs"), counted.layers))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import partial
+from typing import TypedDict
 
 from padviz.analyses.result import Result
 from padviz.network.network import Network
 from padviz.options import Command
 from padviz.reports.report import Column, Report, Table, columns
+from padviz.reports.rows import rows_of
 from padviz.reports.tables import pixels
 from padviz.sources.toml.load import load_config, zoo
 
@@ -36,18 +38,34 @@ def networks() -> Result[Network]:
     return Result.made_of(None, rows, partial(report_of, rows))
 
 
+class ZooRow(TypedDict):
+    """A network by name, at its own size; `layers` counts its layers."""
+
+    network: str
+    title: str
+    size: list[int]
+    layers: int
+    source: str
+
+
 def report_of(nets: Sequence[Network]) -> Report:
-    size = Column(
-        "size",
-        of=lambda net: "x".join(map(str, net.size)),
-        show=lambda size: pixels(size.split("x")),
-    )
-    layers, source = (
-        Column("layers", of=lambda net: len(net.layers) - 1, spare=1),
+    rows: list[ZooRow] = [
+        {
+            "network": net.name,
+            "title": net.title,
+            "size": [*net.size],
+            "layers": len(net.layers) - 1,
+            "source": net.source,
+        }
+        for net in nets
+    ]
+    shown = (
+        *columns("network title"),
+        Column("size", show=pixels),
+        Column("layers", spare=1),
         Column("source", show=_origin),
     )
-    zoo = Table((*columns("name title"), size, layers, source), nets)
-    return Report("networks", {"networks": zoo.records}, [[zoo]])
+    return Report("networks", {}, [[Table(shown, rows)]], rows_of(rows, ZooRow))
 
 
 def _origin(source: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias, overload
+from typing import TYPE_CHECKING, Annotated, Required, TypeAlias, TypedDict, cast, overload
 
 from padviz.analyses.asked import names
+from padviz.analyses.usage import row_of
 from padviz.counting.count import usage
 from padviz.counting.shares.summary import Summary, percent
 from padviz.errors import DescriptionError, OptionError
@@ -21,8 +22,9 @@ from padviz.options import EVEN, EXCEPT, MODEL, ONLY, PADDING, SIZE, Command
 from padviz.phrases import some_names
 from padviz.repadding.onnx_file import Repadded, check_options, repad_file
 from padviz.repadding.plan import LayerChange, open_axes
-from padviz.reports.report import Column, Facts, Lines, Report, Table, columns, grid
-from padviz.reports.tables import once
+from padviz.reports.documents import plain
+from padviz.reports.report import Column, Facts, Lines, Report, Table, grid
+from padviz.reports.rows import about, rows_of
 from padviz.sources import MODULE, Source
 from padviz.sources.tracing.reading import AS_IT_IS
 
@@ -163,13 +165,32 @@ LEFT = (Column("layer", "unchanged"), Column("why"))
 SHARES = (
     Column("starved", "starved", percent),
     Column("overused", "overused", percent),
-    Column("least", "least share", "{:.3g}"),
-    Column("most", "largest share", "{:.3g}"),
-    Column("first", "first corner", "{:.3g}", attrgetter("corners.top_left")),
-    Column("last", "last corner", "{:.3g}", attrgetter("corners.bottom_right")),
-    Column("height", "skew of shares, height", "{:+z.3f}", attrgetter("skew.height")),
-    Column("width", "skew of shares, width", "{:+z.3f}", attrgetter("skew.width")),
+    Column("min", "share min", "{:.3g}"),
+    Column("max", "share max", "{:.3g}"),
+    Column("first", "share of first corner", "{:.3g}", attrgetter("corners.top_left")),
+    Column("last", "share of last corner", "{:.3g}", attrgetter("corners.bottom_right")),
+    Column("height", "share skew, height", "{:+z.3f}", attrgetter("skew.height")),
+    Column("width", "share skew, width", "{:+z.3f}", attrgetter("skew.width")),
 )
+
+
+class RepadRow(TypedDict, total=False):
+    """What a layer did and does on each axis, or `why` it could not be changed.
+
+    A `pooled` layer has an average pool of its stride behind it.
+    """
+
+    layer: Required[str]
+    kind: str
+    input: list[int]
+    was_mode: list[str | None]
+    was_pads: list[list[int] | None]
+    was_stride: list[int | None]
+    now_mode: list[str | None]
+    now_pads: list[list[int] | None]
+    now_stride: list[int | None]
+    pooled: bool
+    why: str | None
 
 
 def report_of(repadded: Repadded, padding: str | None) -> Report:
@@ -183,30 +204,18 @@ def report_of(repadded: Repadded, padding: str | None) -> Report:
         after = usage(repadded.network, plan.size)
     summaries = before.summary(), after.summary()
     uneven = [layer.layer for layer in ledger(repadded.network, plan.size).uneven]
-    facts: dict[str, object] = {
-        "network": repadded.source.name,
-        "size": plan.size,
-        "padding": padding,
-        "changed": [*map(_row, plan.changes)],
-        "left": left,
-        "uneven": uneven,
-        "before": summaries[0],
-        "after": summaries[1],
-    }
+    facts = about(repadded.source.name, plan.size, padding)
+    facts |= {"uneven": uneven, "before": row_of(before), "after": row_of(after)}
     lines = Facts(_facts(repadded, padding, uneven))
     figures = grid(["figure", "before", "after"], _figures(summaries))
     more = []
     if len(left) > SHOWN:
         more.append(f"and {len(left) - SHOWN} more: --format json")
-    sheet = [
-        {"layer": change.name, "was": _in_words(change.before), "now": _in_words(change.after)}
-        for change in plan.changes
-    ]
-    sheet += [{"layer": layer.layer, "unchanged": layer.why} for layer in left]
+    rows = [*map(_row, plan.changes)]
+    rows += [RepadRow(layer=layer.layer, why=layer.why) for layer in left]
     screen = [lines, Table(LEFT, left[:SHOWN]), Lines(more), figures]
     paper = [lines, Table(LEFT, left), figures]
-    table = Table(columns("layer was now unchanged"), sheet)
-    return Report("repad", facts, [screen], table, [paper])
+    return Report("repad", facts, [screen], rows_of(rows, RepadRow), [paper])
 
 
 def _facts(
@@ -277,20 +286,18 @@ def _figures(summaries: Sequence[Summary]) -> list[list[object]]:
     return rows
 
 
-def _row(change: LayerChange) -> dict[str, object]:
-    return {
+def _row(change: LayerChange) -> RepadRow:
+    row: dict[str, object] = {
         "layer": change.name,
         "kind": change.before.kind,
         "input": [*change.entering],
-        "was": _fields(change.before),
-        "now": _fields(change.after),
         "pooled": change.pooled,
+        "why": None,
     }
-
-
-def _fields(layer: Layer) -> list[dict[str, object]]:
-    keys = "mode", "padding", "stride"
-    return [{key: getattr(op, key, None) for key in keys} for op in layer.ops]
+    for when, layer in (("was", change.before), ("now", change.after)):
+        for key, attribute in (("mode", "mode"), ("pads", "padding"), ("stride", "stride")):
+            row[f"{when}_{key}"] = plain([getattr(op, attribute, None) for op in layer.ops])
+    return cast("RepadRow", row)
 
 
 def _evened(change: LayerChange) -> str:
@@ -301,13 +308,6 @@ def _evened(change: LayerChange) -> str:
 
 def _pads(layer: Layer) -> str:
     return in_words(["+".join(map(str, getattr(op, "padding", ()))) for op in layer.ops])
-
-
-def _in_words(layer: Layer) -> str:
-    """Format a layer's scheme, its pads and its stride, for CSV."""
-    modes = [str(getattr(op, "mode", "")) for op in layer.ops]
-    strides = [str(getattr(op, "stride", "")) for op in layer.ops]
-    return f"{once(modes, '/')} {_pads(layer)}, stride {once(strides)}"
 
 
 COMMAND = Command(

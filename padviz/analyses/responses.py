@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 from padviz.analyses.asked import Pixels, TrainedSource, names, runners_of
 from padviz.analyses.result import Result
@@ -27,10 +27,11 @@ from padviz.options import (
 )
 from padviz.phrases import counted
 from padviz.progress import Progress
-from padviz.reports.documents import flat, picked
+from padviz.reports.documents import picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table
+from padviz.reports.rows import about, rows_of
 from padviz.reports.tables import named
-from padviz.trained.border_responses import READING, BorderResponse, BorderResponses, respond
+from padviz.trained.border_responses import READING, BorderResponse, BorderResponses, Sides, respond
 from padviz.trained.images import Inputs
 from padviz.trained.networks.reading import as_trained
 
@@ -123,30 +124,42 @@ def responses(
     return ResponsesResult.made_of(measured, measured.rows, *shown, notes=measured.notes)
 
 
+class ResponseRow(TypedDict):
+    """The border energy of a layer's output on each side, and the t of its border line.
+
+    A padding of None is as trained, and that of shuffled weights "shuffled". `aware` is the share
+    of channels with a border line of their own, `scale` the rms of the interior.
+    """
+
+    layer: str
+    padding: str | None
+    channels: int
+    shape: list[int]
+    energy: Sides
+    t: Sides
+    aware: float | None
+    scale: float | None
+    note: str | None
+
+
 def report_of(responses: BorderResponses) -> Report:
     inputs = counted(responses.count, "input")
     title = Heading(
-        f"{responses.title}, {in_words(responses.size)}, {inputs} ({responses.inputs}): E at the "
+        f"{responses.title}, {in_words(responses.size)}, {inputs} ({responses.images}): E at the "
         "border"
     )
-    means = [
+    rows = []
+    for row in responses.rows:
+        figures = picked(row, "layer padding channels shape aware")
+        figures |= {"energy": row.energy, "t": row.t, "note": row.note or None}
+        rows.append({**figures, "scale": None if row.note else row.scale})
+    facts = about(responses.network, responses.size)
+    facts |= picked(responses, "verdict images count notes")
+    facts["means"] = [
         {"padding": padding, "energy": responses.mean(padding)} for padding in responses.paddings
     ]
-    layers = []
-    for row in responses.rows:
-        figures = picked(row, "layer padding channels shape energy t aware")
-        layers.append(
-            {**figures, "scale": None if row.note else row.scale, "note": row.note or None}
-        )
-    facts = {
-        **picked(responses, "network size inputs"),
-        "n": responses.count,
-        "verdict": responses.verdict,
-    }
-    facts |= {"means": means, "layers": layers, "notes": responses.notes}
-    sheet = [*map(flat, layers)]
     screen = [Lines([responses.verdict]), title, _table(responses), Lines([READING])]
-    return Report("responses", facts, [screen], Table([*map(Column, sheet[0])], sheet))
+    return Report("responses", facts, [screen], rows_of(rows, ResponseRow))
 
 
 def _table(responses: BorderResponses) -> Table:

@@ -57,7 +57,7 @@ class Result(Generic[Row]):
     >>> found = padviz.uneven("resnet18", 224)
     >>> found.balanced, found[0].layer, len(found)
     (False, 'conv1', 5)
-    >>> found.to_rows()[0]["consumed_after"]
+    >>> found.to_rows()[0]["used_after"]
     2
     """
 
@@ -80,10 +80,9 @@ class Result(Generic[Row]):
 
     def to_rows(self) -> list[dict[str, object]]:
         """Return the rows as dicts of plain values; the keys are those of the command's CSV."""
-        from padviz.reports.documents import plain
-        from padviz.reports.rendering import sheet_of
+        from padviz.reports.rendering import whole_rows
 
-        return [plain(record) for record in sheet_of(self._report).records]
+        return whole_rows(self._report)[1]
 
     def to_pandas(self) -> Any:
         """Return a pandas DataFrame of `to_rows`.

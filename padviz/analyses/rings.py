@@ -4,12 +4,11 @@ room.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, Required, TypedDict
 
 from padviz import phrases
 from padviz.analyses.asked import OptionalSource, Pixels
@@ -31,8 +30,10 @@ from padviz.options import (
     SIZE,
     Command,
 )
-from padviz.reports.documents import flat, plain
-from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, grid
+from padviz.reports.documents import picked, plain
+from padviz.reports.report import Block, Heading, Lines, Report, Table, grid
+from padviz.reports.rows import about as about_network
+from padviz.reports.rows import rows_of
 from padviz.scoring import detections
 from padviz.scoring.detections import LARGE, SMALL
 from padviz.scoring.reading.formats import doubts_of, kind_of, read_rings, read_scenes
@@ -205,7 +206,7 @@ def report_of(scored: Rings) -> Report:
         )
     if scored.classes:
         parts.append([Heading("Classes"), _by_class(scored)])
-    return Report("rings", plain(scored), parts, sheet_of(scored))
+    return Report("rings", _facts(scored), parts, rows_of([*_rows(scored)], RingRow))
 
 
 def _by_ring(scored: Rings) -> Table:
@@ -220,8 +221,8 @@ def _by_ring(scored: Rings) -> Table:
             ring.count,
             *(percents(ring.figures[name]) for name in names),
         ]
-        if ring.fair_share is not None and ring.padding is not None:
-            row += [f"{ring.fair_share:.3g}", percent(ring.padding)]
+        if ring.fair_share is not None and ring.from_padding is not None:
+            row += [f"{ring.fair_share:.3g}", percent(ring.from_padding)]
         rows.append(row)
     return grid(headings, rows)
 
@@ -243,24 +244,79 @@ def _by_class(scored: Rings) -> Table:
     return grid(headings, rows, "Objects of all rings.")
 
 
-def sheet_of(scored: Rings) -> Table:
-    """Return rings, differences, sides of rings and classes as rows of one table; `part` says which
-    of them a row is.
+# A field of a class cannot be called so.
+OfClass = TypedDict("OfClass", {"class": str | None}, total=False)
+
+
+class RingRow(OfClass, total=False):
+    """A figure of a part of the images, with its 95 % interval over images.
+
+    A "ring" lies from `first` to `last` off the nearest border; a "class" is a ring of one class,
+    "uncut" one of objects that touch no border, of an `area`, and a "side" is one of a ring. A
+    "difference" is the figure of `one` minus that of the `other` part.
     """
-    rows = [{"part": "ring", **_cells(ring)} for ring in scored.rings]
-    rows += [{"part": "difference", **flat(row)} for row in scored.differences]
+
+    part: Required[Literal["ring", "difference", "side", "class", "uncut"]]
+    figure: Required[str]
+    value: Required[float | None]
+    low: float | None
+    high: float | None
+    count: int | None
+    first: float | None
+    last: float | None
+    area: str | None
+    side: str | None
+    one: str | None
+    one_value: float | None
+    other: str | None
+    other_value: float | None
+
+
+def _facts(scored: Rings) -> dict[str, object]:
+    facts: dict[str, object] = {}
+    correlation = None
+    if scored.network is not None:
+        name, size, correlation = scored.network
+        facts = about_network(name, size)
+    facts |= picked(scored, "counted of images count detections notes")
+    return facts | {"correlation": plain(correlation)}
+
+
+def _rows(scored: Rings) -> Iterator[dict[str, object]]:
+    """Yield rings, differences, sides, classes and uncut objects as rows."""
+    headline = next(iter(scored.rings[0].figures))
     for ring in scored.rings:
-        ends = {"first": ring.first, "last": ring.last}
-        for name, side in ring.sides.items():
-            rows.append({"part": "side", **ends, "side": name, **flat(side)})
+        yield from _of_ring(ring, {"part": "ring"})
+    for difference in scored.differences:
+        value, low, high = difference.difference
+        row: dict[str, object] = {"part": "difference", "figure": difference.figure, "value": value}
+        row |= {"low": low, "high": high, "one": difference.one, "one_value": difference.first}
+        yield {**row, "other": difference.other, "other_value": difference.second}
+    for ring in scored.rings:
+        for side, part in ring.sides.items():
+            row = _of_part(part, headline, {"part": "side", "side": side})
+            yield {**row, "first": ring.first, "last": ring.last}
     for name, rings in scored.classes.items():
-        rows += [{"part": "class", "class": name, **_cells(ring)} for ring in rings]
-    keys = dict.fromkeys(chain(*rows))
-    return Table([*map(Column, keys)], rows)
+        for ring in rings:
+            yield from _of_ring(ring, {"part": "class", "class": name})
+    for ring in scored.rings:
+        for area, part in ring.uncut.items():
+            row = _of_part(part, headline, {"part": "uncut", "area": area})
+            yield {**row, "first": ring.first, "last": ring.last}
 
 
-def _cells(ring: Ring) -> dict[str, object]:
-    return {key.lower(): value for key, value in flat(replace(ring, sides={})).items()}
+def _of_ring(ring: Ring, about: Mapping[str, object]) -> Iterator[dict[str, object]]:
+    known = {**about, "count": ring.count, "first": ring.first, "last": ring.last}
+    for name, figure in ring.figures.items():
+        yield {**known, "figure": name, **figure._asdict()}
+    for name in ("fair_share", "from_padding"):
+        value = getattr(ring, name)
+        if value is not None:
+            yield {**known, "figure": name, "value": value}
+
+
+def _of_part(part: Part, figure: str, about: Mapping[str, object]) -> dict[str, object]:
+    return {**about, "figure": figure, **part.figure._asdict(), "count": part.count}
 
 
 def _draw(scored: Rings) -> Figure:

@@ -180,7 +180,7 @@ def uneven_rows(case: Case, but_causal: bool = False) -> Iterator[Judged]:
     """
     uneven = []
     for window, on, row in _rows(case.ledger.uneven_convolutions):
-        causal = row.declared == (row.dilation * (row.kernel - 1), 0)
+        causal = row.pads == (row.dilation * (row.kernel - 1), 0)
         if row.uneven and not (but_causal and causal):
             uneven.append((window, on, row))
     near = []
@@ -531,7 +531,7 @@ connection.""",
 class Explained(NamedTuple):
     """A rule: its name, what it says in one line, its page, and whether a finding fails."""
 
-    name: str
+    rule: str
     words: str
     page: str
     fails: bool
@@ -571,18 +571,16 @@ def rules(rule: Annotated[str | None, RULE] = None) -> Result[Explained]:
 
 
 def _rules_report(rows: Sequence[Explained], listed: bool) -> Report:
-    facts = {"rules": [row._asdict() for row in rows]}
-    sheet = Table(columns("name words fails"), rows)
+    sheet = Table(columns("rule words page fails"), rows)
     if listed:
-        about = Lines(
+        legend = Lines(
             ["A finding fails a check where fails is yes. padviz rules RULE explains one."]
         )
-        return Report("rules", facts, [[Table(columns("name words fails"), rows), about]], sheet)
+        return Report("rules", {}, [[Table(columns("rule words fails"), rows), legend]], sheet)
     (row,) = rows
     never = "" if row.fails else "\n\nIt never fails."
-    return Report(
-        "rules", facts, [[Verbatim(f"{row.name}: {row.words}\n\n{row.page}{never}")]], sheet
-    )
+    page = Verbatim(f"{row.rule}: {row.words}\n\n{row.page}{never}")
+    return Report("rules", {}, [[page]], sheet)
 
 
 COMMAND = Command(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from padviz.analyses.asked import Pixels, TrainedSource
 from padviz.analyses.result import Result
@@ -37,7 +37,8 @@ from padviz.options import (
 )
 from padviz.progress import Progress
 from padviz.reports.documents import picked
-from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
+from padviz.reports.report import Heading, Lines, Report
+from padviz.reports.rows import about, rows_of
 from padviz.sources import is_module
 from padviz.trained.image_files import ImageFile, OutputFile, check_written, open_image
 from padviz.trained.networks.reading import (
@@ -207,19 +208,27 @@ def _notes(run: TilesRun) -> tuple[str, ...]:
     return (f"{run.output}: {what}; write an .npy file to keep them",)
 
 
+class RunRow(TypedDict):
+    """The output of an image that was run tile by tile, and the share of its values clipped."""
+
+    layer: str
+    image: str
+    output: str
+    shape: list[int]
+    dtype: str
+    clipped: float
+    tile: list[int]
+    tiles: int
+
+
 def report_of(run: TilesRun) -> Report:
     tiles_run = len(run.plan) if isinstance(run.plan, Plan) else run.plan.tiles
-    row = {
-        **picked(run, "image size output shape dtype clipped"),
-        "tile": run.plan.tile,
-        "tiles": tiles_run,
-    }
-    facts = {"network": run.network.name, "layer": run.network.targets[0], **row}
+    row: dict[str, object] = picked(run, "image output shape dtype clipped")
+    row |= {"layer": run.network.targets[0], "tile": run.plan.tile, "tiles": tiles_run}
+    facts = about(run.network.name, run.size, run.network.padding)
     written = f"{run.output}: {in_words(run.shape)}, {run.dtype}."
     screen = [Heading(run.network.title), Lines([*words_of(run.plan), written])]
-    sizes = [Column(name, show=in_words) for name in ("size", "tile", "shape")]
-    table = Table((*columns("image output dtype tiles clipped"), *sizes), [row])
-    return Report("run-tiles", facts, [screen], table)
+    return Report("run-tiles", facts, [screen], rows_of([row], RunRow))
 
 
 COMMAND = Command(

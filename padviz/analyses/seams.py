@@ -90,8 +90,8 @@ class Comparison:
     """
 
     kind: str
-    size: tuple[int, ...]  # (channels, height, width); the height of a signal is 1
-    tiled_size: tuple[int, ...]
+    shape: tuple[int, ...]  # (channels, height, width); the height of a signal is 1
+    tiled_shape: tuple[int, ...]
     range: float
     sd: float
     rms: float = 0.0
@@ -106,7 +106,7 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """What differs, in a sentence, and what to do."""
-        all_of_it = tuple((0, n) for n in self.size[1:])
+        all_of_it = tuple((0, n) for n in self.shape[1:])
         fit, tile = Fit(all_of_it), "Tiled is"
         if self.tiles:
             fit = self.tiles[0]
@@ -114,7 +114,7 @@ class Comparison:
             tile = f"In {self._in_words(fit.area)}, tiled is"
         if self.compared > 1:
             tile = f"{len(self.tiles)} of {self.compared} tiles differ alike. {tile}"
-        names = [axis_name(self.size[1:], axis) for axis in range(2)]
+        names = [axis_name(self.shape[1:], axis) for axis in range(2)]
         swapped = ""
         if fit.shows:
             swapped = f"{self._in_words(fit.shows)} of whole"
@@ -124,8 +124,8 @@ class Comparison:
             swapped = f"whole with its channels in the order {', '.join(map(str, fit.channels))}"
         return VERDICTS[self.kind].format(
             rounding=" to rounding" if self.largest else "",
-            tiled=in_words(self.tiled_size),
-            whole=in_words(self.size),
+            tiled=in_words(self.tiled_shape),
+            whole=in_words(self.shape),
             area=self._in_words(fit.area),
             share=percent(self.share),
             depth=self.depth,
@@ -140,14 +140,14 @@ class Comparison:
 
     def _in_words(self, area: Area) -> str:
         (top, bottom), (left, right) = area
-        if self.size[1] == 1:
+        if self.shape[1] == 1:
             return f"samples {left}:{right}"
         return f"rows {top}:{bottom}, columns {left}:{right}"
 
     @property
     def lines(self) -> list[list[int]]:
         """The seams of each axis, in order."""
-        lines: dict[str, set[int]] = {axis_name(self.size[1:], axis): set() for axis in range(2)}
+        lines: dict[str, set[int]] = {axis_name(self.shape[1:], axis): set() for axis in range(2)}
         for seam in self.seams:
             lines[seam.axis].update(seam.at)
         return [sorted(at) for at in lines.values()]
@@ -375,12 +375,13 @@ def _figures(comparison: Comparison) -> str:
 def report_of(comparison: Comparison) -> Report:
     facts: dict[str, object] = {"verdict": comparison.verdict}
     for field in fields(Comparison):
-        facts[field.name] = getattr(comparison, field.name)
+        if field.name != "seams":
+            facts[field.name] = getattr(comparison, field.name)
     lines = [comparison.verdict]
     if comparison.kind != "sizes":
         lines.append(_figures(comparison))
     screen: list[list[Block]] = [
-        [Heading(f"Tiled against whole, {in_words(comparison.size)}"), Lines(lines)]
+        [Heading(f"Tiled against whole, {in_words(comparison.shape)}"), Lines(lines)]
     ]
     steps = Column("ratio", show="{:.1f}x"), Column("step", show="{:.3g}")
     at = Column("at", show=lambda at: ", ".join(map(str, at)))

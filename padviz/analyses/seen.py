@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 from padviz.analyses.asked import TrainedSource
 from padviz.analyses.result import Result
-from padviz.analyses.trial import about
+from padviz.analyses.trial import inputs_in_words
 from padviz.files.unfinished import ResumeOptions
 from padviz.network.network import Size
 from padviz.options import (
@@ -33,6 +33,7 @@ from padviz.options import (
 from padviz.progress import Progress
 from padviz.reports.documents import picked
 from padviz.reports.report import Heading, Lines, Report, grid
+from padviz.reports.rows import about, rows_of
 from padviz.trained.images import to_crop
 from padviz.trained.networks.reading import as_trained
 from padviz.trained.trying.seen import Seen, see
@@ -125,6 +126,18 @@ def seen(
     )
 
 
+class SeenRow(TypedDict):
+    """The change of the output (`seen`) by a patch at a place, with usage and the distance to the
+    border there.
+    """
+
+    top: int
+    left: int
+    seen: float
+    usage: float
+    distance: float
+
+
 def report_of(seen_map: Seen) -> Report:
     sentence = explained(seen_map)
     rows: list[list[object]] = [
@@ -134,25 +147,19 @@ def report_of(seen_map: Seen) -> Report:
         ["edge over inside", with_ends(seen_map.edge), f"{seen_map.edge_usage:.2f}"],
     ]
     what = f"a patch of {seen_map.patch} px at {len(seen_map.tops)} x {len(seen_map.lefts)} places"
-    heading = Heading(about(seen_map, f"{what}; {seen_map.count} crops"))
+    heading = Heading(inputs_in_words(seen_map, f"{what}; {seen_map.count} crops"))
     planes = seen_map.values, seen_map.usage, seen_map.distance
-    grids = (plane.ravel().tolist() for plane in planes)
-    places = [
-        (*place, *cells)
-        for place, *cells in zip(product(seen_map.tops, seen_map.lefts), *grids, strict=True)
-    ]
-    keys = "network size images count pictures output patch tops lefts by_usage by_distance gain"
-    edge = {"edge": {"seen": seen_map.edge, "usage": seen_map.edge_usage}}
-    facts = {
-        "answer": sentence,
-        **picked(seen_map, keys),
-        **edge,
-        **picked(seen_map, "values usage distance notes"),
-    }
+    figures = zip(*(plane.ravel().tolist() for plane in planes), strict=True)
+    places = []
+    for (top, left), (change, usage, distance) in zip(
+        product(seen_map.tops, seen_map.lefts), figures, strict=True
+    ):
+        place = {"top": top, "left": left}
+        places.append({**place, "seen": change, "usage": usage, "distance": distance})
+    keys = "images count pictures output patch by_usage by_distance gain edge edge_usage notes"
+    facts = {**about(seen_map.network, seen_map.size), "verdict": sentence}
     screen = [Lines([sentence]), heading, grid(["", "seen", "usage"], rows)]
-    return Report(
-        "seen", facts, [screen], grid(["top", "left", "seen", "usage", "distance"], places)
-    )
+    return Report("seen", facts | picked(seen_map, keys), [screen], rows_of(places, SeenRow))
 
 
 COMMAND = Command(

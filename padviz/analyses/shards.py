@@ -8,15 +8,15 @@ from typing import Annotated
 
 from padviz.analyses.asked import Pixels, Source, asked_up_to
 from padviz.analyses.result import Result
-from padviz.analyses.stream import halves
 from padviz.cutting.shards import ShardedLayer, Shards, shards_of
 from padviz.errors import OptionError
 from padviz.network.network import Network
 from padviz.options import AXIS, LAYERS, MODEL, PADDING, SAME, SHARDS, SIZE, Command
 from padviz.phrases import counted, in_bytes, some_names
 from padviz.progress import Progress
-from padviz.reports.documents import plain
+from padviz.reports.documents import picked, plain
 from padviz.reports.report import Heading, Lines, Report, Table, columns
+from padviz.reports.rows import about
 
 
 class ShardsResult(Result[ShardedLayer], Shards):
@@ -68,8 +68,8 @@ def shards(
     Examples
     --------
     >>> found = shards("unet_padded", 4, 512)
-    >>> found.exchanges, found.layers[0].halo, found.layers[0].parts[1].fetches[0]
-    (18, (1, 1), Fetch(owner=0, first=127, stop=128))
+    >>> found.exchanges, found.layers[0].before, found.layers[0].parts[1].fetches[0]
+    (18, 1, Fetch(owner=0, first=127, stop=128))
     """
     with asked_up_to(layer, network, size, padding, same) as (kept, image):
         axis = axis or kept.axes[0]
@@ -82,7 +82,8 @@ def shards(
 
 def report_of(network: Network, split: Shards) -> Report:
     layers, rows = split.layers, split.size[network.axes.index(split.axis)]
-    before, after = (max(layer.halo[side] for layer in layers) for side in (0, 1))
+    before = max(layer.before for layer in layers)
+    after = max(layer.after for layer in layers)
     most = f"a shard fetches at most {before} + {after} rows, before and after its own"
     shards = counted(split.shards, "shard")
     need = sum(layer.why > "" for layer in layers)
@@ -102,26 +103,25 @@ def report_of(network: Network, split: Shards) -> Report:
         said.append(f"Boundaries are {sizes}{split.skewed and f': {split.skewed} moves them'}.")
     if empty := [layer.layer for layer in layers if layer.rows < split.shards]:
         said.append(f"Some shards own nothing of maps of fewer rows: {some_names(empty)}.")
-    about = [
+    legend = [
         "before, after: the most input rows that a shard fetches from shards before and behind "
         "it. bytes: of all shards, as float32. sums: for norms count, mean and squared "
         "deviations of each group.",
         "Layers that read only their own rows are left out; --format json has all, with the rows "
         "that each shard owns, fetches and trims.",
     ]
-    shown = (
-        *columns("layer rows"),
-        *halves("halo", "before", "after"),
-        *columns("bytes exchange why"),
-    )
+    shown = columns("layer rows before after bytes exchange why")
     listed = Table(shown, [layer for layer in layers if layer.fetched or layer.why])
-    facts = {"network": network.name, **plain(split)}
-    return Report(
-        "shards",
-        facts,
-        [[Heading(network.title), Lines(said), listed, Lines(about)]],
-        Table(shown, layers),
-    )
+    facts = about(network.name, split.size, network.padding)
+    facts |= picked(split, "axis shards exchanges bytes overlap overlap_bytes multiple skewed")
+    facts["parts"] = [
+        {"layer": layer.layer, "shard": k, **plain(part)}
+        for layer in layers
+        for k, part in enumerate(layer.parts)
+    ]
+    screen = [Heading(network.title), Lines(said), listed, Lines(legend)]
+    sheet = Table(columns("layer kind rows before after fetched bytes exchange why"), layers)
+    return Report("shards", facts, [screen], sheet)
 
 
 def _in_words(size: int | None) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from padviz.analyses.asked import Layers, Source, asked
 from padviz.analyses.pasted import lines_to_paste
@@ -33,17 +33,8 @@ from padviz.network.sizes import AlongAxes
 from padviz.options import IMAGES, LAYERS, PADDING, SAME, SIZED_MODEL, SIZES, Command
 from padviz.progress import Progress
 from padviz.reports.documents import picked, plain
-from padviz.reports.report import (
-    Block,
-    Column,
-    Facts,
-    Heading,
-    Lines,
-    Report,
-    Table,
-    Verbatim,
-    columns,
-)
+from padviz.reports.report import Block, Column, Facts, Heading, Lines, Report, Table, Verbatim
+from padviz.reports.rows import about, rows_of
 from padviz.reports.tables import pixels
 from padviz.scoring.reading.yolo import sizes_of_pictures
 
@@ -59,13 +50,32 @@ PROPERTIES = (
     "no_remainder",
 )  # of a size: fields of `AxisSizes`
 MOST_SERVED = 5  # padded sizes that are listed for a folder
-KEYS = "axis property rule count least runs checked expected unknown sizes"
+
+
+class SizeRow(TypedDict):
+    """The sizes of an axis that have a property: their rule, and how many were read.
+
+    The others are `expected` by the rule; of `unknown` ones, padviz does not know.
+    """
+
+    axis: str
+    property: str
+    rule: str | None
+    count: int
+    min: int | None
+    runs: str
+    checked: int
+    expected: int
+    unknown: list[int]
+    sizes: list[int]
+
+
 SHOWN = (
     Column("axis"),
-    Column("property", "sizes"),
+    Column("property"),
     Column("rule", show=lambda rule: rule or "none: see json"),
-    Column("count", "number"),
-    Column("runs", "which"),
+    Column("count"),
+    Column("runs"),
     Column("checked", spare=1),
 )
 LEGEND = (
@@ -77,25 +87,33 @@ LEGEND = (
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """A padded size, and the number of pictures that it serves."""
+
+    size: Size
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class SizesOfImages:
     """How many pictures of a folder a network takes: runs on, stretches, and reads unevenly; and
     what they need.
 
-    `padding` has the pixels to add to each axis, at most. `served` lists padded sizes with the
-    number of pictures that each serves, the most frequent first.
+    `added` has the pixels to add to each axis, at most. `served` lists padded sizes with the number
+    of pictures that each serves, the most frequent first.
     """
 
     count: int
     accepted: int
     stretched: int
     uneven: int
-    padding: Size
-    served: tuple[tuple[Size, int], ...]
+    added: Size
+    served: tuple[Served, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes(AlongAxes[AxisSizes]):
-    """Rules of the sizes that a network takes, on each axis, with the others at `own` size.
+    """Rules of the sizes that a network takes, on each axis, with the others at `size`.
 
     `asked` sides were asked about, from the first of `range` to the last. `axes` has one entry,
     "both", where the network takes squares only. `depend` is whether what one axis takes depends on
@@ -103,7 +121,7 @@ class Sizes(AlongAxes[AxisSizes]):
     """
 
     network: str
-    own: Size
+    size: Size
     range: tuple[int, int]
     asked: int
     axes: Mapping[str, AxisSizes]
@@ -323,10 +341,9 @@ def _of_images(network: Network, pictures: Sequence[Size]) -> SizesOfImages:
         if padded:
             served[padded] += count
             needs.append(tuple(b - a for a, b in zip(size, padded, strict=True)))
-    padding = tuple(max(along_axis) for along_axis in zip(*needs, strict=True))
-    return SizesOfImages(
-        len(pictures), accepted, stretched, uneven, padding, tuple(served.most_common(MOST_SERVED))
-    )
+    added = tuple(max(along_axis) for along_axis in zip(*needs, strict=True))
+    most = tuple(Served(*pair) for pair in served.most_common(MOST_SERVED))
+    return SizesOfImages(len(pictures), accepted, stretched, uneven, added, most)
 
 
 def runs_of(sizes: Sequence[int]) -> list[tuple[int, int]]:
@@ -364,10 +381,10 @@ def in_multiples(rule: str) -> str:
 
 def report_of(network: Network, answer: Sizes) -> Report:
     rows = [*chain(*(_rows(axis, sizes) for axis, sizes in answer.axes.items()))]
-    facts = picked(answer, "network own range asked depend") | {
+    facts = about(network.name, answer.size, network.padding)
+    facts |= picked(answer, "range asked depend") | {
         "near": answer.near and _near_facts(network, answer.near),
         "images": plain(answer.images),
-        "rows": rows,
     }
     blocks: list[Block] = []
     if answer.near is not None:
@@ -378,11 +395,11 @@ def report_of(network: Network, answer: Sizes) -> Report:
         if "both" in answer.axes or len(answer.axes) == 1:
             others = ""
         else:
-            others = f", the other at {pixels(answer.own)} px"
-        shown = []
+            others = f", the other at {pixels(answer.size)} px"
+        shown: list[dict[str, object]] = []
         for axes, sizes in _alike(answer):
             of_axis = [row for row in rows if row["axis"] == sizes.axis]
-            shown += [row | {"axis": axes} for row in of_axis]
+            shown += [{**row, "axis": axes} for row in of_axis]
         lo, hi = answer.range
         if answer.asked == hi - lo + 1:
             between = f"sizes {lo} to {hi}"
@@ -393,25 +410,25 @@ def report_of(network: Network, answer: Sizes) -> Report:
             Table(SHOWN, shown, LEGEND),
             *(Lines([note]) for note in _notes(network, answer)),
         ]
-    return Report("sizes", facts, [blocks], Table(columns(KEYS), rows))
+    return Report("sizes", facts, [blocks], rows_of(rows, SizeRow))
 
 
-def _rows(axis: str, sizes: AxisSizes) -> Iterator[dict[str, object]]:
+def _rows(axis: str, sizes: AxisSizes) -> Iterator[SizeRow]:
     """Yield a row for each property: its rule, its smallest size, and how many sizes were read."""
     for name in PROPERTIES:
         rule: SizeRule = getattr(sizes, name)
-        least = None
-        if rule.sizes:
-            least = rule.sizes[0]
-        row = {
+        yield {
             "axis": axis,
             "property": name,
             "rule": rule.rule,
             "count": len(rule.sizes),
-            "least": least,
+            "min": min(rule.sizes, default=None),
+            "runs": in_runs(rule.sizes),
+            "checked": rule.checked,
+            "expected": rule.expected,
+            "unknown": [*rule.unknown],
+            "sizes": [*rule.sizes],
         }
-        row |= {"runs": in_runs(rule.sizes), "checked": rule.checked, "expected": rule.expected}
-        yield row | {"unknown": [*rule.unknown], "sizes": [*rule.sizes]}
 
 
 def _notes(network: Network, answer: Sizes) -> Iterator[str]:
@@ -419,7 +436,7 @@ def _notes(network: Network, answer: Sizes) -> Iterator[str]:
     axes = answer.axes.values()
     if answer.depend:
         yield "What one axis takes depends on the other: check one size with --size HxW."
-    odd = odd_window(network, answer.own)
+    odd = odd_window(network, answer.size)
     if odd and not any(sizes.balanced.sizes for sizes in axes):
         yield (
             f"No size is balanced: {odd} reads an odd number of padded rows at each, which cannot "
@@ -561,17 +578,17 @@ def _about_images(images: SizesOfImages) -> Iterator[Block]:
             ("stretched", images.stretched),
             ("uneven", images.uneven),
             (
-                "padding",
-                f"at most {in_words(images.padding)} px"
-                if images.padding
+                "added",
+                f"at most {in_words(images.added)} px"
+                if images.added
                 else "no size near any of them",
             ),
         ]
     )
     yield Table(
         (
-            Column("size", "padded size", in_words, lambda row: row[0]),
-            Column("count", "pictures", None, lambda row: row[1]),
+            Column("size", "padded size", in_words),
+            Column("count", "pictures"),
         ),
         images.served,
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from math import ceil, gcd
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from padviz.analyses.asked import Pixels, Source, TrainedSource, asked_up_to
 from padviz.analyses.result import Result
@@ -18,8 +18,9 @@ from padviz.errors import DescriptionError, check_integer
 from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.network import Network
 from padviz.options import CHUNK, LAYERS, MODEL, PADDING, SAME, SIZE, Command
-from padviz.reports.documents import plain
+from padviz.reports.documents import picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table
+from padviz.reports.rows import about, rows_of
 from padviz.reports.tables import once
 from padviz.trained.networks.reading import as_trained
 
@@ -76,6 +77,19 @@ def stream(
         return StreamResult.made_of(plan, plan.layers, partial(report_of, kept, plan))
 
 
+class StreamRow(TypedDict):
+    """What a layer keeps between chunks, makes of one, and drops of that, in samples."""
+
+    layer: str
+    kind: str
+    keeps: list[int]
+    makes_min: int
+    makes_max: int
+    drops_first: int | None
+    drops_last: int | None
+    lag: int
+
+
 def report_of(network: Network, plan: Stream) -> Report:
     keep = f"layers keep {plan.kept:,} samples in all between chunks"
     said = [
@@ -86,37 +100,41 @@ def report_of(network: Network, plan: Stream) -> Report:
         f"Each chunk makes {once(map(str, head.makes), ' to ')} samples of {head.layer}."
         for head in plan.heads
     ]
-    shown = [
+    rows = [_row(layer) for layer in plan.layers]
+    shown = (
         Column("layer"),
-        Column("keeps", of=lambda layer: " ".join(map(str, layer.keeps))),
-        *halves("makes", "makes_least", "makes_most"),
-        *halves("drops", "drop_first", "drop_last"),
+        Column("keeps", show=lambda keeps: " ".join(map(str, keeps))),
+        *(
+            Column(key, key.replace("_", " "))
+            for key in ("makes_min", "makes_max", "drops_first", "drops_last")
+        ),
         Column("lag"),
-    ]
-    about = [
+    )
+    legend = [
         "keeps: the most samples to keep of each input. makes: samples of a chunk, once the "
         "stream is under way.",
-        "drop: samples to cut from an upsampling layer's output. lag: the most input samples "
+        "drops: samples to cut from an upsampling layer's output. lag: the most input samples "
         "behind those that its last sample stands for.",
     ]
-    facts = {"network": network.name, **plain(plan)}
-    return Report(
-        "stream",
-        facts,
-        [[Heading(network.title), Lines(said), Table(shown, plan.layers), Lines(about)]],
-    )
+    facts = about(network.name, network.size, network.padding)
+    facts |= picked(plan, "chunk kept lag") | {"heads": [head.layer for head in plan.heads]}
+    screen = [Heading(network.title), Lines(said), Table(shown, rows), Lines(legend)]
+    return Report("stream", facts, [screen], rows_of(rows, StreamRow))
 
 
-def halves(field: str, *keys: str) -> list[Column]:
-    """Return columns for the two numbers of a field, if it has any."""
-
-    def half(row: object, at: int) -> int | None:
-        pair = getattr(row, field)
-        return pair and pair[at]  # type: ignore[no-any-return]
-
-    return [
-        Column(key, key.replace("_", " "), of=partial(half, at=at)) for at, key in enumerate(keys)
-    ]
+def _row(layer: StreamedLayer) -> StreamRow:
+    least, most = layer.makes
+    first, last = layer.drops or (None, None)
+    return {
+        "layer": layer.layer,
+        "kind": layer.kind,
+        "keeps": [*layer.keeps],
+        "makes_min": least,
+        "makes_max": most,
+        "drops_first": first,
+        "drops_last": last,
+        "lag": layer.lag,
+    }
 
 
 def streamed(model: TrainedSource, chunk: int, *, weights: str | Path | None = None) -> Streamed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from padviz.analyses.asked import Layers, Pixels, Source, asked, names
 from padviz.analyses.result import Result
@@ -12,10 +12,11 @@ from padviz.analyses.uneven import POOL, kind_of
 from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError
 from padviz.geometry.ledger import TapExposure, tap_exposure
-from padviz.network.network import ENDS, Network, Size, in_words
+from padviz.network.network import Network, Size, in_words
 from padviz.options import LAYERS, MODEL, PADDING, SAME, SIZE, Command
 from padviz.reports.documents import picked
-from padviz.reports.report import Column, Heading, Report, Table, columns
+from padviz.reports.report import Column, Heading, Report, Table
+from padviz.reports.rows import about, rows_of
 from padviz.reports.tables import once
 
 
@@ -81,36 +82,48 @@ def taps(
         )
 
 
+class TapRow(TypedDict):
+    """The taps of a layer: `grid` counts the units that read a real pixel with each.
+
+    `imbalance` is, on each axis, the second half of the taps minus the first, over their sum.
+    """
+
+    layer: str
+    kind: str
+    convolution: bool
+    uneven: bool
+    kernel: list[int]
+    units: int
+    min: int
+    max: int
+    imbalance_length: NotRequired[float]
+    imbalance_depth: NotRequired[float]
+    imbalance_height: NotRequired[float]
+    imbalance_width: NotRequired[float]
+    grid: list[Any]
+
+
 TAPS = (
-    Column("taps", of=lambda row: in_words(row.grid.shape)),
+    Column("kernel", of=lambda row: in_words(row.grid.shape)),
     Column("units", spare=2),
-    Column("least", of=lambda row: int(row.grid.min())),
-    Column("most", of=lambda row: int(row.grid.max()), spare=1),
+    Column("min", of=lambda row: row.grid.min()),
+    Column("max", of=lambda row: row.grid.max(), spare=1),
 )
 
 
 def report_of(rows: Sequence[TapExposure], network: Network, size: Size) -> Report:
-    keys = "layer kind convolution uneven units grid imbalance"
-    facts = {
-        "network": network.name,
-        "size": [*size],
-        "layers": [picked(row, keys) for row in rows],
-    }
     pools = POOL
     if all(row.convolution for row in rows):
         pools = ""
     shown = (Column("layer"), Column("kind", of=kind_of), *TAPS, Column("imbalance", of=_imbalance))
     table = Table(shown, rows, pools, marked=lambda row: row.uneven)
     heading = Heading(f"{network.title}, {in_words(size)}: units whose tap reads a real pixel")
-    across = [
-        Column("_".join(ENDS[axis]), of=partial(_across, axis)) for axis in reversed(network.axes)
-    ]
-    sheet = (*columns("layer kind"), *TAPS, *across, *columns("uneven convolution"))
-    return Report("taps", facts, [[heading, table]], Table(sheet, rows))
-
-
-def _across(axis: str, row: TapExposure) -> float:
-    return row.imbalance[axis]
+    figures = [picked(row, "layer kind convolution uneven units grid") for row in rows]
+    for row, named in zip(rows, figures, strict=True):
+        named |= {"kernel": row.grid.shape, "min": row.grid.min(), "max": row.grid.max()}
+        named |= {f"imbalance_{axis}": share for axis, share in row.imbalance.items()}
+    facts = about(network.name, size, network.padding)
+    return Report("taps", facts, [[heading, table]], rows_of(figures, TapRow))
 
 
 def _imbalance(row: TapExposure) -> str:

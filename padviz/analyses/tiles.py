@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NotRequired, TypedDict, cast
 
 from padviz.analyses.asked import Pixels, Source, asked_up_to
 from padviz.analyses.result import Result
@@ -45,6 +45,7 @@ from padviz.phrases import by_side, in_bytes, some_names
 from padviz.progress import Progress
 from padviz.reports.documents import picked
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, Verbatim, columns
+from padviz.reports.rows import about, rows_of
 from padviz.reports.tables import once
 from padviz.sources import MODULE, is_module
 from padviz.sources.tracing.reading import AS_IT_IS
@@ -310,7 +311,21 @@ SIZES = (
     Column("keeps", show=in_words),
     Column("cost", "times the pixels", "{:,.2f}"),
 )
-AROUND = columns("layer axis before after alignment")
+AROUND = (*columns("layer axis before after alignment"), Column("stride", show="{:g}"))
+
+
+class TileRow(TypedDict):
+    """What a tile reads around the part that it keeps on an axis, in pixels; with shared norms, a
+    layer that pools sums over all tiles, and why.
+    """
+
+    layer: str
+    axis: NotRequired[str]
+    before: NotRequired[int]
+    after: NotRequired[int]
+    alignment: NotRequired[int]
+    stride: NotRequired[float]
+    why: NotRequired[str]
 
 
 def report_of(tiling: Tiling, one_image: bool) -> Report:
@@ -318,41 +333,34 @@ def report_of(tiling: Tiling, one_image: bool) -> Report:
     for a library.
     """
     network, plan = tiling.network, tiling.plan
-    heads: dict[str, dict[str, object]] = {}
-    rows = []
+    rows: list[TileRow] = []
     for pair in tiling.contexts:
         for axis, context in zip(network.axes, pair, strict=True):
-            figures = {**picked(context, "before after alignment"), "stride": float(context.stride)}
-            heads.setdefault(context.layer, {"layer": context.layer})[axis] = figures
-            rows.append({"layer": context.layer, "axis": axis, **figures})
+            figures = picked(context, "layer before after alignment stride") | {"axis": axis}
+            rows.append(cast("TileRow", figures))
     barrier = barrier_of(network, tiling.contexts)
-    facts = {
-        "network": network.name,
-        "size": tiling.image,
-        "barrier": barrier and [*barrier],
-        "contexts": [*heads.values()],
+    facts = about(network.name, tiling.image, network.padding) | {
+        "barrier": barrier,
         "plan": plan and _plan_facts(plan),
-        "recipe": tiling.recipe and picked(tiling.recipe, "library exact words arguments call"),
+        "recipe": tiling.recipe,
         "sizes": tiling.sizes or (),
         "ignored": [{"layer": layer, "why": why} for layer, why in tiling.ignored],
     }
     first: list[Block] = [Heading(network.title)]
-    sheet = Table((*AROUND, Column("stride")), rows)
     if isinstance(plan, LayerPlan):
-        sheet = _summed(plan)
-        first += [Lines(words_of(plan)), sheet]
+        rows = [{"layer": layer, "why": why} for layer, why in plan.shared]
+        first += [Lines(words_of(plan)), Table(columns("layer why"), rows)]
     else:
         needed = _needed(network, tiling.contexts, plan)
         said = [f"{needed}: {_tiles_of(plan)}" if plan else f"{needed}."]
         samples = "pixels"
         if len(network.axes) == 1:
             samples = "input samples"
-        about = f"before, after: {samples} read beyond what a tile keeps."
-        table = Table((*AROUND, Column("stride", show="{:g}")), rows)
+        legend = f"before, after: {samples} read beyond what a tile keeps."
         first += [
             Lines([*said, *_ignoring(tiling.ignored), *_ways_out(barrier)]),
-            table,
-            Lines([about]),
+            Table(AROUND, rows),
+            Lines([legend]),
         ]
     screen = [first]
     if tiling.sizes is not None:
@@ -360,7 +368,7 @@ def report_of(tiling: Tiling, one_image: bool) -> Report:
     if tiling.recipe:
         recipe = tiling.recipe
         screen.append([Heading(f"For {recipe.library}, {recipe.words}"), Verbatim(recipe.call)])
-    return Report("tiles", facts, screen, sheet)
+    return Report("tiles", facts, screen, rows_of(rows, TileRow))
 
 
 def _listing(tiling: Tiling, one_image: bool) -> str:
@@ -408,16 +416,11 @@ def _stored(segments: Segments) -> str:
     return f"{said}."
 
 
-def _summed(plan: LayerPlan) -> Table:
-    return Table(columns("layer why"), [{"layer": layer, "why": why} for layer, why in plan.shared])
-
-
 def _plan_facts(plan: Plan | LayerPlan) -> dict[str, object]:
     if isinstance(plan, LayerPlan):
         return {
-            **picked(plan, "image tile tiles counts untried"),
+            **picked(plan, "tile tiles counts untried"),
             "norms": "shared",
-            "shared": _summed(plan).records,
         }
     lines = dict(zip(plan.network.axes, plan.lines, strict=True))
     keeps = {
@@ -426,7 +429,7 @@ def _plan_facts(plan: Plan | LayerPlan) -> dict[str, object]:
     }
     starts = {axis: line.starts for axis, line in lines.items()}
     return {
-        **picked(plan, "image tile"),
+        "tile": plan.tile,
         "tiles": len(plan),
         "cost": plan.cost,
         "starts": starts,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NotRequired, TypedDict
 
 from padviz.analyses.asked import TrainedSource, repadded, schemes
 from padviz.analyses.result import Result
+from padviz.intervals import Estimate
 from padviz.network.network import Size, in_words
 from padviz.options import (
     IMAGES,
@@ -28,7 +29,7 @@ from padviz.phrases import counted
 from padviz.progress import Progress
 from padviz.reports.documents import picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table
-from padviz.reports.tables import pixels
+from padviz.reports.rows import about, rows_of
 from padviz.trained.images import to_crop
 from padviz.trained.networks.reading import as_trained
 from padviz.trained.trying.seen import Seen
@@ -107,7 +108,7 @@ def trial(
     >>> import padviz, torch
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU())
     >>> tried = padviz.trial(net, noise=True, n=4, trained_at=16, padding="circular")
-    >>> (tried.kind, [row.name for row in tried.rows],
+    >>> (tried.kind, [row.change for row in tried.rows],
     ...  tried.rows[1].figures["correlation"].value > 0.5)
     ('map', ['a shift by one pixel', 'circular padding'], True)
     >>> tried.rows[0].against_shift  # the baseline itself
@@ -132,25 +133,43 @@ def trial(
 HEADINGS = {"kept": "top-1 kept", "kl": "KL", "relative": "change", "correlation": "correlation"}
 
 
+class TrialResultRow(TypedDict):
+    """The effect of a change, with 95 % intervals over pictures, and that minus a shift by 1 px.
+
+    Scores of classes have `kept` and `kl`, others `relative` and `correlation`.
+    """
+
+    change: str
+    kind: str
+    size: list[int]
+    how: str | None
+    padding: str | None
+    needs: str | None
+    note: str | None
+    kept: NotRequired[Estimate | None]
+    kept_against_shift: NotRequired[Estimate | None]
+    kl: NotRequired[Estimate | None]
+    kl_against_shift: NotRequired[Estimate | None]
+    relative: NotRequired[Estimate | None]
+    relative_against_shift: NotRequired[Estimate | None]
+    correlation: NotRequired[Estimate | None]
+    correlation_against_shift: NotRequired[Estimate | None]
+
+
 def report_of(tried: Trial) -> Report:
-    sentence, heading = (
-        answer(tried),
-        f"{about(tried, f'{tried.count} crops')}, compared with the network as trained",
-    )
-    sheet = [_flat(row, [*tried.shift.figures]) for row in tried.rows]
+    sentence = answer(tried)
+    crops = inputs_in_words(tried, f"{tried.count} crops")
+    heading = Heading(f"{crops}, compared with the network as trained")
     figures, points = (
         map(_figure, tried.shift.figures),
         Column("against_shift", "minus shift, points", of=against),
     )
-    table = Table(
-        (Column("name", "change"), *figures, points, Column("note", "not compared")), tried.rows
-    )
-    screen = [Lines([sentence]), Heading(heading), table, Lines(needs(tried))]
-    facts = {"answer": sentence, **trial_facts(tried)}
-    return Report("trial", facts, [screen], Table([*map(Column, sheet[0])], sheet))
+    table = Table((Column("change"), *figures, points, Column("note", "not compared")), tried.rows)
+    screen = [Lines([sentence]), heading, table, Lines(needs(tried))]
+    return Report("trial", trial_facts(tried), [screen], trial_rows(tried))
 
 
-def about(outcome: Trial | Seen, what: str) -> str:
+def inputs_in_words(outcome: Trial | Seen, what: str) -> str:
     pictures = "noise"
     if outcome.images != "noise":
         pictures = f"{counted(outcome.pictures, 'photograph')} in {outcome.images}"
@@ -162,28 +181,20 @@ def _figure(name: str) -> Column:
 
 
 def trial_facts(tried: Trial) -> dict[str, object]:
+    figures = {"verdict": answer(tried), **picked(tried, "images count pictures output notes")}
+    return about(tried.network, tried.size) | figures
+
+
+def trial_rows(tried: Trial) -> Table:
+    """Return the rows of JSON and CSV."""
     rows = []
     for row in tried.rows:
-        about = {"change": row.kind, **picked(row, "size how padding")}
-        rows.append({**about, **row.figures, **picked(row, "against_shift needs note")})
-    return {
-        **picked(tried, "network size images count pictures output"),
-        "rows": rows,
-        **picked(tried, "notes"),
-    }
-
-
-def _flat(row: TrialRow, names: Sequence[str]) -> dict[str, object]:
-    figures = {name: row.figures.get(name) for name in names}
-    figures |= {f"{name}_against_shift": row.against_shift.get(name) for name in names}
-    cells = {"change": row.kind, "size": pixels(row.size), **picked(row, "how padding needs note")}
-    for name, value in figures.items():
-        cells |= {
-            name: value and value.value,
-            f"{name}_low": value and value.low,
-            f"{name}_high": value and value.high,
-        }
-    return cells
+        figures = picked(row, "change kind size how padding needs") | {"note": row.note or None}
+        for name in tried.shift.figures:
+            figures[name] = row.figures.get(name)
+            figures[f"{name}_against_shift"] = row.against_shift.get(name)
+        rows.append(figures)
+    return rows_of(rows, TrialResultRow)
 
 
 COMMAND = Command(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypedDict, cast
 
 from padviz.analyses.asked import Layers, Pixels, Source, asked
 from padviz.analyses.result import Result
@@ -28,8 +28,9 @@ from padviz.network.rewrites import circular_axes
 from padviz.network.targets import PART, target_names
 from padviz.options import ALL, EACH_MODEL, EACH_SIZE, LAYERS, PADDING, SAME, Command
 from padviz.phrases import counted, some_names
-from padviz.reports.documents import flat, ledger_facts, picked, plain
-from padviz.reports.report import Block, Column, Heading, Lines, Report, Show, Table, columns
+from padviz.reports.documents import picked, plain
+from padviz.reports.report import Block, Column, Heading, Lines, Report, Show, Table
+from padviz.reports.rows import about, about_all, rows_of
 from padviz.reports.tables import by_axis, pixels
 
 
@@ -128,6 +129,42 @@ def _of(key: str, heading: str = "", show: Show = None) -> Column:
     return Column(key, heading, show, lambda reads: getattr(reads.row, key))
 
 
+class UnevenRow(TypedDict):
+    """What a window reads on an axis, in rows: padding it has (`pads`) and reads (`used`).
+
+    `remainder` and `skipped` are rows of the image that no tap reads, at the end and between;
+    `overhang` are rows beyond the padding. `offset` is the grid offset behind the layer in px,
+    `offset_added` what the layer adds to it, and `rim_added` what it adds to the starved rim.
+    """
+
+    network: str
+    size: list[int]
+    padding: str | None
+    layer: str
+    kind: str
+    convolution: bool
+    axis: str
+    uneven: bool
+    input: int
+    output: int
+    kernel: int
+    stride: int
+    dilation: int
+    pads_before: int
+    pads_after: int
+    used_before: int
+    used_after: int
+    remainder: int
+    skipped: int
+    overhang: int
+    circular: bool
+    wraps: bool
+    offset: float | None
+    offset_added: float | None
+    rim_added_before: int | None
+    rim_added_after: int | None
+
+
 SCREEN = (
     Column("layer", of=lambda reads: reads.layer.layer),
     Column("kind", of=lambda reads: kind_of(reads.layer)),
@@ -137,62 +174,60 @@ SCREEN = (
         of=lambda reads: f"{reads.row.kernel}/{reads.row.stride}/{reads.row.dilation}",
     ),
     Column("axis"),
-    _of("declared", "pads", show=_pair),
-    _of("consumed", "used", show=_pair),
-    _of("remainder", "rest", show=lambda rows: rows or None),
-    _of("skipped", "skip", show=lambda rows: rows or None),
-    _of("overhang", "over", show=lambda rows: rows or None),
-    Column("moved", "grid"),
-    Column("rim"),
+    _of("pads", show=_pair),
+    _of("used", show=_pair),
+    _of("remainder", show=lambda rows: rows or None),
+    _of("skipped", show=lambda rows: rows or None),
+    _of("overhang", show=lambda rows: rows or None),
+    Column("offset_added", "offset", of=lambda reads: reads.moved),
+    Column("rim_added", "rim", of=lambda reads: reads.rim),
     Column("words", "reads"),
-)
-SHEET = (
-    "layer kind convolution axis uneven input output kernel stride dilation declared_before "
-    "declared_after consumed_before consumed_after remainder skipped overhang wraps offset "
-    "offset_added rim_added_before rim_added_after"
 )
 
 
 def report_of(results: Sequence[Part]) -> Report:
     """Report the ledgers of networks: their uneven windows, or all."""
-    facts = [_facts(*part) for part in results]
-    known = dict.fromkeys(axis for network, *_ in results for axis in network.axes)
-    sheet, screen = [], []
-    for (network, windows, all_), about in zip(results, facts, strict=True):
-        listed = []
-        for layer, layer_facts in zip(windows.layers, about["layers"], strict=True):
-            if all_ or layer.uneven:
-                listed.append((layer, layer_facts))
-        screen.append(_blocks(network, windows, listed, all_))
-        size = dict(zip(network.axes, windows.size, strict=True))
-        head = {"network": windows.network, **dict.fromkeys(known), **size}
-        for layer, layer_facts in listed:
-            for axis, row in layer.axes.items():
-                figures = {"axis": axis, **flat(layer_facts[axis]), "uneven": row.uneven}
-                sheet.append({**head, **picked(layer, "layer kind convolution"), **figures})
-    table = Table(columns(f"network {' '.join(known)} {SHEET}"), sheet)
-    return Report("uneven", {"results": facts}, screen, table)
+    facts, screen = [], []
+    sheet: list[UnevenRow] = []
+    for network, windows, all_ in results:
+        rows = _rows(network, windows, all_)
+        facts.append(_facts(network, windows))
+        screen.append(_blocks(network, windows, rows, all_))
+        sheet += rows
+    head = about_all(facts) | {"results": facts}
+    return Report("uneven", head, screen, rows_of(sheet, UnevenRow))
 
 
-def _facts(network: Network, ledger: Ledger, every: bool) -> dict[str, Any]:
-    """Return a ledger for JSON, with balanced sizes, and what layers add to the grid offset and to
-    the rim.
+def _rows(network: Network, ledger: Ledger, every: bool) -> list[UnevenRow]:
+    """Return a row for each window on each axis, with what it adds to the grid offset and the
+    rim.
     """
-    facts, moves = ledger_facts(ledger), grid_moves(network, ledger.size)
-    rims = rims_added(
-        network, ledger.size, [row.layer for row in (ledger.layers if every else ledger.uneven)]
-    )
-    around = [*zip(network.axes, wrapping_axes(network, ledger.size), strict=True)]
-    for layer in facts["layers"]:
-        for axis, meets in around:
-            offset, added = moves.get((layer["layer"], axis), (None, None))
-            rim = getattr(rims.get(layer["layer"]), axis, None)
-            layer[axis] |= {
-                "wraps": meets,
-                "offset": offset,
-                "offset_added": added,
-                "rim_added": rim,
-            }
+    listed = ledger.layers if every else ledger.uneven
+    moves = grid_moves(network, ledger.size)
+    rims = rims_added(network, ledger.size, [layer.layer for layer in listed])
+    around = dict(zip(network.axes, wrapping_axes(network, ledger.size), strict=True))
+    named = about(network.name, ledger.size, network.padding)
+    rows = []
+    for layer in listed:
+        for axis, window in layer.axes.items():
+            offset, added = moves.get((layer.layer, axis), (None, None))
+            row = {**named, **picked(layer, "layer kind convolution"), **plain(window)}
+            row |= {"axis": axis, "uneven": window.uneven, "wraps": around[axis]}
+            row |= {"offset": offset, "offset_added": added}
+            rim = getattr(rims.get(layer.layer), axis, None)
+            pairs = {"pads": window.pads, "used": window.used, "rim_added": rim}
+            for key, pair in pairs.items():
+                row[f"{key}_before"], row[f"{key}_after"] = pair or (None, None)
+            rows.append(cast("UnevenRow", row))
+    return rows
+
+
+def _facts(network: Network, ledger: Ledger) -> dict[str, Any]:
+    """Return the figures of a ledger for JSON, with balanced sizes."""
+    facts = about(network.name, ledger.size, network.padding)
+    facts |= {"balanced": ledger.balanced, "windows": len(ledger.layers)}
+    for key in ("uneven_convolutions", "uneven_pools", "remainders"):
+        facts[key] = len(getattr(ledger, key))
     below, above = nearest_balanced(network, ledger.size)
     odd = None
     if below is above is None:
@@ -204,35 +239,39 @@ def _facts(network: Network, ledger: Ledger, every: bool) -> dict[str, Any]:
 
 
 def _blocks(
-    network: Network,
-    ledger: Ledger,
-    listed: Sequence[tuple[LayerPadding, dict[str, Any]]],
-    every: bool,
+    network: Network, ledger: Ledger, rows: Sequence[UnevenRow], every: bool
 ) -> list[Block]:
-    rows = []
-    for layer, layer_facts in listed:
+    by_window = {(row["layer"], row["axis"]): row for row in rows}
+    listed = ledger.layers if every else ledger.uneven
+    shown = []
+    for layer in listed:
         for reads in reads_of(layer, every):
-            axes = [layer_facts[axis] for axis in ([reads.axis] if reads.axis else layer.axes)]
-            moved, rims = (
-                [axis["offset_added"] for axis in axes],
-                [axis["rim_added"] for axis in axes],
-            )
+            axes = [*layer.axes]
+            if reads.axis:
+                axes = [reads.axis]
+            added = [by_window[layer.layer, axis] for axis in axes]
+            moved = [row["offset_added"] for row in added]
             known = any(n is not None for n in moved)
             rim = None
-            if None not in rims:
-                rim = Rim(rims[0], rims[-1]).short
-            rows.append(reads._replace(moved=by_axis(moved) if known else None, rim=rim))
+            if all(row["rim_added_before"] is not None for row in added):
+                sides = [_ends(row) for row in added]
+                rim = Rim(sides[0], sides[-1]).short
+            shown.append(reads._replace(moved=by_axis(moved) if known else None, rim=rim))
     legend = (
-        "grid, rim: px that the layer adds to the sampling-grid offset, and to the starved rim "
+        "offset, rim: px that the layer adds to the sampling-grid offset, and to the starved rim "
         "(near, far)."
     )
-    table = Table(SCREEN, rows, legend, marked=lambda reads: reads.row.uneven)
-    if all(layer.convolution for layer, _ in listed):
+    table = Table(SCREEN, shown, legend, marked=lambda reads: reads.row.uneven)
+    if all(layer.convolution for layer in listed):
         pools = []
     else:
         pools = [POOL]
     heading = Heading(f"{network.title}, {in_words(ledger.size)}")
     return [heading, table, Lines([*pools, *verdict(network, ledger)])]
+
+
+def _ends(row: UnevenRow) -> list[int]:
+    return [row["rim_added_before"] or 0, row["rim_added_after"] or 0]
 
 
 def reads_of(layer: LayerPadding, every: bool = False) -> list[Reads]:
@@ -332,7 +371,7 @@ def _cure(network: Network, ledger: Ledger) -> str:
             f"{pixels(suggestion.size)} "
             f"({price}{', with stride remainders' * suggestion.remainder})"
         )
-    unknown = costs(network, ledger.size).unknown
+    unknown = costs(network, ledger.size).macs_unknown
     why = (
         f"{unknown} does not say its channels, so multiply-adds are not known"
         if unknown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial, reduce
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from padviz.analyses.result import Result
 from padviz.counting.count import usage as counted
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import FairShare, PerAxis, Summary, percent, unit_text
-from padviz.network.network import AXES, in_words
+from padviz.network.network import in_words
 from padviz.network.rewrites import padding_in_words
 from padviz.options import (
     CMAP,
@@ -27,8 +27,8 @@ from padviz.options import (
     UNIT,
     Command,
 )
-from padviz.reports.documents import plain
-from padviz.reports.report import COUNTS, PICTURES, Column, Facts, Getter, Report, Show, Table
+from padviz.reports.report import ABOUT, COUNTS, PICTURES, Column, Facts, Getter, Report, Show
+from padviz.reports.rows import flat, table_of
 from padviz.reports.tables import readable
 
 Unit = tuple[int | slice, int | slice]
@@ -116,96 +116,36 @@ def _drawn(how: str, counts: CountMap, *ax: object, **look: object) -> Any:
 MANY = 10**6  # paths from here on are rounded in cells
 
 
-def _figure(path: str, key: str = "", of: Getter = lambda row: row, show: Show = None) -> Column:
-    """Return the column of a figure of a summary by its path of names; nothing where one of them is
-    None.
+def row_of(counts: CountMap) -> dict[str, object]:
+    """Return the figures of a usage map by their keys; a signal is counted as a map of one row, and
+    has those of its length.
     """
-
-    def inside(value: Any, name: str) -> object:
-        if value is None:
-            return None
-        if name.isdigit():
-            return value[int(name)]
-        return getattr(value, name)
-
-    return Column(
-        key or path.replace(".", "_"),
-        "",
-        show,
-        lambda row: reduce(inside, path.split("."), of(row)),
-    )
+    signal = len(counts.network.axes) == 1
+    row = {**dict.fromkeys(ABOUT), **flat(Summary, counts.summary(), signal)}
+    if signal:
+        row |= {key: _along(row[key]) for key in ("size", "share_period", "target_shape", "unit")}
+    return row
 
 
-ASKED = (
-    Column("network"),
-    Column("height", of=lambda summary: summary.size[0]),
-    Column("width", of=lambda summary: summary.size[1]),
-    Column("padding"),
-    Column("pooling"),
-)
-FIGURES = (  # of a map, for CSV and for the index of an export
-    Column("target", of=lambda summary: " ".join(summary.target.names)),
-    *map(_figure, ("min", "max", "mean", "marginalised")),
-    *(_figure(f"{name}.{axis}") for name in ("asymmetry", "skew") for axis in AXES[2]),
-    *(_figure(f"share.{name}", name) for name in ("starved", "overused", "unused")),
-    *(_figure(f"share.{name}", f"{name}_share") for name in ("least", "most")),
-    *(_figure(f"share.skew.{axis}") for axis in AXES[2]),
-    *(
-        _figure(f"rim.depths.{i}", f"rim_{side}")
-        for i, side in enumerate(("top", "bottom", "left", "right"))
-    ),
-)
+def _along(pair: Any) -> Any:
+    """Return what a size, a unit, or each of several shapes has along a signal.
+
+    >>> _along([1, 9]), _along([[1, 9], [1, 5]]), _along([[0, 1], [3, 5]])
+    ([9], [[9], [5]], [[3, 5]])
+    """
+    if not pair:
+        return pair
+    if isinstance(pair[0], list) and pair[0][0] == 1:
+        return [shape[1:] for shape in pair]
+    return pair[1:]
 
 
 def report_of(counts: CountMap) -> Report:
-    """Report the figures of a usage map; a signal is counted as a map of one row, and has those of
-    its length.
-    """
-    summary = counts.summary()
-    facts, columns = plain(summary), [*ASKED, *FIGURES]
-    if len(counts.network.axes) == 1:
-        facts = along_length(facts)
-        columns = [
-            column._replace(key=_renamed(column.key), of=column.of or column.value)
-            for column in columns
-            if "height" not in column.key and column.key not in ("rim_top", "rim_bottom")
-        ]
-    return Report("usage", facts, [[Facts(_facts(counts, summary))]], Table(columns, [summary]))
-
-
-LISTS = ("size", "shape", "period", "unit")  # of which the first is of the row
-NAMES = {
-    "width": "length",
-    "top_left": "first",
-    "top_right": "last",
-    "rim_left": "rim_first",
-    "rim_right": "rim_last",
-}
-
-
-def along_length(facts: object) -> Any:
-    """Return the figures of a map of one row that are along it.
-
-    >>> along_length({"size": [1, 9], "rim": {"height": [0, 0], "width": [2, 3]}})
-    {'size': [9], 'rim': {'length': [2, 3]}}
-    >>> along_length({"shape": [[1, 9], [1, 5]], "unit": [[0, 1], [3, 5]]})
-    {'shape': [[9], [5]], 'unit': [[3, 5]]}
-    """
-    if not isinstance(facts, dict):
-        return facts
-    along = {}
-    for key, item in facts.items():
-        if key == "shape" and item and isinstance(item[0], list):  # of several targets
-            along[key] = [shape[1:] for shape in item]
-        elif key in LISTS:
-            along[key] = item and item[1:]
-        elif key not in ("height", "bottom_left", "bottom_right"):
-            along[_renamed(key)] = along_length(item)
-    return along
-
-
-def _renamed(key: str) -> str:
-    return NAMES.get(key, key.replace("width", "length"))
+    """Report the figures of a usage map."""
+    row = row_of(counts)
+    facts = {key: row[key] for key in ("network", "size", "padding", "notes")}
+    screen = [Facts(_facts(counts, counts.summary()))]
+    return Report("usage", facts, [screen], table_of([row], [row]))
 
 
 def _facts(counts: CountMap, summary: Summary) -> Iterator[tuple[str, object]]:
@@ -284,7 +224,7 @@ def _shares(share: FairShare, starved: str, signal: bool) -> Iterator[tuple[str,
         last = share.corners.top_right
     ends = ["none" if end is None else readable(float(end)) for end in (first, last)]
     where = f"first {ends[0]}, last {ends[1]}" if signal else f"corners {ends[0]} and {ends[1]}"
-    yield "fair shares", f"{share.least:.4g} to {share.most:.4g}; {where}"
+    yield "fair shares", f"{share.min:.4g} to {share.max:.4g}; {where}"
 
 
 def _counted(counts: CountMap, signal: bool) -> str:
@@ -310,13 +250,21 @@ def _target(summary: Summary, signal: bool) -> str:
 
 
 def fairness(of: Getter) -> tuple[Column, Column, Column]:
-    """Return the columns of the rim and of starved and overused pixels; `of` returns the summary of
+    """Return the columns of the rim and of starved and overused pixels; `of` returns the outcome of
     a row.
     """
-    starved, overused = (
-        _figure(f"share.{name}", name, of, percent) for name in ("starved", "overused")
-    )
-    return _figure("rim.short", "rim", of), starved, overused
+
+    def figure(key: str, show: Show = None) -> Column:
+        return Column(key, "", show, lambda row: of(row) and getattr(of(row), key))
+
+    def rim(row: object) -> str | None:
+        outcome: Any = of(row)
+        if outcome is None or outcome.rim is None:
+            return None
+        short: str = outcome.rim.short
+        return short
+
+    return Column("rim", of=rim), figure("starved", percent), figure("overused", percent)
 
 
 def _check_counts(asked: Mapping[str, object]) -> None:

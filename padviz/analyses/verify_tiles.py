@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NotRequired, TypedDict
 
 from padviz.analyses.asked import Pixels, TrainedSource
 from padviz.analyses.result import Result
@@ -23,7 +23,8 @@ from padviz.network.targets import output_layers, upto
 from padviz.options import LAYERS, NORMS, SEED, SIZE, TILE, TRAINED_MODEL, WEIGHTS, Command
 from padviz.progress import Progress
 from padviz.reports.documents import picked
-from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
+from padviz.reports.report import Heading, Lines, Report
+from padviz.reports.rows import about, rows_of
 from padviz.sources import is_module
 from padviz.trained.networks.reading import HeadMaps, as_trained, head_maps
 from padviz.trained.networks.trained_network import Trained
@@ -127,17 +128,36 @@ def _verified(
     return verified(head_maps(trained, kept))
 
 
-CHECKS = "image tile tiles precision difference tolerance one_less holds"
+class VerifiedRow(TypedDict):
+    """How far the outputs of the whole image and of tiles differ, over the largest value.
+
+    `one_less` is by side the difference with one unit less of context.
+    """
+
+    tile: list[int]
+    tiles: int
+    precision: str
+    difference: float
+    tolerance: float
+    holds: bool
+    one_less_front: NotRequired[float | None]
+    one_less_back: NotRequired[float | None]
+    one_less_top: NotRequired[float | None]
+    one_less_bottom: NotRequired[float | None]
+    one_less_left: NotRequired[float | None]
+    one_less_right: NotRequired[float | None]
+    one_less_before: NotRequired[float | None]
+    one_less_after: NotRequired[float | None]
 
 
 def report_of(network: Network, verified: Verified) -> Report:
     """Report how far outputs differ; it fails with 1 if they do."""
-    facts = {"network": network.name, **picked(verified, CHECKS)}
-    sizes = (Column("image", show=in_words), Column("tile", show=in_words))
-    table = Table((*sizes, *columns("tiles precision difference tolerance holds")), [verified])
+    row = picked(verified, "tile tiles precision difference tolerance holds")
+    row |= {f"one_less_{side}": less for side, less in verified.one_less.items()}
+    facts = about(network.name, verified.size, network.padding)
     screen = [Heading(network.title), Lines([_compared(verified)])]
     code = 0 if verified.holds else 1
-    return Report("verify-tiles", facts, [screen], table, code=code)
+    return Report("verify-tiles", facts, [screen], rows_of([row], VerifiedRow), code=code)
 
 
 def _compared(verified: Verified) -> str:
@@ -145,10 +165,10 @@ def _compared(verified: Verified) -> str:
     context.
     """
     px = "px"
-    if len(verified.image) == 1:
+    if len(verified.size) == 1:
         px = "input samples"
     where = (
-        f"at {in_words(verified.image)} {px} of noise in {verified.tiles} tiles of "
+        f"at {in_words(verified.size)} {px} of noise in {verified.tiles} tiles of "
         f"{in_words(verified.tile)}"
     )
     limit = f"{verified.precision}; up to {verified.tolerance:g} is rounding"

@@ -22,7 +22,6 @@ from padviz.engine.apply import Array
 from padviz.engine.limbs import to_ints
 from padviz.errors import SizeError
 from padviz.network.network import Network, Size, notes_on
-from padviz.version import SCHEMAS
 
 OBJECT = 56  # bytes of a large Python int and of the reference to it, about
 
@@ -294,7 +293,6 @@ class CountMap:
             )
             marginalised = flagged(below_half, self.rows, self.cols) / (height * width)
         return Summary(
-            schema_version=SCHEMAS["usage"],
             network=self.network.name,
             size=[*self.size],
             padding=self.padding,

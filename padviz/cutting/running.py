@@ -229,11 +229,11 @@ class Verified:
     >>> import padviz
     >>> from torch import nn
     >>> verified = padviz.verify_tiles(nn.Sequential(nn.Conv2d(3, 4, 5, padding=2)), 64)
-    >>> verified.image, verified.tile, verified.tiles, verified.holds
+    >>> verified.size, verified.tile, verified.tiles, verified.holds
     ((7, 7), (5, 5), 9, True)
     """
 
-    image: Size
+    size: Size
     tile: Size
     tiles: int
     precision: str

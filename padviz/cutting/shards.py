@@ -61,7 +61,7 @@ class ShardedLayer(NamedTuple):
     """A layer of `rows` rows in shards, which fetch `fetched` rows in all: `bytes` in float32, if
     that is known.
 
-    `halo` is the most rows that one shard fetches from those before it, and from those behind.
+    A shard fetches at most `before` rows from those before it, and `after` from those behind.
     `why` says that the layer needs all shards. They then exchange all "rows", or only "sums":
     count, mean and squared deviations for a norm, the sum of each channel for a gate or a pool.
     """
@@ -70,7 +70,8 @@ class ShardedLayer(NamedTuple):
     kind: str
     rows: int
     parts: tuple[Part, ...]
-    halo: BeforeAfter
+    before: int
+    after: int
     fetched: int
     bytes: int | None
     why: str
@@ -142,7 +143,8 @@ def shards_of(
                 layer.kind,
                 sizes[i],
                 (*parts,),
-                (max(befores), max(afters)),
+                max(befores),
+                max(afters),
                 fetched,
                 in_bytes(fetched, i, j),
                 why,

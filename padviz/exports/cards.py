@@ -9,10 +9,10 @@ from padviz.analyses.uneven import kinds
 from padviz.counting.shares.summary import Rim, percent
 from padviz.figures.colours import CMAP, SHARES
 from padviz.network.network import ENDS
-from padviz.reports.documents import flat
 from padviz.reports.tables import readable, rounded
 
 LEDGER_LINES, GRIDS = 7, 3  # most on a card
+UNLISTED = ("schema_version", "padviz", "command", "item", "files", "rows")  # in CSV
 LONG = 10**9  # counts from here on are rounded on a card
 Facts = list[tuple[str, object]]
 Figures = Mapping[str, Any]  # JSON
@@ -37,93 +37,93 @@ class Card(NamedTuple):
 
 def card_of(what: str, facts: Figures) -> Card:
     """Return the card of a result; any error means that padviz did not write its JSON."""
-    return CARDS[what](figures_of(what, facts))
+    return CARDS[what](facts)
 
 
 def figures_of(what: str, facts: Figures) -> Figures:
-    """Return the part of a result's JSON that has its figures."""
-    part = {"uneven": "results", "coverage": "layers"}.get(what)
+    """Return the figures of a result of one network: those of its first row, where it has one."""
     figures: Figures = facts
-    if part:
-        figures = facts[part][0]
+    if what in ("usage", "coverage"):
+        figures = facts["rows"][0]
+    elif what == "uneven":
+        figures = facts["results"][0]
     return figures
 
 
 def cells_of(what: str, facts: Figures) -> dict[str, object]:
     """Return the single figures of a result for CSV."""
-    figures = figures_of(what, facts)
     single: dict[str, object] = {}
-    for key, value in figures.items():
-        rows = isinstance(value, list) and value and isinstance(value[0], list | dict)
-        if key not in ("schema_version", "item", "files") and not rows:
+    for key, value in figures_of(what, facts).items():
+        listed = isinstance(value, dict) or (
+            isinstance(value, list) and value and isinstance(value[0], list | dict)
+        )
+        if key not in UNLISTED and not listed:
             single[key] = value
-    return flat(single)
+    return single
 
 
-def _usage(figures: Figures) -> Card:
-    share, skew = figures["share"], _most(figures["skew"])
+def _usage(facts: Figures) -> Card:
+    figures = figures_of("usage", facts)
+    skew = _most(figures, "skew")
     rank = {"starved": -1.0, "overused": -1.0, "skew": abs(skew)}
     bar, cmap = ["0", f"{_short(figures['max'])} paths"], CMAP
-    facts: Facts = [("fair share", f"none: {figures['share_reason']}")]
-    if share:
-        rank |= {"starved": float(share["starved"]), "overused": float(share["overused"])}
+    shown: Facts = [("fair share", f"none: {figures['share_reason']}")]
+    if figures["share_reason"] is None:
+        rank |= {"starved": float(figures["starved"]), "overused": float(figures["overused"])}
         bar, cmap = ["0", "1 fair", "2+"], SHARES
-        facts = []
-        if figures["rim"]:
-            sides = [*figures["rim"].values()]
-            facts.append(("rim", f"{Rim(sides[0], sides[-1]).short} px"))
-        facts += [
-            ("starved", percent(share["starved"])),
-            ("overused", percent(share["overused"])),
-            ("fair shares", f"{share['least']:.2g} to {share['most']:.3g}"),
-            ("skew of shares", f"{_most(share['skew']):+.3g}"),
+        shown = []
+        sides = [side for side in _RIMS if figures.get(side[0]) is not None]
+        if sides:
+            depths = [[figures[key] for key in side] for side in sides]
+            shown.append(("rim", f"{Rim(depths[0], depths[-1]).short} px"))
+        shown += [
+            ("starved", percent(figures["starved"])),
+            ("overused", percent(figures["overused"])),
+            ("fair shares", f"{figures['share_min']:.2g} to {figures['share_max']:.3g}"),
+            ("skew of shares", f"{_most(figures, 'share_skew'):+.3g}"),
         ]
-    target = figures["target"]["layer"]
-    facts += [
+    target = figures["target_layer"]
+    shown += [
         ("target", target if isinstance(target, str) else ", ".join(target)),
         ("paths, max", _short(figures["max"])),
-        ("asymmetry", readable(float(_most(figures["asymmetry"])))),
+        ("asymmetry", readable(float(_most(figures, "asymmetry")))),
         ("skew of usage", f"{skew:+.3g}"),
     ]
-    return Card(facts, rank, bar, cmap)
+    return Card(shown, rank, bar, cmap)
 
 
-def _coverage(figures: Figures) -> Card:
-    least = percent(figures["min"] / (figures["full"] or 1))
-    facts: Facts = [
-        ("least share", least),
+_RIMS = (("rim_top", "rim_bottom"), ("rim_left", "rim_right"), ("rim_before", "rim_after"))
+
+
+def _coverage(facts: Figures) -> Card:
+    figures = figures_of("coverage", facts)
+    shown: Facts = [
+        ("least share", percent(figures["share_min"])),
         ("target", figures["layer"]),
         ("paths, max", _short(figures["max"])),
     ]
-    return Card(facts, bar=["0", "1"])
+    return Card(shown, bar=["0", "1"])
 
 
-def _uneven(figures: Figures) -> Card:
-    layers = figures["layers"]
-    uneven = [layer for layer in layers if layer["uneven"]]
-    counted = f"{len(uneven)} of {len(layers)}"
-    if uneven:
-        counted += f": {kinds(figures['uneven_convolutions'], figures['uneven_pools'])}"
-    ledger = [
-        (readable(layer["layer"]), *_reads(layer), layer["convolution"])
-        for layer in uneven[:LEDGER_LINES]
-    ]
+def _uneven(facts: Figures) -> Card:
+    (figures,) = facts["results"]
+    kinds_of = figures["uneven_convolutions"], figures["uneven_pools"]
+    counted = f"{sum(kinds_of)} of {figures['windows']}"
+    if any(kinds_of):
+        counted += f": {kinds(*kinds_of)}"
+    # A layer is uneven on the first axis that is; the other may be as well.
+    uneven: dict[str, tuple[str, int, int, bool]] = {}
+    for row in facts["rows"]:
+        if row["uneven"]:
+            after = row["used_after"] + row["overhang"]
+            reads = (readable(row["layer"]), row["used_before"], after, row["convolution"])
+            uneven.setdefault(row["layer"], reads)
+    ledger = [*uneven.values()][:LEDGER_LINES]
     return Card([("uneven", counted), ("remainders", figures["remainders"])], ledger=ledger)
 
 
-def _reads(layer: Figures) -> tuple[int, int]:
-    """Return the padded rows that a layer reads on either side, on the first uneven axis."""
-    for axis in ENDS:
-        if axis in layer and not layer[axis]["circular"]:
-            before, after = layer[axis]["consumed"]
-            after += layer[axis]["overhang"]
-            if before != after:
-                return before, after
-    raise ValueError("reads the same on both sides")
-
-
-def _taps(figures: Figures) -> Card:
-    layers = sorted(figures["layers"], key=_imbalance, reverse=True)
+def _taps(facts: Figures) -> Card:
+    layers = sorted(facts["rows"], key=_imbalance, reverse=True)
     grids = []
     for layer in layers[:GRIDS]:
         grid = [
@@ -137,7 +137,7 @@ def _taps(figures: Figures) -> Card:
 
 
 def _imbalance(layer: Figures) -> float:
-    return abs(_most(layer["imbalance"]))
+    return abs(_most(layer, "imbalance"))
 
 
 def _filters(figures: Figures) -> Card:
@@ -163,12 +163,13 @@ def _compare(figures: Figures) -> Card:
 
 
 def _kernel(figures: Figures) -> Card:
-    return Card([("padding", ", ".join(layer["padding"] for layer in figures["layers"]))])
+    return Card([("padding", ", ".join(dict.fromkeys(row["padding"] for row in figures["rows"])))])
 
 
-def _most(axes: Figures) -> float:
+def _most(figures: Figures, key: str) -> float:
     """Return the figure of the axis where it is farthest from 0."""
-    figure: float = max(axes.values(), key=abs)
+    on_axes = [figures[f"{key}_{axis}"] for axis in ENDS if f"{key}_{axis}" in figures]
+    figure: float = max(on_axes, key=abs)
     return figure
 
 

@@ -20,8 +20,8 @@ from padviz.files.atomic import atomic_path, locked
 from padviz.files.opened import opened
 from padviz.files.output import made_by_padviz
 from padviz.pages.html import gallery, natural
-from padviz.reports.documents import flat, to_csv, to_json
-from padviz.version import SCHEMAS, __version__
+from padviz.reports.documents import to_csv, to_json
+from padviz.version import SCHEMA_VERSION, __version__
 
 SUFFIXES = ("json", "csv", "html")
 HEAD = ("name", "what", "networks", "sizes", "paddings")  # the first columns of index.csv
@@ -29,7 +29,7 @@ HEAD = ("name", "what", "networks", "sizes", "paddings")  # the first columns of
 
 class _Index(msgspec.Struct):
     schema_version: int
-    version: str
+    padviz: str
     items: list[dict[str, object]]
     failed: list[dict[str, object]]
 
@@ -67,8 +67,8 @@ def write_index(
     with locked(folder):  # of several exports at once, the last lists the items of all
         listed = sorted(sidecars(folder), key=lambda sidecar: natural(sidecar.about.name))
         facts = {
-            "schema_version": SCHEMAS["export"],
-            "version": __version__,
+            "schema_version": SCHEMA_VERSION,
+            "padviz": __version__,
             "title": title,
             "failed": failed,
         }
@@ -85,8 +85,8 @@ def _sheet(listed: Sequence[Sidecar], failed: Sequence[dict[str, object]]) -> st
     rows: list[dict[str, object]] = []
     for sidecar in listed:
         about = {name: getattr(sidecar.about, name) for name in HEAD}
-        rows.append({**flat(about), **sidecar.cells, "files": " ".join(sidecar.about.lengths)})
-    rows += map(flat, failed)
+        rows.append({**about, **sidecar.cells, "files": " ".join(sidecar.about.lengths)})
+    rows += failed
     columns = dict.fromkeys(chain(HEAD, *rows))
     return to_csv([*columns], [[row.get(name) for name in columns] for row in rows])
 

@@ -255,7 +255,7 @@ def _comparison(wanted: Comparison, find: Find) -> Item:
     for network, _ in pairs:
         if isinstance(network, OptionError | UnknownName):
             raise network
-    lists: dict[str, Sequence[object]] = {"model": models, "size": sizes}
+    lists: dict[str, Sequence[object]] = {"network": models, "size": sizes}
     lists["padding"] = [padding or DECLARED for padding in _paddings(wanted.paddings)]
     lists["layer"] = [*dict.fromkeys(wanted.layers)] or [None]
     several = [key for key, values in lists.items() if len(values) > 1]

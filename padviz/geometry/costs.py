@@ -46,14 +46,14 @@ class Costs:
     layers: tuple[LayerCost, ...]
 
     @property
-    def unknown(self) -> str | None:
+    def macs_unknown(self) -> str | None:
         """The first convolution of unknown channels, if any."""
         return next((cost.layer for cost in self.layers if cost.macs is None), None)
 
     @property
     def macs(self) -> int | None:
         """The sum over all layers; None if one of them is not known."""
-        if self.unknown:
+        if self.macs_unknown:
             return None
         return sum(cost.macs or 0 for cost in self.layers)
 

@@ -36,7 +36,7 @@ class PlacedWindow(NamedTuple):
 class AxisPadding:
     """One window on one axis: the padding that it declares and reads, and the rows that it misses.
 
-    `consumed` counts the padded rows (before, after) that some tap of some unit reads. `remainder`
+    `used` counts the padded rows (before, after) that some tap of some unit reads. `remainder`
     counts real rows at the far edge that no tap reads, `skipped` the unread real rows before them,
     `overhang` the rows beyond the declared padding that ceil rounding reads.
 
@@ -44,7 +44,7 @@ class AxisPadding:
 
     >>> import padviz
     >>> first = padviz.uneven("resnet18", 224).layers[0].height
-    >>> first.declared, first.consumed, first.uneven
+    >>> first.pads, first.used, first.uneven
     ((3, 3), (3, 2), True)
     """
 
@@ -53,8 +53,8 @@ class AxisPadding:
     kernel: int
     stride: int
     dilation: int
-    declared: EndPads
-    consumed: EndPads
+    pads: EndPads
+    used: EndPads
     remainder: int
     skipped: int
     overhang: int
@@ -63,7 +63,7 @@ class AxisPadding:
     @property
     def reads(self) -> EndPads:
         """The padded rows (before, after) that it reads, including the overhang, which is after."""
-        return self.consumed[0], self.consumed[1] + self.overhang
+        return self.used[0], self.used[1] + self.overhang
 
     @property
     def uneven(self) -> bool:
@@ -227,11 +227,11 @@ def axis_padding(window: Window, n: int, circular: bool = False) -> AxisPadding:
         remainder = int(np.argmax(real[::-1]))
     else:
         remainder = n
-    consumed = int(read[:before].sum()), int(read[before + n : before + n + after].sum())
+    used = int(read[:before].sum()), int(read[before + n : before + n + after].sum())
     overhang = int(read[before + n + after :].sum())
     shape = n, m, window.kernel, window.stride, window.dilation
     return AxisPadding(
-        *shape, (before, after), consumed, remainder, missed - remainder, overhang, circular
+        *shape, (before, after), used, remainder, missed - remainder, overhang, circular
     )
 
 

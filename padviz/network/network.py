@@ -57,6 +57,7 @@ class Network:
     where convolutions behind may read them too. `tail` has the pools to several units that heads
     read behind the targets, whose `inputs` count on behind `layers`; None where that is not known.
     `channels` are those of the image that a module was read with, 0 where that is not known.
+    `padding` is the scheme that replaces the padding of all convolutions, if one does.
     `origin` is the model that the user named, and `reading` how it was read: weights are read from
     there again. Networks made by `replace` have neither, since their weights differ.
 
@@ -83,6 +84,7 @@ class Network:
     before_pools: frozenset[str] | None = None
     tail: tuple[Layer, ...] | None = None
     channels: int = 0
+    padding: str | None = None
     origin: str | Path | nn.Module | None = field(default=None, init=False)
     reading: Any = field(default=None, init=False)
 

@@ -77,7 +77,7 @@ def cut_and_pad(network: Network, layers: tuple[str, ...], padding: str | None) 
         return part
     title = f"{part.title}, {padding_in_words(padding, 'padding')}"
     again = network.reread_with(lambda other: cut_and_pad(other, layers, padding))
-    return replace(with_padding(part, padding), title=title, again=again)
+    return replace(with_padding(part, padding), title=title, again=again, padding=padding)
 
 
 @lru_cache(64)

@@ -37,15 +37,15 @@ class Resolved(NamedTuple):
 class LayerRow(NamedTuple):
     """A layer's geometry at a size, on each axis; None for what its kind lacks.
 
-    `padding` is [before, after] as resolved at the size.
+    `pads` are [before, after] as resolved at the size.
     """
 
-    name: str
+    layer: str
     kind: str
     kernel: list[int] | None
     stride: list[int] | None
     dilation: list[int] | None
-    padding: list[list[int]] | None
+    pads: list[list[int]] | None
     input: list[int]
     output: list[int]
 

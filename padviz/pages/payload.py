@@ -25,8 +25,8 @@ from padviz.network.sizes import resolve_each
 from padviz.network.targets import head_weighting
 from padviz.pages.planes import Shelf, TooLarge, check_room
 from padviz.progress import Progress, counter
-from padviz.reports.documents import ledger_facts, picked
-from padviz.version import SCHEMAS
+from padviz.reports.documents import picked, plain
+from padviz.version import SCHEMA_VERSION
 
 MOST_REMEDIES = 100  # with maps: more than are tried
 Facts = dict[str, Any]  # of JSON
@@ -60,7 +60,7 @@ def payload(
         raise errors[0]
     first = next(network for _, network in networks if isinstance(network, Network))
     return {
-        "schema_version": SCHEMAS["explorer"],
+        "schema_version": SCHEMA_VERSION,
         "network": text(first.name),
         "title": text(first.title or first.name),
         "sizes": [[*size] for size, _ in networks],
@@ -264,7 +264,10 @@ def _audit_rows(shelf: Shelf, network: Network, size: Size) -> Facts:
         for row in receptive_fields(network, size):
             axes = {"height": _field(row.height), "width": _field(row.width)}
             fields[index[row.layer]] = {**axes, "parts_at": row.parts_at and text(row.parts_at)}
-    windows = ledger_facts(ledger(network, size))["layers"]
+    windows = [
+        picked(row, "layer kind convolution uneven") | plain(row.axes)
+        for row in ledger(network, size).layers
+    ]
     exposure = {
         index[row.layer]: picked(row, "grid units imbalance") for row in tap_exposure(network, size)
     }

@@ -9,21 +9,23 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from padviz.errors import printable
 from padviz.reports.tables import readable
 
-if TYPE_CHECKING:
-    from padviz.geometry.ledger import Ledger
-
-PAIRS = ("declared", "consumed", "rim_added")  # rows before and after the image
-SIZES = ("size", "shape")  # height and width
+SIZES = (  # height and width: with an "x" in CSV
+    *("size", "shape", "shapes", "input", "output", "kernel", "stride", "dilation", "tile"),
+    *("tiled_shape", "period"),
+)
 FORMULA = ("=", "+", "-", "@")  # how one starts; tabs and the like are written out
 MARKED = re.compile(r"[|*`<]")  # what Markdown would take for markup, in a cell
-NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII)
+# Also of several, which no spreadsheet takes for a formula.
+NUMBER = re.compile(
+    r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?((; | |x)[+-]?\d+(\.\d+)?(e[+-]?\d+)?)*", re.ASCII
+)
 
 
 def plain(value: object) -> Any:
@@ -57,40 +59,6 @@ def picked(value: object, names: str) -> dict[str, object]:
     return {name: plain(getattr(value, name)) for name in names.split()}
 
 
-def flat(value: object) -> dict[str, object]:
-    """Return the cells of a value for CSV: nested keys are joined, sizes have an "x", pads a side.
-
-    >>> flat({"energy": {"top": 1}, "size": [3, 4], "rim": [14, 34], "consumed": [1, 0]})
-    {'energy_top': 1, 'size': '3x4', 'rim': '14 34', 'consumed_before': 1, 'consumed_after': 0}
-    """
-    cells: dict[str, object] = {}
-    for key, item in plain(value).items():
-        if key in PAIRS:
-            cells |= {f"{key}_before": item and item[0], f"{key}_after": item and item[1]}
-        elif isinstance(item, dict):
-            cells |= {f"{key}_{inner}": figure for inner, figure in flat(item).items()}
-        else:
-            cells[key] = (
-                ("x" if key in SIZES else " ").join(map(str, item))
-                if isinstance(item, list)
-                else item
-            )
-    return cells
-
-
-def ledger_facts(ledger: Ledger) -> dict[str, Any]:
-    counts = {
-        "uneven_convolutions": len(ledger.uneven_convolutions),
-        "uneven_pools": len(ledger.uneven_pools),
-    }
-    counts["remainders"] = len(ledger.remainders)
-    layers = [
-        picked(layer, "layer kind convolution uneven") | plain(layer.axes)
-        for layer in ledger.layers
-    ]
-    return {**picked(ledger, "network size balanced"), **counts, "layers": layers}
-
-
 def to_json(value: object) -> str:
     """Write JSON in ASCII, indented; integers are exact however long they are.
 
@@ -103,16 +71,30 @@ def to_json(value: object) -> str:
 def to_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Write CSV with a header line; no name becomes a formula in a spreadsheet.
 
-    >>> print(to_csv(["layer", "skew"], [["=cmd()", -0.5], [None, "-0.5"]]))
-    layer,skew
-    '=cmd(),-0.5
-    ,-0.5
+    >>> print(to_csv(["layer", "size", "skew"], [["=cmd()", [3, 4], -0.5], [None, None, "-0.5"]]))
+    layer,size,skew
+    '=cmd(),3x4,-0.5
+    ,,-0.5
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(map(_cell, columns))
-    writer.writerows(map(_cell, row) for row in rows)
+    for row in rows:
+        writer.writerow([_cell(_joined(*pair)) for pair in zip(columns, row, strict=True)])
     return buffer.getvalue().rstrip("\n")
+
+
+def _joined(key: str, value: object) -> object:
+    """Write a list as one text: sizes with an "x", texts and rows of a matrix with ";" between.
+
+    >>> _joined("output", [7, 7]), _joined("grid", [[1, 2], [3, 4]]), _joined("units", 9)
+    ('7x7', '1 2; 3 4', 9)
+    """
+    if not isinstance(value, list):
+        return value
+    if any(isinstance(item, list | str) for item in value):
+        return "; ".join(str(_joined(key, item)) for item in value)
+    return ("x" if key in SIZES else " ").join("" if n is None else str(n) for n in value)
 
 
 def _cell(value: object) -> object:

@@ -10,8 +10,8 @@ from itertools import chain, repeat
 from padviz.errors import printable
 from padviz.phrases import counted
 from padviz.reports import documents, tables
-from padviz.reports.report import Beside, Block, Facts, Heading, Lines, Report, Table
-from padviz.version import SCHEMAS
+from padviz.reports.report import ABOUT, Beside, Block, Facts, Heading, Lines, Report, Table
+from padviz.version import SCHEMA_VERSION, __version__
 
 ROWS, BESIDE = 20, 8  # of a table in a notebook, alone and beside a picture; the rest is folded
 LONG, FACT = 48, 120  # characters of a cell, and of a fact; more fold
@@ -100,18 +100,28 @@ def _columns_within(
 
 
 def to_json(report: Report) -> str:
-    """Write the JSON object, its schema's version first and the files that were drawn last."""
-    head = {"schema_version": SCHEMAS.get(report.name, 1)}
-    return documents.to_json({**head, **report.facts, "files": [*report.files]})
+    """Write the JSON object: what it is about first, then figures, its rows, and written files."""
+    head = {"schema_version": SCHEMA_VERSION, "padviz": __version__, "command": report.name}
+    head |= {**dict.fromkeys(ABOUT), "notes": []}
+    tail = {"rows": sheet_of(report).records, "files": [*report.files]}
+    return documents.to_json({**head, **report.facts, **tail})
 
 
 def to_csv(report: Report) -> str:
+    keys, rows = whole_rows(report)
+    return documents.to_csv(keys, [[row[key] for key in keys] for row in rows])
+
+
+def whole_rows(report: Report) -> tuple[list[str], list[dict[str, object]]]:
+    """Return the keys and the rows of CSV: those of JSON, and before them what they are about."""
+    about = {key: report.facts[key] for key in ABOUT if key in report.facts}
     sheet = sheet_of(report)
-    return documents.to_csv([column.key for column in sheet.columns], sheet.values)
+    keys = dict.fromkeys([*about, *(column.key for column in sheet.columns)])
+    return [*keys], [documents.plain({**about, **record}) for record in sheet.records]
 
 
 def sheet_of(report: Report) -> Table:
-    """Return the table of CSV."""
+    """Return the table of the rows in JSON and CSV."""
     tables_shown = (block for block in chain(*report.screen) if isinstance(block, Table))
     return report.sheet or next(tables_shown)
 

@@ -14,6 +14,8 @@ PICTURES = (".png", ".svg", ".pdf")
 COUNTS = (".npy", ".npz", ".csv")
 ROWS = ("table", "json", "csv", "markdown")  # wherever there are rows
 FINDINGS = (*ROWS, "github")  # where a check may fail
+# What a report is about; of several networks, the rows say it.
+ABOUT = ("network", "size", "padding")
 Level = Literal["error", "warning", "notice"]
 Getter = Callable[[Any], object]  # of a row of any type
 Show = str | Getter | None
@@ -138,10 +140,10 @@ class Finding(NamedTuple):
 class Report(NamedTuple):
     """A result in all formats.
 
-    `facts` is the JSON object; its name among `SCHEMAS` is `name`. `screen` has the parts of a
-    terminal's table, `paper` those of Markdown and HTML where they say more. `sheet` is the table
-    of CSV; without one, it is the only table of the screen. `files` are the pictures that were
-    drawn, for JSON. `code` is the exit code.
+    `facts` are figures beside the rows, for JSON, and its network, size and padding. `screen` has
+    the parts of a terminal's table, `paper` those of Markdown and HTML where they say more. `sheet`
+    has the rows of JSON and CSV; without one, they are those of the only table of the screen.
+    `files` are the pictures that were drawn, for JSON. `code` is the exit code.
     """
 
     name: str

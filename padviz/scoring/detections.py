@@ -177,7 +177,9 @@ def _with_network(rings: Rings, scored: Scored, network: Network, size: Size) ->
 
     extended = []
     for k, ring in enumerate(rings.rings):
-        extended.append(replace(ring, fair_share=mean_in(k, shares), padding=mean_in(k, padding)))
+        extended.append(
+            replace(ring, fair_share=mean_in(k, shares), from_padding=mean_in(k, padding))
+        )
 
     # Spearman's is Pearson's of ranks; sums by image make those of all halves one product.
     of: Flags = scored.real & ~np.isnan(shares)

@@ -45,7 +45,7 @@ class Ring:
 
     Only detections have `uncut`: the recall of objects that touch no border, of "all" and by COCO's
     classes: "small" below 32 x 32 px, "large" above 96 x 96. With a network, `fair_share` is its
-    mean under the objects' centres, and `padding` the mean share of paths there that start at
+    mean under the objects' centres, and `from_padding` the mean share of paths there that start at
     padding; both are None in a ring without objects.
     """
 
@@ -56,7 +56,7 @@ class Ring:
     sides: dict[str, Part] = field(default_factory=dict)
     uncut: dict[str, Part] = field(default_factory=dict)
     fair_share: float | None = None
-    padding: float | None = None
+    from_padding: float | None = None
 
 
 class Difference(NamedTuple):

@@ -97,7 +97,7 @@ class BorderResponses:
     title: str
     size: Size
     paddings: tuple[str | None, ...]
-    inputs: str
+    images: str
     count: int
     rows: tuple[BorderResponse, ...]
     notes: tuple[str, ...] = ()

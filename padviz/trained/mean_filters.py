@@ -26,7 +26,7 @@ SEED = 0
 DEAD = 1e-4
 NOT_FINITE = "weights are NaN or infinite"
 Pair = tuple[int, int]
-Grid = tuple[int, float | None, Pair | None]  # stride, offset and consumed padding, on an axis
+Grid = tuple[int, float | None, Pair | None]  # stride, offset and used padding, on an axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class AxisSkew:
     is D over its standard error, None for one channel. `asymmetry` is the antisymmetric part of the
     mean filter over its norm. `p` and `asymmetry_p` say how often as much comes of channels whose
     mirror images are as likely: 999 sign flips. `offset` is the grid offset in input pixels, None
-    where it is undefined; `consumed` are the padded rows that the window reads before and after.
+    where it is undefined; `used` are the padded rows that the window reads before and after.
     """
 
     skew: float
@@ -48,11 +48,11 @@ class AxisSkew:
     asymmetry_p: float
     stride: int
     offset: float | None
-    consumed: Pair | None
+    used: Pair | None
 
     @property
     def uneven(self) -> bool:
-        return self.consumed is not None and self.consumed[0] != self.consumed[1]
+        return self.used is not None and self.used[0] != self.used[1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,13 +112,13 @@ class AxisGroup(NamedTuple):
     padding.
 
     `grid` is -1, 0 or 1 where the units lie before the image's centre, on it, or after; None where
-    it is undefined. `padding` is -1, 0 or 1 where more is read after, equally much on both sides,
-    or more before.
+    it is undefined. `reads` is -1, 0 or 1 where more padding is read after, equally much on both
+    sides, or more before.
     """
 
     strided: bool
     grid: int | None
-    padding: int
+    reads: int
     axes: int
     skew: float
     positive: int
@@ -154,7 +154,7 @@ class MeanFilters:
 
     @property
     def groups(self) -> tuple[AxisGroup, ...]:
-        """D against grid offset and consumed padding, strided axes first.
+        """D against grid offset and used padding, strided axes first.
 
         Transposed convolutions are left out.
         """
@@ -163,7 +163,7 @@ class MeanFilters:
             grid = None
             if axis.offset is not None:
                 grid = int(np.sign(axis.offset))
-            before, after = axis.consumed or (0, 0)
+            before, after = axis.used or (0, 0)
             skews_of.setdefault((axis.stride > 1, grid, int(np.sign(before - after))), []).append(
                 axis.skew
             )
@@ -236,23 +236,23 @@ def _grids(network: Network, size: Size) -> dict[str, list[Grid]]:
             if isinstance(op, Window | Transposed):
                 stride = op.stride
             offset = offsets.get(layer.name, (None, None))[axis]
-            consumed = None
+            used = None
             if layer.name in windows:
-                consumed = axis_padding(*windows[layer.name][axis]).reads
-            grids[layer.name].append((stride, offset, consumed))
+                used = axis_padding(*windows[layer.name][axis]).reads
+            grids[layer.name].append((stride, offset, used))
     return grids
 
 
 def _common(grids: Mapping[str, Sequence[Grid]], layers: Sequence[Layer], axis: int) -> Grid:
     """Return the grid that layers of the same weights have on an axis; None where they differ."""
-    stride, offset, consumed = grids[layers[0].name][axis]
+    stride, offset, used = grids[layers[0].name][axis]
     for layer in layers[1:]:
         _, another, reads = grids[layer.name][axis]
         if another != offset:
             offset = None
-        if reads != consumed:
-            consumed = None
-    return stride, offset, consumed
+        if reads != used:
+            used = None
+    return stride, offset, used
 
 
 def _mean_filter(

@@ -103,7 +103,7 @@ def assert_alike(one: Any, other: Any) -> None:
     for figure in ("period", "starved", "overused", "unused", "ripple", "skew"):
         assert getattr(one, figure) == getattr(other, figure), figure
     figures = [
-        [each.least, each.most, *each.rings, *to_builtins(each.corners).values()]
+        [each.min, each.max, *each.rings, *to_builtins(each.corners).values()]
         for each in (one, other)
     ]
     assert figures[0] == pytest.approx(figures[1], rel=1e-12)
@@ -325,8 +325,7 @@ def test_only_a_size_of_the_same_phase_works_with_todays_weights() -> None:
         for each in made:
             before, after = (padviz.uneven(net, size).layers for size in (224, each.case.size))
             reads = [
-                [(row.height.consumed, row.width.consumed) for row in rows]
-                for rows in (before, after)
+                [(row.height.used, row.width.used) for row in rows] for rows in (before, after)
             ]
             if each.needs == "today's weights":
                 assert reads[0] == reads[1]

@@ -142,8 +142,8 @@ def test_exports_of_torchvision_are_made_even() -> None:
     assert f" uneven {why} " in f"{said('real.onnx', '--even', '-o', 'even.onnx')} "
     assert [each.layer for each in padviz.uneven("even.onnx", size).uneven] == pools
     found = json.loads(said("real.onnx", "--even", "--format", "json"))
-    assert (found["uneven"], len(found["changed"])) == (pools, 7)
-    assert {row["pooled"] for row in found["changed"]} == {True}
+    assert (found["uneven"], len(found["rows"])) == (pools, 7)
+    assert {row["pooled"] for row in found["rows"]} == {True}
 
 
 def test_convert_writes_descriptions_that_pad_so() -> None:
@@ -368,6 +368,6 @@ def test_a_side_that_stands_out_comes_first_in_words_and_picture() -> None:
     assert [row[2] for row in rows] == [*sides.values()]
     assert "Objects equally near two sides count for neither." in words
     one_sided(0)
-    differences = json.loads(run(*ASKED, "--format", "json").stdout)["differences"]
-    assert "other borders" not in {row["other"] for row in differences}
+    rows = json.loads(run(*ASKED, "--format", "json").stdout)["rows"]
+    assert "other borders" not in {row["other"] for row in rows}
     assert "near the" not in run(*ASKED).stdout.splitlines()[2]

@@ -177,10 +177,10 @@ def test_all_commands_state_the_same_figures_of_several_heads() -> None:
     share = padviz.usage(path, 64, heads="share").summary().share
     assert run("export", path, "--size", "64", "-o", "out", "--jobs", "1").exit_code == 0
     (record,) = (json.loads(each.read_text()) for each in Path("out").glob("*usage.json"))
-    told_ = [found("usage {}"), found("audit {}")["results"][0]["outcome"], record]
+    told_ = [each["rows"][0] for each in (found("usage {}"), found("audit {}"), record)]
     told_ += [found("repad {} --padding reflect")["before"]]
-    assert {each["share"]["starved"] for each in told_} == {share.starved}
-    assert share.least != padviz.usage(path, 64, heads="sum").summary().share.least
+    assert {each["starved"] for each in told_} == {share.starved}
+    assert share.min != padviz.usage(path, 64, heads="sum").summary().share.min
 
 
 @pytest.mark.parametrize("command", ["uneven", "sizes", "layers"])

@@ -125,7 +125,7 @@ def test_pixels_that_no_window_reads_have_no_share() -> None:
     assert np.isnan(share[:, 1::2]).all()
     assert (share[::2, ::2] == 1).all()
     found = counts.summary().share
-    assert (found.unused, found.starved, found.least, found.most) == (16 / 25, 0, 1, 1)
+    assert (found.unused, found.starved, found.min, found.max) == (16 / 25, 0, 1, 1)
     means = counts.share((2, 2))
     assert (means == 1).all()
 
@@ -290,7 +290,7 @@ def assert_rounded_alike(made: Network, size: Any, padding: str | None = None) -
     ]
     assert numbers[0] == numbers[1]
     figures = [
-        [each.least, each.most, *each.rings, each.skew.height, each.skew.width]
+        [each.min, each.max, *each.rings, each.skew.height, each.skew.width]
         for each in (one, other)
     ]
     assert figures[0] == pytest.approx(figures[1], rel=1e-12, abs=1e-12)

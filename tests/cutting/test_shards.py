@@ -181,7 +181,7 @@ def test_bytes_are_rows_times_channels_times_the_other_axes() -> None:
     )
     found = padviz.shards(module, 2, (16, 10))
     assert (found[0].fetched, found[0].bytes) == (2, 2 * 10 * 3 * 4)
-    assert (found[1].halo, found[1].bytes) == (
+    assert ((found[1].before, found[1].after), found[1].bytes) == (
         (1, 0),
         1 * 10 * 8 * 4,
     )  # as the convolutions around it have

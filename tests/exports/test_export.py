@@ -81,8 +81,8 @@ def test_the_product_of_what_is_named_is_made_and_listed() -> None:
         assert item == json.loads((Path("out") / f"{name}.json").read_text())
     counts, cover = (of("vgg11", (96, 128), "reflect") for of in (padviz.usage, padviz.coverage))
     assert (padviz.read_counts("out/vgg11-96x128-reflect-usage.npz") == counts.counts).all()
-    assert items["vgg11-96x128-reflect-usage"]["max"] == counts.max
-    (shown,) = items["vgg11-96x128-reflect-coverage"]["layers"]
+    assert items["vgg11-96x128-reflect-usage"]["rows"][0]["max"] == counts.max
+    (shown,) = items["vgg11-96x128-reflect-coverage"]["rows"]
     assert (shown["max"], shown["full"], shown["min"]) == (cover.max, cover.full, cover.min)
     rows = {
         row["name"]: row for row in csv.DictReader(Path("out/index.csv").read_text().splitlines())
@@ -90,7 +90,7 @@ def test_the_product_of_what_is_named_is_made_and_listed() -> None:
     assert [*rows] == [*items]
     uneven = rows["resnet18-64-uneven"]
     counted = int(uneven["uneven_convolutions"]) + int(uneven["uneven_pools"])
-    assert (counted, uneven["share_starved"]) == (len(padviz.uneven("resnet18", 64).uneven), "")
+    assert (counted, uneven["starved"]) == (len(padviz.uneven("resnet18", 64).uneven), "")
     html = Path("out/index.html").read_text()
     assert all(name in html for name in items)
     assert f"<tr><td>starved</td><td>{100 * counts.summary().share.starved:.1f} %</td></tr>" in html
@@ -121,7 +121,7 @@ def test_what_is_finished_is_kept_and_what_changed_or_is_not_whole_is_made_again
         Path(name).write_bytes(Path(name).read_bytes()[:100])
     assert exported(*asked) == {"made": 4, "kept": 0, "failed": 0}
     everything_is_whole(Path("out"))
-    assert json.loads(Path("out/one-64-usage.json").read_text())["max"] == 25
+    assert json.loads(Path("out/one-64-usage.json").read_text())["rows"][0]["max"] == 25
     assert exported(*asked, "--format", "png,npz")["made"] == 4  # other files are asked for
     Path("out/one-64-usage.json").write_text("{")
     Path("out/thumbs/vgg11-64-usage.png").write_bytes(b"cut off")
@@ -298,8 +298,11 @@ def test_a_manifest_names_maps_comparisons_and_kernels() -> None:
     everything_is_whole(Path("out"))
     assert "<title>All &lt;of&gt; it</title>" in Path("out/index.html").read_text()
     assert json.loads(Path("out/depth.json").read_text())["values"] == ["features.3", "features.20"]
-    layers = json.loads(Path("out/k.json").read_text())["layers"]
-    corners = {layer["padding"]: layer["uses"][0][0] for layer in layers}
+    cells = json.loads(Path("out/k.json").read_text())["rows"]
+    first = [
+        cell for cell in cells if (cell["grid"], cell["row"], cell["column"]) == ("uses", 0, 0)
+    ]
+    corners = {cell["padding"]: cell["value"] for cell in first}
     assert corners == {"zero": 4, "partial": "25/4", "zero/partial": 5}
 
 
@@ -333,7 +336,7 @@ def test_taps_are_those_of_windows_with_several_unless_a_layer_is_named() -> Non
     exported("net.toml", "--size", "9", "--what", "taps", "--layer", "one,line", "--format", "json")
     exported("net.toml", "--size", "9", "--what", "taps", "--format", "json")
     found = {path.stem: json.loads(path.read_text()) for path in Path("out").glob("net-*.json")}
-    names = {stem: [layer["layer"] for layer in each["layers"]] for stem, each in found.items()}
+    names = {stem: [layer["layer"] for layer in each["rows"]] for stem, each in found.items()}
     assert names == {"net-9-taps": ["line"], "net-9-line-taps": ["line"], "net-9-one-taps": ["one"]}
 
 

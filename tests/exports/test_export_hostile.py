@@ -117,17 +117,21 @@ def figure(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return lambda facts: facts.update({key: value})
 
 
+def in_row(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda facts: facts["rows"][0].update({key: value})
+
+
 def about(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return lambda facts: facts["item"].update({key: value})
 
 
 DAMAGED: dict[str, Callable[[dict[str, Any]], None]] = {
-    "no figures": lambda facts: facts.pop("share"),
+    "no figures": lambda facts: facts.pop("rows"),
     "nothing of what it was made of": lambda facts: facts.pop("item"),
     "figures of another kind": about("what", "uneven"),
     "no size": about("sizes", [""]),
-    "a huge skew": figure("skew", {"height": 10**400}),
-    "no target": figure("target", 3),
+    "a huge skew": in_row("skew_height", 10**400),
+    "no target": in_row("target_layer", 3),
     "figures nested deeply": figure("more", json.loads("[" * 200 + "]" * 200)),
     "other files": about("lengths", {"index.html": 3}),
     "another name": about("name", "vgg11-65-usage"),
@@ -164,9 +168,9 @@ def test_records_of_somebody_else_are_passed_over() -> None:
     Path("out/folder.json").mkdir()
     os.mkfifo("out/pipe.json")
     wrong = {
-        "uneven": {"results": [{"layers": [{}]}]},
-        "taps": {"layers": []},
-        "coverage": {"layers": [{}]},
+        "uneven": {"results": [{}]},
+        "taps": {"rows": []},
+        "coverage": {"rows": [{}]},
     }
     for what, figures in wrong.items():
         for name, given in ((what, figures), ("javascript:alert(1)", {})):
@@ -184,7 +188,7 @@ def test_records_of_somebody_else_are_passed_over() -> None:
         **kinds["coverage"],
         "item": {**kinds["coverage"]["item"], "name": "worse", "lengths": {}},
     }
-    worse["layers"] = [{**worse["layers"][0], "consumed": 5}]  # which CSV has as a pair
+    worse["rows"] = [{**worse["rows"][0], "share_min": "x"}]
     Path("out/worse.json").write_text(json.dumps(worse))
     Path("out/vgg11-64-uneven.json").write_text(json.dumps(kinds["uneven"]))
     assert len(exported("vgg11", "--size", "64")) == 4

@@ -43,8 +43,8 @@ def test_filters_are_exported_and_made_anew_when_weights_change() -> None:
     Path("m.toml").write_text(MANIFEST)
     assert tally("m.toml", "--allow-modules") == [2, 0, 0]
     record = json.loads(Path("out/net-33-filters.json").read_text())
-    first = record["layers"][0]
-    assert (first["height"]["offset"], first["strided"]) == (0, True)
+    first = record["rows"][0]
+    assert (first["axis"], first["offset"], record["filters"][0]["strided"]) == ("height", 0, True)
     assert Path("out/net-32-filters.png").stat().st_size > 5000
     (strided,) = [group for group in record["groups"] if group["strided"]]
     assert f"D {strided['skew']:+.3f}, {strided['axes']} axes" in Path("out/index.html").read_text()
@@ -52,7 +52,7 @@ def test_filters_are_exported_and_made_anew_when_weights_change() -> None:
     torch.manual_seed(1)
     torch.save(network().state_dict(), "w.pth")
     assert tally("m.toml", "--allow-modules") == [2, 0, 0]
-    assert json.loads(Path("out/net-33-filters.json").read_text())["layers"][0] != first
+    assert json.loads(Path("out/net-33-filters.json").read_text())["rows"][0] != first
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_pictures_lie_beside_the_manifest_and_are_read_anew_when_they_change() -
         Image.new("RGB", (32, 32), (9 * i, 40, 200)).save(f"sub/pictures/{i}.png")
     Path("sub/m.toml").write_text(RUN + 'inputs = "pictures"\n')
     assert tally("sub/m.toml", "--allow-modules") == [1, 0, 0]
-    assert (figures()["n"], Path(figures()["inputs"]).name) == (2, "pictures")
+    assert (figures()["count"], Path(figures()["images"]).name) == (2, "pictures")
     assert tally("sub/m.toml", "--allow-modules") == [0, 1, 0]
     Image.new("RGB", (32, 32), (9, 41, 200)).save("sub/pictures/1.png")
     assert tally("sub/m.toml", "--allow-modules") == [1, 0, 0]

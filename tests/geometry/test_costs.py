@@ -164,7 +164,7 @@ def test_what_is_no_convolution_costs_nothing_and_what_is_unknown_has_a_name() -
     found = padviz.costs(
         described(step + ', {op = "conv", name = "b"}, {op = "conv", name = "c"}'), 8
     )
-    assert (found.macs, found.unknown) == (None, "b")
+    assert (found.macs, found.macs_unknown) == (None, "b")
     assert [cost.macs for cost in found.layers] == [64 * 12, 0, 0, 0, None, None]
     assert macs_of_squares(described(step + ', {op = "conv", name = "b"}'), [8, 9]) is None
 

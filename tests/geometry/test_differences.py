@@ -132,7 +132,7 @@ def test_one_fact_is_named_at_its_layer(fact: str) -> None:
     rows = list(padviz.diff(whole(one), whole(other), SIZE))
     assert (str(rows[0].a), rows[0].what) == (layer, what)
     assert list(padviz.diff(whole(other), whole(one), SIZE))
-    later = [row for row in rows if row.a == "2" and row.b == "2"]
+    later = [row for row in rows if row.layer == "2" and row.other_layer == "2"]
     assert not later or layer == "2"  # what only has another size is no difference
 
 
@@ -196,7 +196,7 @@ def test_pools_that_heads_read_are_compared() -> None:
         return list(padviz.diff(*nets, SIZE))
 
     (row,) = pooled(nn.AdaptiveAvgPool2d(7), nn.AdaptiveAvgPool2d(6))
-    assert (row.a, row.what, row.in_a, row.in_b) == ("1", "output", "7", "6")
+    assert (row.layer, row.what, row.value, row.other_value) == ("1", "output", "7", "6")
     assert pooled(nn.AdaptiveAvgPool2d(7), nn.AdaptiveMaxPool2d(7))
     assert not pooled(nn.AdaptiveAvgPool2d(1), nn.AvgPool2d(14))
     assert not pooled(nn.AdaptiveAvgPool2d(7), nn.AvgPool2d(2))
@@ -209,19 +209,20 @@ def test_differences_between_descriptions() -> None:
     assert not padviz.diff(net, with_same(net), 225)
     rows = list(padviz.diff(net, with_same(net), 224))
     assert {row.what for row in rows} == {"padding", "padding read"}
-    assert {row.a for row in rows} == {row.layer for row in padviz.uneven(net, 224).uneven}
+    assert {row.layer for row in rows} == {row.layer for row in padviz.uneven(net, 224).uneven}
     assert {row.change for row in rows} == {"pad 0 before and 1 after", ""}
     step = {"op": "conv", "kernel": 3, "padding": 1}
     layers = {**step, "name": "x", "kernel": [3, 5]}, {**step, "name": "y"}
     found = padviz.diff(*(parse({"layers": [layer]}, "net") for layer in layers), 9)
     assert [
-        (row.a, row.b, row.axis, row.what, row.in_a, row.in_b, row.change) for row in found
+        (row.layer, row.other_layer, row.axis, row.what, row.value, row.other_value, row.change)
+        for row in found
     ] == [
         ("x", "y", "width", "kernel", "5", "3", "set it to 3"),
         ("x", "y", "width", "output", "7", "9", ""),
     ]
     gone = padviz.diff("vgg16", "vgg13", 224)
-    assert [(row.a, row.in_b) for row in gone] == [
+    assert [(row.layer, row.other_value) for row in gone] == [
         (f"features.{i}", "missing") for i in (14, 21, 24)
     ]
 
@@ -231,7 +232,7 @@ def test_a_layer_that_copies_each_row_is_not_named() -> None:
         whole([conv(1, 2), conv(1), nn.AvgPool2d(3, 2, 1, ceil_mode=ceil)])
         for ceil in (False, True)
     ]
-    assert {row.a for row in padviz.diff(*nets, 18)} == {"3"}
+    assert {row.layer for row in padviz.diff(*nets, 18)} == {"3"}
 
 
 def test_both_grid_offsets_stand_at_the_end() -> None:
@@ -247,7 +248,7 @@ def test_a_branch_that_reads_another_layer_is_a_difference() -> None:
         for skip in ("a", "b")
     ]
     (row,) = padviz.diff(*nets, 9)
-    assert (row.a, row.what, row.in_a, row.in_b) == ("s", "inputs", "a, c", "b, c")
+    assert (row.layer, row.what, row.value, row.other_value) == ("s", "inputs", "a, c", "b, c")
 
 
 class Sums(nn.Module):
@@ -275,7 +276,7 @@ def test_blocks_of_attention_are_compared() -> None:
         for size, step in ((4, 1), (2, 1), (2, 2), (2, 4))
     ]
     for one, other in pairwise(nets):
-        assert {row.a for row in padviz.diff(one, other, 8)} == {"m"}
+        assert {row.layer for row in padviz.diff(one, other, 8)} == {"m"}
         assert not padviz.diff(one, one, 8)
 
 
@@ -292,4 +293,10 @@ def test_branches_in_another_order_are_compared_with_their_own() -> None:
     first, turned = ["left", "right"], ["right", "left"]
     assert not padviz.diff(net(first, [1, 0]), net(turned, [1, 0]), 12)
     (row,) = padviz.diff(net(first, [1, 0]), net(turned, [0, 1]), 12)
-    assert (row.a, row.b, row.what, row.in_a, row.in_b) == ("left", "left", "crop", "1+0", "0+1")
+    assert (row.layer, row.other_layer, row.what, row.value, row.other_value) == (
+        "left",
+        "left",
+        "crop",
+        "1+0",
+        "0+1",
+    )

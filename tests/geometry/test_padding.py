@@ -52,7 +52,7 @@ def brute(name: str, axis: int, n: int) -> Any:
 
 
 def figures(row: AxisPadding) -> tuple[Any, ...]:
-    return row.input, row.output, row.consumed, row.remainder, row.skipped, row.overhang
+    return row.input, row.output, row.used, row.remainder, row.skipped, row.overhang
 
 
 @pytest.mark.parametrize("name", sampled(zoo(), "", ALIKE))
@@ -69,8 +69,8 @@ def test_the_ledger_is_the_brute_force_ledger(name: str) -> None:
             assert figures(row.width) == expected[1][row.layer]
         listed = {row.layer for row in found.layers}
         for axis in expected:  # what is not listed neither pads nor strides
-            for layer, (_, _, consumed, _, skipped, overhang) in axis.items():
-                assert layer in listed or (consumed, skipped, overhang) == ((0, 0), 0, 0)
+            for layer, (_, _, used, _, skipped, overhang) in axis.items():
+                assert layer in listed or (used, skipped, overhang) == ((0, 0), 0, 0)
         assert found.balanced == all(naive.is_even(rows) for rows in expected)
 
 
@@ -411,7 +411,7 @@ def test_same_puts_the_odd_row_on_the_far_side() -> None:
     net = padviz.load("mobilenet_v1")
     near, far = padviz.uneven(net, 224).uneven, padviz.uneven(with_same(net), 224).uneven
     assert [row.layer for row in near] == [row.layer for row in far]
-    assert ({row.height.consumed for row in near}, {row.height.consumed for row in far}) == (
+    assert ({row.height.used for row in near}, {row.height.used for row in far}) == (
         {(1, 0)},
         {(0, 1)},
     )

@@ -400,9 +400,9 @@ def test_pictures_of_a_folder(tmp_path: Path) -> None:
     images = found.images
     assert images is not None
     assert (images.count, images.accepted, images.stretched) == (4, 3, 0)
-    assert images.padding == (0, 2)
+    assert images.added == (0, 2)
     assert re.search(r"3 of 4(.|\n)*0 x 2 px(.|\n)*20 x 24 +2\n", str(found))
-    assert dict(images.served) == {(20, 24): 2, (16, 16): 1, (16, 20): 1}
+    assert {row.size: row.count for row in images.served} == {(20, 24): 2, (16, 16): 1, (16, 20): 1}
 
 
 COMMANDS = ["audit", "usage", "layers", "uneven", "coverage", "tiles --tile 16"]

@@ -433,8 +433,8 @@ def test_a_layer_shows_its_ledger_and_taps(page: Any) -> None:
     click(page, "#tab-layers")
     click(page, "[data-layer='1']")
     row = padviz.uneven("resnet18", 224).layers[0]
-    consumed = "+".join(map(str, row.height.consumed))
-    says(page, f"{LAYERS} [data-part=ledger]", "7/2/1", consumed, "It reads its padding unevenly")
+    used = "+".join(map(str, row.height.used))
+    says(page, f"{LAYERS} [data-part=ledger]", "7/2/1", used, "It reads its padding unevenly")
     grid = [f"{each:,}" for each in padviz.taps("resnet18", 224)[0].grid.ravel()]
     expect(page.locator(f"{LAYERS} [data-part=taps] td")).to_have_text(grid, use_inner_text=True)
     expect(page.locator("[data-layer='1']")).to_have_class(re.compile("uneven"))

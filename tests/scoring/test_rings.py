@@ -314,7 +314,7 @@ def test_fair_shares_stand_beside_and_go_with_what_is_found_by_them() -> None:
     shares = [known(each.fair_share) for each in beside.rings]
     assert shares == pytest.approx([due[ring == k].mean() for k in range(3)])
     assert shares[0] < shares[-1]
-    assert known(beside.rings[0].padding) > known(beside.rings[-1].padding)
+    assert known(beside.rings[0].from_padding) > known(beside.rings[-1].from_padding)
     ranks = np.argsort(np.argsort(due, kind="stable"))
     assert beside.network.correlation.value == pytest.approx(
         np.corrcoef(ranks, due > 0.9)[0, 1], abs=0.05

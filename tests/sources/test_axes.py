@@ -83,7 +83,7 @@ def test_tiles_of_three_axes_make_the_whole(make, channels, sizes) -> None:
     verified = padviz.verify_tiles(positive(make), sizes[0])
     assert verified.holds
     assert verified.precision == "float64"
-    assert verified.tiles == 3 ** len(verified.image)
+    assert verified.tiles == 3 ** len(verified.size)
     assert all(difference > 100 * verified.difference for difference in verified.one_less.values())
 
 

@@ -56,7 +56,7 @@ def test_channels_of_a_description(name: str) -> None:
     }
     net = parse({"layers": DESCRIBED[name]["layers"]}, "net")
     assert channels(net) == channels(read_back(net)) == expected
-    assert padviz.costs(net, 9).unknown == next(
+    assert padviz.costs(net, 9).macs_unknown == next(
         (key for key, each in expected.items() if each is None), None
     )
 
@@ -125,7 +125,7 @@ def test_files_say_their_channels(name: str, batch: int, tmp_path: Path) -> None
         )
     network = padviz.load(saved(model, tmp_path))
     assert [*channels(network).values()] == [expected]
-    assert padviz.costs(network).unknown == (None if expected else "y")
+    assert padviz.costs(network).macs_unknown == (None if expected else "y")
     if expected:
         assert channels(read_back(network)) == channels(network)
 

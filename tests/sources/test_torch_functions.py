@@ -230,7 +230,7 @@ def test_rows_that_a_pad_crops_are_no_padding_of_the_convolution_after_it(
     )
     (window,) = padviz.uneven(network, 12).layers
     for axis, (before, after) in {"width": ends[:2], "height": ends[2:]}.items():
-        assert window.axes[axis].consumed == (max(before, 0) + 1, max(after, 0) + 1)
+        assert window.axes[axis].used == (max(before, 0) + 1, max(after, 0) + 1)
     assert (padviz.usage(network, 12, "zero").counts == padviz.usage(network, 12).counts).all()
 
 

@@ -115,9 +115,9 @@ def test_a_detector_of_text_is_blind_at_the_border_under_zeros_alone() -> None:
         {"height": 12, "contrast": 0.22, "step": 16, **GREY},
     )
     own, other = padviz.detect(file, "text:padding", 160, "symmetric", **options).maps
-    assert known(own.least) < 0.01
+    assert known(own.min) < 0.01
     assert own.phase.stride == (32, 32)
-    assert known(own.most) > 0.99
+    assert known(own.max) > 0.99
     assert other.values[1:-1, 1:-1].min() > 0.95 > 0.1 > own.values[1:-1, 1:-1].min()
 
 
@@ -136,7 +136,7 @@ def test_figures_of_a_map() -> None:
     values = np.full((6, 8), 0.8)
     values[0], values[:, -1], values[2, 3], values[3, 4] = 0.1, 0.3, 0.2, 0.6
     found = PositionMap(None, values, np.zeros_like(values))
-    assert (found.least, found.most, found.median) == (0.1, 0.8, 0.8)
+    assert (found.min, found.max, found.median) == (0.1, 0.8, 0.8)
     assert found.blind == pytest.approx((8 + 5 + 1) / 48)
     inner = values[2:4, 2:6].mean()
     assert found.edges.top == pytest.approx(values[0].mean() - inner)
@@ -297,7 +297,7 @@ def test_nan_is_told_and_is_no_blind_spot(threshold: bool) -> None:
     options |= {"threshold": True} if threshold else {"contrast": 0.13}
     found = padviz.detect(Spots(40, losing), "text:x", **options)
     (own,) = found.maps
-    assert own.lost == 1 / 5
+    assert own.nan == 1 / 5
     assert np.isnan(own.values[0]).all()
     assert np.isfinite(own.values[1:]).all()
     assert not own.hidden[0].any()
@@ -368,7 +368,7 @@ def test_a_class_that_the_background_has_is_mapped_by_the_contrast_that_hides_it
     options: dict[str, Any] = {"size": 32, "height": 8, "threshold": True, **GREY}
     (lost,) = padviz.detect(Sure(1, 4), "text:x", class_=0, **options).maps
     assert (lost.threshold, lost.below) == (True, True)
-    assert 0 < known(lost.least) < known(lost.most) <= 1
+    assert 0 < known(lost.min) < known(lost.max) <= 1
     (won,) = padviz.detect(Sure(1, 4, parts=1), "text:x", class_=1, **options).maps
     assert won.below is False
     # With one class beside the background's, it is won where that is lost.

@@ -52,7 +52,7 @@ def test_efficientnet_lite_pads_on_the_far_side_and_leans_the_other_way() -> Non
     module.load_state_dict(dict(zip(names, weights.values(), strict=True)))
     found = padviz.filters(module, 224)
     assert mean(found.strided) < -0.1
-    assert {axis.consumed for axis in found.strided} <= {(0, 1), (1, 2)}
+    assert {axis.used for axis in found.strided} <= {(0, 1), (1, 2)}
     assert all(known(axis.offset) > 0 for axis in found.strided)
     check_offset_tells_the_sign(found)
 

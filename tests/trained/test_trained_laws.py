@@ -50,7 +50,7 @@ def figures(axis: AxisSkew | None, mirrored: bool = False) -> list[Any]:
     """The figures of an axis; those that its mirror image has."""
     if axis is None:
         return []
-    sign, pads = (-1, axis.consumed and axis.consumed[::-1]) if mirrored else (1, axis.consumed)
+    sign, pads = (-1, axis.used and axis.used[::-1]) if mirrored else (1, axis.used)
     z, offset = (None if each is None else sign * each for each in (axis.z, axis.offset))
     return [
         sign * axis.skew,
@@ -428,12 +428,12 @@ class Twice(nn.Conv2d):
         return super().forward(functional.relu(super().forward(x)))
 
 
-@pytest.mark.parametrize(("size", "offset", "consumed"), [(33, 0, (1, 1)), (32, None, (1, 0))])
+@pytest.mark.parametrize(("size", "offset", "used"), [(33, 0, (1, 1)), (32, None, (1, 0))])
 def test_weights_that_layers_share_are_counted_once(
-    size: int, offset: float | None, consumed: Any
+    size: int, offset: float | None, used: Any
 ) -> None:
     (row,) = padviz.filters(Twice(3, 3, 3, stride=2, padding=1), size).rows
-    assert (row.uses, axes(row)[0].offset, axes(row)[0].consumed) == (2, offset, consumed)
+    assert (row.uses, axes(row)[0].offset, axes(row)[0].used) == (2, offset, used)
 
 
 def test_grid_and_padding_go_with_each_axis() -> None:
@@ -442,7 +442,7 @@ def test_grid_and_padding_go_with_each_axis() -> None:
         nn.Sequential(nn.ZeroPad2d((0, 1, 1, 0)), first, nn.ConvTranspose2d(4, 3, 2, 2)), 32
     )
     tall, wide = axes(found.rows[0])
-    assert (tall.offset, tall.consumed, wide.offset, wide.consumed) == (-0.5, (1, 0), 0.5, (0, 1))
+    assert (tall.offset, tall.used, wide.offset, wide.used) == (-0.5, (1, 0), 0.5, (0, 1))
     assert [group[:4] for group in found.groups] == [(True, -1, 1, 1), (True, 1, -1, 1)]
     assert (found.rows[1].kind, found.rows[1].strided) == ("convtranspose", False)
     assert (len(found.off_centre), found.went_with) == (2, (tall.skew > 0) + (wide.skew < 0))

@@ -193,7 +193,7 @@ def test_sizes_are_made_by_crops_and_by_resizing() -> None:
         "21 x 28 px (another crop)",
         "21 x 28 px (resized)",
     ]
-    assert [row.name for row in found.changes] == names
+    assert [row.change for row in found.changes] == names
     room = room_for([Frame(1, 1, 24, 24), Frame(1, -2, 21, 28), Frame(0, 0, 25, 25)])
     net, crops = classifier(), [*of_noise(6, room)]
     wide = [Crop(0, crop.scene(Frame(0, 0, 24, 24), (21, 28)), 1, 0, 0) for crop in crops]

@@ -247,16 +247,16 @@ class Shares:
         if interior.size:
             ripple = float(interior.max() / interior.min())
         return FairShare(
-            period=[*self.period],
             starved=flagged(starved, rows, cols) / pixels,
             overused=flagged(overused, rows, cols) / pixels,
             unused=(pixels - int(counts[0, 0])) / pixels,
-            least=least,
-            most=most,
+            min=least,
+            max=most,
             corners=self._corners(),
             skew=PerAxis(_skew(sums[:, 0]), _skew(sums[0])),
             rings=means,
             ripple=ripple,
+            period=[*self.period],
         )
 
     def _corners(self) -> Corners:

@@ -18,6 +18,16 @@ class Corners(msgspec.Struct, frozen=True):
     bottom_left: int | float | None
     bottom_right: int | float | None
 
+    @property
+    def first(self) -> int | float | None:
+        """The first sample of a signal."""
+        return self.top_left
+
+    @property
+    def last(self) -> int | float | None:
+        """The last sample of a signal."""
+        return self.top_right
+
 
 class PerAxis(msgspec.Struct, frozen=True):
     """One figure for each axis."""
@@ -25,14 +35,19 @@ class PerAxis(msgspec.Struct, frozen=True):
     height: float
     width: float
 
+    @property
+    def length(self) -> float:
+        """The figure of a signal, which is counted as a map of one row."""
+        return self.width
+
 
 class FairShare(msgspec.Struct, frozen=True):
     """The figures of the fair share f: usage over that of an interior pixel at the same stride
     phase.
 
     `starved` and `overused` are the shares of pixels with f below 1/2 and above 3/2, compared
-    exactly; `unused` that of pixels that even the interior never reads, which have no f. `least`
-    and `most` are the extremes of f; `skew` is the second half minus the first over the sum.
+    exactly; `unused` that of pixels that even the interior never reads, which have no f. `min` and
+    `max` are the extremes of f; `skew` is the second half minus the first over the sum.
     `rings` are means of f over rings of one period, from the border inwards, 16 at most; `ripple`
     is the largest over the smallest of the interior's counts, zeros left out; `period` is its rows
     and columns.
@@ -42,16 +57,43 @@ class FairShare(msgspec.Struct, frozen=True):
     0.281
     """
 
-    period: list[int]
     starved: float
     overused: float
     unused: float
-    least: float
-    most: float
+    min: float
+    max: float
     corners: Corners
     skew: PerAxis
     rings: list[float]
     ripple: float
+    period: list[int]
+
+
+class Fairness(msgspec.Struct, frozen=True):
+    """What has fair shares, or None: their first figures."""
+
+    share: FairShare | None
+
+    @property
+    def starved(self) -> float | None:
+        """The share of the pixels that are starved."""
+        if self.share is None:
+            return None
+        return self.share.starved
+
+    @property
+    def overused(self) -> float | None:
+        """The share of the pixels that are overused."""
+        if self.share is None:
+            return None
+        return self.share.overused
+
+    @property
+    def unused(self) -> float | None:
+        """The share of the pixels that no window reads."""
+        if self.share is None:
+            return None
+        return self.share.unused
 
 
 class Rim(msgspec.Struct, frozen=True):
@@ -69,6 +111,25 @@ class Rim(msgspec.Struct, frozen=True):
     def depths(self) -> tuple[int, ...]:
         """All four sides: top, bottom, left, right."""
         return *self.height, *self.width
+
+    @property
+    def top(self) -> int:
+        return self.height[0]
+
+    @property
+    def bottom(self) -> int:
+        return self.height[1]
+
+    @property
+    def left(self) -> int:
+        return self.width[0]
+
+    @property
+    def right(self) -> int:
+        return self.width[1]
+
+    # of a signal
+    before, after = left, right
 
     @property
     def short(self) -> str:
@@ -113,7 +174,7 @@ class Target(msgspec.Struct, frozen=True):
         return self.layer
 
 
-class Summary(msgspec.Struct, frozen=True):
+class Summary(Fairness, frozen=True):
     """The figures of a map. Exact counts are ints; mean, shares and rational counts are floats.
 
     `marginalised` is the share of pixels with less than half of the maximum; it mixes the pattern
@@ -127,7 +188,6 @@ class Summary(msgspec.Struct, frozen=True):
     exported file that is counted at another size than its own.
     """
 
-    schema_version: int
     network: str
     size: list[int]
     padding: str | None
@@ -143,7 +203,6 @@ class Summary(msgspec.Struct, frozen=True):
     marginalised: float
     asymmetry: PerAxis
     skew: PerAxis
-    share: FairShare | None
     share_reason: str | None
     rim: Rim | None
     overused_rim: Rim | None

@@ -279,11 +279,9 @@ def finding(counts: CountMap) -> str:
         return ""
     figures, (starved, overused) = counts.shares.figures, counts.rims or (None, None)
     if all_starved(counts):
-        if not figures.least:
+        if not figures.min:
             return "all starved"
-        return (
-            f"all starved, the most used pixel {figures.most / figures.least:,.0f} times the least"
-        )
+        return f"all starved, the most used pixel {figures.max / figures.min:,.0f} times the least"
     if starved and any(starved.depths):
         return f"{_outer_part(counts, starved)} get less than half their fair share"
     if figures.starved:

@@ -136,7 +136,7 @@ def compared(
 def _comparison_in_words(maps: Sequence[CountMap], varies: str) -> str:
     """Return what all panels share in words: the network, and the size."""
     constant = []
-    if not varies.startswith("model"):
+    if not varies.startswith("network"):
         constant.append(maps[0].network.title)
     if not varies.startswith("size"):
         constant.append(f"{in_words(maps[0].size)}")

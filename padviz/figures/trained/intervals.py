@@ -180,7 +180,9 @@ def dots(trial: Trial) -> Figure:
     A shift by one pixel is the line, its interval the band.
     """
     size = DOTS, LINE * (len(trial.changes) + 1)
-    left = max((text_width(shorten(row.name, 44), MEDIUM) for row in trial.changes), default=0) + 12
+    left = (
+        max((text_width(shorten(row.change, 44), MEDIUM) for row in trial.changes), default=0) + 12
+    )
 
     title = f"{shorten(trial.title)}, {in_words(trial.size)}: {trial_finding(trial)}"
     what = "change of the output over its norm"
@@ -205,7 +207,7 @@ def trial_finding(trial: Trial) -> str:
     names: dict[TrialNeeds, list[str]] = {}
     for row in trial.changes:
         if row.needs is not None:
-            names.setdefault(row.needs, []).append(row.name)
+            names.setdefault(row.needs, []).append(row.change)
     works, tune = names.get("today's weights", []), names.get("fine-tune", [])
     compared = sum(map(len, names.values()))
     if not compared:
@@ -253,7 +255,9 @@ def plot_dots(trial: Trial, ax: Axes | None = None) -> Axes:
         else:
             _draw_dot(ax, i, row.main, row.needs)
     ax.set_yticks(
-        range(len(trial.changes)), [shorten(row.name, 44) for row in trial.changes], fontsize=MEDIUM
+        range(len(trial.changes)),
+        [shorten(row.change, 44) for row in trial.changes],
+        fontsize=MEDIUM,
     )
     ax.set_ylim(len(trial.changes) - 0.4, -0.6)
     if trial.kind == "classes":

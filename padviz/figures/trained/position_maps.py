@@ -61,7 +61,7 @@ def detected(scores: Detectability, cmap: str | None = None) -> Figure:
     if scores.maps[0].threshold:  # contrasts, up to the largest that is enough
         name, label = f"{COLOURS}_r", "contrast needed"
         most = max(
-            (score_map.most for score_map in scores.maps if score_map.most is not None), default=1.0
+            (score_map.max for score_map in scores.maps if score_map.max is not None), default=1.0
         )
     colours = colouring(colour_map(cmap or name).with_extremes(bad=UNSEEN), 0, most)
     down, right = "top", "left"
@@ -131,8 +131,8 @@ def _how_weak(score_map: PositionMap) -> str:
         return f"not enough at {percent(lost)}"
     if score_map.blind is None:
         return "unknown"
-    if score_map.threshold and score_map.most is not None and score_map.median:
-        return f"up to {score_map.most / score_map.median:.1f} times"
+    if score_map.threshold and score_map.max is not None and score_map.median:
+        return f"up to {score_map.max / score_map.median:.1f} times"
     return share_or_none(score_map.blind)
 
 
@@ -178,13 +178,13 @@ def _outline_blind_spots(
 
 def _label(score_map: PositionMap) -> str:
     name = score_map.padding or "as trained"
-    if score_map.least is None or score_map.most is None:
-        why = "NaN everywhere" if score_map.lost == 1 else "no contrast is enough"
+    if score_map.min is None or score_map.max is None:
+        why = "NaN everywhere" if score_map.nan == 1 else "no contrast is enough"
         return f"{name}\n{why}"
     spots = "no blind spots known"
     if score_map.blind is not None:
         spots = f"{percent(score_map.blind)} blind spots"
-    return f"{name}\n{score_map.least:.3g} to {score_map.most:.3g}, {spots}"
+    return f"{name}\n{score_map.min:.3g} to {score_map.max:.3g}, {spots}"
 
 
 def _lines(scores: Detectability) -> tuple[str, str]:

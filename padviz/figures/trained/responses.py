@@ -66,7 +66,7 @@ def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
     how = (
         "mean responses over channels, minus the interior's, over its RMS: orange is below it, "
         f"purple above, grey is noise · the outer {RIM} units magnified · "
-        f"{counted(responses.count, 'input')} ({shorten(responses.inputs, 24)})"
+        f"{counted(responses.count, 'input')} ({shorten(responses.images, 24)})"
     )
     beside = None
     if layers:

@@ -208,7 +208,7 @@ def _draw_axis(
 ) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    most = max((max(*row.declared, *row.reads) for row in rows), default=1)
+    most = max((max(*row.pads, *row.reads) for row in rows), default=1)
     reach = 1.35 * max(most, 1)
     for at, (row, layer) in enumerate(zip(rows, layers, strict=True)):
         _draw_bars(ax, at, row, layer.convolution, 0.02 * reach)
@@ -220,7 +220,7 @@ def _draw_axis(
         pads: list[int] = []
         for layer in others:
             for row in layer.axes.values():
-                pads += row.consumed
+                pads += row.used
         if min(pads) < max(pads):
             span = f"{min(pads)} to {max(pads)}"
         else:
@@ -246,7 +246,7 @@ def _draw_bars(ax: Axes, at: int, row: AxisPadding, convolution: bool, gap: floa
     if not convolution:
         mark = {"facecolor": "white", "edgecolor": colour, "hatch": HATCH, "lw": 0}
     for sign, align, declared, read in zip(
-        (-1, 1), ("right", "left"), row.declared, row.reads, strict=True
+        (-1, 1), ("right", "left"), row.pads, row.reads, strict=True
     ):
         ax.barh(at, sign * read, 0.7, **mark)
         ax.barh(at, sign * declared, 0.7, facecolor="none", edgecolor="0.2", lw=0.7)

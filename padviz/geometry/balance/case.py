@@ -109,7 +109,7 @@ def _halves(layer: LayerPadding) -> list[int] | None:
     for row in layer.axes.values():
         before, after = row.reads
         if row.circular:
-            before, after = row.declared
+            before, after = row.pads
             if before != after:
                 return None
         if (before + after) % 2:

@@ -42,18 +42,19 @@ MOST_PAIRS = 1 << 22  # of layers, tried to find which correspond
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One fact of one layer on one axis that differs, and what to change in A to make it as in B.
+    """One fact of one layer on one axis that differs, and what to change in A to make it as in B,
+    the other network.
 
     The name of a layer that is missing in a network is None; `change` is "" where another row is
     the cause.
     """
 
-    a: str | None
-    b: str | None
+    layer: str | None
+    other_layer: str | None
     axis: str
     what: str
-    in_a: str
-    in_b: str
+    value: str
+    other_value: str
     change: str = ""
 
 

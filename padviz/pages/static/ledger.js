@@ -15,8 +15,8 @@ export const COLUMNS = ["k/s/d", "input", "pads", "used", "remainder", "skipped"
 export const cells = (axis) => [
   `${axis.kernel}/${axis.stride}/${axis.dilation}`,
   axis.input,
-  axis.declared.join("+"),
-  axis.consumed.join("+"),
+  axis.pads.join("+"),
+  axis.used.join("+"),
   axis.remainder,
   axis.skipped,
   axis.overhang,

@@ -267,7 +267,7 @@ function summary({ figures, target, shape, share_reason: reason }) {
       ...(figures.rim === null ? [] : [["rim", `${figures.rim} px`]]),
       ["starved", percent(share.starved)],
       ["overused", percent(share.overused)],
-      ["fair shares", `${short(share.least)} to ${short(share.most)}`],
+      ["fair shares", `${short(share.min)} to ${short(share.max)}`],
     );
   else facts.push(["fair shares", `none: ${reason}`]);
   const largest = Object.values(share?.skew ?? figures.skew).reduce((a, b) =>

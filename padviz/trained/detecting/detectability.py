@@ -38,7 +38,7 @@ class PositionMap:
 
     With `threshold`, `values` are contrasts instead: the least that is seen, or with `below` the
     least at which the background's class is lost; infinite where none is enough. `background` has
-    the scores at the same positions without a stimulus. NaN counts in `lost` only.
+    the scores at the same positions without a stimulus. NaN counts in `nan` only.
     """
 
     padding: str | None
@@ -49,11 +49,11 @@ class PositionMap:
     phase: Phase = field(default=Phase(None, None, None))
 
     @property
-    def least(self) -> float | None:
+    def min(self) -> float | None:
         return _figure(np.min, self.values)
 
     @property
-    def most(self) -> float | None:
+    def max(self) -> float | None:
         return _figure(np.max, self.values)
 
     @property
@@ -88,7 +88,7 @@ class PositionMap:
         return float(self.hidden[~np.isnan(self.values)].mean())
 
     @property
-    def lost(self) -> float:
+    def nan(self) -> float:
         return float(np.isnan(self.values).mean())
 
     @property
@@ -206,9 +206,9 @@ def doubts(maps: Sequence[PositionMap], hint: str = "") -> Iterator[str]:
         of = ""
         if score_map.padding:
             of = f"{score_map.padding}: "
-        if score_map.lost:
-            yield f"{of}the network returns NaN at {percent(score_map.lost)} of the positions"
-        if score_map.lost == 1:
+        if score_map.nan:
+            yield f"{of}the network returns NaN at {percent(score_map.nan)} of the positions"
+        if score_map.nan == 1:
             continue
         if not score_map.reacts and score_map.threshold:
             yield f"{of}no contrast that was tried changes what is seen, so blind spots are unknown"

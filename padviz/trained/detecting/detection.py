@@ -173,7 +173,7 @@ def score_positions(
 
 def _nothing_reacts(score_map: PositionMap, where: str) -> OptionError:
     hint, without = HINT, score_map.without
-    if score_map.lost == 1:
+    if score_map.nan == 1:
         what = "the network returns NaN at every position"
     elif without is None:
         what = "the network returns NaN for the background alone"

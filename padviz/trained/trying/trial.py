@@ -70,7 +70,7 @@ class TrialRow:
     note: str = ""
 
     @property
-    def name(self) -> str:
+    def change(self) -> str:
         if self.kind == "shift":
             return "a shift by one pixel"
         if self.kind == "padding":
@@ -268,7 +268,7 @@ def _doubts(rows: Sequence[TrialRow], as_trained: AsTrained) -> Iterator[str]:
     """Note figures without intervals, a baseline that changes most of the output, and crops of one
     class.
     """
-    bare = [row.name for row in rows if any(figure.low is None for figure in row.estimates)]
+    bare = [row.change for row in rows if any(figure.low is None for figure in row.estimates)]
     if bare and not few_pictures(as_trained.pictures):
         yield f"no interval where fewer than {CHANGED} photographs change: {', '.join(bare)}"
     if rows[0].main is not None and rows[0].main.value is not None:

@@ -34,9 +34,9 @@ def answer(tried: Trial) -> str:
     share = _percent_or_times(tried.shift.main.value or 0)
     shift = f"a shift by one pixel {by} {share}{_divergence(tried.shift)}"
     if len(known) == 1:
-        return f"{best.name} {verb} {by} {_effect(best, of)}; {shift}."
-    more = f"Of {len(known)} changes, {best.name} harms least: it {verb} {by} {_effect(best, of)}"
-    return f"{more}; {worst.name} harms most: {by} {_effect(worst, '')}; {shift}."
+        return f"{best.change} {verb} {by} {_effect(best, of)}; {shift}."
+    more = f"Of {len(known)} changes, {best.change} harms least: it {verb} {by} {_effect(best, of)}"
+    return f"{more}; {worst.change} harms most: {by} {_effect(worst, '')}; {shift}."
 
 
 def _harm(row: TrialRow) -> tuple[float, ...]:
@@ -61,7 +61,7 @@ def needs(tried: Trial) -> list[str]:
     """List the changes that work with today's weights, that need fine-tuning, and that are
     undecided.
     """
-    rows = {what: [row.name for row in tried.changes if row.needs == what] for what in MEANINGS}
+    rows = {what: [row.change for row in tried.changes if row.needs == what] for what in MEANINGS}
     return [f"{MEANINGS[what]}: {', '.join(names)}." for what, names in rows.items() if names]
 
 
