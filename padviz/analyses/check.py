@@ -600,7 +600,7 @@ def _merged(rows: Sequence[Judged]) -> list[Judged]:
 COMMAND = Command(
     check,
     """Check what must hold of MODEL: the expectations that are named, or five rules. Findings exit
-with 1.
+    with 1.
 
     Without MODEL, the models, sizes and expectations are those of [tool.padviz] in pyproject.toml.
 

@@ -224,7 +224,7 @@ def _check_picture(asked: Mapping[str, object]) -> None:
 COMMAND = Command(
     compare,
     """Draw usage maps side by side: of several MODELs, or of several --padding, --size or --layer
-of one.
+    of one.
 
     Colours show the fair share of each pixel: its paths relative to an interior pixel, far from
     every border. Below 1/2 it is starved, above 3/2 overused. A network that cannot run gets an

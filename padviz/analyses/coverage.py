@@ -186,7 +186,7 @@ def _row(counts: CountMap) -> CoverageRow:
 COMMAND = Command(
     coverage,
     """Count the paths that reach each unit of a layer of MODEL from pixels of the image, exactly,
-and draw their share.
+    and draw their share.
 
     Where padding reads nothing, units near the border miss paths: the lines that padding draws into
     feature maps. With several layers, the picture is a strip through the network.

@@ -134,7 +134,7 @@ def _in_words(offsets: tuple[Offset, ...]) -> str:
 COMMAND = Command(
     diff,
     """Compare what the units of MODEL_A and MODEL_B read at one size; --same and --padding change
-MODEL_B only.
+    MODEL_B only.
 
     Without MODEL_B, MODEL_A is compared with itself under --same or --padding, as when its weights
     are ported.

@@ -287,7 +287,7 @@ def _notes(mean_filters: MeanFilters) -> list[str]:
 COMMAND = Command(
     filters,
     """Average the filters of every convolution of MODEL, a trained network, and measure how they
-are skewed.
+    are skewed.
 
     MODEL is an ONNX or .keras file, or a PyTorch module as package.module:NAME, trained or with
     --weights. The skew of a filter is the absolute weights of its second half minus those of its

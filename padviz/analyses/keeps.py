@@ -82,7 +82,7 @@ def report_of(network: Network, image: Size, tile: Size, rows: Sequence[Kept]) -
 COMMAND = Command(
     keeps,
     """List what a tile of MODEL keeps of an image: exactly, and with 99.9 % and 99 % of the paths
-of each unit.
+    of each unit.
 
     An output unit is kept exactly if it sees the same pixels and padding as in the whole image.
     Shares below 100 % keep more of a tile, and are not exact.

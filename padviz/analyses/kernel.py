@@ -135,7 +135,7 @@ def _grids(
 COMMAND = Command(
     kernel,
     """Show a window on a small image: what the padding copies, as letters, and how often each
-pixel is used.
+    pixel is used.
 
     The image has 7 x 7 pixels, and up to 16 x 16 with --size; the padding is zero by default.
 

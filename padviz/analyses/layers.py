@@ -300,7 +300,7 @@ def costs_report(network: Network, size: Size, counted: Costs) -> Report:
 COMMAND = Command(
     layers,
     """List the layers of MODEL: kernel, stride, dilation, padding, sizes, multiply-adds, receptive
-field, grid offset.
+    field, grid offset.
 
     Multiply-adds are those of convolutions; their sum stands below. Where a description does not
     say how many channels a convolution makes, they are not known.

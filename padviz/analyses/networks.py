@@ -82,7 +82,7 @@ def _origin(source: str) -> str:
 COMMAND = Command(
     networks,
     """List the built-in networks: names to use as MODEL, their input sizes, and where each comes
-from.
+    from.
 
     \b
     Example:

@@ -586,7 +586,7 @@ def _rules_report(rows: Sequence[Explained], listed: bool) -> Report:
 COMMAND = Command(
     rules,
     """List the rules of padviz check, or explain RULE: what it finds, why it matters, and what to
-change.
+    change.
 
     \b
     Example:

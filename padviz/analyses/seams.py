@@ -406,7 +406,7 @@ def _draw(comparison: Comparison, errors: Values, cmap: str | None = None) -> Fi
 COMMAND = Command(
     seams,
     """Compare TILED, the stitched output of a tiler, with WHOLE, that for the whole image: are
-there seams?
+    there seams?
 
     Both are .npy, .npz or .png files, of height and width; pictures, and arrays of three or more
     axes of which the last has 1, 3 or 4 entries, have channels last. At seams, the error steps

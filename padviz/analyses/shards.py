@@ -133,7 +133,7 @@ def _in_words(size: int | None) -> str:
 COMMAND = Command(
     shards,
     """Cut MODEL into shards that run at the same time on parts of an image, and list what they
-exchange at each layer.
+    exchange at each layer.
 
     Each shard owns as many rows of a map as every other. A layer that reads further fetches rows
     from its neighbours, so that nothing is computed twice and the joined output is that of the

@@ -597,7 +597,7 @@ def _about_images(images: SizesOfImages) -> Iterator[Block]:
 COMMAND = Command(
     sizes,
     """Compute which input sizes MODEL takes, and what to pad at a size that it refuses or
-stretches.
+    stretches.
 
     --size 350x525 asks about one size; 64:1024 (the default) for the rules of a range; --images
     FOLDER about pictures.

@@ -191,7 +191,7 @@ def streamed(model: TrainedSource, chunk: int, *, weights: str | Path | None = N
 COMMAND = Command(
     stream,
     """List what each layer of MODEL keeps between chunks of a signal, so that it reads nothing
-again.
+    again.
 
     MODEL has one axis, such as an audio decoder. The output lags behind the input by the samples
     that layers look ahead. padviz.streamed runs a PyTorch module in this way.

@@ -138,7 +138,7 @@ def _imbalance(row: TapExposure) -> str:
 COMMAND = Command(
     taps,
     """Count, for each kernel position (tap) of MODEL, the output positions at which it reads the
-image, not padding.
+    image, not padding.
 
     Imbalance (height x width) is the bottom (right) half of the kernel minus the top (left) half,
     in percent of their sum. It is not 0 where a window reads more padding on one side than on the

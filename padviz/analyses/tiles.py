@@ -521,7 +521,7 @@ def _check_picture(asked: Mapping[str, object]) -> None:
 COMMAND = Command(
     tiles,
     """Compute the context tiles need so that the stitched output equals the output for the whole
-image.
+    image.
 
     An output unit is exact if it sees the same pixels and padding as in the whole image. The
     context is what a tile reads around the part that it keeps (halo, margin, overlap). Tiles may

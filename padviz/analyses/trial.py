@@ -200,7 +200,7 @@ def trial_rows(tried: Trial) -> Table:
 COMMAND = Command(
     trial,
     """Run MODEL, a trained network, on crops of photographs before and after each change, and
-compare its answers.
+    compare its answers.
 
     For a classifier, the table has the share of crops that keep their top-1 class, and the mean KL
     divergence. For other outputs it has the change relative to their norm, and the correlation. The

@@ -304,7 +304,7 @@ def verdict(network: Network, ledger: Ledger) -> list[str]:
     if ledger.remainders:
         names = [layer.layer for layer in ledger.remainders]
         lines.append(
-            f"Stride remainders, rows or columns that no window reads, at {some_names(names, 1)}."
+            f"No window reads the last rows or columns at {some_names(names, 1)} (remainders)."
         )
     said = [padded_before(network), *seams_in_words(network, ledger.size)]
     lines += [f"{words[0].upper()}{words[1:]}." for words in said if words]
@@ -368,8 +368,7 @@ def _cure(network: Network, ledger: Ledger) -> str:
     for suggestion in near:
         price = f"{suggestion.macs_ratio if known else suggestion.work:.2f}x {what}"
         sizes.append(
-            f"{pixels(suggestion.size)} "
-            f"({price}{', with stride remainders' * suggestion.remainder})"
+            f"{pixels(suggestion.size)} ({price}{', with unread rows' * suggestion.remainder})"
         )
     unknown = costs(network, ledger.size).macs_unknown
     why = (

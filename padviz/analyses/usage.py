@@ -279,7 +279,7 @@ def _check_counts(asked: Mapping[str, object]) -> None:
 COMMAND = Command(
     usage,
     """Count the paths from every input pixel of MODEL to its last feature map, exactly, and draw
-its fair share.
+    its fair share.
 
     \b
     Example:

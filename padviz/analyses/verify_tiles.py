@@ -187,7 +187,7 @@ def _compared(verified: Verified) -> str:
 COMMAND = Command(
     verify_tiles,
     """Run MODEL, a module or an ONNX file, on noise, whole and tile by tile, and compare the
-outputs.
+    outputs.
 
     The image is the smallest with three tiles a side. Tiles that differ by more than rounding exit
     with 1. With one unit less of context they must differ: that is measured, too.

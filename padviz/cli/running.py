@@ -30,6 +30,8 @@ from padviz.network.network import Network, Size
 from padviz.options import Argument, Command, Option
 from padviz.progress import counter
 
+# Options of pictures alone, which help lists last.
+PICTURED = [option.name for option in (*DRAWING, options.CMAP, options.SCALE, options.NO_PICTURE)]
 MOST_TRIED = 64  # sizes, of a network that refuses its usual one
 
 if TYPE_CHECKING:
@@ -38,6 +40,24 @@ if TYPE_CHECKING:
 
 Arguments: TypeAlias = dict[str, Any]
 Runner: TypeAlias = Callable[[Command, Sequence[Typed], Arguments, To], None]
+
+
+class _Command(click.Command):
+    """A command whose help has the options of its picture in a section of their own."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {"Options": [], "Picture options": []}
+        for parameter in self.get_params(ctx):
+            record = None
+            if isinstance(parameter, click.Option):
+                record = parameter.get_help_record(ctx)
+            if record:
+                pictured = parameter.opts[0].lstrip("-") in PICTURED
+                sections["Picture options" if pictured else "Options"].append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
 
 
 def command_of(name: str, run: Runner) -> click.Command:
@@ -55,7 +75,7 @@ def command_of(name: str, run: Runner) -> click.Command:
     own = {param.option.name for param in typed if isinstance(param.option, Option)}
     output = [option for option in output_options(command) if option.opts[0].strip("-") not in own]
     parameters = parameters_of([*typed, *beside], reading, output)
-    return click.Command(name, callback=callback, params=parameters, help=command.help)
+    return _Command(name, callback=callback, params=parameters, help=command.help)
 
 
 def _drawing(values: Mapping[str, object]) -> AbstractContextManager[object]:

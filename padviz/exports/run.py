@@ -179,7 +179,7 @@ def _items(
 COMMAND = Command(
     export,
     """Draw every combination of models and options into DIR, one file each, with index.html to
-browse.
+    browse.
 
     A manifest lists items instead of models. Items that an earlier run finished, with the same
     networks and options, are kept. Items that fail are listed at the end, and the exit code is then

@@ -204,7 +204,7 @@ def _paddings(padding: str | Sequence[str] | None, first: Network) -> list[str |
 COMMAND = Command(
     explore,
     """Write an interactive page on MODEL: maps at several sizes and paddings, layer by layer, and
-the audit.
+    the audit.
 
     The page opens at the first of --size; a single one is joined by 64, 128, 224, 225 and 512. It
     is self-contained: mail it, open it from disk, or put it on a site.

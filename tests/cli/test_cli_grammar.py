@@ -365,3 +365,15 @@ def test_a_shell_is_answered() -> None:
         asked, env={**os.environ, **typed}, capture_output=True, text=True, check=True
     )
     assert (done.stdout.split(), done.stderr) == ([f"plain,{name}" for name in VGG], "")
+
+
+@pytest.mark.parametrize("name", cli.list_commands(None))  # type: ignore[arg-type]
+def test_help_is_short_and_ends_with_the_options_of_pictures(name: str) -> None:
+    words, *options = re.split(
+        r"^(?:Options|Picture options):$", screen(f"{name} --help"), flags=re.M
+    )
+    assert len(words.split()) <= 250
+    assert not re.search(r"\S {5}\S", words)  # a line that was indented otherwise
+    assert "--help" in options[0]
+    for option in ("--dpi", "--width", "--theme", "--cmap", "--no-picture"):
+        assert f"{option} " not in options[0]
