@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # One process per core, each of which calculates on one core.
 PARALLEL := -p no:benchmark -n logical --dist worksteal
 
-.PHONY: help lint demo test test-slow test-tiles test-zoo test-lowest test-anywhere test-python mutants check bench docs wheel paper soak figures figures-cuts figures-rings figures-trained approved reference experiment experiment-detector clean
+.PHONY: help lint demo test test-slow test-tiles test-zoo test-lowest test-anywhere test-python mutants check bench docs schemas wheel paper soak figures figures-cuts figures-rings figures-trained approved reference experiment experiment-detector clean
 
 # What can be made, with the comment above each.
 help:
@@ -86,6 +86,10 @@ mutants: .venv/.tools
 docs: .venv/.docs
 	$(BIN)/python docs/build.py
 	$(BIN)/python -m tests.links docs/_build/html
+
+# A JSON Schema of the rows of each command, in docs/reference/schemas; a test holds that they are current.
+schemas: .venv/.tools
+	$(BIN)/python docs/schemas.py
 
 # Wheel and sdist of what is committed, in dist; each extra is installed alone in an empty environment, and run.
 wheel: .venv/.build

@@ -19,6 +19,7 @@ from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jsonschema
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -77,6 +78,7 @@ UNDRAWN = (
 )  # beside the commands whose -o takes no picture
 ASIDE = {"explore", "export", "convert"}  # which make pages, folders and descriptions
 FIRST = "parted on both axes"
+SCHEMAS = Path(__file__).parents[1] / "docs/reference/schemas"
 ASKED = [pytest.param((command, FIRST), id=command) for command in WALK] + [
     pytest.param((command, name), id=f"{command}, {name}", marks=REST)
     for command, line in WALK.items()
@@ -162,6 +164,27 @@ def test_the_walk_has_all_commands() -> None:
         (option,) = [each for each in command.params if each.opts[0] == "--format"]
         assert {"table", "json", "csv", "markdown"} <= {*option.type.choices}  # type: ignore[attr-defined]
         assert (name == "check") == ("github" in option.type.choices)
+
+
+def test_json_is_as_the_schema_of_the_command_says(ran: Ran) -> None:
+    """Of rows and of what they are about, in the file that the docs have, which `make schemas` writes."""
+    if ran.command in FUNCTIONS:
+        return
+    name = ran.report.name
+    schema = json.loads(Path(SCHEMAS, f"{name}.json").read_text())
+    facts = json.loads(to_text(ran.report, "json"))
+    jsonschema.validate(facts, schema)
+    facts["rows"].append({"no key of it": 1})
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(facts, schema)
+
+
+def test_the_schemas_of_the_docs_are_current() -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/schemas.py", "--check"], cwd=SCHEMAS.parents[2], capture_output=True
+    )
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert {path.stem for path in SCHEMAS.glob("*.json")} == {*WALK}
 
 
 # numbers, by the keys that lead to them in JSON and the texts beside them
