@@ -21,8 +21,8 @@ from padviz.figures.windows.padding import HATCH, ledger_bars
 from padviz.figures.windows.tiles import examples_of, tiles
 from padviz.intervals import Estimate
 from padviz.trained.trying.trial import Trial, TrialRow
-from tests.figures.kinds import clipped, overlapping, said
-from tests.figures.made_up import detected
+from tests.figures.kinds import KINDS, clipped, overlapping, said
+from tests.figures.made_up import detected, ringed
 from tests.sweeps import examples
 
 
@@ -262,3 +262,14 @@ def test_a_comparison_of_remedies_begins_with_today() -> None:
     assert "ResNet-18, 64 x 64: 100.0 % starved; " in said(
         padviz.audit("resnet18", 64)._shown.draw()
     )
+
+
+def test_each_side_of_a_ring_is_drawn_with_its_figure_at_its_place() -> None:
+    scored = ringed((300, 300), network=False)
+    bands = KINDS["rings"]((300, 300)).axes[1]
+    texts = {text.get_text(): text.get_position() for text in bands.texts}
+    assert len(bands.patches) == 4 * len(scored.rings)
+    for side, part in scored.rings[0].sides.items():
+        x, y = texts[f"{100 * (part.figure.value or 0):.0f} % of {part.count}"]
+        away = {"left": x, "top": y, "right": intervals.HIGH - x, "bottom": intervals.HIGH - y}
+        assert min(away, key=lambda name: away[name]) == side

@@ -30,7 +30,7 @@ WIDE, NARROW, HIGH = 380, 324, 320
 LEFT, LEGEND, BELOW, SHARES = 40, 92, 46, 30  # screen pixels around them
 BAR, BAR_TICKS = 12, 40
 INNERMOST = 1.9  # width of the innermost band, over that of another
-HATCH = "////"  # of what has few objects
+FEW_OBJECTS = "0.9"  # the grey of parts whose figure says little
 STEP = 0.1  # the colours of sides end at multiples of it
 # of figures: told apart without red against green, and by their markers
 COLOURS = ("k", "#2f62b5", "#db7d12", "#8a5fb0", "#3aa0a8", "0.5", "#7b5430")
@@ -103,7 +103,7 @@ def _draw_sides(ax: Axes, scored: Rings) -> ScalarMappable:
     """Draw the sides of each ring as bands around the image's centre, with their figure and number
     of objects.
 
-    Those with few are hatched. Bands are equally wide, but for the innermost, which has the corners
+    Those with few are grey. Bands are equally wide, but for the innermost, which has the corners
     of four triangles.
     """
     from matplotlib.patches import Polygon
@@ -124,11 +124,10 @@ def _draw_sides(ax: Axes, scored: Rings) -> ScalarMappable:
             corners = [(near, near), (HIGH - near, near), (HIGH - far, far), (far, far)]
             corners = [_turned(corner, side) for corner in corners]
             value = part.figure.value
-            colour: Any = "white"
-            if value is not None:
+            colour: Any = FEW_OBJECTS
+            if value is not None and part.count >= FEW:
                 colour = colours.to_rgba(np.array(value))
-            hatch = HATCH if part.count < FEW else None
-            ax.add_patch(Polygon(corners, facecolor=colour, edgecolor="white", lw=0.8, hatch=hatch))
+            ax.add_patch(Polygon(corners, facecolor=colour, edgecolor="white", lw=0.8))
             if value is not None and band > 1.4 * SMALL * DPI / 72:
                 # The middle of a triangle lies a third of its height from its base.
                 inside = near + (far - near) / (3 if far == HIGH / 2 else 2)
@@ -137,7 +136,7 @@ def _draw_sides(ax: Axes, scored: Rings) -> ScalarMappable:
     if scored.counted != "pixels":
         key.append(f"of N: number of {scored.counted}")
     if any(part.count < FEW for part in parts):
-        key.append(f"hatched: fewer than {FEW} {scored.counted}")
+        key.append(f"grey: fewer than {FEW} {scored.counted}")
     ends = {"xlim": (0, HIGH), "ylim": (HIGH, 0)}
     style(ax, FRAME, xticks=[], yticks=[], xlabel="; ".join(key), **ends)
     return colours
@@ -169,6 +168,8 @@ def _number(
     ink = "#fffff0"
     if 0.3 * red + 0.59 * green + 0.11 * blue >= 0.5:
         ink = "#1d1d24"
+    if part.count < FEW:
+        ink = "0.3"
     x, y = _turned((HIGH / 2, inside), side)
     angle = {"left": 90, "right": 270}.get(side, 0)
     ax.text(x, y, text, ha="center", va="center", size=SMALL, color=ink, rotation=angle)
