@@ -169,7 +169,9 @@ def colour_bar(figure: FigureBase, colours: ScalarMappable, scale: Scale, **wher
     """Draw the colour bar in axes `cax`, or beside `ax`; that of fair shares has a line at 1 and a
     pointed end.
     """
-    ticks: dict[float, str] = {value: f"{value:.0%}" for value in np.linspace(scale.least, 1, 5)}
+    ticks: dict[float, str] = {
+        value: f"{100 * value:.4g}%" for value in np.linspace(scale.least, 1, 5)
+    }
     if scale.diverges:
         ticks = {
             0: "0",
