@@ -451,20 +451,29 @@ def report(path: Path) -> Any:
     return json.loads(result.stdout, parse_float=lambda text: float(f"{float(text):.12g}"))
 
 
+OTHER = {"height": "width", "top": "left", "bottom": "right"}
+OTHER |= {b: a for a, b in OTHER.items()}
+
+
+def _of_other_axis(key: str) -> str:
+    """The key of a figure whose image is turned: corners begin with top or bottom."""
+    if key == "gates_left_out":
+        return key
+    words = [OTHER.get(word, word) for word in key.split("_")]
+    if {"left", "right"} & {*words[-2:-1]}:
+        words[-2:] = words[:-3:-1]
+    return "_".join(words)
+
+
 def of_axes(value: Any) -> Any:
     """A report whose height is its width: pairs by axis are turned, and corners that lie across."""
     if isinstance(value, list):
         return [of_axes(each) for each in value]
     if not isinstance(value, dict):
         return value
-    names = {
-        "height": "width",
-        "width": "height",
-        "top_right": "bottom_left",
-        "bottom_left": "top_right",
-    }
-    found = {names.get(key, key): of_axes(each) for key, each in value.items()}
-    pairs = {"size", "shape", "period", "input", "was", "now"} & found.keys()
+    found = {_of_other_axis(key): of_axes(each) for key, each in value.items()}
+    pairs = {"size", "target_shape", "share_period", "input"} & found.keys()
+    pairs |= {key for key in found if key.startswith(("was_", "now_"))}
     return found | {key: found[key][::-1] for key in pairs}
 
 
@@ -474,9 +483,9 @@ def test_a_report_of_even_windows_turns_with_its_file(
 ) -> None:
     path, other = pair_of_files(body, (16, 28), tmp_path)
     one, two = report(path), report(other)
-    assert {row["pooled"] for row in one["changed"]} == {name == "pooled"}
+    assert {row["pooled"] for row in one["rows"]} == {name == "pooled"}
     layers = {each.layer: each for each in padviz.uneven(path, one["size"]).layers}
-    for row in one["changed"]:
+    for row in one["rows"]:
         found = layers[row["layer"]]
         assert row["input"] == [found.height.input, found.width.input]
     assert of_axes(two) == one
