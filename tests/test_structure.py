@@ -35,7 +35,7 @@ def test_imports_run_down_only_and_heavy_ones_stay_in_their_room() -> None:
 
 
 OURS = {  # values that no file names: numbers, sizes, schemes, formats and rules of padviz
-    "typed_size", "model.image", "least", "least_px", "most", "side", "scheme", "format_", "min(ruled)",
+    "typed_size", "model.image", "least", "least_px", "length_px", "most", "side", "scheme", "format_", "min(ruled)",
     "_as_option(best[0])", "_as_option(best[1])",
 }  # fmt: skip
 COMMANDS = "|".join(name for group in padviz.GROUPS.values() for name in group)

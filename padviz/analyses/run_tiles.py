@@ -22,6 +22,7 @@ from padviz.network.network import Network, Size, in_words
 from padviz.network.targets import upto
 from padviz.options import (
     IMAGE_FILE,
+    LAYER,
     LEVEL,
     MEAN,
     MEMORY,
@@ -32,7 +33,6 @@ from padviz.options import (
     TILE,
     TRAINED_MODEL,
     WEIGHTS,
-    WRITTEN_LAYER,
     Command,
 )
 from padviz.progress import Progress
@@ -80,7 +80,7 @@ def run_tiles(
     image: Annotated[str | Path | ImageFile, IMAGE_FILE],
     output: Annotated[str | Path, OUTPUT_FILE],
     tile: Annotated[Pixels, TILE],
-    layer: Annotated[str | None, WRITTEN_LAYER] = None,
+    layer: Annotated[str | None, LAYER] = None,
     *,
     weights: Annotated[str | Path | None, WEIGHTS] = None,
     norms: Annotated[str | None, NORMS] = None,
@@ -248,7 +248,6 @@ COMMAND = Command(
     \b
     Example:
       padviz run-tiles model.onnx photo.png --tile 512 -o output.png
-      padviz run-tiles mynets:UNet scan.npy --weights unet.pth --tile 1024 -o output.npy
     """,
     files=(),
 )
