@@ -11,15 +11,20 @@ import re
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from math import ceil
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import padviz
-from padviz.errors import PadvizError
+from padviz.cutting.by_layer import dry_run
+from padviz.cutting.plan import LayerPlan
+from padviz.cutting.segments import choose
+from padviz.errors import OptionError, PadvizError
 from tests.cutting.drawn_networks import TOLERANCE, Drawn, apart, drawn_network
 from tests.cutting.drawn_signals import drawn_stream
 
@@ -55,6 +60,17 @@ def _refused(drawn: Drawn, road: str, error: PadvizError) -> Outcome:
     return Outcome(road, "refused" if named else "refused without a layer", line)
 
 
+def _with_less_memory(model: nn.Module, plan: LayerPlan) -> LayerPlan | None:
+    """Return a plan that stores fewer maps, if there is one."""
+    notes = dry_run(model, plan.image, plan.parts).notes
+    assert notes is not None
+    assert plan.segments is not None
+    for share in (0.4, 0.6, 0.8):
+        with suppress(OptionError):
+            return replace(plan, segments=choose(notes, share * plan.segments.chosen.bytes))
+    return None
+
+
 @torch.no_grad()
 def cut(drawn: Drawn, most: int = 99) -> list[Outcome]:
     """Cut a network into tiles and among shards, in at most so many ways of each; a road ends where it is refused."""
@@ -69,6 +85,7 @@ def cut(drawn: Drawn, most: int = 99) -> list[Outcome]:
     for tile in tilings[:most]:
         try:
             plan = padviz.tiles(model, size, tile, norms="shared").plan
+            assert isinstance(plan, LayerPlan)
         except PadvizError as error:
             # a plan that was made is tried on the module before it is returned
             road = "dry run" if "cannot be cut" in str(error) else "plan"
@@ -78,9 +95,11 @@ def cut(drawn: Drawn, most: int = 99) -> list[Outcome]:
             outcomes.append(Outcome("plan", "wrong", f"raises {type(error).__name__}: {error}"))
             break
         outcomes.append(_tried(drawn, "tiles", lambda plan=plan: padviz.tiled(model, x, plan)))
-        untried = getattr(plan, "untried", "")
-        if untried:
-            outcomes.append(Outcome("untried", "exact", untried))
+        if plan.untried:
+            outcomes.append(Outcome("untried", "exact", plan.untried))
+        elif less := _with_less_memory(model, plan):
+            run = partial(padviz.tiled, model, x, less)
+            outcomes.append(_tried(drawn, "less memory", run))
     for axis in ("height", "width"):
         for n in drawn.draw.numbers.permutation([2, 3, 4, 5, 6, 7])[: min(most, 3)]:
             run = partial(padviz.sharded, model, x, int(n), axis=axis)
@@ -127,12 +146,12 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--streams", action="store_true")
     given = parser.parse_args()
-    verdicts, causes, untried = Counter[str](), Counter[str](), 0
+    verdicts, causes, roads = Counter[str](), Counter[str](), Counter[str]()
     for seed in range(given.first, given.first + given.networks):
         drawn = drawn_stream(seed) if given.streams else drawn_network(seed)
         outcomes = chunked(drawn) if given.streams else cut(drawn)
         verdicts[verdict_of(outcomes)] += 1
-        untried += any(outcome.road == "untried" for outcome in outcomes)
+        roads.update({outcome.road for outcome in outcomes})
         reasons = set()
         for outcome in outcomes:
             if outcome.verdict == "wrong":
@@ -140,7 +159,7 @@ def main() -> None:
             if outcome.verdict != "exact":
                 reasons.add(f"{outcome.verdict}: {cause(outcome.why)}")
         causes.update(reasons)
-    print(dict(verdicts), f"plans that were not tried: {untried}")
+    print(dict(verdicts), "of these", dict(roads))
     for reason, count in causes.most_common():
         print(f"{count:5} {reason}")
 
