@@ -8,7 +8,7 @@ and resizes are in `windows`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import reduce
 from itertools import accumulate
 from math import prod
@@ -55,28 +55,64 @@ rule_of(aten.zeros_like, aten.ones_like, aten.empty_like, aten.full_like)(local)
 
 @rule_of(aten.view, aten._unsafe_view)
 def _view(function: object, x: CutMap, shape: Sequence[int]) -> object:
-    """Keep each dimension that is cut where the new shape has it; otherwise put the map
-    together.
+    """Keep, merge or split the dimensions that are cut; put a map together for other shapes.
+
+    Of a merged dimension, such as the tokens of attention, a part has whole rows of positions.
     """
     if -1 in shape:
         shape = put(shape, [*shape].index(-1), prod(x.shape) // -prod(shape))
-    in_front = [1, *accumulate(shape, mul)]
-    to: dict[int, int] = {}
-    for dim in x.cut:
-        at = prod(x.shape[:dim])
-        for new, n in enumerate(shape):
-            if n == x.shape[dim] and in_front[new] == at:
-                to[dim] = new
-    if len(to) < len(x.cut):
-        return x.gathered(aten.reshape, (x, shape), {}, _mixed(x, shape))
+    links: list[Link] = []
+    # By new dimension: the old, so many of whose rows become so many of the new.
+    ratios: dict[int, tuple[int, int, int]] = {}
+    for dims, news in _regrouped(x.shape, shape):
+        cut = [dim for dim in dims if dim in x.cut]
+        if not cut:
+            continue
+        if min(len(dims), len(news)) > 1 or dims[0] not in cut:
+            return x.gathered(aten.reshape, (x, shape), {}, _mixed(x, shape))
+        before = prod(shape[new] for new in news[1:])
+        after = prod(x.shape[dim] for dim in dims[1:])
+        ratios[news[0]] = dims[0], before, after
+        links.append(Link(news[0], dims[0], _rows_in(before, after)))
+        links += [Link(None, dim, only(0, x.shape[dim])) for dim in cut[1:]]
 
-    def viewed(part: Tensor) -> Tensor:
+    def viewed(regions: list[Tensor], rows: Mapping[int, Rows]) -> Tensor:
         sizes = [*shape]
-        for dim, new in to.items():
-            sizes[new] = part.shape[dim]
-        return part.reshape(sizes)
+        for new, (dim, before, after) in ratios.items():
+            sizes[new] = regions[0].shape[dim] // before * after
+        part = regions[0].reshape(sizes)
+        for new, span in rows.items():
+            part = part.narrow(new, span.first % ratios[new][2], span.end - span.first)
+        return part
 
-    return moved(viewed, (x,), {}, to.get)
+    return x.spans([(x, links)], viewed)
+
+
+def _rows_in(before: int, after: int) -> Rule:
+    """Return the rule by which `before` rows are one, or one row is `after` of them."""
+    if before == after:
+        return SAME
+    return Rule(
+        lambda n: n // before * after,
+        lambda first, end: (first // after * before, -(-end // after) * before),
+    )
+
+
+def _regrouped(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list[int]]]:
+    """Return which dimensions of a shape become which of another; those of one position are left
+    out.
+    """
+    old_ends, new_ends = [*accumulate(old, mul)], [*accumulate(new, mul)]
+    groups = []
+    before = 1
+    for end in sorted({*old_ends} & {*new_ends}):
+        pair = [
+            [dim for dim, n in enumerate(sizes) if n > 1 and before < ends[dim] <= end]
+            for sizes, ends in ((old, old_ends), (new, new_ends))
+        ]
+        groups.append((pair[0], pair[1]))
+        before = end
+    return groups
 
 
 def _mixed(x: CutMap, shape: Sequence[int]) -> list[int]:
@@ -335,9 +371,11 @@ def _product(function: Function, one: Tensor, other: Tensor) -> object:
             if dim in kept and dim >= shift and x.shape[dim - shift] != 1
         ]
 
-    in_front = range(row)
-    columns = [*in_front, column] if alone and isinstance(other, CutMap) else in_front
-    rows = [*in_front, row] if isinstance(one, CutMap) else in_front
+    rows, columns = [*range(row)], [*range(row)]
+    if one.ndim - 2 in getattr(one, "cut", ()):
+        rows.append(row)
+    if alone and other.ndim - 1 in getattr(other, "cut", ()):
+        columns.append(column)
     operands = [(one, links(one, rows)), (other, links(other, columns))]
     return maps_in(one, other)[0].spans(operands, lambda regions, _: function(*regions))
 

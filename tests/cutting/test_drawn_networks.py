@@ -4,14 +4,16 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 import padviz
-from tests.cutting.drawn_networks import ENDS, KINDS, apart, drawn_network
+from padviz.cutting.plan import LayerPlan
+from tests.cutting.drawn_networks import ENDS, KINDS, Attention, Gate, apart, drawn_network
 from tests.cutting.drawn_outcomes import Outcome, cause, chunked, cut, verdict_of
 from tests.cutting.drawn_signals import drawn_stream
 from tests.sweeps import SLOW
 
-MOST_REFUSED = 0.75
+MOST_REFUSED = 0.01
 
 
 def check(outcomes: list[Outcome], seed: int) -> bool:
@@ -25,7 +27,7 @@ def check(outcomes: list[Outcome], seed: int) -> bool:
 def test_networks_that_are_cut_are_the_whole(first: int) -> None:
     seeds = range(first, first + 12)
     refused = [seed for seed in seeds if check(cut(drawn_network(seed), most=1), seed)]
-    assert len(refused) <= 1 + MOST_REFUSED * len(seeds), refused
+    assert not refused
 
 
 @SLOW
@@ -36,13 +38,13 @@ def test_many_networks_that_are_cut_are_the_whole() -> None:
 
 def test_streams_are_the_whole() -> None:
     refused = [seed for seed in range(8) if check(chunked(drawn_stream(seed)), seed)]
-    assert len(refused) <= 4, refused
+    assert not refused
 
 
 @SLOW
 def test_many_streams_are_the_whole() -> None:
     refused = [seed for seed in range(1000, 1100) if check(chunked(drawn_stream(seed)), seed)]
-    assert len(refused) <= 30, refused
+    assert not refused
 
 
 def test_a_seed_draws_one_network() -> None:
@@ -57,6 +59,26 @@ def test_a_seed_draws_one_network() -> None:
 def test_each_kind_is_drawn() -> None:
     names = [name for seed in range(120) for name, _ in drawn_network(seed).model.named_children()]
     assert {name.rpartition("_")[0] for name in names} == {*KINDS, *ENDS}
+
+
+def plan_of(layer: nn.Module) -> LayerPlan:
+    """Plan tiles of a small network, of which the layer has four channels."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), layer).eval()
+    plan = padviz.tiles(model, (24, 30), (12, 15), norms="shared").plan
+    assert isinstance(plan, LayerPlan)
+    return plan
+
+
+@pytest.mark.parametrize("pool", ["mean", "flat mean", "mean of a view", "mean of tokens", "amax"])
+def test_pools_of_each_spelling_put_nothing_together(pool: str) -> None:
+    assert plan_of(Gate(4, pool)).gathered == ()
+
+
+@pytest.mark.parametrize("kind", ["written out", "batched", "fused", "heads"])
+def test_attention_puts_keys_and_values_together_alone(kind: str) -> None:
+    (gathered,) = plan_of(Attention(4, kind)).gathered
+    assert gathered.layer == "1"
+    assert gathered.bytes == 2 * 4 * 24 * 30 * 4
 
 
 def test_a_wrong_row_and_a_refusal_without_a_layer_are_seen(

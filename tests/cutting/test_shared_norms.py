@@ -217,7 +217,6 @@ def test_a_module_in_training_mode_is_refused_and_stays_as_it_is(trains: str) ->
 
 
 GATHERED: dict[str, Callable[[Tensor], Any]] = {
-    "gate of flattened rows": lambda x: x * x.flatten(2).mean(-1)[..., None, None],
     "running sum": lambda x: x.cumsum(3),
     "sorted columns": lambda x: x.sort(3)[0],
     "grid": lambda x: functional.grid_sample(
