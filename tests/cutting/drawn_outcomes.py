@@ -25,7 +25,7 @@ from padviz.cutting.by_layer import dry_run
 from padviz.cutting.plan import LayerPlan
 from padviz.cutting.segments import choose
 from padviz.errors import OptionError, PadvizError
-from tests.cutting.drawn_networks import TOLERANCE, Drawn, apart, drawn_network
+from tests.cutting.drawn_networks import CHANNELS, TOLERANCE, Drawn, apart, drawn_network
 from tests.cutting.drawn_signals import drawn_stream
 
 
@@ -62,7 +62,7 @@ def _refused(drawn: Drawn, road: str, error: PadvizError) -> Outcome:
 
 def _with_less_memory(model: nn.Module, plan: LayerPlan) -> LayerPlan | None:
     """Return a plan that stores fewer maps, if there is one."""
-    notes = dry_run(model, plan.image, plan.parts).notes
+    notes = dry_run(model, CHANNELS, plan.image, plan.parts).notes
     assert notes is not None
     assert plan.segments is not None
     for share in (0.4, 0.6, 0.8):
