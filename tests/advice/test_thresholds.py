@@ -118,7 +118,7 @@ def judged(
     starved: float = 0.0, overused: float = 0.0, least: float = 1.0, most: float = 1.0, **more: Any
 ) -> MapOutcome:
     plain = outcome_of(net(kernel=[3, 1]), (40, 12))
-    share = replace(plain.share, starved=starved, overused=overused, least=least, most=most)
+    share = replace(plain.share, starved=starved, overused=overused, min=least, max=most)
     return replace(plain, share=share, **more)
 
 
