@@ -140,15 +140,18 @@ def _transpose(function: OpOverload, x: CutMap, one: int, other: int) -> object:
 
 
 @rule_of(aten.unsqueeze)
-def _unsqueeze(function: OpOverload, x: CutMap, dim: int) -> object:
-    new = dim % (x.ndim + 1)
-    return moved(function, (x, dim), {}, lambda old: old + (new <= old))
+def _unsqueeze(function: object, x: CutMap, dim: int) -> object:
+    shape = [*x.shape]
+    shape.insert(dim % (x.ndim + 1), 1)
+    return aten.view(x, shape)
 
 
 @rule_of(aten.squeeze)
 def _squeeze(function: object, x: CutMap, dims: int | Sequence[int] | None = None) -> object:
-    gone = [dim for dim in dims_of(x, dims) if x.shape[dim] == 1 and dims != []]
-    return moved(aten.squeeze.dims, (x, gone), {}, lambda dim: dim - _below(gone, dim))
+    gone = dims_of(x, dims)
+    if dims == []:
+        gone = []
+    return aten.view(x, [n for dim, n in enumerate(x.shape) if n > 1 or dim not in gone])
 
 
 def _below(dims: Sequence[int], dim: int) -> int:
@@ -196,12 +199,6 @@ def _cat(function: OpOverload, maps: Sequence[Tensor], dim: int = 0) -> object:
     return maps_in(maps)[0].spans(operands, lambda regions, _: function(regions, dim))
 
 
-@rule_of(aten.stack)
-def _stack(function: OpOverload, maps: Sequence[Tensor], dim: int = 0) -> object:
-    dim %= maps[0].ndim + 1
-    return aten.cat([aten.unsqueeze(x, dim) for x in maps], dim)
-
-
 @rule_of(aten.slice)
 def _slice(
     function: OpOverload,
@@ -241,18 +238,6 @@ def by_dims(
     return x.spans([(x, links)], lambda regions, rows: make(regions[0], {**rows}), costly=costly)
 
 
-@rule_of(aten.split)
-def _split(function: object, x: CutMap, size: int, dim: int = 0) -> object:
-    n = x.shape[dim]
-    return [aten.slice(x, dim, first, min(first + size, n)) for first in range(0, max(n, 1), size)]
-
-
-@rule_of(aten.split_with_sizes)
-def _split_with_sizes(function: object, x: CutMap, sizes: Sequence[int], dim: int = 0) -> object:
-    starts = [0, *accumulate(sizes)]
-    return [aten.slice(x, dim, first, first + n) for first, n in zip(starts, sizes, strict=False)]
-
-
 @rule_of(aten.index)
 def _index(function: OpOverload, x: Tensor, indices: Sequence[Tensor | None]) -> object:
     """Pick along one dimension that is not cut, as x[:, [2, 1, 0]] picks channels."""
@@ -264,18 +249,7 @@ def _index(function: OpOverload, x: Tensor, indices: Sequence[Tensor | None]) ->
     return moved(function, (x, indices), {}, lambda old: old + (index.ndim - 1) * (dim < old))
 
 
-@rule_of(aten.flip)
-def _flip(function: OpOverload, x: CutMap, dims: Sequence[int]) -> object:
-    turned = dims_of(x, dims) if dims else []
-
-    def backwards(n: int) -> Rule:
-        return Rule(lambda n: n, lambda first, end: (n - end, n - first))
-
-    rules = {dim: backwards(x.shape[dim]) for dim in turned}
-    return by_dims(x, rules, lambda part, rows: function(part, dims))
-
-
-@rule_of(aten.cumsum, aten.topk, aten.sort, aten.roll, aten.index_select)
+@rule_of(aten.cumsum, aten.topk, aten.sort, aten.roll, aten.flip, aten.index_select)
 def _along(function: OpOverload, x: CutMap, *args: object, **kwargs: object) -> object:
     """Call what reads all rows along the dimensions in its schema's `dim` or `dims`, and makes as
     many or others.
@@ -380,13 +354,6 @@ def _product(function: Function, one: Tensor, other: Tensor) -> object:
     return maps_in(one, other)[0].spans(operands, lambda regions, _: function(*regions))
 
 
-@rule_of(aten.addmm)
-def _addmm(
-    function: object, x: Tensor, one: Tensor, other: Tensor, *, beta: float = 1, alpha: float = 1
-) -> object:
-    return x * beta + aten.mm(one, other) * alpha
-
-
 @rule_of(functional.scaled_dot_product_attention)
 def _attention(
     function: Function,
@@ -414,16 +381,8 @@ def _attention(
     )
 
 
-@rule_of(functional.multi_head_attention_forward)
-def _attention_of_heads(
-    function: Function, query: Tensor, key: Tensor, value: Tensor, *args: object, **kwargs: Any
-) -> object:
-    return whole(function, query, key, value, *args, **kwargs)
-
-
-@rule_of(Tensor.numpy, Tensor.tolist, Tensor.__array__, Tensor.item)
-def _values(function: Function, *args: object, **kwargs: object) -> object:
-    return whole(function, *args, **kwargs)
+rule_of(functional.multi_head_attention_forward)(whole)
+rule_of(Tensor.numpy, Tensor.tolist, Tensor.__array__, Tensor.item)(whole)
 
 
 # Pooled: the parts' own are joined.
@@ -462,14 +421,10 @@ def _mean(parts: Pooled) -> object:
 
 
 rule_of(aten.sum)(_joined_by(aten.add))
-rule_of(aten.prod)(_joined_by(aten.mul))
 rule_of(aten.mean)(_reduced(_mean))
 rule_of(aten.amax, aten.max)(_joined_by(torch.maximum))
 rule_of(aten.amin, aten.min)(_joined_by(torch.minimum))
-rule_of(aten.any)(_joined_by(torch.logical_or))
-rule_of(aten.all)(_joined_by(torch.logical_and))
-rule_of(aten.logsumexp)(_joined_by(torch.logaddexp))
-rule_of(aten.argmax, aten.argmin, aten.median)(_reduced())
+rule_of(aten.prod, aten.any, aten.all, aten.argmax, aten.argmin, aten.median)(_reduced())
 
 
 @rule_of(aten._softmax, aten._log_softmax)
@@ -477,11 +432,7 @@ def _softmax(function: OpOverload, x: CutMap, dim: int, half_to_float: bool = Fa
     dim %= x.ndim
     if dim not in x.cut:
         return local(function, x, dim, half_to_float)
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    logs = wide - aten.logsumexp(wide, [dim], True)
-    if function.overloadpacket is aten._softmax:
-        logs = logs.exp()
-    return logs if half_to_float else logs.to(x.dtype)
+    return decomposition_table[function](x, dim, half_to_float)
 
 
 @rule_of(aten.var_mean, aten.var, aten.std)
@@ -509,7 +460,7 @@ def _moments(function: OpOverload, x: CutMap, *args: object, **kwargs: object) -
             mean, count = mean + apart * (n / (count + n)), count + n
         return squares / count, mean
 
-    wide: Any = x.to(torch.promote_types(x.dtype, torch.float32))
+    wide: Any = _wide(x)
     variance, mean = wide.pooled(part, join)
     correction = given.get("correction", int(given.get("unbiased", True)))
     if correction is None:
@@ -524,6 +475,31 @@ def _moments(function: OpOverload, x: CutMap, *args: object, **kwargs: object) -
     return variance.sqrt()
 
 
+def _scaled(
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    eps: float,
+    weight: Tensor | None,
+    bias: Tensor | None,
+) -> Tensor:
+    """Normalize a map (batch, channels, ...) in one product and sum for each value."""
+    by_channel = [1, -1, *[1] * (x.ndim - 2)]
+    scale = aten.rsqrt(variance + eps)
+    if weight is not None:
+        scale = scale * weight.reshape(by_channel)
+    shift = -mean * scale
+    if bias is not None:
+        shift = shift + bias.reshape(by_channel)
+    result: Tensor = aten.addcmul(shift, _wide(x), scale).to(x.dtype)
+    return result
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Return a map in the precision in which it is summed, single at least."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 @rule_of(aten.native_group_norm)
 def _group_norm(
     function: object,
@@ -536,23 +512,15 @@ def _group_norm(
     groups: int,
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    grouped = aten.view(wide, [n, groups, channels // groups, *x.shape[2:]])
-    variance, mean = aten.var_mean.correction(
-        grouped, [*range(2, grouped.ndim)], correction=0, keepdim=True
+    size = channels // groups
+    grouped = aten.view(_wide(x), [n, groups, size, *x.shape[2:]])
+    dims = [*range(2, grouped.ndim)]
+    variance, mean = (
+        of_group.squeeze(2).repeat_interleave(size, 1)
+        for of_group in aten.var_mean.correction(grouped, dims, correction=0, keepdim=True)
     )
-    by_channel = [n, channels, *[1] * (x.ndim - 2)]
-    mean, scale = (
-        of_group.expand(-1, -1, channels // groups, *of_group.shape[3:]).reshape(by_channel)
-        for of_group in (mean, aten.rsqrt(variance + eps))
-    )
-    if weight is not None:
-        scale = scale * weight.reshape([1, *by_channel[1:]])
-    shift = -mean * scale
-    if bias is not None:
-        shift = shift + bias.reshape([1, *by_channel[1:]])
-    result = aten.addcmul(shift, wide, scale)
-    return result.to(x.dtype), torch.empty(0), torch.empty(0)
+    none = torch.empty(0)
+    return _scaled(x, mean, variance, eps, weight, bias), none, none
 
 
 @rule_of(aten.native_layer_norm)
@@ -566,33 +534,23 @@ def _layer_norm(function: OpOverload, x: CutMap, shape: Sequence[int], *others: 
 def _batch_norm(
     function: OpOverload,
     x: CutMap,
-    weight: object,
-    bias: object,
-    mean: object,
-    variance: object,
-    *others: object,
-) -> object:
-    if others[0] and mean is None:  # it has no running statistics, also in evaluation mode
-        return decomposition_table[function](x, weight, bias, mean, variance, *others)
-    if others[0]:
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_variance: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[object, ...]:
+    """Normalize by running statistics; an instance norm, or a batch norm without any, by those of
+    the map.
+    """
+    if not training:
+        given = weight, bias, running_mean, running_variance, training, momentum, eps
+        return first_of(function, x, *given)
+    if running_mean is not None:
         raise Refused("is a batch norm in training mode: call .eval() on the module")
-    return first_of(function, x, weight, bias, mean, variance, *others)
-
-
-@rule_of(functional.instance_norm)
-def _instance_norm(
-    function: object,
-    x: CutMap,
-    running_mean: Tensor | None = None,
-    running_var: Tensor | None = None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    use_input_stats: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> object:
-    if not use_input_stats:
-        return functional.batch_norm(
-            x, running_mean, running_var, weight, bias, False, momentum, eps
-        )
-    return _group_norm(function, x, weight, bias, len(x), x.shape[1], 0, x.shape[1], eps)[0]
+    dims = [0, *range(2, x.ndim)]
+    variance, mean = aten.var_mean.correction(_wide(x), dims, correction=0, keepdim=True)
+    none = torch.empty(0)
+    return _scaled(x, mean, variance, eps, weight, bias), none, none
