@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import prod
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,8 +19,8 @@ from padviz.cutting.cut_map import (
     OpOverload,
     Rows,
     Rule,
+    arguments_of,
     aten,
-    local,
     put,
     rule_of,
     whole,
@@ -29,11 +29,9 @@ from padviz.cutting.exact_units import Span
 from padviz.network.operations import Window, placement
 from padviz.network.padding_modes import SCHEMES
 
-N = TypeVar("N", int, float)
-Numbers: TypeAlias = "N | list[N] | tuple[N, ...]"  # one for all axes, or one for each
-# rows on each side that a resized row is made from
-AROUND = {"nearest": 0, "nearest-exact": 0, "bicubic": 2}
-MOST_WEIGHTS = 1 << 24  # of a resize that is no whole multiple
+MOST_ROWS = 1 << 24  # of a map that has an end
+# the first row that each of some rows is made of, and the weights of it and of those behind it
+Taps = tuple[Tensor, list[Tensor]]
 
 
 def _sliding(window: Window, fill: float = 0.0) -> Rule:
@@ -46,8 +44,10 @@ def _sliding(window: Window, fill: float = 0.0) -> Rule:
     )
 
 
-def _each_axis(values: Sequence[int], axes: int) -> list[int]:
+def _each_axis(values: int | Sequence[int], axes: int) -> list[int]:
     """Return a number for each axis, where there may be one for all."""
+    if isinstance(values, int):
+        values = [values]
     if len(values) == 1:
         return [*values] * axes
     return [*values]
@@ -133,61 +133,79 @@ def padded(x: Tensor, rows: Mapping[int, tuple[int, int]], value: float) -> Tens
     return wider
 
 
-def _axes_of(function: OpOverload) -> int:
-    """Return the number of axes of a pool."""
-    if "3d" in function._schema.name:
-        return 3
-    return 2
-
-
-def _pool(
-    x: CutMap,
-    numbers: Sequence[Sequence[int]],
-    ceil: bool,
-    fill: float,
-    run: Callable[[Tensor, list[int], Mapping[int, Rows]], Tensor],
-) -> CutMap:
-    """Pool by windows whose size, stride, padding and dilation have numbers for each axis."""
-    kernel, stride, padding, dilation = numbers
-    shift, rules = x.ndim - len(kernel), {}
-    for axis, (k, s, p, d) in enumerate(zip(kernel, stride, padding, dilation, strict=True)):
-        rules[axis + shift] = _sliding(Window(k, s, d, (p, p), ceil=ceil), fill)
-    free = _free(padding, x, len(kernel))
-    return by_dims(x, rules, lambda region, rows: run(region, free, rows), costly=prod(kernel))  # type: ignore[no-any-return]
-
-
 @rule_of(aten.max_pool2d_with_indices, aten.max_pool3d_with_indices)
-def _max_pool(
+@rule_of(aten.avg_pool2d, aten.avg_pool3d)
+def _pool(
     function: OpOverload,
     x: CutMap,
     kernel: Sequence[int],
     stride: Sequence[int] = (),
     padding: Sequence[int] = (0,),
-    dilation: Sequence[int] = (1,),
-    ceil_mode: bool = False,
-) -> tuple[CutMap, Tensor]:
-    axes = _axes_of(function)
-    numbers = [_each_axis(n, axes) for n in (kernel, stride or kernel, padding, dilation)]
-    if x.is_floating_point():
-        least = -torch.inf
-    else:
-        least = torch.iinfo(x.dtype).min
+    *others: object,
+) -> object:
+    given = arguments_of(function, x, kernel, stride, padding, *others)
+    name = function._schema.name
+    axes = 2
+    if "3d" in name:
+        axes = 3
+    shift = x.ndim - axes
+    windows = kernel, stride or kernel, padding, given.get("dilation", 1)
+    kernel, stride, padding, dilation = (_each_axis(numbers, axes) for numbers in windows)
+    ceil, divisor = bool(given["ceil_mode"]), given.get("divisor_override")
+    is_max, fill = "max" in name, 0.0
+    if is_max:
+        fill = -torch.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
+    for axis, n in enumerate(x.shape[shift:]):
+        if axis + shift in x.cut and kernel[axis] == n and not padding[axis] and divisor is None:
+            # One window holds all rows.
+            reduce = aten.amax if is_max else aten.mean
+            row = reduce(x, [axis + shift], True)
+            one = [put(numbers, axis, 1) for numbers in (kernel, stride)]
+            return function(row, *one, padding, *others)
+    rules = {
+        axis + shift: _sliding(Window(k, s, d, (p, p), ceil=ceil), fill)
+        for axis, (k, s, d, p) in enumerate(zip(kernel, stride, dilation, padding, strict=True))
+    }
+    free = _free(padding, x, axes)
+    if is_max:
 
-    def run(region: Tensor, free: list[int], rows: object) -> Tensor:
-        pooled: Tensor = function(region, numbers[0], numbers[1], free, numbers[3], ceil_mode)[0]
+        def largest(region: Tensor, rows: object) -> Tensor:
+            return function(region, kernel, stride, free, *others)[0]  # type: ignore[no-any-return]
+
+        return by_dims(x, rules, largest, costly=prod(kernel)), torch.empty(0)
+
+    with_padding = bool(given["count_include_pad"])
+    counts_taps = divisor is None and (ceil or (any(padding) and not with_padding))
+    if counts_taps:
+        divisor = 1
+
+    def average(region: Tensor, rows: Mapping[int, Rows]) -> Tensor:
+        pooled: Tensor = function(region, kernel, stride, free, ceil, with_padding, divisor)
+        if not counts_taps:
+            return pooled
+        # Windows that stick out of the map have other numbers of taps.
+        for axis, (k, s, p) in enumerate(zip(kernel, stride, padding, strict=True)):
+            dim = axis + shift
+            first = rows[dim].first if dim in rows else 0
+            start = torch.arange(first, first + pooled.shape[dim], device=pooled.device) * s - p
+            n = x.shape[dim]
+            end = (start + k).clamp(max=n + p)
+            if not with_padding:
+                start, end = start.clamp(min=0), end.clamp(max=n)
+            pooled = pooled / (end - start).reshape(put([1] * axes, axis, -1))
         return pooled
 
-    return _pool(x, numbers, ceil_mode, least, run), torch.empty(0)
+    return by_dims(x, rules, average, costly=prod(kernel))
 
 
 @rule_of(torch.max_pool1d, functional.max_pool1d)
 def _max_pool_of_signal(
     function: object,
     x: CutMap,
-    kernel_size: Numbers[int],
-    stride: Numbers[int] | None = None,
-    padding: Numbers[int] = 0,
-    dilation: Numbers[int] = 1,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> object:
@@ -195,7 +213,7 @@ def _max_pool_of_signal(
     bits.
     """
     given = kernel_size, stride or kernel_size, padding, dilation
-    k, s, p, d = (value if isinstance(value, int) else value[0] for value in given)
+    (k,), (s,), (p,), (d,) = (_each_axis(values, 1) for values in given)
     image = aten.max_pool2d_with_indices(
         x.unsqueeze(-2), [1, k], [1, s], [0, p], [1, d], ceil_mode
     )[0]
@@ -212,90 +230,20 @@ rule_of(
 )(whole)
 
 
-@rule_of(aten.avg_pool2d, aten.avg_pool3d)
-def _average_pool(
-    function: OpOverload,
-    x: CutMap,
-    kernel: Sequence[int],
-    stride: Sequence[int] = (),
-    padding: Sequence[int] = (0,),
-    ceil_mode: bool = False,
-    with_padding: bool = True,
-    divisor: int | None = None,
-) -> object:
-    axes = _axes_of(function)
-    kernel, stride, padding = (_each_axis(n, axes) for n in (kernel, stride or kernel, padding))
-    shift = x.ndim - axes
-    for axis, n in enumerate(x.shape[shift:]):
-        if axis + shift in x.cut and kernel[axis] == n and not padding[axis] and divisor is None:
-            mean = aten.mean.dim(x, [axis + shift], True)
-            one = (put(numbers, axis, 1) for numbers in (kernel, stride))
-            return function(mean, *one, padding, ceil_mode, with_padding)
-    # Windows that stick out of the map have other numbers of taps.
-    counts_taps = divisor is None and (ceil_mode or (any(padding) and not with_padding))
-    if counts_taps:
-        divisor = 1
-
-    def run(region: Tensor, free: list[int], rows: Mapping[int, Rows]) -> Tensor:
-        pooled: Tensor = function(region, kernel, stride, free, ceil_mode, with_padding, divisor)
-        if not counts_taps:
-            return pooled
-        for axis, (k, s, p) in enumerate(zip(kernel, stride, padding, strict=True)):
-            dim = axis + shift
-            first = rows[dim].first if dim in rows else 0
-            unit = torch.arange(first, first + pooled.shape[dim], device=pooled.device)
-            start, n = unit * s - p, x.shape[dim]
-            end = (start + k).clamp(max=n + p)
-            if not with_padding:
-                start, end = start.clamp(min=0), end.clamp(max=n)
-            pooled = pooled / (end - start).reshape(put([1] * axes, axis, -1))
-        return pooled
-
-    return _pool(x, (kernel, stride, padding, [1] * axes), ceil_mode, 0.0, run)
-
-
 @rule_of(aten._adaptive_avg_pool2d, aten._adaptive_avg_pool3d)
-def _adaptive_average(function: object, x: CutMap, output: Sequence[int]) -> Tensor:
-    return _adaptive(x, output, aten.mean.dim)
-
-
 @rule_of(aten.adaptive_max_pool2d, aten.adaptive_max_pool3d)
-def _adaptive_max(function: object, x: CutMap, output: Sequence[int]) -> tuple[Tensor, Tensor]:
-    return _adaptive(x, output, aten.amax.default), torch.empty(0)
-
-
-def _adaptive(x: Tensor, output: Sequence[int], pool: Function) -> Tensor:
-    """Pool to a number of rows on one axis after the other; `pool` makes one row of all."""
-    for dim, m in enumerate(output, x.ndim - len(output)):
-        x = _binned(x, dim, m, pool)
-    return x
-
-
-def _binned(x: Tensor, dim: int, m: int, pool: Function) -> Tensor:
-    n = x.shape[dim]
-    if m == 1:
-        row: Tensor = pool(x, [dim], True)
-        return row
-
-    def spans(first: int, end: int) -> list[Span]:
-        return [(row * n // m, -(-(row + 1) * n // m)) for row in range(first, end)]
-
-    def binned(region: Tensor, at: int, first: int, end: int) -> Tensor:
-        rows = [
-            pool(region.narrow(dim, lo - at, hi - lo), [dim], True) for lo, hi in spans(first, end)
-        ]
-        return torch.cat(rows, dim)
-
-    if not isinstance(x, CutMap):
-        return binned(x, 0, 0, m)
-    if dim not in x.cut:
-        by_row: Tensor = local(lambda part: binned(part, 0, 0, m), x)
-        return by_row
-    rule = Rule(lambda n: m, lambda first, end: (first * n // m, -(-end * n // m)))
-    result: Tensor = by_dims(
-        x, {dim: rule}, lambda region, rows: binned(region, *rows[dim]), costly=-(-n // m)
-    )
-    return result
+def _adaptive_pool(function: OpOverload, x: CutMap, sizes: Sequence[int]) -> object:
+    """Pool by windows, where all are of one size; otherwise put the map together."""
+    axes = len(sizes)
+    shape = x.shape[x.ndim - axes :]
+    if any(n % m for n, m in zip(shape, sizes, strict=True)):
+        return whole(function, x, sizes)
+    kernel = [n // m for n, m in zip(shape, sizes, strict=True)]
+    if "max" in function._schema.name:
+        pool = [aten.max_pool2d_with_indices, aten.max_pool3d_with_indices][axes - 2]
+    else:
+        pool = [aten.avg_pool2d, aten.avg_pool3d][axes - 2]
+    return pool(x, kernel)
 
 
 def _pad(
@@ -353,13 +301,10 @@ def _pad_by_mode(
     mode: str = "constant",
     value: float | None = None,
 ) -> object:
-    if mode == "circular":  # which copies what is left
-        left: Any = x
-        if min(pad) < 0:
-            left = functional.pad(x, [min(n, 0) for n in pad])
-        return _pad(
-            left, [max(n, 0) for n in pad], mode, lambda part, others: function(part, others, mode)
-        )
+    if mode == "circular":
+        if min(pad) < 0:  # which repeats what a crop leaves
+            return whole(function, x, pad, mode)
+        return _pad(x, pad, mode, lambda part, others: function(part, others, mode))
     with torch._C.DisableTorchFunctionSubclass():
         return function(x, pad, mode, value)
 
@@ -419,120 +364,83 @@ def _shuffled(x: CutMap, rule: Rule, make: Callable[[Tensor, dict[int, Rows]], T
     return by_dims(x, {x.ndim - 2: rule, x.ndim - 1: rule}, make, whole=[channels])  # type: ignore[no-any-return]
 
 
-@rule_of(functional.interpolate)
-def _interpolate(
-    function: Function,
-    x: Any,
-    size: Numbers[int] | None = None,
-    scale_factor: Numbers[float] | None = None,
-    mode: str = "nearest",
-    align_corners: bool | None = None,
-    recompute_scale_factor: bool | None = None,
-    antialias: bool = False,
-) -> object:
-    """Resize one axis after the other: by whole multiples from the rows around, else by the weights
-    of PyTorch.
-    """
+@rule_of(aten.upsample_nearest1d, aten.upsample_nearest2d, aten.upsample_nearest3d)
+@rule_of(aten._upsample_nearest_exact1d, aten._upsample_nearest_exact2d)
+@rule_of(aten._upsample_nearest_exact3d, aten.upsample_bicubic2d)
+@rule_of(aten.upsample_linear1d, aten.upsample_bilinear2d, aten.upsample_trilinear3d)
+def _resize(function: OpOverload, x: CutMap, sizes: Sequence[int], *others: object) -> object:
+    """Resize one axis after the other, from the rows around each row."""
+    given = arguments_of(function, x, sizes, *others)
+    corners = bool(given.get("align_corners"))
+    scales = [scale for name, scale in given.items() if name.startswith("scales")]
     shape = x.shape[2:]
-    sizes, scales = _resized_to(shape, size, scale_factor)
-    if size is not None or recompute_scale_factor:
-        scales = [None] * len(shape)
-    weights = max((n * m for n, m in zip(shape, sizes, strict=True) if m % n), default=0)
-    if antialias or weights > MOST_WEIGHTS:
-        given = (size, scale_factor, mode, align_corners, recompute_scale_factor, antialias)
-        return whole(function, x, *given)
-
-    def resized(part: Tensor, axis: int, m: int, scale: float | None) -> Tensor:
-        to: dict[str, object] = {"size": put(part.shape[2:], axis, m)}
-        if scale is not None:
-            to = {"scale_factor": put([1.0] * len(shape), axis, scale)}
-        result: Tensor = function(part, **to, mode=mode, align_corners=align_corners)
-        return result
-
-    if sizes == [*shape]:
-        x = x.clone()
+    multiples = not any(m % n for n, m in zip(shape, sizes, strict=True))
+    if max(shape) > MOST_ROWS and (corners or not multiples):
+        return whole(function, x, sizes, *others)  # of a stream, whose end is not known
+    result: Any = x
+    if [*sizes] == [*shape]:
+        result = x.clone()
     for axis, (n, m, scale) in enumerate(zip(shape, sizes, scales, strict=True)):
-        dim = axis + 2
-        if m == n and scale in (None, 1):
-            continue
-        if dim not in getattr(x, "cut", ()):
-            x = local(resized, x, axis, m, scale)
-        elif m % n == 0 and scale in (None, m // n) and not align_corners:
-            to_rows = partial(resized, axis=axis, scale=None)
-            rule, make = _multiple(m // n, AROUND.get(mode, 1), dim, to_rows)
-            x = by_dims(x, {dim: rule}, make, costly=2 * AROUND.get(mode, 1) + 1)
-        else:
-            table = _weights(len(shape), axis, n, m, partial(resized, axis=axis, m=m, scale=scale))
-            rule, make = _weighted(table, dim)
-            x = by_dims(x, {dim: rule}, make, costly=2 * AROUND.get(mode, 1) + 1)
-    return x
+        step = 1 / scale if scale else n / m
+        if corners:
+            step = (n - 1) / max(m - 1, 1)
+        if (m, step) != (n, 1):
+            taps = partial(_taps, function._schema.name, step, corners)
+            result = _resized(result, axis + 2, m, taps)
+    return result
 
 
-def _weights(axes: int, i: int, n: int, m: int, resized: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return the weights (m, n) by which PyTorch resizes `n` rows on axis `i` to `m`."""
-    # Of n images, each has a one in another row. What becomes of it is that row's weight in each
-    # row out.
-    images = torch.eye(n, dtype=torch.float64, device="cpu").reshape(n, 1, *put([1] * axes, i, n))
-    return resized(images).reshape(n, m).T
-
-
-def _resized_to(
-    shape: Sequence[int],
-    size: Numbers[int] | None,
-    scale_factor: Numbers[float] | None,
-) -> tuple[list[int], list[float | None]]:
-    """Return the size of each axis after a resize, and the scales that are given, one for each
-    axis.
-    """
-    scales: list[Any] = [scale_factor] * len(shape)
-    if isinstance(scale_factor, list | tuple):
-        scales = [*scale_factor]
-    if size is None:
-        return [int(n * scale) for n, scale in zip(shape, scales, strict=True)], scales
-    if isinstance(size, list | tuple):
-        return [*size], scales
-    return [size] * len(shape), scales
-
-
-Resizing = tuple[Rule, Callable[[Tensor, Mapping[int, Rows]], Tensor]]
-
-
-def _multiple(factor: int, around: int, dim: int, resized: Callable[..., Tensor]) -> Resizing:
-    """Return how to resize by a factor: row y is made of `around` rows on each side of (2 y + 1 -
-    factor) / (2 factor).
-    """
+def _resized(x: CutMap, dim: int, m: int, taps: Callable[[Tensor], Taps]) -> object:
+    """Resize a dimension to m rows."""
+    n = x.shape[dim]
 
     def reads(first: int, end: int) -> Span:
-        if not around:
-            return first // factor, -(-end // factor)
-        lo, hi = ((2 * row + 1 - factor) // (2 * factor) for row in (first, end - 1))
-        return lo + 1 - around, hi + 1 + around
+        low, weights = taps(torch.tensor([first, end - 1], device="cpu"))
+        lo, hi = low.tolist()
+        return lo, hi + len(weights)
 
     def make(region: Tensor, rows: Mapping[int, Rows]) -> Tensor:
-        at, first, end = rows[dim]
-        lo, hi, n = first // factor - around, -(-end // factor) + around, region.shape[dim]
-        # Rows of no weight, but PyTorch reads them.
-        head, tail = region.narrow(dim, 0, 1), region.narrow(dim, n - 1, 1)
-        grown = torch.cat([*[head] * (at - lo), region, *[tail] * (hi - at - n)], dim)
-        made = resized(grown, m=(hi - lo) * factor)
-        return made.narrow(dim, first - lo * factor, end - first)
+        at, first, end = 0, 0, m
+        if dim in rows:
+            at, first, end = rows[dim]
+        low, weights = taps(torch.arange(first, end, device=region.device))
 
-    return Rule(lambda n: n * factor, reads, "replicate"), make
+        def tap(k: int) -> Tensor:
+            return region.index_select(dim, (low + k - at).clamp(0, region.shape[dim] - 1))
+
+        total = tap(0)
+        if len(weights) == 1:
+            return total
+        by_row = put([1] * x.ndim, dim, -1)
+        weights = [weight.to(region.dtype).reshape(by_row) for weight in weights]
+        total *= weights[0]
+        for k, weight in enumerate(weights[1:], 1):
+            total.addcmul_(tap(k), weight)
+        return total
+
+    rule = Rule(lambda rows: rows * m // n, reads, "replicate")
+    return by_dims(x, {dim: rule}, make, costly=len(taps(torch.zeros(1))[1]))
 
 
-def _weighted(weights: Tensor, dim: int) -> Resizing:
-    """Return how to multiply with weights (rows out, rows in), of which each row has few that are
-    not 0.
+def _taps(name: str, step: float, corners: bool, rows: Tensor) -> Taps:
+    """Return for rows of a resized map the first row that each is made of, and the weights of that
+    row and of those behind it.
     """
-    spans = [(int(row.min()), int(row.max()) + 1) for row in map(torch.nonzero, weights)]
-
-    def reads(first: int, end: int) -> Span:
-        return min(lo for lo, _ in spans[first:end]), max(hi for _, hi in spans[first:end])
-
-    def make(region: Tensor, rows: Mapping[int, Rows]) -> Tensor:
-        at, first, end = rows[dim]
-        taps = weights[first:end, at : at + region.shape[dim]].to(region)
-        result: Tensor = torch.tensordot(taps, region, ([1], [dim])).movedim(0, dim)
-        return result
-
-    return Rule(lambda n: len(spans), reads), make
+    if "nearest" in name:
+        # PyTorch finds the nearest row in single precision, too little for a long stream.
+        precision = torch.float32
+        if round(1 / step) * step == 1:
+            precision = torch.float64
+        middle = 0.5 if "exact" in name else 0.0
+        place = (rows.to(precision) + middle) * step
+        return place.floor().long(), [torch.ones_like(place)]
+    middle = 0.0 if corners else 0.5
+    place = (rows.to(torch.float64) + middle) * step - middle
+    low = place.floor()
+    t = place - low
+    if "cubic" not in name:
+        return low.long(), [1 - t, t]
+    # the cubic convolution of Keys, with a = -0.75
+    near = [(1.25 * d - 2.25) * d * d + 1 for d in (t, 1 - t)]
+    far = [((-0.75 * d + 3.75) * d - 6) * d + 3 for d in (t + 1, 2 - t)]
+    return low.long() - 1, [far[0], *near, far[1]]
