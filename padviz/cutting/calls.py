@@ -31,6 +31,7 @@ from padviz.cutting.cut_map import (
     Rule,
     arguments_of,
     aten,
+    broadcast,
     decomposition_table,
     dims_of,
     first_of,
@@ -238,6 +239,15 @@ def by_dims(
     return x.spans([(x, links)], lambda regions, rows: make(regions[0], {**rows}), costly=costly)
 
 
+@rule_of(aten.split, aten.split_with_sizes)
+def _split(function: object, x: CutMap, sizes: int | Sequence[int], dim: int = 0) -> object:
+    n = x.shape[dim]
+    if isinstance(sizes, int):
+        sizes = [min(sizes, n - first) for first in range(0, max(n, 1), sizes)]
+    ends = accumulate(sizes)
+    return [aten.slice(x, dim, end - size, end) for size, end in zip(sizes, ends, strict=True)]
+
+
 @rule_of(aten.index)
 def _index(function: OpOverload, x: Tensor, indices: Sequence[Tensor | None]) -> object:
     """Pick along one dimension that is not cut, as x[:, [2, 1, 0]] picks channels."""
@@ -337,20 +347,13 @@ def _product(function: Function, one: Tensor, other: Tensor) -> object:
     alone = len(maps_in(one, other)) == 1
     cut = {dim + ndim - x.ndim for x in maps_in(one, other) for dim in x.cut}
 
-    def links(x: Tensor, kept: Collection[int]) -> list[Link]:
-        shift = ndim - x.ndim
-        return [
-            Link(dim, dim - shift, SAME)
-            for dim in sorted(cut)
-            if dim in kept and dim >= shift and x.shape[dim - shift] != 1
-        ]
-
-    rows, columns = [*range(row)], [*range(row)]
+    in_front = {dim for dim in cut if dim < row}
+    rows, columns = {*in_front}, {*in_front}
     if one.ndim - 2 in getattr(one, "cut", ()):
-        rows.append(row)
+        rows.add(row)
     if alone and other.ndim - 1 in getattr(other, "cut", ()):
-        columns.append(column)
-    operands = [(one, links(one, rows)), (other, links(other, columns))]
+        columns.add(column)
+    operands = [(one, broadcast(one, ndim, rows)), (other, broadcast(other, ndim, columns))]
     return maps_in(one, other)[0].spans(operands, lambda regions, _: function(*regions))
 
 

@@ -14,7 +14,11 @@ from weakref import ref
 import torch
 from torch import Tensor
 
-# Private names of PyTorch, and why: its table of what an operation is made of, ...
+# Private names of PyTorch, and why: the guard under which functions do not ask a subclass
+# again, ...
+from torch._C import DisableTorchFunctionSubclass as DisableTorchFunctionSubclass
+
+# ... its table of what an operation is made of, ...
 from torch._decomp import decomposition_table as decomposition_table
 
 # ... the type of an operation as it is dispatched, with its schema, ...
@@ -22,8 +26,7 @@ from torch._ops import OpOverload as OpOverload
 from torch._ops import OpOverloadPacket
 
 # ... and the leaves of arguments that are nested, as PyTorch itself nests them. Beside these
-# stand `_make_wrapper_subclass`, a tensor with a shape and no data, and `_C`, for the guard under
-# which functions do not ask a subclass again.
+# stands `_make_wrapper_subclass`, a tensor with a shape and no data.
 from torch.utils._pytree import tree_flatten as tree_flatten
 from torch.utils._pytree import tree_leaves as tree_leaves
 from torch.utils._pytree import tree_map_only as tree_map_only
@@ -162,7 +165,7 @@ class CutMap(Tensor):
             if "input" in kwargs:
                 args = (kwargs.pop("input"), *args)
             return rule(function, *args, **kwargs)
-        with torch._C.DisableTorchFunctionSubclass():
+        with DisableTorchFunctionSubclass():
             return function(*args, **kwargs)
 
     @classmethod
@@ -236,6 +239,16 @@ def is_pointwise(function: OpOverload) -> bool:
     return torch.Tag.pointwise in tags and torch.Tag.data_dependent_output not in tags
 
 
+def broadcast(tensor: Tensor, ndim: int, dims: Collection[int]) -> list[Link]:
+    """Return the links, row by row, from dimensions of a result to those of one of its tensors."""
+    shift = ndim - tensor.ndim
+    return [
+        Link(dim, dim - shift, SAME)
+        for dim in sorted(dims)
+        if dim >= shift and tensor.shape[dim - shift] != 1
+    ]
+
+
 def pointwise(function: OpOverload, *args: object, **kwargs: object) -> object:
     """Broadcast from the last dimension. A plain tensor with a value for each row is cut like the
     maps.
@@ -245,12 +258,7 @@ def pointwise(function: OpOverload, *args: object, **kwargs: object) -> object:
     cut = {dim + ndim - tensor.ndim for tensor in maps_in(tensors) for dim in tensor.cut}
 
     def links(tensor: Tensor) -> list[Link]:
-        shift = ndim - tensor.ndim
-        return [
-            Link(dim, dim - shift, SAME)
-            for dim in sorted(cut)
-            if dim >= shift and tensor.shape[dim - shift] != 1
-        ]
+        return broadcast(tensor, ndim, cut)
 
     costly = int(len(maps_in(tensors)) > 1)
     if not function._schema.is_mutable:

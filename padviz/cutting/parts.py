@@ -11,7 +11,7 @@ from math import ceil, prod
 from mmap import mmap
 from os import PathLike, posix_fallocate
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -50,8 +50,19 @@ from padviz.phrases import in_bytes
 MOST_VALUES = 1 << 24  # of a part of what reads a whole map, such as the scores of attention
 
 
+class Read(NamedTuple):
+    """What a call reads: the operands, and those that it reads whole. Its result has along some
+    dimensions `sizes` that follow, and is cut into `counts` of parts.
+    """
+
+    operands: list[tuple[Node, Sequence[Link]]]
+    sizes: dict[int, int]
+    counts: dict[int, int]
+    whole: list[Node]
+
+
 class SharedMap(CutMap):
-    """A map that a runner makes part by part."""
+    """A map that notes its calls, and whose parts a runner makes."""
 
     runner: Runner
     node: Node
@@ -67,10 +78,73 @@ class SharedMap(CutMap):
         return self.node.cut
 
     def spans(self, operands: Sequence[Operand], make: Make, *, costly: int = 0) -> Any:
-        return self.runner.spans(operands, make, costly)
+        """Note a call, and run it if it is costly; a result that is not cut is a plain tensor."""
+        read = self._read(operands)
+        some = _some_unit(read.operands, make, self.runner.device)
+        if isinstance(some, Tensor):
+            return self._noted(read, some, _under(make), costly)
+        results = []
+        for i, output in enumerate(some):
+            if not isinstance(output, Tensor):
+                raise Refused("returns more than maps")
 
-    def pooled(self, part: Function, join: Callable[[Pooled], Any]) -> Any:
-        return self.runner.pooled(self.node, part, join)
+            def made(regions: list[Tensor], rows: Mapping[int, Rows], i: int = i) -> Any:
+                return make(regions, rows)[i]
+
+            results.append(self._noted(read, output, _under(made), costly))
+        return type(some)(results) if type(some) in (list, tuple) else (*results,)
+
+    def _read(self, operands: Sequence[Operand]) -> Read:
+        """Check what a call reads, and put together the maps of which it reads all rows."""
+        runner = self.runner
+        read = Read([], {}, {}, [])
+        for x, links in operands:
+            node = x.node if isinstance(x, SharedMap) else Node(x.shape, x.dtype, {}, stored=x)
+            everything = not_linked(node, links)
+            if everything:
+                runner.gather(node)
+                read.whole.append(node)
+            if any(wraps(link.rule) for link in links):
+                runner.store(node)
+                runner.passed("gathered", node)
+            for out, dim, rule in links:
+                n = rule.rows(node.shape[dim])
+                if node.shape[dim] < 1 or n < 1:
+                    raise Refused("makes or reads an empty map")
+                if out is not None:
+                    if read.sizes.setdefault(out, n) != n:
+                        raise Refused("joins maps of other sizes")
+                    read.counts[out] = max(read.counts.get(out, 1), node.cut.get(dim, 1))
+            read.operands.append((node, [*links, *everything]))
+        return read
+
+    def _noted(self, read: Read, unit: Tensor, make: Make, costly: int) -> Tensor:
+        """Note one result of a call, of which a unit is known."""
+        runner, sizes = self.runner, read.sizes
+        shape = [*unit.shape]
+        for out, n in sizes.items():
+            shape[out] = n
+        cut = {out: read.counts[out] for out in sorted(sizes) if sizes[out] > 1}
+        if read.whole and cut:
+            first = next(iter(cut))
+            parts = ceil(prod(shape) / MOST_VALUES)
+            others = prod(count for dim, count in cut.items() if dim != first)
+            # A multiple, so that each process of a team makes as many parts.
+            times = ceil(parts / others / cut[first])
+            cut[first] = min(cut[first] * times, sizes[first])
+        node = Node(shape, unit.dtype, cut, read.operands, make)
+        runner.number(node)
+        if runner.notes:
+            runner.notes.calls[node] = Call(node.operands, max(costly, 1))
+        if not cut:
+            whole = runner.value(node, 0).to(runner.home)
+            runner.passed("pooled", node)
+            return whole
+        if costly:
+            if runner.segments is None or node.number in runner.segments.stores:
+                runner.store(node)
+            runner.passed("costly", node)
+        return SharedMap.of(node, runner)
 
     def gathered(
         self,
@@ -79,7 +153,36 @@ class SharedMap(CutMap):
         kwargs: Mapping[str, object],
         along: Sequence[int] | None = None,
     ) -> Any:
-        return self.runner.gathered(self.node, function, args, kwargs, along)
+        """Call a function on whole maps, and cut its results."""
+        runner, wholes = self.runner, {}
+        for x in maps_in(args, kwargs):
+            wholes[id(x)] = runner.gather(x.node)  # type: ignore[attr-defined]
+        args, kwargs = tree_map_only(SharedMap, lambda x: wholes[id(x)], (args, kwargs))
+        args, kwargs = tree_map_only(Tensor, lambda x: x.to(runner.device), (args, kwargs))
+
+        def again(x: Tensor) -> Tensor:
+            x = x.to(runner.home)
+            if along is not None:
+                return runner.cut(x, along)
+            if x.ndim == len(self.shape):
+                return runner.cut(x, (), self.node.cut)
+            return x
+
+        return tree_map_only(Tensor, again, function(*args, **kwargs))
+
+    def pooled(self, part: Function, join: Callable[[Pooled], Any]) -> Any:
+        """Join what is pooled of each part of a map."""
+        node, runner, values = self.node, self.runner, {}
+        for k in runner.team.mine(node):
+            rows = prod(end - first for first, end in node.box(k).values())
+            pooled = None
+            value = runner.value(node, k)
+            if rows:
+                pooled = tree_map_only(Tensor, lambda x: x.to(runner.home), part(value))
+            values[k] = (rows, pooled)
+            runner.made_part()
+        runner.passed("pooled", node)
+        return join([value for value in runner.team.collect(values) if value[0]])
 
     def replace(self, other: CutMap) -> CutMap:
         assert isinstance(other, SharedMap)
@@ -88,7 +191,7 @@ class SharedMap(CutMap):
 
 
 class Runner:
-    """Runs calls on maps that are cut, each part on a device; all that is stored stays at home.
+    """Makes the parts of maps, each on a device; all that is stored stays at home.
 
     `grid` has the number of parts along each axis, and `behind` says how many dimensions from the
     last the first axis is. `where` names the layer that runs. `gathers` are the maps that were put
@@ -126,7 +229,7 @@ class Runner:
         counts = {dim: count for dim, count in counts.items() if x.shape[dim] > 1}
         if not counts:
             return x
-        node = self._numbered(Node(x.shape, x.dtype, counts))
+        node = self.number(Node(x.shape, x.dtype, counts))
         node.stored = self.team.adopt(node, x)
         if self.notes:
             self.notes.given[node] = self.events
@@ -136,14 +239,14 @@ class Runner:
         """Cut an image along its axes, into a grid of parts."""
         return self.cut(image, range(image.ndim - self.behind, image.ndim)[: len(self.grid)])
 
-    def _numbered(self, node: Node) -> Node:
+    def number(self, node: Node) -> Node:
         node.number = self.numbered
         self.numbered += 1
         if self.segments:
             self.kept[node.number] = node
         return node
 
-    def _passed(self, kind: Event, node: Node) -> None:
+    def passed(self, kind: Event, node: Node) -> None:
         """Count what a map was made for, and forget maps that are read no more."""
         if self.notes:
             self.notes.events.append((kind, node))
@@ -164,90 +267,14 @@ class Runner:
             dim = along[0]
         return {dim: prod(self.grid)}
 
-    def spans(self, operands: Sequence[Operand], make: Make, costly: int) -> Any:
-        """Note a call, and run it if it is costly; a result that is not cut is a plain tensor."""
-        read: list[tuple[Node, Sequence[Link]]] = []
-        sizes: dict[int, int] = {}
-        counts: dict[int, int] = {}
-        reads_all = False
-        for x, links in operands:
-            node = x.node if isinstance(x, SharedMap) else Node(x.shape, x.dtype, {}, stored=x)
-            everything = not_linked(node, links)
-            if everything:
-                self._gather(node)
-                reads_all = True
-            if any(wraps(link.rule) for link in links):
-                self.store(node)
-                self._passed("gathered", node)
-            for out, dim, rule in links:
-                n = rule.rows(node.shape[dim])
-                if node.shape[dim] < 1 or n < 1:
-                    raise Refused("makes or reads an empty map")
-                if out is not None:
-                    if sizes.setdefault(out, n) != n:
-                        raise Refused("joins maps of other sizes")
-                    counts[out] = max(counts.get(out, 1), node.cut.get(dim, 1))
-            read.append((node, [*links, *everything]))
-
-        some = _some_unit(read, make, self.device)
-        if isinstance(some, Tensor):
-            return self._noted(some, read, _under(make), sizes, counts, reads_all, costly)
-        results = []
-        for i, output in enumerate(some):
-            if not isinstance(output, Tensor):
-                raise Refused("returns more than maps")
-
-            def made(regions: list[Tensor], rows: Mapping[int, Rows], i: int = i) -> Any:
-                return make(regions, rows)[i]
-
-            results.append(
-                self._noted(output, read, _under(made), sizes, counts, reads_all, costly)
-            )
-        return type(some)(results) if type(some) in (list, tuple) else (*results,)
-
-    def _noted(
-        self,
-        unit: Tensor,
-        read: Operands,
-        make: Make,
-        sizes: Mapping[int, int],
-        counts: Mapping[int, int],
-        reads_all: bool,
-        costly: int,
-    ) -> Tensor:
-        shape = [*unit.shape]
-        for out, n in sizes.items():
-            shape[out] = n
-        cut = {out: counts[out] for out in sorted(sizes) if sizes[out] > 1}
-        if reads_all and cut:
-            first = next(iter(cut))
-            parts = ceil(prod(shape) / MOST_VALUES)
-            others = prod(count for dim, count in cut.items() if dim != first)
-            # A multiple, so that each process of a team makes as many parts.
-            times = ceil(parts / others / cut[first])
-            cut[first] = min(cut[first] * times, sizes[first])
-        node = Node(shape, unit.dtype, cut, read, make)
-        self._numbered(node)
-        if self.notes:
-            self.notes.calls[node] = Call(node.operands, max(costly, 1))
-        if not cut:
-            whole = self._value(node, 0).to(self.home)
-            self._passed("pooled", node)
-            return whole
-        if costly:
-            if self.segments is None or node.number in self.segments.stores:
-                self.store(node)
-            self._passed("costly", node)
-        return SharedMap.of(node, self)
-
     def store(self, node: Node) -> None:
         """Make all rows of a map, part by part, if they are not stored."""
         if node.stored is None:
             whole = None
             for k in self.team.mine(node):
-                value = self._value(node, k).to(self.home)
+                value = self.value(node, k).to(self.home)
                 whole = self.team.keep(node, whole, k, value, self._empty)
-                self._made_part()
+                self.made_part()
             assert whole is not None
             node.store(whole)
 
@@ -266,10 +293,10 @@ class Runner:
             places = [slice(None)] * x.ndim
             for dim, span in box.items():
                 places[dim] = slice(*span)
-            self._write(out, (*places,), self._value(node, k))
+            self._write(out, (*places,), self.value(node, k))
             if node.stored is None:
-                self._made_part()
-        self._passed("output", node)
+                self.made_part()
+        self.passed("output", node)
 
     def _write(self, out: Any, places: tuple[slice, ...], value: Tensor) -> None:
         if not isinstance(out, Tensor):
@@ -291,7 +318,7 @@ class Runner:
             raise OptionError(what, option="scratch", hint="name a folder with more room") from None
         return torch.frombuffer(room, dtype=like.dtype, count=size).reshape(*shape)
 
-    def _made_part(self) -> None:
+    def made_part(self) -> None:
         self.steps += 1
         self.on_part()
 
@@ -303,56 +330,17 @@ class Runner:
     def output(self, x: SharedMap) -> Tensor:
         """Return all rows of a map that the module returns."""
         whole = self.whole(x.node)
-        self._passed("output", x.node)
+        self.passed("output", x.node)
         return whole
 
-    def _gather(self, node: Node) -> Tensor:
+    def gather(self, node: Node) -> Tensor:
         """Put a map together for a layer that reads all of it."""
         self.gathers.append(Gathered(self.where(), node.shape, node.bytes))
         whole = self.whole(node)
-        self._passed("gathered", node)
+        self.passed("gathered", node)
         return whole
 
-    def gathered(
-        self,
-        like: Node,
-        function: Function,
-        args: Sequence[object],
-        kwargs: Mapping[str, object],
-        along: Sequence[int] | None,
-    ) -> Any:
-        """Call a function on whole maps, and cut its results."""
-        wholes = {}
-        for x in maps_in(args, kwargs):
-            wholes[id(x)] = self._gather(x.node)  # type: ignore[attr-defined]
-        args, kwargs = tree_map_only(SharedMap, lambda x: wholes[id(x)], (args, kwargs))
-        args, kwargs = tree_map_only(Tensor, lambda x: x.to(self.device), (args, kwargs))
-
-        def again(x: Tensor) -> Tensor:
-            x = x.to(self.home)
-            if along is not None:
-                return self.cut(x, along)
-            if x.ndim == len(like.shape):
-                return self.cut(x, (), like.cut)
-            return x
-
-        return tree_map_only(Tensor, again, function(*args, **kwargs))
-
-    def pooled(self, node: Node, part: Function, join: Callable[[Pooled], Any]) -> Any:
-        """Join what is pooled of each part of a map."""
-        values = {}
-        for k in self.team.mine(node):
-            rows = prod(end - first for first, end in node.box(k).values())
-            pooled = None
-            value = self._value(node, k)
-            if rows:
-                pooled = tree_map_only(Tensor, lambda x: x.to(self.home), part(value))
-            values[k] = (rows, pooled)
-            self._made_part()
-        self._passed("pooled", node)
-        return join([value for value in self.team.collect(values) if value[0]])
-
-    def _value(self, node: Node, k: int) -> Tensor:
+    def value(self, node: Node, k: int) -> Tensor:
         """Return part k of a map, on the device."""
         if node.stored is not None:
             return self.team.part(node, k).to(self.device)

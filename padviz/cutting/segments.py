@@ -6,7 +6,7 @@ each part of a map that reads it: longer segments need less memory, and take mor
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import prod
 
 from padviz.cutting.nodes import Box, Node, Notes, Operands, needs_of, reads_around, rows_of, unmade
@@ -64,14 +64,18 @@ class _Simulated:
                 outcome.last[source] = index
             if kind != "pooled":
                 made[node] = outcome.last[node] = index
-        for node, first in made.items():
-            if first == 0 and node in self.notes.given:
-                outcome.last[node] = len(events) - 1  # an image, which its owner keeps
-            for index in range(first, outcome.last.get(node, first) + 1):
-                outcome.alive[index].append(node)
+        self._add_alive(outcome, made)
         for index, nodes in enumerate(outcome.alive):
             outcome.peaks[index] = sum(node.bytes for node in nodes) + while_made[index]
         return outcome
+
+    def _add_alive(self, outcome: _Outcome, made: Mapping[Node, int]) -> None:
+        """List the maps that are stored at each event, from the one that made them on."""
+        for node, first in made.items():
+            if first == 0 and node in self.notes.given:
+                outcome.last[node] = len(outcome.peaks) - 1  # an image, which its owner keeps
+            for index in range(first, outcome.last.get(node, first) + 1):
+                outcome.alive[index].append(node)
 
     def _operands(self, node: Node) -> Operands:
         """Return what a map is made of; nothing for one that is given."""

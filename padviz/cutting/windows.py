@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from padviz import nn
 from padviz.cutting.calls import by_dims
 from padviz.cutting.cut_map import (
     CutMap,
+    DisableTorchFunctionSubclass,
     Function,
     OpOverload,
     Rows,
@@ -133,69 +134,97 @@ def padded(x: Tensor, rows: Mapping[int, tuple[int, int]], value: float) -> Tens
     return wider
 
 
+class Windows(NamedTuple):
+    """The windows of a pool: numbers for each of the last axes of a map."""
+
+    kernel: Sequence[int]
+    stride: Sequence[int]
+    padding: Sequence[int]
+    dilation: Sequence[int]
+
+    @classmethod
+    def of(cls, function: OpOverload, given: Mapping[str, Any]) -> Self:
+        axes = 2
+        if "3d" in function._schema.name:
+            axes = 3
+        kernel, padding = given["kernel_size"], given["padding"]
+        numbers = kernel, given["stride"] or kernel, padding, given.get("dilation", 1)
+        return cls(*(_each_axis(n, axes) for n in numbers))
+
+    def rules(self, x: Tensor, ceil: bool, fill: float) -> dict[int, Rule]:
+        """Return the rule of each dimension of a map."""
+        return {
+            dim: _sliding(Window(k, s, d, (p, p), ceil=ceil), fill)
+            for dim, (k, s, p, d) in enumerate(zip(*self, strict=True), x.ndim - len(self.kernel))
+        }
+
+    def axis_in_one(self, x: CutMap) -> int | None:
+        """Return an axis along which a map is cut, and one window holds all its rows."""
+        shift = x.ndim - len(self.kernel)
+        for axis, (k, p) in enumerate(zip(self.kernel, self.padding, strict=True)):
+            if axis + shift in x.cut and k == x.shape[axis + shift] and not p:
+                return axis
+        return None
+
+
 @rule_of(aten.max_pool2d_with_indices, aten.max_pool3d_with_indices)
+def _max_pool(function: OpOverload, x: CutMap, *args: object) -> tuple[object, Tensor]:
+    given = arguments_of(function, x, *args)
+    windows = Windows.of(function, given)
+    kernel, stride, padding, dilation = windows
+    ceil = bool(given["ceil_mode"])
+    axis = windows.axis_in_one(x)
+    if axis is not None:
+        row = aten.amax(x, [axis - len(kernel)], True)
+        one = put(kernel, axis, 1), put(stride, axis, 1)
+        return function(row, *one, padding, dilation, ceil)  # type: ignore[no-any-return]
+    if x.is_floating_point():
+        least = -torch.inf
+    else:
+        least = torch.iinfo(x.dtype).min
+    free = _free(padding, x, len(kernel))
+
+    def largest(region: Tensor, rows: object) -> Tensor:
+        return function(region, kernel, stride, free, dilation, ceil)[0]  # type: ignore[no-any-return]
+
+    rules = windows.rules(x, ceil, least)
+    return by_dims(x, rules, largest, costly=prod(kernel)), torch.empty(0)
+
+
 @rule_of(aten.avg_pool2d, aten.avg_pool3d)
-def _pool(
-    function: OpOverload,
-    x: CutMap,
-    kernel: Sequence[int],
-    stride: Sequence[int] = (),
-    padding: Sequence[int] = (0,),
-    *others: object,
-) -> object:
-    given = arguments_of(function, x, kernel, stride, padding, *others)
-    name = function._schema.name
-    axes = 2
-    if "3d" in name:
-        axes = 3
-    shift = x.ndim - axes
-    windows = kernel, stride or kernel, padding, given.get("dilation", 1)
-    kernel, stride, padding, dilation = (_each_axis(numbers, axes) for numbers in windows)
-    ceil, divisor = bool(given["ceil_mode"]), given.get("divisor_override")
-    is_max, fill = "max" in name, 0.0
-    if is_max:
-        fill = -torch.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
-    for axis, n in enumerate(x.shape[shift:]):
-        if axis + shift in x.cut and kernel[axis] == n and not padding[axis] and divisor is None:
-            # One window holds all rows.
-            reduce = aten.amax if is_max else aten.mean
-            row = reduce(x, [axis + shift], True)
-            one = [put(numbers, axis, 1) for numbers in (kernel, stride)]
-            return function(row, *one, padding, *others)
-    rules = {
-        axis + shift: _sliding(Window(k, s, d, (p, p), ceil=ceil), fill)
-        for axis, (k, s, d, p) in enumerate(zip(kernel, stride, dilation, padding, strict=True))
-    }
-    free = _free(padding, x, axes)
-    if is_max:
-
-        def largest(region: Tensor, rows: object) -> Tensor:
-            return function(region, kernel, stride, free, *others)[0]  # type: ignore[no-any-return]
-
-        return by_dims(x, rules, largest, costly=prod(kernel)), torch.empty(0)
-
-    with_padding = bool(given["count_include_pad"])
+def _average_pool(function: OpOverload, x: CutMap, *args: object) -> object:
+    given = arguments_of(function, x, *args)
+    windows = Windows.of(function, given)
+    kernel, stride, padding, _ = windows
+    ceil, with_padding = bool(given["ceil_mode"]), bool(given["count_include_pad"])
+    divisor = given["divisor_override"]
+    axis = windows.axis_in_one(x)
+    if axis is not None and divisor is None:
+        row = aten.mean(x, [axis - len(kernel)], True)
+        one = put(kernel, axis, 1), put(stride, axis, 1)
+        return function(row, *one, padding, ceil, with_padding)
+    # Windows that stick out of the map have other numbers of taps.
     counts_taps = divisor is None and (ceil or (any(padding) and not with_padding))
     if counts_taps:
         divisor = 1
+    free = _free(padding, x, len(kernel))
+    shift = x.ndim - len(kernel)
 
     def average(region: Tensor, rows: Mapping[int, Rows]) -> Tensor:
         pooled: Tensor = function(region, kernel, stride, free, ceil, with_padding, divisor)
         if not counts_taps:
             return pooled
-        # Windows that stick out of the map have other numbers of taps.
-        for axis, (k, s, p) in enumerate(zip(kernel, stride, padding, strict=True)):
-            dim = axis + shift
+        for dim, (k, s, p, _) in enumerate(zip(*windows, strict=True), shift):
             first = rows[dim].first if dim in rows else 0
             start = torch.arange(first, first + pooled.shape[dim], device=pooled.device) * s - p
             n = x.shape[dim]
             end = (start + k).clamp(max=n + p)
             if not with_padding:
                 start, end = start.clamp(min=0), end.clamp(max=n)
-            pooled = pooled / (end - start).reshape(put([1] * axes, axis, -1))
+            pooled = pooled / (end - start).reshape(put([1] * len(kernel), dim - shift, -1))
         return pooled
 
-    return by_dims(x, rules, average, costly=prod(kernel))
+    return by_dims(x, windows.rules(x, ceil, 0.0), average, costly=prod(kernel))
 
 
 @rule_of(torch.max_pool1d, functional.max_pool1d)
@@ -305,7 +334,7 @@ def _pad_by_mode(
         if min(pad) < 0:  # which repeats what a crop leaves
             return whole(function, x, pad, mode)
         return _pad(x, pad, mode, lambda part, others: function(part, others, mode))
-    with torch._C.DisableTorchFunctionSubclass():
+    with DisableTorchFunctionSubclass():
         return function(x, pad, mode, value)
 
 

@@ -1,7 +1,9 @@
 """Modules that run layer by layer on maps that are cut: as on the whole, or refused by name."""
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -754,3 +756,16 @@ def test_a_stream_that_differs_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     )
     with pytest.raises(DescriptionError, match="it differs from the whole"):
         padviz.streamed(signals.Tcn(), 100)
+
+
+def test_private_names_of_pytorch_are_imported_in_one_place() -> None:
+    folder = Path(cut_map.__file__).parent
+    private = [
+        (path.name, line)
+        for path in folder.glob("*.py")
+        for line in path.read_text().splitlines()
+        if re.search(r"\btorch\.(utils\.)?_", line)
+    ]
+    assert private
+    assert {name for name, _ in private} == {"cut_map.py"}
+    assert all(line.startswith("from ") for _, line in private)
