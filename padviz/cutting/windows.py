@@ -435,7 +435,9 @@ def _resized(x: CutMap, dim: int, m: int, taps: Callable[[Tensor], Taps]) -> obj
         low, weights = taps(torch.arange(first, end, device=region.device))
 
         def tap(k: int) -> Tensor:
-            return region.index_select(dim, (low + k - at).clamp(0, region.shape[dim] - 1))
+            picked = (low + k - at).clamp(0, region.shape[dim] - 1)
+            # Along the last dimension, this takes half the time of index_select.
+            return region[(*[slice(None)] * dim, picked)]
 
         total = tap(0)
         if len(weights) == 1:
