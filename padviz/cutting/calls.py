@@ -65,17 +65,16 @@ def _view(function: object, x: CutMap, shape: Sequence[int]) -> object:
     links: list[Link] = []
     # By new dimension: the old, so many of whose rows become so many of the new.
     ratios: dict[int, tuple[int, int, int]] = {}
-    for dims, news in _regrouped(x.shape, shape):
-        cut = [dim for dim in dims if dim in x.cut]
-        if not cut:
-            continue
-        if min(len(dims), len(news)) > 1 or dims[0] not in cut:
-            return x.gathered(aten.reshape, (x, shape), {}, _mixed(x, shape))
+    groups = [pair for pair in _regrouped(x.shape, shape) if {*pair[0]} & {*x.cut}]
+    for dims, news in groups:
+        if min(len(dims), len(news)) > 1 or dims[0] not in x.cut:
+            along = [new for _, news in groups for new in news]
+            return x.gathered(aten.reshape, (x, shape), {}, along)
         before = prod(shape[new] for new in news[1:])
         after = prod(x.shape[dim] for dim in dims[1:])
         ratios[news[0]] = dims[0], before, after
         links.append(Link(news[0], dims[0], _rows_in(before, after)))
-        links += [Link(None, dim, only(0, x.shape[dim])) for dim in cut[1:]]
+        links += [Link(None, dim, only(0, x.shape[dim])) for dim in dims[1:] if dim in x.cut]
 
     def viewed(regions: list[Tensor], rows: Mapping[int, Rows]) -> Tensor:
         sizes = [*shape]
@@ -114,18 +113,6 @@ def _regrouped(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], 
         groups.append((pair[0], pair[1]))
         before = end
     return groups
-
-
-def _mixed(x: CutMap, shape: Sequence[int]) -> list[int]:
-    """Return the dimensions of a new shape that hold positions of those of a map that are cut."""
-    old, new = [1, *accumulate(x.shape, mul)], [1, *accumulate(shape, mul)]
-    common = sorted({*old} & {*new})
-    along = set[int]()
-    for dim in x.cut:
-        first = max(size for size in common if size <= old[dim])
-        end = min(size for size in common if size >= old[dim + 1])
-        along |= {i for i in range(len(shape)) if first <= new[i] and new[i + 1] <= end}
-    return sorted(along)
 
 
 @rule_of(aten.permute)

@@ -365,34 +365,6 @@ def _padded_convolution(function: object, *args: Any, **kwargs: Any) -> Tensor:
     return nn.convolved(*args, **kwargs)
 
 
-@rule_of(functional.pixel_shuffle)
-def _pixel_shuffle(function: Function, x: CutMap, upscale_factor: int) -> CutMap:
-    factor = upscale_factor
-    rule = Rule(lambda n: n * factor, lambda first, end: (first // factor, -(-end // factor)))
-
-    def make(region: Tensor, rows: Mapping[int, Rows]) -> Tensor:
-        result = function(region, factor)
-        for dim in (x.ndim - 2, x.ndim - 1):
-            if dim in rows:
-                at, first, end = rows[dim]
-                result = result.narrow(dim, first - at * factor, end - first)
-        return result  # type: ignore[no-any-return]
-
-    return _shuffled(x, rule, make)
-
-
-@rule_of(functional.pixel_unshuffle)
-def _pixel_unshuffle(function: Function, x: CutMap, downscale_factor: int) -> CutMap:
-    factor = downscale_factor
-    rule = Rule(lambda n: n // factor, lambda first, end: (first * factor, end * factor))
-    return _shuffled(x, rule, lambda region, rows: function(region, factor))
-
-
-def _shuffled(x: CutMap, rule: Rule, make: Callable[[Tensor, dict[int, Rows]], Tensor]) -> CutMap:
-    channels = x.ndim - 3
-    return by_dims(x, {x.ndim - 2: rule, x.ndim - 1: rule}, make, whole=[channels])  # type: ignore[no-any-return]
-
-
 @rule_of(aten.upsample_nearest1d, aten.upsample_nearest2d, aten.upsample_nearest3d)
 @rule_of(aten._upsample_nearest_exact1d, aten._upsample_nearest_exact2d)
 @rule_of(aten._upsample_nearest_exact3d, aten.upsample_bicubic2d)
@@ -437,7 +409,8 @@ def _resized(x: CutMap, dim: int, m: int, taps: Callable[[Tensor], Taps]) -> obj
         def tap(k: int) -> Tensor:
             picked = (low + k - at).clamp(0, region.shape[dim] - 1)
             # Along the last dimension, this takes half the time of index_select.
-            return region[(*[slice(None)] * dim, picked)]
+            places: tuple[slice | Tensor, ...] = (*[slice(None)] * dim, picked)
+            return region[places]
 
         total = tap(0)
         if len(weights) == 1:
