@@ -6,7 +6,7 @@ shards of a `Team`, or chunks of a `StreamedMap` that come one after another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from copy import deepcopy
 from functools import partial
@@ -46,20 +46,30 @@ def run(model: Model, x: Tensor, finish: Callable[[Any], Any] = lambda outputs: 
     try:
         with torch.no_grad(), modules or nullcontext():
             outputs = finish(model(x))
-            if isinstance(model, nn.Module) and isinstance(x, SharedMap):
-                _keep_whole(model, x.runner)
+            if isinstance(x, SharedMap):
+                holders: list[object] = tree_leaves(outputs)
+                if isinstance(model, nn.Module):
+                    holders += model.modules()
+                _keep_whole(holders, x.runner)
             return outputs
     except Refused as why:
         where = (modules.path if modules else "") or type(model).__name__
         raise DescriptionError(f"cannot be cut: it {why}", where=where, hint=WHOLE) from None
 
 
-def _keep_whole(model: nn.Module, runner: Runner) -> None:
-    """Put together the maps that modules keep from one call to the next."""
-    for module in model.modules():
-        for name, value in vars(module).items():
-            if maps_in(value):
-                setattr(module, name, tree_map_only(SharedMap, runner.output, value))
+def _keep_whole(holders: Iterable[object], runner: Runner) -> None:
+    """Put together the maps that objects have: those that are returned, and modules, which keep
+    them from one call to the next.
+    """
+    for holder in holders:
+        if hasattr(holder, "__dict__") and not isinstance(holder, Tensor):
+            for name, value in vars(holder).items():
+                if maps_in(value):
+                    vars(holder)[name] = tree_map_only(SharedMap, runner.output, value)
+
+
+def tensors_in(outputs: object) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
 
 
 def by_layer(
@@ -90,7 +100,7 @@ def by_layer(
     def finish(outputs: object) -> Any:
         if out is None:
             return tree_map_only(SharedMap, runner.output, outputs)
-        maps = tree_leaves(outputs)
+        maps = tensors_in(outputs)
         if len(maps) != len(out):
             what = f"has {len(out)} arrays, and the model makes {len(maps)} maps"
             raise OptionError(what, option="out", hint="give one for each")
@@ -138,9 +148,9 @@ def dry_run(
     Raises DescriptionError naming the layer that does not allow it.
     """
     name = type(model).__name__
-    # A number in a module may decide what it does, so single numbers stay.
+    # A number in a module may decide what it does, so single numbers keep their values.
     empty = copy_module(
-        model, name, lambda tensor: tensor if tensor.ndim == 0 else without_data(tensor)
+        model, name, lambda tensor: deepcopy(tensor) if tensor.ndim == 0 else without_data(tensor)
     )
     kind = next(
         (weight.dtype for weight in empty.parameters() if weight.is_floating_point()), torch.float32
@@ -162,7 +172,7 @@ def dry_run(
             raise DescriptionError(
                 f"cannot be cut: {line_of(error)}", where=name, hint=WHOLE
             ) from None
-    shapes = [[leaf.shape for leaf in tree_leaves(output)] for output in (whole, tiled)]
+    shapes = [[leaf.shape for leaf in tensors_in(output)] for output in (whole, tiled)]
     if shapes[0] != shapes[1]:
         raise DescriptionError(
             "cannot be cut: its output gets another shape", where=name, hint=WHOLE
@@ -203,7 +213,7 @@ def differ(
         ):  # a module may make tensors of single precision inside
             outputs = module(image), cut(module, image)
             apart = []
-            for one, other in zip(*map(tree_leaves, outputs), strict=True):
+            for one, other in zip(*map(tensors_in, outputs), strict=True):
                 difference = inf
                 if one.shape == other.shape:
                     difference = float((one - other).abs().max() / one.abs().max())

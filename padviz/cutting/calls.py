@@ -45,7 +45,7 @@ from padviz.cutting.cut_map import (
     whole,
 )
 
-rule_of(aten.copy_)(pointwise)
+rule_of(aten.copy, aten.copy_, aten.fill, aten.fill_)(pointwise)
 rule_of(aten._native_batch_norm_legit_no_training)(first_of)
 rule_of(aten.alias, aten.clone, aten.detach, aten._to_copy)(local)
 rule_of(aten.zeros_like, aten.ones_like, aten.empty_like, aten.full_like)(local)
@@ -62,6 +62,9 @@ def _view(function: object, x: CutMap, shape: Sequence[int]) -> object:
     """
     if -1 in shape:
         shape = put(shape, [*shape].index(-1), prod(x.shape) // -prod(shape))
+    if prod(shape) != prod(x.shape):
+        # A module may catch the error that PyTorch raises.
+        raise RuntimeError(f"shape {[*shape]} is invalid for input of size {prod(x.shape)}")
     links: list[Link] = []
     # By new dimension: the old, so many of whose rows become so many of the new.
     ratios: dict[int, tuple[int, int, int]] = {}

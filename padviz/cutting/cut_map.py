@@ -158,6 +158,8 @@ class CutMap(Tensor):
         kwargs: Mapping[str, object] | None = None,
     ) -> object:
         kwargs = {**(kwargs or {})}
+        if function == Tensor.data.__set__:  # type: ignore[attr-defined]
+            raise Refused("sets the `data` of a map")
         rule = None
         if not isinstance(function, OpOverloadPacket):
             rule = cls.rules.get(function)
@@ -192,6 +194,8 @@ class CutMap(Tensor):
     def _dispatched(
         cls, function: OpOverload, args: Sequence[object], kwargs: Mapping[str, object]
     ) -> object:
+        if any(argument.is_out for argument in function._schema.arguments):
+            raise Refused("writes into what is given as `out`")
         if rule := cls.rules.get(function.overloadpacket):
             return rule(function, *args, **kwargs)
         if is_pointwise(function):

@@ -72,6 +72,8 @@ class _Simulated:
     def _add_alive(self, outcome: _Outcome, made: Mapping[Node, int]) -> None:
         """List the maps that are stored at each event, from the one that made them on."""
         for node, first in made.items():
+            if first == len(outcome.peaks):
+                continue  # nothing reads what is put together last
             if first == 0 and node in self.notes.given:
                 outcome.last[node] = len(outcome.peaks) - 1  # an image, which its owner keeps
             for index in range(first, outcome.last.get(node, first) + 1):

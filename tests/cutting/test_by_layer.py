@@ -1,8 +1,10 @@
 """Modules that run layer by layer on maps that are cut: as on the whole, or refused by name."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from padviz.cutting import by_layer, cut_map
 from padviz.cutting.by_layer import sharded
 from padviz.cutting.cut_map import SAME, Link
 from padviz.cutting.nodes import Team
+from padviz.cutting.segments import choose
 from padviz.cutting.shards import owned
 from padviz.cutting.streaming import Site, Streamed
 from padviz.errors import DescriptionError, OptionError
@@ -56,6 +59,15 @@ def apart(one: Tensor, other: Tensor) -> float:
 
 def tiles_of(model: nn.Module, x: Tensor, rows: int, columns: int) -> Any:
     return by_layer.by_layer(model, x, {-2: rows, -1: columns})
+
+
+def planned(model: nn.Module, x: Tensor, rows: int, columns: int) -> Any:
+    """Run a module on parts, storing no more maps than was planned without data."""
+    parts = {-2: rows, -1: columns}
+    tried = by_layer.dry_run(model, x.shape[1], x.shape[2:], parts)
+    assert tried.notes
+    segments = choose(tried.notes, inf)
+    return by_layer.by_layer(model, x, parts, segments=segments)
 
 
 GRID = torch.linspace(0, 1, 12, dtype=torch.float64)
@@ -203,6 +215,21 @@ def filled(x: Tensor) -> Tensor:
     return y
 
 
+def woven(x: Tensor) -> Tensor:
+    y = x.new_empty(*x.shape[:3], 2 * x.shape[3])
+    y[..., ::2] = x * 2
+    y[..., 1::2] = x * 3
+    return y
+
+
+def viewed_or(x: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return a view, or a map as it is where it has no such view."""
+    try:
+        return x.view(*shape)
+    except RuntimeError:
+        return x
+
+
 IN_PARTS: dict[str, Callable[[Tensor], Any]] = {
     "channel": written(lambda y: y[:, 1].zero_()),
     "rows": written(lambda y: y[:, :, 2:7].mul_(2)),
@@ -214,6 +241,9 @@ IN_PARTS: dict[str, Callable[[Tensor], Any]] = {
     "chunks": lambda x: (lambda a, b, c: a.mul_(2) + b + c.exp_())(*(x * 1).chunk(3, 1)),
     "filled": filled,
     "masked": written(lambda y: y.__setitem__(y < 0, 0.0)),
+    "number": written(lambda y: y.__setitem__((..., 0, slice(None)), 7.0)),
+    "view that fails": lambda x: (lambda y: viewed_or(y, (1, 3, -1, 7)) * 2)(x * 1),
+    "woven": woven,
     "activation of a part": lambda x: torch.cat(
         [functional.relu((x * 1)[:, :1], inplace=True), x[:, 1:]], 1
     ),
@@ -223,8 +253,9 @@ IN_PARTS: dict[str, Callable[[Tensor], Any]] = {
 @pytest.mark.parametrize("name", IN_PARTS)
 @pytest.mark.parametrize("parts", [(3, 2), (1, 5)])
 def test_parts_of_maps_are_written_into(name: str, parts: tuple[int, int]) -> None:
-    x = image(1, 3, 18, 12)
-    assert apart(IN_PARTS[name](x), tiles_of(Call(IN_PARTS[name]), x, *parts)) < 1e-12
+    x, model = image(1, 3, 18, 12), Call(IN_PARTS[name])
+    assert apart(IN_PARTS[name](x), tiles_of(model, x, *parts)) < 1e-12
+    assert apart(IN_PARTS[name](x), planned(model, x, *parts)) < 1e-12
 
 
 GATHERED: dict[str, Callable[[Tensor], Any]] = {
@@ -291,6 +322,8 @@ def test_what_reads_all_positions_is_put_together(name: str, parts: tuple[int, i
 
 
 REFUSED: dict[str, tuple[Callable[[Tensor], Any], str]] = {
+    "given": (lambda x: torch.mul(x, 2, out=x * 1), "writes into what is given as `out`"),
+    "data": (lambda x: setattr(x, "data", x.new_zeros(x.shape)), "sets the `data` of a map"),
     "with a view": (
         lambda x: (lambda y: (y[:, :2], y.mul_(2)))(x * 1),
         "writes into a map that shares its memory",
@@ -341,6 +374,8 @@ class Counting(nn.Module):
 def test_casts_counters_and_hooks_are_as_in_the_whole() -> None:
     torch.manual_seed(0)
     model, x, seen = Counting().eval(), image(1, 3, 18, 12).float(), list[int]()
+    assert by_layer.dry_run(model, 3, (18, 12), {-2: 3, -1: 2}).notes
+    assert float(model.calls) == 0
     model.conv.register_forward_hook(lambda *_: seen.append(1))
     whole = model(x)
     model.calls.zero_()
@@ -390,6 +425,31 @@ def test_a_tensor_that_is_written_into_later_is_not_read() -> None:
     x = image(1, 3, 18, 12)
     with pytest.raises(DescriptionError, match="reads a tensor that was written into since"):
         tiles_of(Written(), x, 3, 2)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    sample: Tensor
+
+
+class Decoding(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> tuple[Decoded, None, int, Tensor]:
+        return Decoded(self.conv(x)), None, 3, self.conv(x)
+
+
+def test_what_is_returned_in_objects_and_beside_others_is_whole() -> None:
+    model, x = Decoding().double(), image(1, 3, 18, 12)
+    conv, found = model.conv, planned(model, x, 3, 2)
+    assert type(found[0].sample) is Tensor
+    assert found[1:3] == (None, 3)
+    assert apart(conv(x), found[0].sample) < 1e-12
+    out = torch.empty(1, 4, 18, 12).double()
+    by_layer.by_layer(model, x, {-2: 3}, out=[out])
+    assert apart(conv(x), out) < 1e-12
 
 
 WRAPPED: dict[str, Callable[[nn.Module], nn.Module]] = {
