@@ -230,7 +230,7 @@ WRITE_BASELINE = Option("write-baseline", "Create a file with today's findings."
 PRUNE_BASELINE = Option("prune-baseline", "Remove from the baseline what is gone.")
 WHAT = Option("what", "usage, coverage, uneven, taps, filters, ...", Name("WHAT"), several=True)
 IMAGES = Option("images", "Photographs like training images, no labels.", Folder())
-INPUTS = Option("inputs", "Inputs to run on.", Name("noise|blank|FOLDER"))
+BLANK = Option("blank", "Use a constant image instead of noise.")
 N = Option("n", "Number of inputs.", Whole(1))
 TRAINED_AT = Option("trained-at", "Training image size.", Size())
 STIMULUS = Option(

@@ -12,7 +12,8 @@ from padviz.analyses.result import Result
 from padviz.network.network import in_words
 from padviz.network.padding_modes import RUNNING_ON
 from padviz.options import (
-    INPUTS,
+    BLANK,
+    IMAGES,
     LAYERS,
     MEAN,
     NO_SHUFFLED,
@@ -44,9 +45,10 @@ def responses(
     network: Annotated[TrainedSource, RUN_MODEL],
     size: Annotated[Pixels, SIZE] = None,
     padding: Annotated[str | Sequence[str] | None, PADDINGS] = RUNNING_ON,
-    inputs: Annotated[str | Path, INPUTS] = "noise",
+    images: Annotated[str | Path | None, IMAGES] = None,
     n: Annotated[int, N] = 16,
     *,
+    blank: Annotated[bool, BLANK] = False,
     layer: Annotated[str | Sequence[str] | None, LAYERS] = None,
     weights: Annotated[str | Path | None, WEIGHTS] = None,
     seed: Annotated[int, SEED] = 0,
@@ -65,10 +67,13 @@ def responses(
     padding : str or sequence of str, optional
         Schemes to measure besides the network's own padding; by default those that keep the sizes
         of maps and the reach of windows.
-    inputs : "noise", "blank", or the path of a folder of pictures
-        Noise has random pixels, from 0 to 1; a blank is the mean pixel everywhere.
+    images : path, optional
+        A folder of photographs like those of the training; by default noise, whose pixels are
+        random, from 0 to 1.
     n : int
         The number of inputs.
+    blank : bool
+        Run on the mean pixel everywhere instead of noise.
     layer : str or sequence of str, optional
         Only these layers.
     seed : int
@@ -112,8 +117,8 @@ def responses(
     from padviz.figures.trained import responses as drawing
 
     trained = as_trained(network, size, weights)
-    images = Inputs(str(inputs), n, seed, mean, std)
-    measured = respond(trained, *runners_of(trained, padding), images, shuffled, on_progress)
+    inputs = Inputs(images, n, seed, mean, std, blank)
+    measured = respond(trained, *runners_of(trained, padding), inputs, shuffled, on_progress)
     if layer:
         measured = measured.only(names(layer))
     shown = (
@@ -205,7 +210,7 @@ COMMAND = Command(
     \b
     Example:
       padviz responses model.onnx -o responses.png
-      padviz responses model.onnx --padding circular --inputs blank --format json
+      padviz responses model.onnx --padding circular --blank --format json
     """,
     counting="images",
 )

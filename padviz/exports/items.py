@@ -35,7 +35,7 @@ from padviz.network.rewrites import canonical
 from padviz.reports.tables import pixels
 from padviz.sources import MODULE, WEIGHTS, shadowing
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
-from padviz.trained.images import BLANK, NOISE, Inputs, normalisation, pictures_in
+from padviz.trained.images import Inputs, normalisation, pictures_in
 
 MOST_ITEMS = 100_000
 LONG, LONGEST = 60, 240  # bytes of one part of a name, and of all of it
@@ -215,10 +215,12 @@ def _running(maps: Maps, folder: Path) -> tuple[dict[str, Any], list[str]]:
         running[key] = values
         # rejects invalid numbers
         normalisation(len(values), **{"mean": None, "std": None, key: values})
-    if running.get("inputs", NOISE) in (NOISE, BLANK):
+    if "images" in running:
+        running["images"] = os.path.abspath(folder / running["images"])
+    inputs = Inputs(**{key: running[key] for key in RUNNING if key in running})
+    if inputs.images is None:
         return running, []
-    running["inputs"] = os.path.abspath(folder / running["inputs"])
-    return running, [*map(str, pictures_in(running["inputs"], running.get("n", Inputs.n)))]
+    return running, [*map(str, pictures_in(inputs.images, inputs.n))]
 
 
 def _from_folder(name: str, folder: Path) -> str:

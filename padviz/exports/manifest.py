@@ -17,7 +17,7 @@ What = Literal["usage", "coverage", "uneven", "taps", "filters", "responses"]
 WHATS: tuple[str, ...] = get_args(What)
 MAPS = ("usage", "coverage")  # of counts
 TRAINED = ("filters", "responses")  # need a network's weights
-RUNNING = ("inputs", "n", "seed", "mean", "std")  # keys for responses alone
+RUNNING = ("images", "n", "seed", "mean", "std", "blank")  # keys for responses alone
 # Keys of maps that only some kinds take: the option that a message names, and the kinds.
 EFFECTIVE = {
     "paddings": ("padding", (*MAPS, "responses")),
@@ -49,11 +49,12 @@ class Maps(Struct, forbid_unknown_fields=True):
     layers: list[Text] = []
     what: list[What] = []
     weights: Annotated[str, Meta(max_length=1000)] = ""
-    inputs: Text | None = None
+    images: Text | None = None
     n: Annotated[int, Meta(ge=1, le=MOST)] | None = None
     seed: Annotated[int, Meta(ge=0)] | None = None
     mean: Numbers | None = None
     std: Numbers | None = None
+    blank: bool | None = None
 
 
 class Comparison(Struct, forbid_unknown_fields=True):

@@ -16,7 +16,7 @@ from padviz.errors import DescriptionError, OptionError, UnknownName, nearest
 from padviz.network.network import Size
 from padviz.phrases import counted
 from padviz.progress import Progress, counter
-from padviz.trained.images import BLANK, Inputs, compare_normalisation, images_of
+from padviz.trained.images import Inputs, compare_normalisation, images_of
 from padviz.trained.networks.running import (
     LINES,
     Floats,
@@ -158,7 +158,7 @@ def respond(
     """Measure a trained network as it is, first of `runners`, under each padding, and with its
     weights shuffled.
     """
-    as_trained, kind, notes = runners[0][1], str(inputs.inputs), [*notes]
+    as_trained, kind, notes = runners[0][1], inputs.name, [*notes]
     images = images_of(inputs, trained.size, as_trained.channels)
     if shuffle:
         runners = [*runners, (SHUFFLED, as_trained.shuffled(inputs.seed))]
@@ -166,7 +166,7 @@ def respond(
     rows: list[BorderResponse] = []
     for padding, runner in runners:
         rows += border_responses(runner, images, padding, advance)
-    if kind != BLANK:
+    if not inputs.blank:
         if len(images) < inputs.n:
             notes.append(
                 f"{kind} has {counted(len(images), 'picture')}, and {inputs.n} were asked for"

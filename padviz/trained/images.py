@@ -31,7 +31,6 @@ PLAIN = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbC
 BITS, PHOTOMETRIC, SAMPLES = 258, 262, 339  # tags of TIFF
 WHITE_IS_ZERO, SIGNED = 0, 2
 Pixels = NDArray[np.float32]  # (channels, height, width), from 0 to 1
-NOISE, BLANK = "noise", "blank"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, of pixels from 0 to 1
 MOST = 10_000  # images or crops
 # Of a frame, that a picture is scaled to: 256 of 224 px, as networks are usually tested.
@@ -53,20 +52,34 @@ USUAL = (  # mean and deviation; None are ImageNet's
 
 @dataclass(frozen=True)
 class Inputs:
-    """`n` images to run on: "noise", "blank" or a folder of pictures.
+    """`n` images to run on: the pictures of the folder `images`, else noise, or a `blank`.
 
     Pixels are from 0 to 1, minus `mean` and over `std`: by default ImageNet's.
     """
 
-    inputs: str | Path = NOISE
+    images: str | Path | None = None
     n: int = 16
     seed: int = 0
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
+    blank: bool = False
 
     def __post_init__(self) -> None:
+        if self.blank and self.images is not None:
+            raise OptionError(
+                "cannot be combined with `images`", option="blank", hint="leave out one of them"
+            )
         check_integer(self.n, 1, "n", MOST)
         check_integer(self.seed, 0, "seed")
+
+    @property
+    def name(self) -> str:
+        """What a report calls them."""
+        if self.blank:
+            return "blank"
+        if self.images is None:
+            return "noise"
+        return str(self.images)
 
 
 def to_crop(
@@ -86,9 +99,7 @@ def to_crop(
         raise OptionError(
             "cannot be combined with `images`", option="noise", hint="leave out one of them"
         )
-    if images is None:
-        return Inputs(NOISE, n, seed, mean, std)
-    return Inputs(Path(images), n, seed, mean, std)
+    return Inputs(images, n, seed, mean, std)
 
 
 def images_of(inputs: Inputs, size: Size, channels: int) -> Images:
@@ -97,16 +108,16 @@ def images_of(inputs: Inputs, size: Size, channels: int) -> Images:
     A blank is a single one.
     """
     means, stds = normalisation(channels, inputs.mean, inputs.std)
-    if inputs.inputs == BLANK:
+    if inputs.blank:
         check_room("n", 1, channels, size)
         return np.zeros((1, channels, *size), np.float32)
-    if inputs.inputs == NOISE:
+    if inputs.images is None:
         check_room("n", inputs.n, channels, size)
         noise = np.random.default_rng(inputs.seed).random(
             (inputs.n, channels, *size), dtype=np.float32
         )
         return (noise - means) / stds
-    pictures = pictures_in(inputs.inputs, inputs.n)
+    pictures = pictures_in(inputs.images, inputs.n)
     check_room("n", len(pictures), channels, size)
     return np.stack(
         [(pixels_of(open_picture(path), size, channels) - means) / stds for path in pictures]
@@ -136,21 +147,20 @@ def normalisation(
     return by_channel[0], by_channel[1]
 
 
-def pictures_in(folder: str | Path, count: int, option: str = "inputs") -> list[Path]:
+def pictures_in(folder: str | Path, count: int) -> list[Path]:
     """List the first pictures of a folder, by name."""
     place = Path(folder)
     if not place.is_dir():
-        hint = "use a folder of pictures"
-        if option == "inputs":
-            hint = "use noise, blank, or a folder of pictures"
-        raise OptionError(f"{str(folder)!r} is not a folder", option=option, hint=hint)
+        raise OptionError(
+            f"{str(folder)!r} is not a folder", option="images", hint="use a folder of pictures"
+        )
     pictures = sorted(
         path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()
     )
     if not pictures:
         raise OptionError(
             f"{str(folder)!r} has no pictures",
-            option=option,
+            option="images",
             hint=f"those are {' '.join(SUFFIXES)}",
         )
     return pictures[:count]
@@ -389,13 +399,13 @@ class Crops:
     def __init__(self, inputs: Inputs, size: Size, room: Frame, channels: int) -> None:
         self.inputs, self.size, self.room, self.channels = inputs, size, room, channels
         self.normal = normalisation(channels, inputs.mean, inputs.std)
-        self.small, self.name = 0, str(inputs.inputs)
-        self.noise = inputs.inputs == NOISE
+        self.small, self.name = 0, inputs.name
+        self.noise = inputs.images is None
         self.paths: list[Path] = []
-        if self.noise:
+        if inputs.images is None:
             check_room("size", 1, channels, (room.height, room.width))
         else:
-            self.paths = pictures_in(inputs.inputs, inputs.n, "images")
+            self.paths = pictures_in(inputs.images, inputs.n)
 
     def __iter__(self) -> Iterator[Crop]:
         left, room = self.inputs.n, self.room

@@ -138,7 +138,7 @@ def test_pictures_lie_beside_the_manifest_and_are_read_anew_when_they_change() -
         Path("sub", each).write_bytes(Path(each).read_bytes())
     for i in (0, 1):
         Image.new("RGB", (32, 32), (9 * i, 40, 200)).save(f"sub/pictures/{i}.png")
-    Path("sub/m.toml").write_text(RUN + 'inputs = "pictures"\n')
+    Path("sub/m.toml").write_text(RUN + 'images = "pictures"\n')
     assert tally("sub/m.toml", "--allow-modules") == [1, 0, 0]
     assert (figures()["count"], Path(figures()["images"]).name) == (2, "pictures")
     assert tally("sub/m.toml", "--allow-modules") == [0, 1, 0]

@@ -52,7 +52,7 @@ TEXTS = (".toml", ".json", ".csv", ".txt")
 LINES = {
     "net.toml": ["usage {} --size 12", "audit {} --size 12", "check {} --size 12", "tiles {} --size 64 --tile 48"],
     "net.onnx": ["usage {} --size 12", "filters {} --size 16", "repad {} --padding reflect --size 16 -o b.onnx",
-                 "responses {} --size 16 --inputs noise -n 2",
+                 "responses {} --size 16 -n 2",
                  "detect {} --size 16 --step 8 --height 8 --contrast .5 --no-picture"],
     "net.keras": ["usage {} --no-picture", "audit {}"],
     "net.pt2": ["layers {}", "uneven {}"],

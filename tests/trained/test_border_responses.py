@@ -192,7 +192,7 @@ def test_dead_layers_and_nan_are_reported_and_not_drawn() -> None:
 
 
 def test_a_blank_is_one_image_without_an_error_of_the_mean() -> None:
-    found = padviz.responses(Small().eval(), 32, inputs="blank", n=9)
+    found = padviz.responses(Small().eval(), 32, blank=True, n=9)
     assert found.count == 1
     assert [row.t.top for row in found.under(None)] == [None] * 3
     assert known(found.rows[1].energy.top) > 0.1  # the bias of the stem, cut off at the border
@@ -206,7 +206,7 @@ def test_a_blank_has_no_border_where_padding_is_circular(as_file: bool, tmp_path
     ).eval()
     if as_file:
         net = to_onnx(net, tmp_path / "net.onnx", torch.zeros(1, 3, 32, 32))
-    found = padviz.responses(net, 32, "circular", "blank", shuffled=False)
+    found = padviz.responses(net, 32, "circular", blank=True, shuffled=False)
     assert [row.energy for row in found.rows] == [
         (0, 0, 0, 0)
     ] * 4  # exactly: rounding is no border
@@ -338,4 +338,4 @@ def test_a_convolution_that_hardly_reacts_to_the_images_is_told(
         if note.startswith("0 hardly reacts to the inputs: 100.0 % of its mean square")
     ]
     assert (len(said), len(notes)) == (warned, warned)
-    assert padviz.responses(scaled(), 32, inputs="blank", n=4, mean=mean, std=std).notes == ()
+    assert padviz.responses(scaled(), 32, blank=True, n=4, mean=mean, std=std).notes == ()

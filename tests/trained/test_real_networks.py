@@ -222,4 +222,4 @@ def test_responses_say_which_normalisation_fits() -> None:
     (note,) = padviz.responses(net, 64, n=4, shuffled=False).notes
     assert note.startswith("0 reads inputs of mean 0.2")
     assert note.endswith("after it tells: `mean` 0 and `std` 1 fit")
-    assert padviz.responses(net, 64, inputs="blank", shuffled=False).notes == ()
+    assert padviz.responses(net, 64, blank=True, shuffled=False).notes == ()
