@@ -468,8 +468,13 @@ class Broken(nn.Module):
         raise RuntimeError("no")
 
 
-@pytest.mark.parametrize("model", ["nope", "no.toml", Broken(), Path("no.onnx")])
-def test_what_cannot_be_read_is_not_judged_and_never_true(model: Any) -> None:
-    found = padviz.check(model, 64, even=True)
+def test_what_cannot_be_read_is_not_judged_and_never_true() -> None:
+    found = padviz.check(Broken(), 64, even=True)
     assert [row.state for row in found] == ["not judged"]
     assert not found
+
+
+@pytest.mark.parametrize("model", ["nope", "no.toml", Path("no.onnx")])
+def test_what_is_not_there_is_an_error(model: str | Path) -> None:
+    with pytest.raises(padviz.PadvizError, match=r"no network is called|no such file"):
+        padviz.check(model, 64, even=True)
