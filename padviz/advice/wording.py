@@ -80,7 +80,7 @@ def _rim_in_words(figures: MapOutcome, rim: Rim, standing: Standing | None, comp
         narrower = f"{round(standing.of * (standing.narrower or 0))} of {standing.of}"
         if standing.of >= FEW:
             narrower = f"{percent(standing.narrower or 0, 0)} of {standing.of}"
-        text += f"; narrower in {narrower} known networks with {KINDS[standing.kind]}"
+        text += f"; {narrower} known networks with {KINDS[standing.kind]} have narrower rims"
     if standing and standing.lopsided:
         return f"Lopsided rim. {text}."
     return f"{text}."
