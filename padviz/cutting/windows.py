@@ -376,7 +376,8 @@ def _resize(function: OpOverload, x: CutMap, sizes: Sequence[int], *others: obje
     scales = [scale for name, scale in given.items() if name.startswith("scales")]
     shape = x.shape[2:]
     multiples = not any(m % n for n, m in zip(shape, sizes, strict=True))
-    if max(shape) > MOST_ROWS and (corners or not multiples):
+    mixes_integers = not x.is_floating_point() and "nearest" not in function._schema.name
+    if mixes_integers or (max(shape) > MOST_ROWS and (corners or not multiples)):
         return whole(function, x, sizes, *others)  # of a stream, whose end is not known
     result: Any = x
     if [*sizes] == [*shape]:
@@ -387,8 +388,26 @@ def _resize(function: OpOverload, x: CutMap, sizes: Sequence[int], *others: obje
             step = (n - 1) / max(m - 1, 1)
         if (m, step) != (n, 1):
             taps = partial(_taps, function._schema.name, step, corners)
+            if "nearest" in function._schema.name and m % n:
+                taps = partial(_picked, _nearest(function, len(shape), axis, n, m, scale))
             result = _resized(result, axis + 2, m, taps)
     return result
+
+
+def _nearest(
+    function: OpOverload, axes: int, axis: int, n: int, m: int, scale: float | None
+) -> Tensor:
+    """Return the row of n that PyTorch takes for each of m, which it finds in single precision."""
+    ramp = torch.arange(n, dtype=torch.float64, device="cpu")
+    sizes, scales = put([1] * axes, axis, m), put([None] * axes, axis, scale)
+    rows = function(ramp.reshape(1, 1, *put([1] * axes, axis, n)), sizes, *scales)
+    return rows.flatten().long()  # type: ignore[no-any-return]
+
+
+def _picked(table: Tensor, rows: Tensor) -> Taps:
+    """Return the row of a table for each of some rows of a resized map."""
+    picked = table.to(rows.device)[rows.long().clamp(max=len(table) - 1)]
+    return picked, [torch.ones_like(picked)]
 
 
 def _resized(x: CutMap, dim: int, m: int, taps: Callable[[Tensor], Taps]) -> object:
@@ -431,12 +450,8 @@ def _taps(name: str, step: float, corners: bool, rows: Tensor) -> Taps:
     row and of those behind it.
     """
     if "nearest" in name:
-        # PyTorch finds the nearest row in single precision, too little for a long stream.
-        precision = torch.float32
-        if round(1 / step) * step == 1:
-            precision = torch.float64
         middle = 0.5 if "exact" in name else 0.0
-        place = (rows.to(precision) + middle) * step
+        place = (rows.to(torch.float64) + middle) * step
         return place.floor().long(), [torch.ones_like(place)]
     middle = 0.0 if corners else 0.5
     place = (rows.to(torch.float64) + middle) * step - middle

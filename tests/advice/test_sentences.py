@@ -173,7 +173,10 @@ def test_a_network_is_compared_with_those_whose_output_is_as_fine() -> None:
     assert fine.standing
     assert (coarse.standing.kind, fine.standing.kind) == ("coarse", "fine")
     assert coarse.standing.of + fine.standing.of == 69
-    assert "20 % of 64 known networks with an output stride of 16 or more have narrower rims" in coarse.border
+    assert (
+        "20 % of 64 known networks with an output stride of 16 or more have narrower rims"
+        in coarse.border
+    )
     assert "0 of 5 known networks with an output stride below 16 have narrower rims" in fine.border
 
 

@@ -258,6 +258,29 @@ def test_parts_of_maps_are_written_into(name: str, parts: tuple[int, int]) -> No
     assert apart(IN_PARTS[name](x), planned(model, x, *parts)) < 1e-12
 
 
+ODD = (
+    (32, 214, "nearest"),
+    (147, 516, "nearest"),
+    (108, 169, "nearest-exact"),
+    (14, 365, "nearest-exact"),
+)
+
+
+@pytest.mark.parametrize(("n", "m", "mode"), ODD)
+def test_nearest_rows_are_those_that_pytorch_takes(n: int, m: int, mode: str) -> None:
+    """It finds them in single precision, and so takes a neighbour at some ratios."""
+    x = torch.arange(float(n))[None, None, :, None].expand(1, 1, n, 3).double()
+    for given in ({"size": (m, 3)}, {"scale_factor": (m / n, 1.0)}):
+        model = Call(lambda x, given=given: functional.interpolate(x, mode=mode, **given))
+        assert torch.equal(model(x), tiles_of(model, x, 3, 2))
+
+
+def test_integers_are_resized_as_in_the_whole() -> None:
+    x = (image(1, 3, 18, 12) * 40).abs().to(torch.uint8)
+    model = Call(lambda x: functional.interpolate(x, size=(25, 31), mode="bilinear"))
+    assert torch.equal(model(x), tiles_of(model, x, 3, 2))
+
+
 GATHERED: dict[str, Callable[[Tensor], Any]] = {
     "attention": lambda x: functional.scaled_dot_product_attention(x, x, x),
     "attention over positions": lambda x: attended(x) + x,

@@ -107,7 +107,7 @@ def test_an_onnx_file_makes_what_onnxruntime_makes_of_the_whole_image() -> None:
     assert apart(np.load("output.npy"), output[0]) < 1e-5
     line = ("run-tiles", "net.onnx", "image.npy", "--tile", "32", "--layer", "a", "-o", "a.npy")
     facts = json.loads(run(*line, "--format", "json").stdout)
-    assert facts["shape"] == [3, *SIZE]
+    assert facts["rows"][0]["shape"] == [3, *SIZE]
     assert np.load("a.npy").shape == (3, *SIZE)
 
 
