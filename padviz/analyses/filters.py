@@ -12,7 +12,7 @@ from padviz.analyses.asked import Pixels, TrainedSource, names
 from padviz.analyses.result import Result
 from padviz.errors import DescriptionError
 from padviz.network.network import in_words
-from padviz.options import LAYERS, SIZE, TRAINED_MODEL, WEIGHTS, Command
+from padviz.options import SHOWN_LAYERS, SIZE, TRAINED_MODEL, WEIGHTS, Command
 from padviz.phrases import counted, some_names
 from padviz.reports.documents import picked, plain
 from padviz.reports.report import Column, Getter, Heading, Lines, Report, Table
@@ -29,7 +29,7 @@ class FiltersResult(Result[MeanFilter], MeanFilters):
 def filters(
     network: Annotated[TrainedSource, TRAINED_MODEL],
     size: Annotated[Pixels, SIZE] = None,
-    layer: Annotated[str | Sequence[str], LAYERS] = (),
+    layer: Annotated[str | Sequence[str], SHOWN_LAYERS] = (),
     *,
     weights: Annotated[str | Path | None, WEIGHTS] = None,
 ) -> FiltersResult:

@@ -13,7 +13,7 @@ from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError
 from padviz.geometry.ledger import TapExposure, tap_exposure
 from padviz.network.network import Network, Size, in_words
-from padviz.options import LAYERS, MODEL, PADDING, SAME, SIZE, Command
+from padviz.options import MODEL, PADDING, SAME, SHOWN_LAYERS, SIZE, Command
 from padviz.reports.documents import picked
 from padviz.reports.report import Column, Heading, Report, Table
 from padviz.reports.rows import about, rows_of
@@ -25,7 +25,7 @@ def taps(
     size: Annotated[Pixels, SIZE] = None,
     padding: Annotated[str | None, PADDING] = None,
     same: Annotated[bool, SAME] = False,
-    layer: Annotated[Layers, LAYERS] = None,
+    layer: Annotated[Layers, SHOWN_LAYERS] = None,
 ) -> Result[TapExposure]:
     """Count, for each tap of each window, the units that read a real pixel with it.
 
