@@ -15,6 +15,7 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Summary, percent
 from padviz.errors import OptionError, PadvizError, check_word
 from padviz.network.network import Network, Size, notes_on
+from padviz.network.padding_modes import SCHEMES
 from padviz.network.rewrites import canonical
 from padviz.options import CMAP, HEADS, LAYERS, MODELS, PADDINGS, SAME, SCALES, SIZES, Command
 from padviz.progress import Progress, counter
@@ -46,7 +47,8 @@ def compare(
     size : int or (height, width), or a list of them, optional
         Input sizes in pixels; each network's own by default.
     padding, layer : str, or a list of str, optional
-        As for `usage`; "declared" is the padding that a network has.
+        As for `usage`; "declared" is the padding that a network has. Where nothing is a list and no
+        padding is given, its own is compared with every scheme.
     same, heads
         As for `usage`.
     scale : "share", "counts" or "each", optional
@@ -77,6 +79,10 @@ def compare(
         "layer": _several(layer),
     }
     lists = [name for name, values in given.items() if len(values) > 1]
+    # Of one network, all schemes beside its own padding.
+    if not lists and padding is None:
+        given["padding"] = ["declared", *SCHEMES]
+        lists = ["padding"]
     if len(lists) != 1:
         what = (
             f"{len(lists)} lists are given ({', '.join(lists)})"
@@ -224,7 +230,7 @@ def _check_picture(asked: Mapping[str, object]) -> None:
 COMMAND = Command(
     compare,
     """Draw usage maps side by side: of several MODELs, or of several --padding, --size or --layer
-    of one.
+    of one. Without any of these, its padding is compared with all schemes.
 
     Colours show the fair share of each pixel: its paths relative to an interior pixel, far from
     every border. Below 1/2 it is starved, above 3/2 overused. A network that cannot run gets an

@@ -37,7 +37,9 @@ OWN_DEFAULT = {
     "-n",
     "--axis",
 }  # how many inputs are enough depends on what is measured; shards are along one axis
-OWN_HELP = {"--even", "--all"}  # of check, which expects; and of others, which list and balance
+# of check, which expects; of others, which list and balance; layers are targets, scored or listed
+OWN_HELP = {"--even", "--all", "--layer"}
+LISTED = {"filters", "layers", "responses", "taps"}
 OWN_TYPE = {("export", "--format"), ("compare", "--scale")}  # the files of an export; several maps
 CODES = ("0", "1", "2", "3", "70", "130, 143", "141")
 WIDTH = 80
@@ -77,6 +79,21 @@ def test_an_option_is_typed_explained_and_left_out_alike_in_every_command() -> N
         help_ = "" if name in OWN_HELP else param.help or ""
         seen.setdefault(name, set()).add((type(of).__name__, str(choices), shown, help_, default))
     assert {name: rows for name, rows in seen.items() if len(rows) > 1} == {}
+
+
+def test_layer_is_by_default_the_last_only_where_the_layers_are_targets() -> None:
+    others = {
+        command
+        for command, name, param in options()
+        if name == "--layer" and "last" not in str(param.help)
+    }
+    assert others == LISTED | {"detect"}
+
+
+def test_compare_of_one_network_draws_its_padding_and_all_schemes() -> None:
+    told = json.loads(run("compare", "vgg11", "--size", "64", "--format", "json").stdout)
+    assert told["varies"] == "padding"
+    assert told["values"] == ["declared", *SCHEMES]
 
 
 def test_options_stand_in_one_order_in_every_command() -> None:
