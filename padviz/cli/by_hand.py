@@ -227,9 +227,11 @@ def _report_outcomes(outcomes: Sequence[ItemOutcome], folder: Path) -> None:
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     failed.sort(key=lambda outcome: natural(outcome.name))
     for outcome in failed[:MOST_ERRORS]:
-        session.say(f"{outcome.name}: {outcome.error}")
+        session.print_line(session.spelled(f"{outcome.name}: {outcome.error}"))
     if len(failed) > MOST_ERRORS:
-        session.say(f"and {len(failed) - MOST_ERRORS} more, all of them in {folder / 'index.json'}")
+        session.print_line(
+            f"and {len(failed) - MOST_ERRORS} more, all of them in {folder / 'index.json'}"
+        )
     if failed:
         raise SystemExit(3)
 

@@ -35,9 +35,8 @@ OTHERS = {  # options of other programs or earlier versions
     "--margin": "use padviz tiles MODEL",
     "--json": "use --format json",
     "--explain": "use padviz rules RULE",
-    "-V": "use --version",
     "--overlap": "leave it out: padviz tiles computes it",
-    "-q": "add 2>/dev/null: notes go to stderr",
+    "--silent": "use -q",
     "--verbose": "leave it out: nothing more is printed",
 }
 
@@ -92,6 +91,13 @@ class _Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] == "help":
+            # `help NAME` is `NAME --help`, and `help` alone shows all commands.
+            named = [arg for arg in args[1:] if not arg.startswith("-")]
+            if not named:
+                click.echo(ctx.get_help())
+                ctx.exit()
+            args = [named[0], "--help"]
         if args[0] not in COMMANDS and not ctx.resilient_parsing:
             hint = (
                 _as_command(args[0]) or nearest(args[0], COMMANDS, 1) or "padviz --help lists them"
@@ -139,12 +145,10 @@ class _Group(click.Group):
 
 
 def _as_command(name: str) -> str:
-    """Return a hint if a network, or `help`, was typed for a command, else ""."""
+    """Return a hint if a network was typed for a command, else ""."""
     from padviz.network.network import FILES
     from padviz.sources.toml.load import zoo
 
-    if name == "help":
-        return "padviz COMMAND --help shows its options"
     network = (
         name.lower().endswith((*FILES, ".toml"))
         or ":" in name
@@ -283,7 +287,8 @@ def _unexpected(line: str, context: click.Context) -> str:
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__)
+@click.version_option(__version__, "-V", "--version")
+@session.quiet_option()
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """How much of an image's border does a network neglect, and what can you change?

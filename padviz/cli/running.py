@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import click
 
 from padviz import options
+from padviz.cli import session
 from padviz.cli.building import (
     Typed,
     arguments_of,
@@ -29,6 +30,7 @@ from padviz.errors import OptionError, SizeError
 from padviz.network.network import Network, Size
 from padviz.options import Argument, Command, Option
 from padviz.progress import counter
+from padviz.version import __version__
 
 # Options of pictures alone, which help lists last.
 PICTURED = [option.name for option in (*DRAWING, options.CMAP, options.SCALE, options.NO_PICTURE)]
@@ -42,8 +44,27 @@ Arguments: TypeAlias = dict[str, Any]
 Runner: TypeAlias = Callable[[Command, Sequence[Typed], Arguments, To], None]
 
 
+def _short() -> list[click.Parameter]:
+    """Return -q and -V, which all commands take."""
+
+    @click.command(add_help_option=False)
+    @session.quiet_option()
+    @click.version_option(__version__, "-V", "--version", prog_name="padviz", hidden=True)
+    def carrier() -> None:
+        """Carries the options, which click makes with decorators."""
+
+    return carrier.params
+
+
+SHORT = _short()
+
+
 class _Command(click.Command):
     """A command whose help has the options of its picture in a section of their own."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return its parameters, and the short options that all commands have."""
+        return [*super().get_params(ctx), *SHORT]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {"Options": [], "Picture options": []}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Container, Iterator
+import warnings
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,18 +35,44 @@ MARK = re.compile(f"`({'|'.join(sorted(NAMES))})_?`")  # others are of names
 @dataclass
 class State:
     """State of one run: what `load` takes beside a size, networks loaded, lines printed, notes to
-    print at the end.
+    print at the end. If it is `quiet`, errors alone are printed.
     """
 
     reading: dict[str, Any] = field(default_factory=dict)
     loaded: dict[str, Network] = field(default_factory=dict)
     printed: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    quiet: bool = False
 
 
 def state(ctx: click.Context | None = None) -> State:
     known: State = (ctx or click.get_current_context()).meta.setdefault("padviz", State())
     return known
+
+
+def quiet_option() -> Callable[[Callable[..., object]], Callable[..., object]]:
+    """Return the decorator of `-q`."""
+    return click.option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_be_quiet,
+        help="Print errors alone on stderr.",
+    )
+
+
+def _be_quiet(ctx: click.Context, param: click.Parameter, quiet: bool) -> None:
+    # A command without -q must not undo that of `padviz -q`.
+    if quiet:
+        state(ctx).quiet = True
+        ctx.with_resource(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+
+
+def is_quiet() -> bool:
+    return state().quiet
 
 
 def spelled(error: PadvizError | str, command: click.Command | None = None) -> str:
@@ -143,7 +170,7 @@ def announced(model: str) -> Iterator[None]:
     """Announce on a terminal what is being read, where that takes long."""
     timer = Timer(PATIENCE, print_line, [f"reading {model}"])
     timer.daemon = True
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not is_quiet():
         timer.start()
     try:
         yield
@@ -187,7 +214,9 @@ def reading() -> Reading:
 
 
 def say(line: str) -> None:
-    print_line(spelled(line))
+    """Print a line that is no error, unless -q asks for silence."""
+    if not is_quiet():
+        print_line(spelled(line))
 
 
 def print_line(line: str) -> None:

@@ -60,7 +60,7 @@ def progress(what: str, *, lasting: bool = False) -> Iterator[Callable[[int, int
     """Show a bar on stderr, called with the work done and all of it; yield None unless stderr is a
     terminal.
     """
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or session.is_quiet():
         yield None
         return
     from rich.console import Console

@@ -81,6 +81,29 @@ def test_an_option_is_typed_explained_and_left_out_alike_in_every_command() -> N
     assert {name: rows for name, rows in seen.items() if len(rows) > 1} == {}
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_short_options_and_help_work_in_every_command(command: str) -> None:
+    assert run("help", command).stdout == run(command, "--help").stdout
+    assert run(command, "-V").stdout == run("-V").stdout == run("--version").stdout
+    assert "-q, --quiet" in run("help", command).stdout
+
+
+def test_help_alone_is_that_of_all_commands() -> None:
+    assert run("help").stdout == run("help", "--help").stdout == run("--help").stdout
+
+
+def test_quiet_prints_errors_alone() -> None:
+    plain("model.onnx")
+    line = ("repad", "model.onnx", "--padding", "reflect")
+    loud = run(*line)
+    assert loud.stderr
+    for quiet in (run(*line, "-q"), run("-q", *line)):
+        assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, loud.stdout, "")
+    failed = run("usage", "nosuch", "-q")
+    assert failed.exit_code == 2
+    assert failed.stderr.startswith("padviz: ")
+
+
 def test_layer_is_by_default_the_last_only_where_the_layers_are_targets() -> None:
     others = {
         command
