@@ -72,7 +72,9 @@ def _be_quiet(ctx: click.Context, param: click.Parameter, quiet: bool) -> None:
 
 
 def is_quiet() -> bool:
-    return state().quiet
+    """Return whether errors alone are printed; outside a command, nobody asked for it."""
+    context = click.get_current_context(silent=True)
+    return context is not None and state(context).quiet
 
 
 def spelled(error: PadvizError | str, command: click.Command | None = None) -> str:
