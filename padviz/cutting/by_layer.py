@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from copy import deepcopy
 from functools import partial
+from gc import collect
 from math import inf
 from os import PathLike
 from typing import Any, NamedTuple
@@ -177,6 +178,11 @@ def dry_run(
         raise DescriptionError(
             "cannot be cut: its output gets another shape", where=name, hint=WHOLE
         )
+    if any(kept() is not None for kept in runner.notes.maps):
+        collect()  # what only refers to itself
+    if any(kept() is not None for kept in runner.notes.maps):
+        what = "cannot be cut: it keeps a map outside of the module, which a later call may read"
+        raise DescriptionError(what, where=name, hint=WHOLE)
     return Tried("", _by_layer_name(runner.gathers), runner.steps, runner.notes)
 
 

@@ -356,22 +356,26 @@ def _attention(
     attn_mask: Tensor | None = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
-    **kwargs: Any,
+    scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> object:
-    """Attend from the rows of the queries to all keys and values."""
-    if is_causal or attn_mask is not None:
-        return whole(function, query, key, value, attn_mask, dropout_p, is_causal, **kwargs)
-    ndim = query.ndim
-    if kwargs.get("enable_gqa") or not isinstance(query, CutMap):
-        in_front: Collection[int] = ()
-    else:
-        in_front = [dim for dim in query.cut if dim < ndim - 2]
-    links = [Link(dim, dim, SAME) for dim in in_front]
-    rows = [Link(dim, dim, SAME) for dim in getattr(query, "cut", ()) if dim == ndim - 2]
-    operands = [(query, [*links, *rows]), (key, links), (value, links)]
-    return maps_in(query, key, value)[0].spans(
-        operands, lambda regions, _: function(*regions, dropout_p=dropout_p, **kwargs)
-    )
+    """Attend from the rows of the queries to all keys and values, in products, whose scores the
+    memory of a plan counts.
+    """
+    if is_causal or enable_gqa or dropout_p:
+        given = (attn_mask, dropout_p, is_causal)
+        return whole(function, query, key, value, *given, scale=scale, enable_gqa=enable_gqa)
+    dtype = query.dtype
+    wide = torch.promote_types(dtype, torch.float32)
+    query, key, value = (x.to(wide) for x in (query, key, value))
+    if scale is None:
+        scale = query.shape[-1] ** -0.5
+    scores = torch.matmul(query * scale, key.transpose(-2, -1))
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        scores = scores.masked_fill(~attn_mask, -torch.inf)
+    elif attn_mask is not None:
+        scores = scores + attn_mask
+    return torch.matmul(scores.softmax(-1), value).to(dtype)
 
 
 rule_of(functional.multi_head_attention_forward)(whole)

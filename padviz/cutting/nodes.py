@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import prod
 from typing import Literal, NamedTuple, TypeVar
+from weakref import ref
 
 import torch
 from torch import Tensor
@@ -124,13 +125,15 @@ class Call(NamedTuple):
 class Notes:
     """The maps of a run, and in which order they are made, from which segments are chosen.
 
-    `given` are the maps that are stored from an event on, and not made of others.
+    `given` are the maps that are stored from an event on, and not made of others. `maps` are what
+    the module was given of all.
     """
 
     def __init__(self) -> None:
         self.calls: dict[Node, Call] = {}
         self.given: dict[Node, int] = {}
         self.events: list[tuple[Event, Node]] = []
+        self.maps: list[ref[Tensor]] = []
 
 
 def part(x: Tensor, box: Box) -> Tensor:

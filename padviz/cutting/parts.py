@@ -12,6 +12,7 @@ from mmap import mmap
 from os import PathLike, posix_fallocate
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
+from weakref import ref
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ from padviz.cutting.plan import Gathered, Segments
 from padviz.errors import OptionError
 from padviz.phrases import in_bytes
 
-MOST_VALUES = 1 << 24  # of a part of what reads a whole map, such as the scores of attention
+MOST_VALUES = 1 << 21  # of a part of what reads a whole map, such as the scores of attention
 
 
 class Read(NamedTuple):
@@ -71,6 +72,8 @@ class SharedMap(CutMap):
     def of(cls, node: Node, runner: Runner) -> SharedMap:
         shared = cls.shell(node.shape, node.dtype, runner.home)
         shared.node, shared.runner = node, runner
+        if runner.notes:
+            runner.notes.maps.append(ref(shared))
         return shared
 
     @property
@@ -284,6 +287,9 @@ class Runner:
         if shape != tuple(x.shape):
             what = f"has the shape {shape}, and the map {tuple(x.shape)}"
             raise OptionError(what, option="out", hint="make it as large as the map")
+        if x.dtype.is_floating_point and "int" in str(out.dtype):
+            what = f"is of {out.dtype}, and the map of {x.dtype}"
+            raise OptionError(what, option="out", hint="make an array of that type")
         if not isinstance(x, SharedMap):
             self._write(out, (), x)
             return

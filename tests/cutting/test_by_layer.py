@@ -437,6 +437,27 @@ def test_what_a_module_keeps_between_calls_is_whole() -> None:
     assert apart(model.kept[0], model.conv(x)) < 1e-12
 
 
+KEPT: dict[str, Tensor] = {}
+
+
+class Outside(nn.Module):
+    """A module that keeps its map in a dict of the process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        KEPT["map"] = self.conv(x)
+        return KEPT["map"] * 2
+
+
+def test_what_is_kept_outside_of_the_module_is_refused() -> None:
+    with pytest.raises(DescriptionError, match="Outside: cannot be cut: it keeps a map outside of"):
+        padviz.tiles(Outside(), 32, 16, norms="shared")
+    KEPT.clear()
+
+
 def test_a_tensor_that_is_written_into_later_is_not_read() -> None:
     class Written(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

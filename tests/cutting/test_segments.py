@@ -57,6 +57,32 @@ def test_a_run_takes_no_more_memory_than_it_may(name: str, share: float) -> None
     assert 0.8 < (taken + x.nbytes) / plan.segments.chosen.bytes < 1.15
 
 
+class Attending(nn.Module):
+    """Attention over many positions, at a quarter of the size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(3, 16, 4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.down(x)
+        tokens = y.flatten(2).transpose(1, 2)
+        attended = nn.functional.scaled_dot_product_attention(tokens, tokens, tokens)
+        y = y + attended.transpose(1, 2).reshape(y.shape)
+        return nn.functional.interpolate(y, scale_factor=4.0)
+
+
+def test_the_scores_of_attention_count() -> None:
+    torch.manual_seed(0)
+    model, x = Attending().eval(), image(1, 3, 128, 128).float()
+    plan = padviz.tiles(model, 128, 37, norms="shared").plan
+    with torch.no_grad():
+        whole = model(x)
+    result, taken = peak_of(lambda: padviz.tiled(model, x, plan))
+    assert apart(whole, result) < 1e-5
+    assert taken + x.nbytes < 1.25 * plan.segments.chosen.bytes
+
+
 def test_less_memory_takes_more_computing() -> None:
     plans = [
         padviz.tiles(Decoder(), 64, 16, norms="shared", memory=memory).plan

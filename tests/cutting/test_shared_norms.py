@@ -189,6 +189,9 @@ def test_what_is_refused_gets_a_line() -> None:
     unserved = {
         "batch: is not served by a plan with shared norms; leave it out": {"batch": 2},
         "out: has the shape": {"out": torch.zeros(1, 3, 64, 64)},
+        "out: is of torch.int32, and the map of torch.float32; make": {
+            "out": torch.zeros(1, 3, 512, 512, dtype=torch.int32)
+        },
         "out: has 2 arrays, and the model makes 1 maps": {"out": [torch.zeros(1)] * 2},
     }
     for says, given in unserved.items():
