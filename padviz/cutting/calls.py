@@ -35,6 +35,7 @@ from padviz.cutting.cut_map import (
     decomposition_table,
     dims_of,
     first_of,
+    linked,
     local,
     maps_in,
     moved,
@@ -46,7 +47,6 @@ from padviz.cutting.cut_map import (
 )
 
 rule_of(aten.copy, aten.copy_, aten.fill, aten.fill_)(pointwise)
-rule_of(aten._native_batch_norm_legit_no_training)(first_of)
 rule_of(aten.alias, aten.clone, aten.detach, aten._to_copy)(local)
 rule_of(aten.zeros_like, aten.ones_like, aten.empty_like, aten.full_like)(local)
 
@@ -527,6 +527,21 @@ def _layer_norm(function: OpOverload, x: CutMap, shape: Sequence[int], *others: 
     return decomposition_table[function](x, shape, *others)
 
 
+def _by_channel(function: OpOverload, x: CutMap, *given: object) -> tuple[object, ...]:
+    """Call what has a value for each channel; heads of attention may be cut along channels."""
+
+    def links(tensor: Tensor) -> list[Link]:
+        if tensor is x:
+            return [Link(dim, dim, SAME) for dim in sorted(x.cut)]
+        return [Link(1, 0, SAME)] * (1 in x.cut)
+
+    first = linked(lambda *parts: function(*parts)[0], (x, *given), {}, links)
+    return (first, *[torch.empty(0)] * (len(function._schema.returns) - 1))
+
+
+rule_of(aten._native_batch_norm_legit_no_training)(_by_channel)
+
+
 @rule_of(aten.native_batch_norm)
 def _batch_norm(
     function: OpOverload,
@@ -544,7 +559,7 @@ def _batch_norm(
     """
     if not training:
         given = weight, bias, running_mean, running_variance, training, momentum, eps
-        return first_of(function, x, *given)
+        return _by_channel(function, x, *given)
     if running_mean is not None:
         raise Refused("is a batch norm in training mode: call .eval() on the module")
     dims = [0, *range(2, x.ndim)]

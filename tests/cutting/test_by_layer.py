@@ -123,6 +123,9 @@ CALLS: dict[str, Callable[[Tensor], Any]] = {
     "norm of the batch": lambda x: functional.batch_norm(
         x, None, None, KERNEL[0, :3], KERNEL[1, :3], training=True
     ),
+    "batch norm of channels that are cut": lambda x: functional.batch_norm(
+        (x.reshape(54, 12) * 2).reshape(1, 3, 18, 12), KERNEL[0, :3], KERNEL[1, :3] ** 2 + 1
+    ),
     "max": lambda x: functional.max_pool2d(x, 3, 2, 1, ceil_mode=True),
     "max of integers": lambda x: functional.max_pool2d((x * 10).int(), 3, 1, 1).double(),
     "valid": lambda x: functional.conv2d(
