@@ -100,7 +100,7 @@ def by_layer(
 
     def finish(outputs: object) -> Any:
         if out is None:
-            return tree_map_only(SharedMap, runner.output, outputs)
+            return _whole(outputs, runner)
         maps = tensors_in(outputs)
         if len(maps) != len(out):
             what = f"has {len(out)} arrays, and the model makes {len(maps)} maps"
@@ -112,6 +112,17 @@ def by_layer(
         return [*out]
 
     return run(model, runner.cut_all(image), finish)
+
+
+def _whole(outputs: object, runner: Runner) -> object:
+    """Put together the maps that a module returns."""
+
+    def whole(x: Tensor) -> Tensor:
+        if isinstance(x, SharedMap):
+            return runner.output(x)
+        return x.clone()  # as a view, x[:, 0] would keep its map
+
+    return tree_map_only(Tensor, whole, outputs)
 
 
 def runner_for(model: Model, image: Tensor, parts: Mapping[int, int]) -> Runner:
@@ -165,8 +176,7 @@ def dry_run(
         try:
             runner = runner_for(empty, image, parts)
             runner.notes, runner.on_part = Notes(), on_part
-            finish = partial(tree_map_only, SharedMap, runner.output)
-            tiled = run(empty, runner.cut_all(image), finish)
+            tiled = run(empty, runner.cut_all(image), partial(_whole, runner=runner))
         except PadvizError:
             raise
         except Exception as error:

@@ -506,6 +506,7 @@ OUTPUTS: dict[str, Callable[[Tensor], Any]] = {
     "map and mean": lambda x: (x, x.mean((2, 3))),
     "by name": lambda x: {"map": x * 2, "rows": x.amax(-1)},
     "tokens": lambda x: x.flatten(2).transpose(1, 2),
+    "first position": lambda x: x[:, :, 0, 0],
     "coordinates": lambda x: torch.stack(
         [
             (x.flatten(2).softmax(-1).view(x.shape).sum(2) * torch.arange(x.shape[3])).sum(-1),

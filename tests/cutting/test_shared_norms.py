@@ -246,6 +246,13 @@ def test_a_plan_names_what_is_put_together(name: str) -> None:
     assert apart(model(x), out) < 1e-5
 
 
+def test_a_single_position_of_a_map_is_returned_without_the_map() -> None:
+    model, x = Call(lambda x: x.flatten(2)[:, :, 0]).eval(), torch.rand(1, 3, 24, 24)
+    plan = padviz.tiles(nn.Sequential(nn.Conv2d(3, 3, 3), model).eval(), 24, 12, norms="shared")
+    assert not plan.plan.untried
+    assert torch.equal(padviz.sharded(model, x, 2), model(x))
+
+
 class Branch(nn.Module):
     """What it does depends on values of the image."""
 
