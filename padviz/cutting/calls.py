@@ -359,12 +359,26 @@ def _attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> object:
-    """Attend from the rows of the queries to all keys and values, in products, whose scores the
-    memory of a plan counts.
+    """Attend from the rows of the queries to all keys and values.
+
+    PyTorch does so without storing the scores for queries (batch, heads, rows, width). Of others
+    they are products here, which the memory of a plan counts.
     """
     if is_causal or enable_gqa or dropout_p:
         given = (attn_mask, dropout_p, is_causal)
         return whole(function, query, key, value, *given, scale=scale, enable_gqa=enable_gqa)
+    if attn_mask is None and isinstance(query, CutMap) and query.shape[-1] == value.shape[-1]:
+        if query.ndim == 3:
+            query, key, value = (x.unsqueeze(1) for x in (query, key, value))
+            by_head = functional.scaled_dot_product_attention(query, key, value, scale=scale)
+            return by_head.squeeze(1)
+        if query.ndim == 4:
+            in_front = [Link(dim, dim, SAME) for dim in query.cut if dim < 2]
+            rows = [Link(dim, dim, SAME) for dim in query.cut if dim == 2]
+            return query.spans(
+                [(query, [*in_front, *rows]), (key, in_front), (value, in_front)],
+                lambda regions, _: function(*(x.contiguous() for x in regions), scale=scale),
+            )
     dtype = query.dtype
     wide = torch.promote_types(dtype, torch.float32)
     query, key, value = (x.to(wide) for x in (query, key, value))

@@ -28,19 +28,22 @@ Box = dict[int, Span]  # the rows of a map along each dimension that is cut
 class Node:
     """A map: how its rows are made of those of its operands, or all of them, `stored`.
 
-    `cut` has the number of parts along each dimension that is cut.
+    It is made in `fine` parts along each dimension that is cut, and once it is stored others are
+    made of it in `coarse` ones: the scores of attention are made for few rows at once.
     """
 
     def __init__(
         self,
         shape: Sequence[int],
         dtype: torch.dtype,
-        cut: Mapping[int, int],
+        coarse: Mapping[int, int],
         operands: Operands = (),
         make: Make | None = None,
         stored: Tensor | None = None,
+        fine: Mapping[int, int] | None = None,
     ) -> None:
-        self.shape, self.dtype, self.cut = (*shape,), dtype, {**cut}
+        self.shape, self.dtype, self.coarse = (*shape,), dtype, {**coarse}
+        self.fine = {**(fine or coarse)}
         self.operands, self.make, self.stored = operands, make, stored
         self.number = -1  # among the maps of a run
 
@@ -48,10 +51,17 @@ class Node:
     def bytes(self) -> int:
         return prod(self.shape) * self.dtype.itemsize
 
-    def box(self, k: int) -> Box:
-        """Return the rows of part k."""
+    @property
+    def cut(self) -> dict[int, int]:
+        """The number of parts along each dimension that is cut."""
+        if self.stored is None:
+            return self.fine
+        return self.coarse
+
+    def box(self, k: int, cut: Mapping[int, int] | None = None) -> Box:
+        """Return the rows of part k; of the parts that it has now by default."""
         box = {}
-        for dim, count in reversed(self.cut.items()):
+        for dim, count in reversed([*(cut or self.cut).items()]):
             k, at = divmod(k, count)
             box[dim] = owned(self.shape[dim], count)[at]
         return box

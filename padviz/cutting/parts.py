@@ -53,12 +53,14 @@ MOST_VALUES = 1 << 21  # of a part of what reads a whole map, such as the scores
 
 class Read(NamedTuple):
     """What a call reads: the operands, and those that it reads whole. Its result has along some
-    dimensions `sizes` that follow, and is cut into `counts` of parts.
+    dimensions `sizes` that follow, and is cut into `fine` numbers of parts, and into `coarse` ones
+    once it is stored.
     """
 
     operands: list[tuple[Node, Sequence[Link]]]
     sizes: dict[int, int]
-    counts: dict[int, int]
+    fine: dict[int, int]
+    coarse: dict[int, int]
     whole: list[Node]
 
 
@@ -100,7 +102,7 @@ class SharedMap(CutMap):
     def _read(self, operands: Sequence[Operand]) -> Read:
         """Check what a call reads, and put together the maps of which it reads all rows."""
         runner = self.runner
-        read = Read([], {}, {}, [])
+        read = Read([], {}, {}, {}, [])
         for x, links in operands:
             node = x.node if isinstance(x, SharedMap) else Node(x.shape, x.dtype, {}, stored=x)
             everything = not_linked(node, links)
@@ -117,7 +119,8 @@ class SharedMap(CutMap):
                 if out is not None:
                     if read.sizes.setdefault(out, n) != n:
                         raise Refused("joins maps of other sizes")
-                    read.counts[out] = max(read.counts.get(out, 1), node.cut.get(dim, 1))
+                    read.fine[out] = max(read.fine.get(out, 1), node.cut.get(dim, 1))
+                    read.coarse[out] = max(read.coarse.get(out, 1), node.coarse.get(dim, 1))
             read.operands.append((node, [*links, *everything]))
         return read
 
@@ -127,7 +130,8 @@ class SharedMap(CutMap):
         shape = [*unit.shape]
         for out, n in sizes.items():
             shape[out] = n
-        cut = {out: read.counts[out] for out in sorted(sizes) if sizes[out] > 1}
+        cut = {out: read.fine[out] for out in sorted(sizes) if sizes[out] > 1}
+        coarse = {out: read.coarse[out] for out in cut}
         if read.whole and cut:
             first = next(iter(cut))
             parts = ceil(prod(shape) / MOST_VALUES)
@@ -135,7 +139,7 @@ class SharedMap(CutMap):
             # A multiple, so that each process of a team makes as many parts.
             times = ceil(parts / others / cut[first])
             cut[first] = min(cut[first] * times, sizes[first])
-        node = Node(shape, unit.dtype, cut, read.operands, make)
+        node = Node(shape, unit.dtype, coarse, read.operands, make, fine=cut)
         runner.number(node)
         if runner.notes:
             runner.notes.calls[node] = Call(node.operands, max(costly, 1))
@@ -168,7 +172,7 @@ class SharedMap(CutMap):
             if along is not None:
                 return runner.cut(x, along)
             if x.ndim == len(self.shape):
-                return runner.cut(x, (), self.node.cut)
+                return runner.cut(x, (), self.node.coarse)
             return x
 
         return tree_map_only(Tensor, again, function(*args, **kwargs))

@@ -58,7 +58,8 @@ class _Simulated:
             work, tile, read = self._segment((*order,))
             outcome.work += work
             # The deviations of a part from its mean are as large as the part.
-            values = max(_values(node, node.box(k)) for k in range(prod(node.cut.values())))
+            sizes = (_values(node, node.box(k, node.fine)) for k in range(prod(node.fine.values())))
+            values = max(sizes)
             while_made[index] = tile + (kind == "pooled") * values * node.dtype.itemsize
             for source in read:
                 outcome.last[source] = index
@@ -91,11 +92,11 @@ class _Simulated:
         """
         if order not in self.segments:
             calls, node = self.notes.calls, order[-1]
-            parts = prod(node.cut.values())
+            parts = prod(node.fine.values())
             sample = sorted({k * parts // MOST_PARTS for k in range(MOST_PARTS)})
             work, tile = 0.0, 0
             for k in sample:
-                needs = needs_of(order, node.box(k), self._operands)
+                needs = needs_of(order, node.box(k, node.fine), self._operands)
                 work += sum(_values(made, needs[made]) * calls[made].work for made in order)
                 tile = max(tile, self._bytes_of_part(order, needs))
             read = {
