@@ -216,7 +216,7 @@ def reading() -> Reading:
 
 
 def say(line: str) -> None:
-    """Print a line that is no error, unless -q asks for silence."""
+    """Print a note; with -q none is printed."""
     if not is_quiet():
         print_line(spelled(line))
 

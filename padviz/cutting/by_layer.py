@@ -59,7 +59,7 @@ def run(model: Model, x: Tensor, finish: Callable[[Any], Any] = lambda outputs: 
 
 
 def _keep_whole(holders: Iterable[object], runner: Runner) -> None:
-    """Put together the maps that objects have: those that are returned, and modules, which keep
+    """Gather the maps that objects have: those that are returned, and modules, which keep
     them from one call to the next.
     """
     for holder in holders:
@@ -115,7 +115,7 @@ def by_layer(
 
 
 def _whole(outputs: object, runner: Runner) -> object:
-    """Put together the maps that a module returns."""
+    """Gather the maps that a module returns."""
 
     def whole(x: Tensor) -> Tensor:
         if isinstance(x, SharedMap):

@@ -222,7 +222,7 @@ def by_dims(
     whole: Collection[int] = (),
     costly: int = 0,
 ) -> Any:
-    """Make a map of the same dimensions by a rule along some of them, of all rows along what is
+    """Return a map of the same dimensions by a rule along some of them, of all rows along what is
     `whole`, and along others row by row.
     """
     links = [Link(dim, dim, rules.get(dim, SAME)) for dim in x.cut if dim not in whole]

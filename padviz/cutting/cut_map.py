@@ -1,8 +1,8 @@
 """Maps that are cut along dimensions, and how the operations of PyTorch find their rules.
 
-A module's own forward runs on them, call by call. The table in `calls` says of each call which
-rows of its maps some rows of its result read (a span of them, or all), or what sums over positions
-it needs. What is not in the table is run once, on the whole maps.
+A module's own forward runs on them, call by call. The table in `calls` says which rows of its maps
+a call reads: a span of them for some rows of its result, or all; or what sums over positions it
+needs. What is not in the table is run once, on the whole maps.
 """
 
 from __future__ import annotations
@@ -306,7 +306,7 @@ def linked(
     *,
     costly: int = 0,
 ) -> Any:
-    """Call a function on the rows of its tensors that links choose, which are as many as it makes.
+    """Call a function on rows of its tensors: those that links choose.
 
     Tensors without a link are passed as they are, if they are not cut.
     """

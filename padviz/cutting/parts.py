@@ -275,7 +275,7 @@ class Runner:
         return {dim: prod(self.grid)}
 
     def store(self, node: Node) -> None:
-        """Make all rows of a map, part by part, if they are not stored."""
+        """Compute all rows of a map, part by part, if they are not stored."""
         if node.stored is None:
             whole = None
             for k in self.team.mine(node):
@@ -344,7 +344,7 @@ class Runner:
         return whole
 
     def gather(self, node: Node) -> Tensor:
-        """Put a map together for a layer that reads all of it."""
+        """Gather a map for a layer that reads all of it."""
         self.gathers.append(Gathered(self.where(), node.shape, node.bytes))
         whole = self.whole(node)
         self.passed("gathered", node)
@@ -405,7 +405,7 @@ class Runner:
 
 
 def _some_unit(read: Operands, make: Make, device: torch.device) -> Any:
-    """Make the first unit of a map of zeros, which tells its type, and its other dimensions."""
+    """Compute the first unit of a map of zeros, which tells its type, and its other dimensions."""
     regions, rows = [], dict[int, Rows]()
     for k, (node, links) in enumerate(read):
         shape = [*node.shape]

@@ -185,7 +185,7 @@ class StreamedMap(CutMap):
     def _made(
         self, rule: Rule, out: int, make: Make, held: Tensor, held_from: int, rows: tuple[int, int]
     ) -> Any:
-        """Make some rows, which may be none, of those that are held."""
+        """Compute some rows, which may be none, of those that are held."""
         first, end = rows
         lo, hi = rule.reads(first, max(end, first + 1))
         if first == end:
