@@ -251,8 +251,8 @@ OfClass = TypedDict("OfClass", {"class": str | None}, total=False)
 class RingRow(OfClass, total=False):
     """A figure of a part of the images, with its 95 % interval over images.
 
-    A "ring" lies from `first` to `last` off the nearest border; a "class" is a ring of one class,
-    "uncut" one of objects that touch no border, of an `area`, and a "side" is one of a ring. A
+    A "ring" lies from `first` to `last` off the nearest border. A "class" is a ring of one class,
+    "uncut" one of objects that touch no border, of an `area`. A "side" is one of a ring. A
     "difference" is the figure of `one` minus that of the `other` part.
     """
 
