@@ -149,7 +149,7 @@ def test_the_front_page_lists_every_page_by_its_title() -> None:
 
 def test_pages_speak_of_commands_names_and_floors_that_there_are() -> None:
     every = "\n".join(TEXTS.values())
-    assert {*re.findall(r"`padviz ([a-z][\w-]*)", every)} <= {*COMMANDS}
+    assert {*re.findall(r"`padviz ([a-z][\w-]*)", every)} <= {*COMMANDS, "help"}
     assert {*re.findall(r"`padviz\.(\w+)", every)} <= {*padviz.__all__, "nn"}
     (drawn,) = fenced(TEXTS["design.md"], "text")
     rooms = [[room for room in floor if not room.startswith("__")] for floor in reversed(FLOORS)]

@@ -65,10 +65,10 @@ def test_random_networks_have_the_interior_and_the_figures_of_the_slow_twin() ->
         expected, found = naive.fair_share(whole, pattern), counts.summary().share
         for figure in ("starved", "overused", "unused"):
             assert getattr(found, figure) == float(expected[figure]), figure
-        for figure in ("least", "most", "ripple"):
-            assert getattr(found, figure) == pytest.approx(float(expected[figure]), rel=1e-12), (
-                figure
-            )
+        named = {"min": "least", "max": "most", "ripple": "ripple"}
+        for figure, twin in named.items():
+            told_by_twin = float(expected[twin])
+            assert getattr(found, figure) == pytest.approx(told_by_twin, rel=1e-12), figure
 
     compared()
     assert told[True] > max(5, told[False])

@@ -397,7 +397,7 @@ def test_a_real_detector_is_exact_up_to_its_first_gate_and_not_behind_it() -> No
     with pytest.raises(OptionError, match=r"no tiles are exact: p2o\.Mul\.110 \(gate\)"):
         padviz.verify_tiles(path)
     first = padviz.verify_tiles(path, layer="p2o.Conv.21")
-    assert (first.precision, first.image, first.tile) == ("float32", (448, 448), (384, 384))
+    assert (first.precision, first.size, first.tile) == ("float32", (448, 448), (384, 384))
     assert first.holds
     assert min(first.one_less.values()) > first.tolerance
     gated = padviz.verify_tiles(path, layer="p2o.Mul.162", norms="per-tile")

@@ -235,7 +235,7 @@ def test_each_case_has_its_counts() -> None:
 def test_the_command_says_so_once() -> None:
     counted = run("-c", COMMAND)
     assert (counted.returncode, counted.stderr) == (0, f"padviz: {LINE}\n")
-    assert json.loads(counted.stdout)["max"] == padviz.usage("resnet18", 64).max
+    assert json.loads(counted.stdout)["rows"][0]["max"] == padviz.usage("resnet18", 64).max
 
 
 def test_python_warns_once() -> None:

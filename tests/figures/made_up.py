@@ -115,7 +115,7 @@ def ringed(size: Size, names: tuple[str, ...] = ("c",), network: bool = True) ->
     compared = ComparedNetwork("a network", [*size], Estimate(0.12, 0.08, 0.15))
     shares = zip(scored.rings, (0.6, 0.9, 1, 1), (0.3, 0.1, 0, 0), strict=False)
     rings = tuple(
-        replace(ring, fair_share=share, padding=padding) for ring, share, padding in shares
+        replace(ring, fair_share=share, from_padding=padding) for ring, share, padding in shares
     )
     return replace(scored, rings=rings, network=compared)
 

@@ -186,7 +186,7 @@ def test_a_trial_s_title_names_what_stands_and_what_does_not(needs: list[Any]) -
     assert ("as is" in title) == (0 < tune < judged)
     for row in rows:  # up to two of a kind are named, and no others
         few = {"fine-tune": tune, "today's weights": works}.get(row.needs or "", 3) < 3
-        assert (row.name in title) == (few and 0 < tune < judged)
+        assert (row.change in title) == (few and 0 < tune < judged)
 
 
 def test_a_detector_s_title_says_how_weak_it_is_and_where() -> None:

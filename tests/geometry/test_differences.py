@@ -130,7 +130,7 @@ def whole(middle: list[nn.Module]) -> nn.Module:
 def test_one_fact_is_named_at_its_layer(fact: str) -> None:
     one, other, layer, what = APART[fact]
     rows = list(padviz.diff(whole(one), whole(other), SIZE))
-    assert (str(rows[0].a), rows[0].what) == (layer, what)
+    assert (str(rows[0].layer), rows[0].what) == (layer, what)
     assert list(padviz.diff(whole(other), whole(one), SIZE))
     later = [row for row in rows if row.layer == "2" and row.other_layer == "2"]
     assert not later or layer == "2"  # what only has another size is no difference

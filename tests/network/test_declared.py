@@ -63,7 +63,8 @@ def test_other_sizes_of_a_file_that_declares_its_own_need_another_export(
     path = saved(
         fixed("y = Conv <strides = [2, 2], pads = [1, 1, 1, 1]> (x, w3x3)", (32, 32)), tmp_path
     )
-    result = run(command, str(path), *(["--size", "16:64"] if command == "sizes" else []))
+    more = {"sizes": ["--size", "16:64"], "audit": ["--all"]}
+    result = run(command, str(path), *more.get(command, []))
     assert result.exit_code == 0, result.stderr
     said = " ".join((result.stdout + result.stderr).split())
     assert command == "sizes" or "31" in said or "33" in said

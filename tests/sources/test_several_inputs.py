@@ -79,7 +79,7 @@ WRONG: list[tuple[Any, dict[str, Any] | None, str]] = [
     (
         Stepped,
         {"t": 1},
-        r"not subscriptable; that is with t=1, a number: padviz.load\(.*shape=.\"t\": \(1,\).\) gives",
+        r"not subscriptable \(.*, line \d+\); that is with t=1, a number: padviz.load\(.*shape=.\"t\": \(1,\).\) gives",
     ),
     (Stepped, {"t": (3, 5)}, "it was given t beside the image; try another shape of these"),
     (Deciding, {"y": (1,)}, r"reads the values of .* given beside the image"),

@@ -287,7 +287,7 @@ BAD: dict[tuple[Any, str | None], str] = {
     (
         "weighed_net:named",
         "V9",
-    ): "weighed_net:named: cannot be made: ValueError: no weights are called V9; use a name",
+    ): "weighed_net:named: cannot be made: ValueError: no weights are called V9",
     (
         "weighed_net",
         None,

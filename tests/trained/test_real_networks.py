@@ -152,7 +152,7 @@ def test_real_networks_tell_what_they_were_trained_on(name: str, kind: str) -> N
         else read(real_file(name), size)
     )
     assert trained.trained_on
-    folder = "noise" if kind == "noise" else str(photographs())
+    folder = None if kind == "noise" else str(photographs())
     pixels = images_of(Inputs(folder, 13, 0, (0.0,), (1.0,)), size, 3)
     for wrong in WRONG:
         said = compare_normalisation(
