@@ -160,7 +160,7 @@ def choose(notes: Notes, limit: float) -> Segments:
                 others.append((saved / price if saved > 0 else saved * price, node.number, other))
         if not others:
             hint = "make the tiles smaller, or name a folder for maps with `scratch`"
-            what = f"{in_bytes(int(limit))} are too few: this run needs {in_bytes(least)}"
+            what = f"{in_bytes(int(limit))} are too few: the least found is {least / 1e6:.2f} MB"
             raise OptionError(what, option="memory", hint=hint)
         _, number, other = max(others, key=lambda choice: choice[:2])
         before = Choice(outcome.peak, outcome.work / once.work)
