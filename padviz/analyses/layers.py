@@ -21,7 +21,7 @@ from padviz.geometry.receptive_fields import (
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size, in_words
 from padviz.network.sizes import layer_rows, sizes_of_each
-from padviz.options import MODEL, PADDING, SAME, SHOWN_LAYERS, SIZE, Command
+from padviz.options import LAYERS, MODEL, PADDING, SAME, SIZE, Command
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
 from padviz.reports.rows import about, rows_of
@@ -37,7 +37,7 @@ def layers(
     size: Annotated[Pixels, SIZE] = None,
     padding: Annotated[str | None, PADDING] = None,
     same: Annotated[bool, SAME] = False,
-    layer: Annotated[Layers, SHOWN_LAYERS] = None,
+    layer: Annotated[Layers, LAYERS] = None,
 ) -> Result[Layer]:
     """List every layer: kernel, stride, dilation, padding, sizes, multiply-adds, receptive field
     and grid offset.

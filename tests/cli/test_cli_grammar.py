@@ -39,7 +39,7 @@ OWN_DEFAULT = {
 }  # how many inputs are enough depends on what is measured; shards are along one axis
 # of check, which expects; of others, which list and balance; layers are targets, scored or listed
 OWN_HELP = {"--even", "--all", "--layer"}
-LISTED = {"filters", "layers", "responses", "taps"}
+LISTED = {"filters", "responses", "taps"}
 OWN_TYPE = {("export", "--format"), ("compare", "--scale")}  # the files of an export; several maps
 CODES = ("0", "1", "2", "3", "70", "130, 143", "141")
 WIDTH = 80
