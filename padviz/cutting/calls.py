@@ -364,10 +364,10 @@ def _attention(
     PyTorch does so without storing the scores for queries (batch, heads, rows, width). Of others
     they are products here, which the memory of a plan counts.
     """
-    if is_causal or enable_gqa or dropout_p:
+    if attn_mask is not None or is_causal or enable_gqa or dropout_p:
         given = (attn_mask, dropout_p, is_causal)
         return whole(function, query, key, value, *given, scale=scale, enable_gqa=enable_gqa)
-    if attn_mask is None and isinstance(query, CutMap) and query.shape[-1] == value.shape[-1]:
+    if isinstance(query, CutMap) and query.shape[-1] == value.shape[-1]:
         if query.ndim == 3:
             query, key, value = (x.unsqueeze(1) for x in (query, key, value))
             by_head = functional.scaled_dot_product_attention(query, key, value, scale=scale)
@@ -379,16 +379,17 @@ def _attention(
                 [(query, [*in_front, *rows]), (key, in_front), (value, in_front)],
                 lambda regions, _: function(*(x.contiguous() for x in regions), scale=scale),
             )
+    return _attend_by_products(query, key, value, scale)
+
+
+def _attend_by_products(query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
+    """Attend by products, whose scores are maps as others, in single precision at least."""
     dtype = query.dtype
     wide = torch.promote_types(dtype, torch.float32)
     query, key, value = (x.to(wide) for x in (query, key, value))
     if scale is None:
         scale = query.shape[-1] ** -0.5
     scores = torch.matmul(query * scale, key.transpose(-2, -1))
-    if attn_mask is not None and attn_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attn_mask, -torch.inf)
-    elif attn_mask is not None:
-        scores = scores + attn_mask
     return torch.matmul(scores.softmax(-1), value).to(dtype)
 
 

@@ -287,6 +287,12 @@ def test_integers_are_resized_as_in_the_whole() -> None:
 GATHERED: dict[str, Callable[[Tensor], Any]] = {
     "attention": lambda x: functional.scaled_dot_product_attention(x, x, x),
     "attention over positions": lambda x: attended(x) + x,
+    "masked attention": lambda x: functional.scaled_dot_product_attention(
+        x, x, x, attn_mask=torch.arange(18)[:, None] > torch.arange(18)
+    ),
+    "attention of two widths": lambda x: functional.scaled_dot_product_attention(
+        x, x, x[..., :5] * 2
+    ),
     "attention by products": lambda x: (
         (x.flatten(2).transpose(1, 2) @ x.flatten(2)).softmax(-1) @ x.flatten(2).transpose(1, 2)
     ),
