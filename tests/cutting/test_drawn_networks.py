@@ -43,7 +43,7 @@ def test_streams_are_the_whole() -> None:
 
 @SLOW
 def test_many_streams_are_the_whole() -> None:
-    refused = [seed for seed in range(1000, 1100) if check(chunked(drawn_stream(seed)), seed)]
+    refused = [seed for seed in range(100) if check(chunked(drawn_stream(seed)), seed)]
     assert not refused
 
 
