@@ -2,7 +2,9 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,6 +24,13 @@ os.environ.pop("COLUMNS", None)
 # as in `nohup make test &`: children would ignore it too
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def environment_kept() -> Iterator[None]:
+    """What a test sets in the environment ends with it: dask leaves one thread for the math of all that follows."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture
