@@ -1,0 +1,62 @@
+"""Write docs/questions.md from the files of this folder: `python -m tests.questions.page`."""
+
+import importlib
+import re
+from pathlib import Path
+
+from tests.questions.not_answered import NOT_ANSWERED
+from tests.questions.question import GROUPS, NotAnswered, Question
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent.parent / "docs" / "questions.md"
+HEAD = """# Questions that people ask
+
+Each question was asked in public, of another project. We rebuilt the network from the facts of the thread as a small
+one, which is in the `tests/questions` folder with a second network that has the cause mended. A test runs each command
+on both: on the first it prints the lines below, on the second it does not name the cause. Type your own network in
+place of ours.
+
+"""
+
+
+def questions() -> list[Question]:
+    """Return the questions in this folder, by number."""
+    names = sorted(path.stem for path in HERE.glob("q[0-9]*.py"))
+    modules = [importlib.import_module(f"tests.questions.{name}") for name in names]
+    return sorted((module.QUESTION for module in modules), key=lambda question: question.number)
+
+
+def linked(thread: str) -> str:
+    repository, number = thread.split("#")
+    return f"[{thread}](https://github.com/{repository}/issues/{number})"
+
+
+def answered(question: Question) -> str:
+    """Return the part of the page about a question, in Markdown."""
+    typed = "\n".join(f"$ {command}" for command in question.commands)
+    lines = "\n".join(question.answer)
+    threads = ", ".join(map(linked, question.threads))
+    return (
+        f"### {question.asked}\n\n```console\n{typed}\n...\n{lines}\n...\n```\n\n{question.do}\n\n"
+        f"{threads}: {question.ended}\n"
+    )
+
+
+def refused(question: NotAnswered) -> str:
+    threads = ", ".join(map(linked, question.threads))
+    return f"- **{question.asked}** {question.reason} ({threads})\n"
+
+
+def page() -> str:
+    """Return the whole page, in Markdown."""
+    parts = [HEAD]
+    every = questions()
+    for group in GROUPS:
+        of_group = [answered(question) for question in every if question.group == group]
+        parts.append("\n".join([f"## {group}\n", *of_group]) + "\n")
+    parts.append("## What padviz does not answer\n\n" + "".join(map(refused, NOT_ANSWERED)))
+    return re.sub(r"\n{3,}", "\n\n", "".join(parts))
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

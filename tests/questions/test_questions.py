@@ -1,0 +1,42 @@
+"""Each question is answered by its command, and where the cause is mended the command does not name it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.questions.not_answered import NOT_ANSWERED
+from tests.questions.page import PAGE, page, questions
+from tests.questions.question import GROUPS, Question, printed, unwrapped
+
+QUESTIONS = questions()
+NAMED = pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: str(question.number))
+
+
+@NAMED
+def test_a_question_is_answered(question: Question, tmp_path: Path) -> None:
+    output = unwrapped(printed(question, tmp_path))
+    for line in question.answer:
+        assert unwrapped(line) in output
+    if question.truth:
+        for part in question.truth(tmp_path):
+            assert part in unwrapped(" ".join(question.answer))
+
+
+@NAMED
+def test_a_mended_network_is_not_blamed(question: Question, tmp_path: Path) -> None:
+    answer = unwrapped(" ".join(question.answer))
+    output = unwrapped(printed(question, tmp_path, mended=True))
+    assert question.cause
+    for part in question.cause:
+        assert part in answer
+        assert part not in output
+
+
+def test_each_question_has_one_place() -> None:
+    numbers = [question.number for question in [*QUESTIONS, *NOT_ANSWERED]]
+    assert sorted(numbers) == sorted({*numbers})
+    assert {question.group for question in [*QUESTIONS, *NOT_ANSWERED]} <= {*GROUPS}
+
+
+def test_the_page_is_current() -> None:
+    assert PAGE.read_text() == page(), "python -m tests.questions.page writes it"
