@@ -8,6 +8,6 @@ NOT_ANSWERED: tuple[NotAnswered, ...] = (
         group="Latent decoders",
         asked="A decoder in tiles is nearer to the reference than the whole one (36.4 against 21.5 dB).",
         threads=("deepbeepmeep/Wan2GP#2367",),
-        reason="Which of two outputs is the better image is a matter of values; padviz says that tiles and whole differ, and by how much (`padviz seams`).",
+        reason="Which output is the better image is a matter of values. `padviz seams` says by how much they differ.",
     ),
 )

@@ -9,7 +9,7 @@ from tests.questions.question import GROUPS, NotAnswered, Question
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "questions.md"
-HEAD = """# Questions that people ask
+HEAD = """# Is your question here?
 
 Each question was asked in public, of another project. We rebuilt the network from the facts of the thread as a small
 one, which is in the `tests/questions` folder with a second network that has the cause mended. A test runs each command
