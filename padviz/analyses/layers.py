@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields as dataclass_fields
+from fractions import Fraction
 from functools import partial
 from typing import Annotated, Any, NotRequired, TypedDict
 
@@ -16,12 +17,15 @@ from padviz.geometry.receptive_fields import (
     AxisField,
     ReceptiveField,
     around_units,
+    grid_in_words,
     receptive_fields,
 )
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size, in_words
 from padviz.network.sizes import layer_rows, sizes_of_each
+from padviz.network.targets import target_names
 from padviz.options import LAYERS, MODEL, PADDING, SAME, SIZE, Command
+from padviz.phrases import listed as in_a_list
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
 from padviz.reports.rows import about, rows_of
@@ -224,8 +228,22 @@ def _field(row: Row) -> str | None:
     return once("whole input" if all_of_it else str(n) for n, all_of_it in pairs) or None
 
 
-def _offset(row: Row) -> str | None:
-    return once("" if n is None else f"{n:g}" for n in row["field_offset"] or ()) or None
+def _figures(figures: Iterable[float | Fraction | None], unknown: str = "") -> str:
+    """Write a figure of each axis, once where they are alike; "" where none is known.
+
+    >>> _figures([15.5, 15.5]), _figures([4, None], "?"), _figures([None, None], "?")
+    ('15.5', '4 x ?', '')
+    """
+    known = [*figures]
+    if all(figure is None for figure in known):
+        return ""
+    return once(
+        unknown if figure is None else f"{round(float(figure), 3):.10g}" for figure in known
+    )
+
+
+def _in_pixels(key: str, heading: str, spare: int = 0) -> Column:
+    return Column(key, heading, of=lambda row: _figures(row[key] or ()) or None, spare=spare)
 
 
 MACS = Column("macs", show=lambda macs: macs or None)
@@ -237,9 +255,14 @@ LISTED = (
     _pair("input")._replace(spare=3),  # the output of an earlier layer
     _pair("output")._replace(spare=1),
     MACS._replace(spare=2),
-    Column("field", of=_field),
-    Column("offset", of=_offset, spare=1),
+    Column("field", of=_field, spare=-1),
+    _in_pixels("field_stride", "stride", spare=-1),
+    _in_pixels("field_offset", "offset", spare=1),
     PARTS,
+)
+LEGEND = (
+    "field, stride: receptive field and effective stride of the layer's units; offset: mean centre "
+    "of the units minus the centre of the input. All in input px, counted from 0."
 )
 LOOK_AHEAD = (
     "before, after: samples that a unit sees around those that it stands for; after is its "
@@ -271,10 +294,65 @@ def report_of(network: Network, size: Size, only: Collection[str] = ()) -> Repor
             figures["before"], figures["after"] = ends or (None, None)
         listed.append(figures)
     more = columns("before after") if signal else ()
+    answers = Lines(_answers(network, fields, only))
     lines = Lines([f"{_total(counted)}.", *[LOOK_AHEAD] * signal])
-    screen = [Heading(f"{network.title}, {in_words(size)}"), Table((*LISTED, *more), listed), lines]
+    heading = Heading(f"{network.title}, {in_words(size)}")
+    screen = [heading, answers, Table((*LISTED, *more), listed, LEGEND), lines]
     facts = _facts(network, size, counted)
     return Report("layers", facts, [screen], rows_of(listed, LayerFacts))
+
+
+def _answers(
+    network: Network, fields: Sequence[ReceptiveField | None], names: Collection[str]
+) -> list[str]:
+    """Return sentences on the receptive fields of the layers that are asked for."""
+    by_name = {field.layer: field for field in fields if field}
+    answers = []
+    for name in names or target_names(None, network):
+        if name not in by_name:
+            continue
+        field = by_name[name]
+        answers.append(f"Receptive field of {name}: {field_in_words(field)}.")
+        if field.parts_at:
+            merged = network.layers[network.index[field.parts_at]].inputs
+            branches = [_branch(network.layers[i].name, by_name) for i in merged]
+            answers.append(
+                f"Branches with different centres meet at {field.parts_at}: {in_a_list(branches)}."
+            )
+        elif len(field.axes) > 1 and any(field.offsets):
+            apart = [2 * abs(offset or 0) for offset in field.offsets]
+            answers.append(
+                f"Sampling-grid offset: {grid_in_words(field)}. The map of a mirrored image lies "
+                f"{_figures(apart)} px off: padviz uneven names the layers, and sizes without that."
+            )
+    return answers
+
+
+def field_in_words(field: ReceptiveField) -> str:
+    """Format the size of a receptive field, its stride, and where the first unit lies.
+
+    >>> field_in_words(fields("vgg16", 224)[-1])
+    '212 x 212 px (height x width), stride 32, centre of the first unit at 15.5 px'
+    """
+    axes = field.axes.values()
+    px, along = "px", f" ({' x '.join(field.axes)})"
+    if len(axes) == 1:
+        px, along = "samples", ""
+    sizes = ["whole input" if axis.whole else f"{axis.size}" for axis in axes]
+    words = [f"{' x '.join(sizes)} {px}{along}"]
+    if strides := _figures([axis.stride for axis in axes], "?"):
+        words.append(f"stride {strides}")
+    if centres := _figures([axis.centre for axis in axes], "?"):
+        words.append(f"centre of the first unit at {centres} {px}")
+    return ", ".join(words)
+
+
+def _branch(name: str, fields: Mapping[str, ReceptiveField]) -> str:
+    """Write the stride and the offset of a branch, unless it is the input itself."""
+    if name not in fields:
+        return name
+    strides = _figures([axis.stride for axis in fields[name].axes.values()], "?")
+    return f"{name} (stride {strides}, offset {_figures(fields[name].offsets, '?')})"
 
 
 def _facts(network: Network, size: Size, counted: Costs) -> Row:
@@ -300,19 +378,21 @@ def costs_report(network: Network, size: Size, counted: Costs) -> Report:
 COMMAND = Command(
     layers,
     """List the layers of MODEL: kernel, stride, dilation, padding, sizes, multiply-adds, receptive
-    field, grid offset.
+    field, effective stride, grid offset.
+
+    The first lines answer for the layers that --layer names, or else for the outputs.
 
     Multiply-adds are those of convolutions; their sum stands below. Where a description does not
     say how many channels a convolution makes, they are not known.
 
     A receptive field is the union over branches. The grid offset is the mean centre of a layer's
-    units minus the image's; it is empty where branches are centred differently, and the layer where
-    they meet is named. CSV and JSON also have effective stride and padding, and the centre. -o
-    FILE.png draws the fields of the centre and corner units.
+    units minus the image's; where branches are centred differently there is none, and the first
+    lines name them. CSV and JSON also have effective padding and the centre. -o FILE.png draws the
+    fields of the centre and corner units.
 
     \b
     Example:
       padviz layers vgg11
-      padviz layers resnet50 --size 224
+      padviz layers resnet50 --size 224 --layer layer4.2.conv3
     """,
 )
