@@ -89,13 +89,15 @@ def borders(case: Case, axis: int) -> Iterator[Judged]:
     except SizeError:
         step = 1
     broken, causes = breaking_layer(network, axis, n), []
+    whole = _multiples(name, n, step)
+    circularly = f"pad the {name} circularly"
+    if whole:
+        # at this size some map has a remainder, which breaks the circle under any padding
+        circularly += f", and {whole}"
     for layer, reads, mode in _padded(case, axis):
         if not SCHEMES[mode].wraps:
             what = f"reads {reads[0]}+{reads[1]} rows of {mode} padding"
-            causes.append(
-                failed(layer, name, "no border", what, f"pad the {name} circularly", sum(reads))
-            )
-    whole = _multiples(name, n, step)
+            causes.append(failed(layer, name, "no border", what, circularly, sum(reads)))
     for window, on, row in _rows(ledger(network, case.size, (True,) * len(case.size)).jumps):
         if on == name and row.jumps:
             what, change = (
