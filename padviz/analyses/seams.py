@@ -73,7 +73,8 @@ VERDICTS = {
     "context": "Seams {placed}. Tiles need more context, or other starts: padviz tiles "
     "MODEL computes both.",
     "tiles": "Seams {placed}. Errors hardly fade away from them, so context does not "
-    "help: look at norms, or starts.",
+    "help: share the norms' statistics (padviz tiles MODEL --norms shared), or start tiles at "
+    "multiples of the stride.",
     "blocks": "Seams {placed}. Lossy compression such as JPEG makes such small blocks: "
     "save both as .npy or .png.",
     "everywhere": "No seam stands out, but {share} of the pixels differ. Look at weights, "

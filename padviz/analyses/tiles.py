@@ -505,6 +505,11 @@ def _ways_out(barrier: Barrier | None) -> list[str]:
     if barrier is None:
         return []
     shared = "Try --norms shared: padviz.tiled then runs a module layer by layer."
+    if barrier.why.startswith("circular"):
+        return [
+            f"{shared} Or wrap the image itself by this context, a multiple of the alignment, and "
+            "pad the layers with zeros."
+        ]
     if not pools_sums(barrier.why):
         shared = "No overlap helps. Try --norms shared: padviz.tiled then puts the map together."
     return [f"{shared} --norms per-tile is inexact."]
