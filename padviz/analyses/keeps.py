@@ -69,7 +69,10 @@ def report_of(network: Network, image: Size, tile: Size, rows: Sequence[Kept]) -
         f"{in_words(pixels)} with {100 * level:g} %" for level, pixels in sides.items()
     )
     less = f"; {shares} of the paths of each unit, not exact" if shares else ""
-    said = f"Inside an image, a tile of {in_words(tile)} keeps {exact}{less}."
+    inside = "Inside an image, a tile"
+    if len(image) == 1:
+        inside = "Inside a signal, a chunk"
+    said = f"{inside} of {in_words(tile)} keeps {exact}{less}."
     share = Column("level", "", lambda level: f"{100 * level:g} %")
     shown = Table((*columns("layer axis"), share, *columns("units pixels before after")), rows)
     legend = f"before, after: {network.px} that it reads on either side of those that it keeps."
