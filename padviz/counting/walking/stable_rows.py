@@ -172,8 +172,9 @@ def growth(network: Network, axis: int) -> tuple[int, ...] | None:
             return None
         op, entering = layer.ops[axis], rates[layer.inputs[0]]
         rates.append(_rate(op, entering, layer.followed(rates) or Fraction(0)))
-        if isinstance(op, Blocks) and op.is_local:
-            turns.append(entering / op.size)  # blocks must lie as before, too
+        if isinstance(op, Blocks):
+            # Blocks must lie as before, too; those of rows that lie apart must stay whole.
+            turns.append(entering / ((op.size or 1) * (op.step or 1)))
     period = lcm(*(rate.denominator for rate in (*rates, *turns)))
     return tuple(rate.numerator * (period // rate.denominator) for rate in rates)
 
