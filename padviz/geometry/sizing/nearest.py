@@ -133,6 +133,9 @@ def _padded(network: Network, image: Size, padded: Size) -> tuple[Padded, ...]:
             cell = grid.first + Fraction(1, 2) - grid.step / 2
             if m == padded[axis]:
                 keep = n
+            elif grid.step == 0:
+                # All units lie at one row, as those of a resize from a single row.
+                keep = m
             else:
                 keep = min(m, ceil((n - cell) / grid.step))
             reach = reaches_of(network, axis, padded[axis])[i]
