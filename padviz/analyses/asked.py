@@ -96,10 +96,10 @@ def asked_up_to(
     """Load a network up to the layers whose outputs are asked for, by default its last maps, and
     the size.
     """
-    from padviz.network.targets import output_layers, upto
+    from padviz.network.targets import up_to_outputs
 
     with asked(network, size, padding, same) as (whole, pixels):
-        yield upto(whole, output_layers(layer, whole)), pixels
+        yield up_to_outputs(layer, whole), pixels
 
 
 def runners_of(

@@ -19,7 +19,7 @@ from padviz.errors import OptionError
 from padviz.files.atomic import atomic_path
 from padviz.geometry.sizing.nearest import near_sizes_named
 from padviz.network.network import Network, Size, in_words
-from padviz.network.targets import upto
+from padviz.network.targets import up_to_outputs
 from padviz.options import (
     IMAGE_FILE,
     LAYER,
@@ -184,7 +184,7 @@ def _planned(
     """Plan tiles for the map that is written, and return its name among those of the network."""
     check_norms(norms)
     name, target = named_map(trained, layer)
-    network = upto(trained.network, (target,))
+    network = up_to_outputs(target, trained.network)
     most = network.pixels(tile)
     if norms != "shared":
         if memory is not None:

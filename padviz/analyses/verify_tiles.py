@@ -19,7 +19,7 @@ from padviz.cutting.running import Verified, verify, verify_by_layer
 from padviz.errors import DescriptionError, OptionError
 from padviz.geometry.sizing.nearest import near_sizes_named
 from padviz.network.network import Network, as_size, in_words
-from padviz.network.targets import output_layers, upto
+from padviz.network.targets import up_to_outputs
 from padviz.options import LAYERS, NORMS, SEED, SIZE, TILE, TRAINED_MODEL, WEIGHTS, Command
 from padviz.progress import Progress
 from padviz.reports.documents import picked
@@ -91,7 +91,7 @@ def verify_tiles(
         lambda: as_trained(network, None, weights).network, None if size is None else as_size(size)
     ):
         trained = as_trained(network, size, weights)
-    kept = upto(trained.network, output_layers(layer, trained.network))
+    kept = up_to_outputs(layer, trained.network)
     verified = _verified(trained, kept, norms, tile, seed, on_progress)
     return VerifiedResult.made_of(verified, (verified,), partial(report_of, kept, verified))
 

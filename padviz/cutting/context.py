@@ -27,8 +27,10 @@ from padviz.geometry.reaching.reach import reaches_of
 from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.network import LARGEST, Network, Size
 from padviz.network.sizes import another_at, on_each, sizes_of
+from padviz.phrases import some_names
 
 ALIKE = 64  # pixels; networks pad images to multiples of its divisors
+BY_LAYER = "try `norms` shared, which runs a module layer by layer on all tiles"
 MOST_PHASES = 16  # units of one period of the alignment that are looked at
 
 
@@ -137,10 +139,19 @@ def contexts_of(
         )
         if why := another_at(network, larger):
             barrier = Barrier(*why)
-    heads = zip(*by_axis, strict=True)
+    contexts = tuple(zip(*by_axis, strict=True))
+    if barrier:
+        return behind_barrier(contexts, barrier)
+    return contexts
+
+
+def behind_barrier(
+    contexts: tuple[tuple[Context, ...], ...], barrier: Barrier
+) -> tuple[tuple[Context, ...], ...]:
+    """Return the contexts with a barrier on all axes that have none."""
     return tuple(
         tuple(replace(context, barrier=context.barrier or barrier) for context in head)
-        for head in heads
+        for head in contexts
     )
 
 
@@ -164,10 +175,21 @@ def barrier_of(network: Network, contexts: Sequence[Sequence[Context]]) -> Barri
     return hardest(barriers)
 
 
+def check_returned(network: Network) -> None:
+    """Refuse tiles of what a module or a file returns, if that is not its last maps."""
+    if network.behind:
+        name, why = network.behind[0]
+        kept = f"name `layer` {network.targets[0]}, and run what returns it"
+        if len(network.targets) > 1:
+            kept = f"name {some_names(network.targets)} by `layer`, and run what returns them"
+        hint = f"{BY_LAYER}; or {kept}"
+        raise OptionError(f"no tiles are exact: {name} ({why})", where=network.name, hint=hint)
+
+
 def way_out(barrier: Barrier) -> str:
     """Return a hint for what no context of a tile passes."""
     if pools_sums(barrier.why):
-        return "try `norms` shared, which runs a module layer by layer on all tiles"
+        return BY_LAYER
     return "try `norms` shared, which puts what it reads together, or name an earlier `layer`"
 
 

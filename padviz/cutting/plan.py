@@ -15,7 +15,14 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
-from padviz.cutting.context import ALIKE, Context, contexts_of, exact_contexts, graded_contexts
+from padviz.cutting.context import (
+    ALIKE,
+    Context,
+    check_returned,
+    contexts_of,
+    exact_contexts,
+    graded_contexts,
+)
 from padviz.cutting.exact_units import (
     Cut,
     Flags,
@@ -57,7 +64,7 @@ class Line:
     """The tiles along one axis: their length, where they start, and what each keeps of every head.
 
     `keeps[head][k]` are the units (first, last + 1) of the whole image that tile k keeps; a unit of
-    the head stands for `strides[head]` pixels.
+    the head stands for `strides[head]` pixels, and a tile has `units[head]`.
     """
 
     image: int
@@ -65,6 +72,7 @@ class Line:
     starts: tuple[int, ...]
     keeps: tuple[tuple[Span, ...], ...]
     strides: tuple[Fraction, ...]
+    units: tuple[int, ...]
 
     @cached_property
     def parts(self) -> list[Part]:
@@ -157,6 +165,8 @@ def plan_tiles(
     Raises OptionError if a layer lets no context be exact, naming it; or if tiles are too small,
     with the least size that is not.
     """
+    if not ignore_norms:
+        check_returned(network)
     network = network.at(image)
     contexts = exact_contexts(network, image, ignore_norms)
     if level is not None:
@@ -169,7 +179,9 @@ def plan_tiles(
         line_of(axis, length, most, objects)
         for axis, length, most in zip(axes, lengths, tile, strict=True)
     )
-    ignored = ignored_of(network) if ignore_norms else ()
+    ignored: tuple[tuple[str, str], ...] = ()
+    if ignore_norms:
+        ignored = (*ignored_of(network), *network.behind)
     return Plan(
         network, image, tuple(line.length for line in lines), contexts, lines, level, ignored
     )
@@ -483,7 +495,8 @@ class _Axis:
                 raise _KeepsTooLittle
             keeps.append(_shared_out(runs))
         strides = tuple([context.stride for context in self.contexts])
-        return Line(self.n, length_px, tuple(starts_px), tuple(keeps), strides)
+        units = tuple([len(exact) for exact in inner])
+        return Line(self.n, length_px, tuple(starts_px), tuple(keeps), strides, units)
 
     def smallest(self) -> tuple[int, int]:
         """Return the least length of a tile that keeps a whole period, and how far apart such tiles

@@ -117,6 +117,7 @@ def tiled(
     done, tiles = 0, iter(plan)
     while group := list(islice(tiles, batch)):
         parts = _parts(model(_read(image, group)), plan)
+        _check_parts(parts, plan)
         if outputs is None:
             outputs = [_empty(part, plan, h, image) for h, part in enumerate(parts)]
         _keep(outputs, parts, group)
@@ -205,6 +206,20 @@ def _parts(returned: Any, plan: Plan) -> list[Array]:
         )
     # Detached from the graphs by which tensors were made, which would keep all tiles in memory.
     return [part.detach() if hasattr(part, "detach") else part for part in parts]
+
+
+def _check_parts(parts: Sequence[Array], plan: Plan) -> None:
+    """Reject a part of another shape than a tile's map, such as a vector."""
+    for h, (name, part) in enumerate(zip(plan.heads, parts, strict=True)):
+        units = tuple([line.units[h] for line in plan.lines])
+        shape = getattr(part, "shape", ())
+        if tuple(shape[-len(units) :]) != units:
+            what = (
+                f"returns {in_words(shape) or 'a number'} for a tile of {in_words(plan.tile)}, "
+                f"which has {in_words(units)} units of {name}"
+            )
+            hint = f"give what returns {name}, or plan with `norms` shared"
+            raise OptionError(what, option="model", hint=hint)
 
 
 def _empty(part: Array, plan: Plan, head: int, image: Array) -> Array:

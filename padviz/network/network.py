@@ -51,7 +51,8 @@ class Network:
     each of its `axes`: a description holds at others too, except on the axes in `fixed` (0: the
     first); a module or a file was read at that size, and `again` reads it at another. `declared` is
     the input size in a file, 0 on the axes that it leaves open. `notes` are sentences for the
-    reader, such as what was skipped; `gone` maps the names of skipped layers to reasons. `aliases`
+    reader, such as what was skipped; `gone` maps the names of skipped layers to reasons. `behind`
+    has what a module or a file returns that is not its last maps, and why. `aliases`
     are further names of layers: those that an ONNX file has for their output tensors, or a module
     for what it returns. `before_pools` has the `pool_pads` of the network that this is a part of,
     where convolutions behind may read them too. `tail` has the pools to several units that heads
@@ -79,6 +80,7 @@ class Network:
     declared: Size = ()
     notes: tuple[str, ...] = ()
     gone: Mapping[str, str] = field(default_factory=dict, repr=False)
+    behind: tuple[tuple[str, str], ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict, repr=False)
     again: Callable[[Size], Network] | None = None
     before_pools: frozenset[str] | None = None

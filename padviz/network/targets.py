@@ -92,6 +92,17 @@ def output_layers(layers: str | Iterable[str] | None, network: Network) -> tuple
     return tuple(end for name, ends in behind.items() for end in ends or [name])
 
 
+def up_to_outputs(layers: str | Iterable[str] | None, network: Network) -> Network:
+    """Cut the network down to what `output_layers` names; a layer that is named is all that is
+    returned.
+    """
+    kept = upto(network, output_layers(layers, network))
+    if layers is None or not kept.behind:
+        return kept
+    again = network.reread_with(lambda other: up_to_outputs(layers, other))
+    return replace(kept, behind=(), again=again)
+
+
 def head_weighting(heads: str | None, layers: object, network: Network) -> str:
     """Return the weighting of heads: by default "share" for several last maps, "sum" for targets
     that are named.

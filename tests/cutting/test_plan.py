@@ -1,5 +1,7 @@
 """Tiles laid together are the whole image, with as little context as that takes."""
 
+import re
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -260,6 +262,98 @@ def test_what_sees_all_of_what_a_network_returns_is_named_and_tiles_do_differ_th
         (own,) = context_on(network, 0, 96)
         assert own.units == ((2, 2) if len(module) == 3 else (1, 1))
         assert padviz.tiles(module, 96, 48, layer="0").contexts[0][0].before == 1
+
+
+class Ending(nn.Module):
+    """A convolution, and what some code makes of its map."""
+
+    def __init__(self, end: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.conv, self.end = seeded(conv(1, 4)), end
+
+    def forward(self, x: Tensor) -> Any:
+        return self.end(self.conv(x))
+
+
+# What stands behind the last map that padviz follows, and is not that map.
+ENDS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
+    "sorted rows": (lambda x: x.sort(-1)[0], "sort (picks positions by their values)"),
+    "less than its median": (
+        lambda x: x - x.sort(-1)[0],
+        "sort (picks positions by their values)",
+    ),
+    "the largest": (lambda x: x.flatten(2).topk(5)[0], "topk (picks positions by their values)"),
+    "beside the map": (
+        lambda x: {"map": x, "sorted": x.sort(2)[0]},
+        "sort (picks positions by their values)",
+    ),
+    "transposed": (
+        lambda x: x.transpose(2, 3),
+        "output (is 1 x 4 x 64 x 64, whose last dimensions are not height x width)",
+    ),
+    "flat": (
+        lambda x: x.flatten(1),
+        "output (is 1 x 16384, whose last dimensions are not height x width)",
+    ),
+    "channels last": (
+        lambda x: x.permute(0, 2, 3, 1),
+        "output (is 1 x 64 x 64 x 4, whose last dimensions are not height x width)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_no_tiles_are_planned_for_what_is_not_the_last_map(name: str) -> None:
+    end, why = ENDS[name]
+    module = Ending(end).eval()
+    refused = re.escape(f"Ending: no tiles are exact: {why}; try `norms` shared, which runs a")
+    for plan in (lambda: padviz.tiles(module, 64, 24), lambda: padviz.verify_tiles(module, 64)):
+        with pytest.raises(OptionError, match=refused) as error:
+            plan()
+        assert "; or name `layer` conv, and run what returns it" in str(error.value)
+    assert f"No tiles are exact: {why}." in " ".join(str(padviz.tiles(module, 64)).split())
+    per_tile = padviz.tiles(module, 64, 24, norms="per-tile").plan
+    assert isinstance(per_tile, Plan)
+    assert [f"{layer} ({reason})" for layer, reason in per_tile.ignored] == [why]
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_what_is_not_the_last_map_is_not_run_in_tiles(name: str, tmp_path: Any) -> None:
+    module = Ending(ENDS[name][0]).eval()
+    np.save(tmp_path / "image.npy", torch.rand(1, 64, 64, **DOUBLE).numpy())
+    if name != "beside the map":
+        with pytest.raises(OptionError, match="Ending: returns no map; name one with `layer`"):
+            padviz.run_tiles(module, tmp_path / "image.npy", tmp_path / "o.npy", 24)
+        assert not (tmp_path / "o.npy").exists()
+    written = padviz.run_tiles(module, tmp_path / "image.npy", tmp_path / "o.npy", 24, "conv")
+    assert written.shape == (4, 64, 64)
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_the_ways_out_of_what_is_not_the_last_map_are_exact(name: str) -> None:
+    module, image = Ending(ENDS[name][0]).eval(), torch.rand(1, 1, 64, 64, **DOUBLE)
+    together = tiled(module, image, padviz.tiles(module, 64, 24, norms="shared").plan)
+    torch.testing.assert_close(together, module(image), rtol=0, atol=1e-12)
+    plan = padviz.tiles(module, 64, 24, layer="conv").plan
+    assert isinstance(plan, Plan)
+    assert stitched(module.conv, plan) <= 1e-12
+
+
+VECTORS: dict[str, Callable[[Tensor], Tensor]] = {
+    "means": lambda x: x.mean((2, 3)) @ torch.ones(4, 5, **DOUBLE),
+    "one number": lambda x: x.sum(),
+    "places": lambda x: x.flatten(2).argmax(-1),
+    "pooled": lambda x: functional.adaptive_avg_pool2d(x, 30),
+}
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_a_model_that_returns_another_shape_is_refused(name: str) -> None:
+    module, image = Ending(VECTORS[name]).eval(), torch.rand(1, 1, 64, 64, **DOUBLE)
+    says = r"model: returns .* for a tile of 24 x 24, which has 24 x 24 units of conv; .*shared"
+    plan = padviz.tiles(module, 64, 24).plan
+    with pytest.raises(OptionError, match=says):
+        tiled(module, image, plan)
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,10 @@ def as_network(model: Model, reading: Reading = AS_IT_IS, size: Size | None = No
         _Run(model, trace).nodes(nodes, scope, 0, {})
         for output in graph.output:
             if output.name in scope:
-                trace.end(output.name, scope[output.name])
+                value = scope[output.name]
+                trace.end(output.name, value)
+                if isinstance(value, Map) and not image.channels_last:
+                    trace.note_layout(output.name, value)
         return trace
 
     return foreign_network(traced, printable(Path(where).stem), pixels, where, image.size)

@@ -374,8 +374,12 @@ class Tracer(TorchFunctionMode):
 
     def outputs(self, out: object) -> dict[str, Map]:
         self._learn_unseen("output", self._unseen(out))
-        named = named_tensors(out, "output").items()
-        return {name: value for name, tensor in named if (value := self.memory.value(tensor))}
+        maps: dict[str, Map] = {}
+        for name, tensor in named_tensors(out, "output").items():
+            if value := self.memory.value(tensor):
+                self.trace.note_layout(name, value)
+                maps[name] = value
+        return maps
 
     def _unseen(self, read: object) -> list[tuple[Tensor, Layers]]:
         """List the tensors that were made of maps out of sight, and the layers of these."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.network.layer import Channels, Kind
-from padviz.network.network import Size
+from padviz.network.network import AXES, Size, in_words
 from padviz.network.operations import Adaptive, Op, Window, out_size
 from padviz.sources.tracing.dims import (
     Axis,
@@ -202,6 +202,18 @@ class Arranger(Trace):
             self.ends.add(value.at)
             if self.layers[value.at].pooled:
                 self.vectors[name] = value.at
+
+    def note_layout(self, name: str, value: Map) -> None:
+        """Record an output whose last dimensions are not the axes of the image in their order."""
+        if value.dims is None or self.layers[value.at].pooled:
+            return
+        axes = len(self.axes)
+        in_place = ["" for _ in value.dims[:-axes]] + [*self.axes]
+        for dim, role in zip(value.dims, in_place, strict=True):
+            if dim.has_positions and dim.axis != role:
+                last = in_words(AXES[axes])
+                why = f"is {in_words(value.shape)}, whose last dimensions are not {last}"
+                self.turned[name] = why
 
     def is_spatial(self, x: Value) -> TypeGuard[Map]:
         """Whether a value is a map with positions, rather than a constant or a pooled vector."""

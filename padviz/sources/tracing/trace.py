@@ -107,6 +107,7 @@ class Trace:
         self.behind: dict[str, int] = {}  # names of what was made of heads
         self.tensors: dict[str, int] = {}  # names that a file has for layers, or a module's outputs
         self.vectors: dict[str, int] = {}  # outputs that are no maps any more
+        self.turned: dict[str, str] = {}  # outputs that are no images any more, and why
         self.origin: Origin | None = None
         self._names: dict[str, int] = {"input": 1}
         self._last_steps: dict[frozenset[int], Literal["product", "softmax"]] = {}
@@ -427,10 +428,12 @@ def _network(trace: Trace, name: str) -> Network:
     lasts = [names[i] for i in targets]
 
     notes = _note_resize(trace, place)
-    gone = _explain_vectors(trace, place)
+    gone = _explain_vectors(trace, place) | trace.turned
+    behind = [*trace.turned.items()]
     if heads:
-        note, skipped = _explain_cut(trace, heads, lasts)
+        note, skipped, cut = _explain_cut(trace, heads, lasts)
         notes.append(note)
+        behind.insert(0, cut)
         gone |= skipped
     attended = {_before_pooling(trace, i) for i, layer in enumerate(trace.layers) if layer.attended}
     for i in targets:
@@ -444,7 +447,12 @@ def _network(trace: Trace, name: str) -> Network:
         size=trace.layers[0].size,
         notes=tuple(notes),
         gone=gone,
-        aliases={alias: names[i] for alias, i in trace.tensors.items() if i in names},
+        behind=tuple(behind),
+        aliases={
+            alias: names[i]
+            for alias, i in trace.tensors.items()
+            if i in names and alias not in trace.turned
+        },
         tail=_pools_behind(trace, live, place, len(layers)),
     )
 
@@ -537,8 +545,10 @@ def _explain_cut(
     trace: Trace,
     heads: Collection[int],
     lasts: Sequence[str],
-) -> tuple[str, dict[str, str]]:
-    """Return a note on where a network was cut, and why each name behind the cut is gone."""
+) -> tuple[str, dict[str, str], tuple[str, str]]:
+    """Return a note on where a network was cut, why each name behind the cut is gone, and the first
+    of them.
+    """
     head = "head"
     if len(lasts) > 1:
         head = "heads"
@@ -560,7 +570,7 @@ def _explain_cut(
         note = f"{analysed}; skipped {cut}, {len(others)} more and what follows: {cut} {why}"
     else:
         note = f"{analysed}; skipped {cut} and what follows: it {why}"
-    return note, gone
+    return note, gone, (cut, why)
 
 
 def _follows_heads(trace: Trace, head: int, heads: Collection[int]) -> bool:
