@@ -64,6 +64,8 @@ from padviz.reports.report import (
 )
 from padviz.reports.rows import about_all, rows_of
 
+# What was typed wrong; what exists and cannot be read is not judged.
+BAD_INPUT = OptionError, NoSuchFile, UnknownName
 TAKEN = 64, 1024  # the smallest and the largest size that `accepts` is about
 
 
@@ -239,7 +241,7 @@ def checked(
     try:
         with asked(load(), size) as (network, pixels):
             resolve_each(network, pixels)
-    except (OptionError, NoSuchFile, UnknownName):
+    except BAD_INPUT:
         raise
     except PadvizError as error:
         return not_judged(title, size, error)
@@ -265,7 +267,7 @@ def not_judged(title: str, size: Size | None, error: PadvizError) -> CheckResult
 def _judged(name: str, judge: Callable[[Case], Iterator[Judged]], case: Case) -> list[Judged]:
     try:
         rows = [replace(row, expectation=name) for row in judge(case)]
-    except OptionError:
+    except BAD_INPUT:
         raise
     except PadvizError as error:
         return [_unread(name, error, case.network)]

@@ -49,6 +49,15 @@ def test_a_network_fails_where_it_should(name: str, monkeypatch: pytest.MonkeyPa
     assert all(line in str(found) for line in (row.partition(": ")[2] for row in rows))
 
 
+def test_an_original_that_cannot_be_read_is_not_judged(tmp_path: Path) -> None:
+    path = tmp_path / "original.toml"
+    with pytest.raises(padviz.PadvizError, match="no such file"):
+        padviz.check("vgg11", same_as=path)
+    path.write_text("layers = 3")
+    (row,) = padviz.check("vgg11", same_as=path)
+    assert (row.state, row.expectation) == ("not judged", "same_as")
+
+
 def test_each_expectation_and_rule_is_seen_to_hold_and_to_fail() -> None:
     failing = Counter(row.split()[1] for case in CASES.values() for row in case.get("found", ()))
     assert {*failing} >= {
