@@ -170,7 +170,9 @@ def export(command: Command, typed: Sequence[Typed], arguments: Arguments, to: T
     _check_folder(folder)
     filters = os.environ.get("PYTHONWARNINGS", "").split(",")
     others = [rule for rule in filters if rule not in ("", IGNORED)]
-    os.environ["PYTHONWARNINGS"] = ",".join([*others, IGNORED])
+    # The processes that draw begin with these; of rules that match, the last one holds.
+    quiet = ["ignore"] if session.is_quiet() else []
+    os.environ["PYTHONWARNINGS"] = ",".join([*others, IGNORED, *quiet])
     with progress("", lasting=True) as on_progress:
         done = count(1)
 

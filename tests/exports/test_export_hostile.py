@@ -589,6 +589,24 @@ def test_settings_of_the_current_folder_change_no_picture(line: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
+def test_quiet_silences_the_processes_that_draw(tmp_path: Path) -> None:
+    warns = "import sys, warnings\nif 'loky' in ' '.join(sys.orig_argv): warnings.warn('heard')\n"
+    (tmp_path / "sitecustomize.py").write_text(warns)
+    heard = []
+    for quiet in ([], ["-q"]):
+        line = ["export", "vgg11", "--size", "64,96", "--format", "json", "--jobs", "2", *quiet]
+        done = subprocess.run(
+            [sys.executable, "-m", "padviz", *line, "-o", f"out{len(heard)}"],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        )
+        heard.append("heard" in done.stderr)
+    assert heard == [True, False]
+
+
 @pytest.mark.parametrize("started", [["-P", "-m"], ["-m"]])
 def test_modules_of_the_current_folder_do_not_run(started: list[str]) -> None:
     for name in (
