@@ -199,6 +199,7 @@ TILE = Option("tile", "Largest tile that fits into memory.", Size())
 OBJECT = Option("object", "Keep objects of up to N px whole in a tile.", Whole(0))
 FOR = Option("for", "Print the call for a library, e.g. monai.", Name("LIB"))
 MEMORY = Option("memory", "Main memory for the maps.", Whole(1, shown="MB"))
+SCRATCH = Option("scratch", "Folder for maps of shared norms.", Folder())
 LEVEL = Option("level", "Share of paths to keep, e.g. .999; inexact.", Real())
 NORMS = Option(
     "norms", "Norms over all tiles, or per tile (inexact).", Choice(("shared", "per-tile"))

@@ -29,6 +29,7 @@ from padviz.options import (
     NORMS,
     OUTPUT_FILE,
     OVERWRITE,
+    SCRATCH,
     STD,
     TILE,
     TRAINED_MODEL,
@@ -86,6 +87,7 @@ def run_tiles(
     norms: Annotated[str | None, NORMS] = None,
     level: Annotated[float | None, LEVEL] = None,
     memory: Annotated[int | None, MEMORY] = None,
+    scratch: Annotated[str | Path | None, SCRATCH] = None,
     mean: Annotated[Sequence[float] | None, MEAN] = None,
     std: Annotated[Sequence[float] | None, STD] = None,
     overwrite: Annotated[bool, OVERWRITE] = False,
@@ -110,6 +112,8 @@ def run_tiles(
         The layer whose output is written; the network's last map by default.
     norms, level, memory
         As for `tiles`.
+    scratch : str or Path, optional
+        A folder for the maps of shared norms, if they do not fit into memory.
     mean, std : sequence of float, optional
         Subtracted from, and divided out of, the pixels of a picture: 0 and 1 by default.
     overwrite : bool
@@ -152,10 +156,10 @@ def run_tiles(
         if isinstance(plan, LayerPlan):
             from padviz.trained.networks.torch_network import run_by_layer
 
-            file[...] = run_by_layer(trained, values, plan, on_progress)
+            file[...] = run_by_layer(trained, values, plan, on_progress, scratch)
         else:
             run = map_runner(trained, plan.network, name)
-            tiled(run, values, plan, out=file, on_progress=on_progress)
+            tiled(run, values, plan, out=file, on_progress=on_progress, scratch=scratch)
         saved = file.save()
     record = TilesRun(plan.network, opened.path, opened.size, plan, str(output), *saved)
     return TilesRunResult.made_of(
@@ -243,7 +247,8 @@ COMMAND = Command(
     255, others are clipped, and integers stay as they are. The file appears when it is complete.
 
     Tiles are planned as by padviz tiles. --norms shared pools the statistics of norms over all
-    tiles, for modules; their maps are held in main memory, --memory MB at most.
+    tiles, for modules; their maps are held in main memory, --memory MB at most, or in a --scratch
+    folder.
 
     \b
     Example:

@@ -22,6 +22,7 @@ from padviz.cutting.plan import (
     plan_by_layer,
     plan_tiles,
     tile_sizes,
+    training,
 )
 from padviz.cutting.running import try_by_layer
 from padviz.errors import OptionError
@@ -61,7 +62,7 @@ class Tiling:
 
     `plan` has the tiles of an image, for `padviz.tiled`. Without one, `sizes` lists tile sizes with
     their costs. `recipe` is the call for a library. `ignored` are layers that count as if each
-    position were by itself, and why.
+    position were by itself, and why. `training` is the first part of a module in training mode.
     """
 
     network: Network
@@ -71,6 +72,7 @@ class Tiling:
     sizes: tuple[TileSize, ...] | None = None
     recipe: Handover | None = None
     ignored: tuple[tuple[str, str], ...] = ()
+    training: str = ""
 
 
 class TilesResult(Result["Context | tuple[str, str]"], Tiling):
@@ -176,7 +178,7 @@ def tiles(
     if memory is not None and norms != "shared":
         raise OptionError("is for `norms` shared", option="memory", hint="leave it out")
     with asked_up_to(layer, network, size, padding, same) as (kept, image):
-        tiling = Tiling(kept, image, ())
+        tiling = Tiling(kept, image, (), training=training(network))
         if norms == "shared":
             # Layers that run one after another need no context.
             tiling = replace(
@@ -363,6 +365,8 @@ def report_of(tiling: Tiling, one_image: bool) -> Report:
             Table(AROUND, rows),
             Lines([legend]),
         ]
+    if tiling.training:
+        first.append(Lines([f"{tiling.training} is in training mode: call model.eval() first."]))
     screen = [first]
     if tiling.sizes is not None:
         screen.append([Heading(_listing(tiling, one_image)), Table(SIZES, tiling.sizes)])

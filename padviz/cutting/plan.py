@@ -294,14 +294,18 @@ def check_evaluating(model: object) -> None:
     """Reject a module in training mode, where dropout is random and batch norms see a
     tile alone.
     """
+    if trains := training(model):
+        what = f"{trains} is in training mode"
+        raise OptionError(what, option="model", hint="call model.eval()")
+
+
+def training(model: object) -> str:
+    """Return the name of the first module in training mode; "" if there is none."""
     if hasattr(model, "named_modules"):
-        modules = model.named_modules()
-    else:
-        modules = ()
-    for name, module in modules:
-        if module.training:
-            what = f"{name or type(module).__name__} is in training mode"
-            raise OptionError(what, option="model", hint="call model.eval()")
+        for name, module in model.named_modules():
+            if module.training:
+                return name or type(module).__name__
+    return ""
 
 
 def plan_by_layer(network: Network, image: Size, tile: Size) -> LayerPlan:

@@ -4,7 +4,8 @@ image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.cutting.plan import LayerPlan, Plan, Tile, check_evaluating, smallest_plan
-from padviz.errors import DescriptionError, OptionError
+from padviz.errors import DescriptionError, OptionError, PadvizError
 from padviz.network.network import ENDS, Network, Size, in_words
 from padviz.progress import Progress, counter
 
@@ -100,15 +101,16 @@ def tiled(
             raise OptionError(what, option="batch", hint="leave it out")
         _check_size(image, plan)
         advance = counter(plan.steps, on_progress)
-        return by_layer(
-            model,
-            image,
-            plan.parts,
-            out=_listed(out),
-            on_part=lambda: advance(1),
-            segments=plan.segments,
-            scratch=scratch,
-        )
+        with _channels_named(image, plan.network):
+            return by_layer(
+                model,
+                image,
+                plan.parts,
+                out=_listed(out),
+                on_part=lambda: advance(1),
+                segments=plan.segments,
+                scratch=scratch,
+            )
     if scratch is not None:
         what = "keeps the maps of a plan with shared norms"
         raise OptionError(what, option="scratch", hint="leave it out")
@@ -116,7 +118,9 @@ def tiled(
     outputs = _listed(out)
     done, tiles = 0, iter(plan)
     while group := list(islice(tiles, batch)):
-        parts = _parts(model(_read(image, group)), plan)
+        with _channels_named(image, plan.network):
+            returned = model(_read(image, group))
+        parts = _parts(returned, plan)
         _check_parts(parts, plan)
         if outputs is None:
             outputs = [_empty(part, plan, h, image) for h, part in enumerate(parts)]
@@ -162,6 +166,23 @@ def _check_size(image: Array, plan: Plan | LayerPlan) -> None:
     if size != plan.image:
         what = f"the image is {in_words(size)}, and the plan for {in_words(plan.image)}"
         raise OptionError(what, option="image", hint="make a plan for it")
+
+
+@contextmanager
+def _channels_named(image: Array, network: Network) -> Iterator[None]:
+    """Reject an image on which a model fails, if it has other channels than were planned for."""
+    try:
+        yield
+    except PadvizError:
+        raise
+    except Exception:
+        channels = tuple(image.shape[: -len(network.axes)])[1:]
+        if not network.channels or channels == (network.channels,):
+            raise
+        what = f"of shape {in_words(image.shape)} fails in the model"
+        shape = in_words(("N", network.channels, *network.axes))
+        hint = f"give {shape}, as the network was read"
+        raise OptionError(what, option="image", hint=hint) from None
 
 
 def _read(image: Any, group: Sequence[Tile]) -> Any:

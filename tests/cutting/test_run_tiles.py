@@ -91,6 +91,16 @@ def test_maps_of_shared_norms_take_limited_memory() -> None:
     result = padviz.run_tiles(module, "image.npy", "output.npy", 32, norms="shared", memory=1)
     assert "at once for one image" in " ".join(str(result).split())
     assert apart(np.load("output.npy"), whole(module, image)) < 1e-5
+    parts = {"norms": "shared", "scratch": "."}
+    padviz.run_tiles(module, "image.npy", "stored.npy", 32, **parts)  # type: ignore[arg-type]
+    assert apart(np.load("stored.npy"), whole(module, image)) < 1e-5
+    with pytest.raises(
+        padviz.PadvizError, match=r"scratch: cannot keep a map of .*; name a folder"
+    ):
+        padviz.run_tiles(module, "image.npy", "other.npy", 32, norms="shared", scratch="nosuch")
+    with pytest.raises(padviz.PadvizError, match="scratch: keeps the maps of a plan with shared"):
+        padviz.run_tiles(module, "image.npy", "other.npy", 32, scratch=".", norms="per-tile")
+    assert {*os.listdir()} == {"image.npy", "output.npy", "stored.npy"}
     with pytest.raises(padviz.PadvizError, match="memory: is for `norms` shared"):
         padviz.run_tiles(module, "image.npy", "other.npy", 32, memory=1)
 

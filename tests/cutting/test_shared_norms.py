@@ -182,6 +182,10 @@ def test_what_is_refused_gets_a_line() -> None:
     with pytest.raises(OptionError, match="norms: shared plans exact tiles by"):
         padviz.tiles(Decoder(), 64, 32, norms="shared", level=0.99)
     plan = padviz.tiles(Decoder(), 64, 32, norms="shared").plan
+    for planned in (plan, padviz.tiles(Decoder(), 64, 32, "first").plan):
+        for shape in ((1, 2, 64, 64), (64, 64)):
+            with pytest.raises(OptionError, match="in the model; give N x 3 x height x width, as"):
+                padviz.tiled(Decoder().eval(), torch.rand(shape), planned)
     with pytest.raises(OptionError, match="the image is 32 x 64, and the plan for 64 x 64"):
         padviz.tiled(Decoder().eval(), torch.rand(1, 3, 32, 64), plan)
     with pytest.raises(OptionError, match="image: must be a tensor"):
@@ -207,7 +211,11 @@ def test_a_module_in_training_mode_is_refused_and_stays_as_it_is(trains: str) ->
     )
     plans = [padviz.tiles(model, 40, 20, norms=norms).plan for norms in (None, "shared")]
     before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert "training" not in str(padviz.tiles(model, 40, 20))
     model.get_submodule(trains).train()
+    for norms in (None, "shared"):
+        planned = str(padviz.tiles(model, 40, 20, norms=norms))
+        assert f"{trains or 'Sequential'} is in training mode: call model.eval() first." in planned
     refused = pytest.raises(
         OptionError, match=rf"model: {trains or 'Sequential'} is in training mode; call model.eval"
     )

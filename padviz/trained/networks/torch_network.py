@@ -501,12 +501,16 @@ def _first_weight(module: nn.Module) -> Tensor:
 
 
 def run_by_layer(
-    trained: Trained, image: NDArray[Any], plan: LayerPlan, on_progress: Progress | None
+    trained: Trained,
+    image: NDArray[Any],
+    plan: LayerPlan,
+    on_progress: Progress | None,
+    scratch: str | Path | None,
 ) -> NDArray[Any]:
     """Run a module by a plan with shared norms on an image (1, channels, height, width)."""
     # The image stays in main memory, where all maps then are.
     read = torch.from_numpy(image).to(_first_weight(trained.model).dtype)
-    output = tiled(trained.model, read, plan, on_progress=on_progress)
+    output = tiled(trained.model, read, plan, on_progress=on_progress, scratch=scratch)
     if not isinstance(output, Tensor):
         what = f"returns a {type(output).__name__}, not one map"
         raise DescriptionError(
