@@ -1,0 +1,66 @@
+"""A converter wrote pools of kernel 3, stride 2 and padding 1 as "same", which pads the other side."""
+
+from pathlib import Path
+
+from tests.keras_files import functional, image, layer, written
+from tests.questions.question import Question
+
+NET = """
+from torch import nn
+
+
+class Net(nn.Sequential):
+    def __init__(self):
+        layers = []
+        for step in range(3):
+            layers += [nn.Conv2d(8 if step else 3, 8, 3, padding=1), nn.ReLU()]
+            layers += [nn.Conv2d(8, 8, 3, padding=1), nn.ReLU()]
+            layers += [nn.MaxPool2d(3, stride=2, padding=1)]
+        super().__init__(*layers)
+"""
+
+
+def converted(by_hand: bool, path: Path) -> None:
+    """Write the network as Keras does, its pools with "same" or with a pad in front of them."""
+    layers, source = [image()], "image"
+
+    def add(kind: str, name: str, **config: object) -> None:
+        nonlocal source
+        layers.append(layer(kind, name, source, **config))
+        source = name
+
+    for step in range(3):
+        for name in (f"conv{step}", f"again{step}"):
+            add("Conv2D", name, filters=8, kernel_size=[3, 3], strides=[1, 1], padding="same")
+            add("ReLU", f"{name}_relu")
+        padding = "valid" if by_hand else "same"
+        if by_hand:  # behind a ReLU zeros are as good as -inf
+            add("ZeroPadding2D", f"pad{step}", padding=[[1, 1], [1, 1]])
+        add("MaxPooling2D", f"pool{step}", pool_size=[3, 3], strides=[2, 2], padding=padding)
+    written(path, functional(layers, source))
+
+
+def rule_of_keras(_: Path) -> list[str]:
+    """TensorFlow's rule for a kernel of 3 and a stride of 2 at 64 px."""
+    total = max((64 // 2 - 1) * 2 + 3 - 64, 0)
+    return [f"pad {total // 2} before and {total - total // 2} after"]
+
+
+QUESTION = Question(
+    number=31,
+    group="Ports and exports",
+    asked="The outputs of a converted network differ. From which layer on, and why?",
+    threads=("gmalivenko/pytorch2keras#38", "gmalivenko/pytorch2keras#7"),
+    ended="strides and padding mean something else in Keras; the threads end with cropping, and a fix of the converter.",
+    files={"net.py": NET, "net.keras": lambda path: converted(False, path)},
+    control={"net.keras": lambda path: converted(True, path)},
+    commands=("padviz diff net:Net net.keras --size 64",),
+    answer=(
+        " 4      pool0        both  padding       1+1    0+1          pad 0 before and 1",
+        "                                                             after",
+        " 4      pool0        both  padding read  1+0    0+1",
+    ),
+    cause=("pad 0 before and 1 after", "padding read 1+0 0+1"),
+    do='Write the pools of the Keras model with `ZeroPadding2D(1)` in front and padding="valid".',
+    truth=rule_of_keras,
+)
