@@ -28,6 +28,7 @@ from padviz.network.layer import MERGES, Layer
 from padviz.network.network import Network, Size, in_words
 from padviz.network.operations import Fit, Op, Transposed, Window, fit_shift
 from padviz.network.padding_modes import SCHEMES
+from padviz.network.resize import Resize
 from padviz.network.sizes import resolve, sizes_of_each
 from padviz.network.targets import output_layers, upto
 from padviz.options import RULE, Command
@@ -110,7 +111,10 @@ def borders(case: Case, axis: int) -> Iterator[Judged]:
     if broken is None and (step < n or not causes):
         return  # at a whole turn all maps repeat: then layers without a border must say so
     if broken and broken.layer not in {cause.layer for cause in causes}:
-        causes.append(failed(broken.layer, name, "shifts with the image", broken.what, whole))
+        op, change = network.layers[network.index[broken.layer]].ops[axis], whole
+        if not whole and isinstance(op, Resize | Transposed):
+            change = f"pad the {name} circularly before it, and crop its output"
+        causes.append(failed(broken.layer, name, "shifts with the image", broken.what, change))
     yield from causes
 
 
