@@ -1,4 +1,4 @@
-"""Three pools take 180 columns to 90, 45 and 22: where 22 are upsampled to 44, a column of zeros makes 45."""
+"""Four pools leave 22 of 360 columns, of 45: where 22 are upsampled to 44, a column of zeros makes 45."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class Ocean(nn.Module):
 
 
 def widths_that_wrap(folder: Path) -> list[str]:
-    """Turn the globe by 8 columns at widths below and above 180: where does the output only turn?"""
+    """Turn the globe by 16 columns at widths below and above 360: where does the output only turn?"""
     import torch
 
     space: dict[str, type[torch.nn.Module]] = {}
@@ -54,12 +54,12 @@ def widths_that_wrap(folder: Path) -> list[str]:
     def wraps(width: int) -> bool:
         x = torch.randn(1, 2, 16, width, dtype=torch.float64)
         with torch.no_grad():
-            turned, output = network(x.roll(8, -1)), network(x).roll(8, -1)
+            turned, output = network(x.roll(16, -1)), network(x).roll(16, -1)
         return bool((turned - output).abs().max() < 1e-12)
 
-    assert not wraps(180)
-    below = next(width for width in range(179, 160, -1) if wraps(width))
-    above = next(width for width in range(181, 200) if wraps(width))
+    assert not wraps(360)
+    below = next(width for width in range(359, 330, -1) if wraps(width))
+    above = next(width for width in range(361, 390) if wraps(width))
     return [f"use a width of {below} or {above}", "22 units from 45 rows"]
 
 
@@ -67,18 +67,19 @@ QUESTION = Question(
     number=35,
     group="Images that wrap",
     asked="An ocean emulator pads its convolutions circularly. Why is there a seam at longitude 0?",
-    threads=("m2lines/Samudra#574",),
-    ended="open: it blames the pools, which do not wrap while convolutions and upsampling do, and wants to pad before "
-    "them. (At an odd width that does not help: a pool of stride 2 still cuts the circle.)",
-    files={"ocean.py": OCEAN.replace("LEVELS", "3")},
-    control={"ocean.py": OCEAN.replace("LEVELS", "2")},
-    commands=("padviz check ocean:Ocean --size 16x180 --wraps width",),
+    threads=("m2lines/Samudra#574", "m2lines/Samudra#408"),
+    ended="the pools are blamed, and padding before them is suggested (open). Of a grid of 1 degree, the second says "
+    "that 45 columns become 22, and that zeros are padded where 22 become 45. Padding before a pool does not make "
+    "an odd width wrap.",
+    files={"ocean.py": OCEAN.replace("LEVELS", "4")},
+    control={"ocean.py": OCEAN.replace("LEVELS", "3")},
+    commands=("padviz check ocean:Ocean --size 16x360 --wraps width",),
     answer=(
         "wraps fails at pad (width): wanted no border, found reads 0+1 rows of zero padding; pad the width "
-        "circularly, and use a width of 176 or 184",
-        "fails  wraps        avg_pool_3  width  22 units from 45 rows    use a width of\n176 or 184",
+        "circularly, and use a width of 352 or 368",
+        "fails  wraps        avg_pool_4  width  22 units from 45 rows    use a width of\n352 or 368",
     ),
     cause=("0+1 rows of zero padding", "22 units from 45 rows"),
-    do="Interpolate the grid to 184 columns, or pool less often: 180 columns halve only twice.",
+    do="Interpolate the grid to 368 columns, or pool less often: 360 columns halve only three times.",
     truth=widths_that_wrap,
 )

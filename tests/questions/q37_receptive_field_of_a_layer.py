@@ -1,7 +1,5 @@
 """ResNet-50 as in Caffe: a block that halves its map does so in its first, pointwise convolution."""
 
-from pathlib import Path
-
 from tests.questions.question import Question
 
 RESNET = """
