@@ -19,11 +19,10 @@ place of ours.
 """
 
 
-def questions() -> list[Question]:
-    """Return the questions in this folder, by number."""
+def questions() -> dict[str, Question]:
+    """Return the questions in this folder by the names of their files, which begin with a number."""
     names = sorted(path.stem for path in HERE.glob("q[0-9]*.py"))
-    modules = [importlib.import_module(f"tests.questions.{name}") for name in names]
-    return sorted((module.QUESTION for module in modules), key=lambda question: question.number)
+    return {name: importlib.import_module(f"tests.questions.{name}").QUESTION for name in names}
 
 
 def linked(thread: str) -> str:
@@ -31,14 +30,14 @@ def linked(thread: str) -> str:
     return f"[{thread}](https://github.com/{repository}/issues/{number})"
 
 
-def answered(question: Question) -> str:
-    """Return the part of the page about a question, in Markdown."""
+def answered(name: str, question: Question) -> str:
+    """Return the part of the page about the question in a file, in Markdown."""
     typed = "\n".join(f"$ {command}" for command in question.commands)
     lines = "\n".join(question.answer)
     threads = ", ".join(map(linked, question.threads))
     return (
         f"### {question.asked}\n\n```console\n{typed}\n...\n{lines}\n...\n```\n\n{question.do}\n\n"
-        f"{threads}: {question.ended}\n"
+        f"{threads}: {question.ended} The networks: `{name}.py`.\n"
     )
 
 
@@ -52,7 +51,9 @@ def page() -> str:
     parts = [HEAD]
     every = questions()
     for group in GROUPS:
-        of_group = [answered(question) for question in every if question.group == group]
+        of_group = [
+            answered(name, question) for name, question in every.items() if question.group == group
+        ]
         parts.append("\n".join([f"## {group}\n", *of_group]) + "\n")
     parts.append("## What padviz does not answer\n\n" + "".join(map(refused, NOT_ANSWERED)))
     return re.sub(r"\n{3,}", "\n\n", "".join(parts))

@@ -6,21 +6,20 @@ from tests.questions.question import Question
 
 UNET = """
 from torch import cat, nn
+from torch.nn.functional import interpolate
 
 
-def double(before, after):
-    return nn.Sequential(
-        nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.Conv2d(after, after, 3, padding=1), nn.ReLU()
-    )
+def step(before, after):
+    return nn.Conv2d(before, after, 3, padding=1)
 
 
 class Unet(nn.Module):
     def __init__(self):
         super().__init__()
-        self.steps = nn.ModuleList([double(3 if step == 0 else 4, 4) for step in range(6)])
-        self.pool = nn.MaxPool2d(2, ceil_mode=CEIL)
+        self.steps = nn.ModuleList([step(3 if depth == 0 else 4, 4) for depth in range(6)])
+        self.pool = nn.MaxPool2d(2)
         self.up = nn.Upsample(scale_factor=2)
-        self.decoder = nn.ModuleList([double(8, 4) for _ in range(5)])
+        self.decoder = nn.ModuleList([step(8, 4) for _ in range(5)])
 
     def forward(self, x):
         skips = []
@@ -30,8 +29,8 @@ class Unet(nn.Module):
             x = self.pool(x)
         x = self.steps[-1](x)
         for block, skip in zip(self.decoder, reversed(skips)):
-            x = self.up(x)
-            x = block(cat([x[..., : skip.shape[-2], : skip.shape[-1]], skip], 1))
+            x = ENLARGED
+            x = block(cat([x, skip], 1))
         return x
 """
 
@@ -65,11 +64,11 @@ QUESTION = Question(
         "qubvel-org/segmentation_models.pytorch#93",
     ),
     ended="sizes that divide by 32, as the network halves them five times.",
-    files={"unet.py": UNET.replace("CEIL", "False")},
-    control={"unet.py": UNET.replace("CEIL", "True")},
+    files={"unet.py": UNET.replace("ENLARGED", "self.up(x)")},
+    control={"unet.py": UNET.replace("ENLARGED", "interpolate(x, size=skip.shape[-2:])")},
     commands=("padviz sizes unet:Unet --size 350x525",),
     answer=(
-        "refused by  cat: its branches disagree in height: up has 20, steps.4.2 has 21",
+        "refused by  cat: its branches disagree in height: up has 20, steps.4 has 21",
         "accepts     multiples of 32",
         "pad to      352 x 544: 2 px at the bottom, 19 px at the right",
     ),

@@ -8,7 +8,7 @@ from tests.questions.not_answered import NOT_ANSWERED
 from tests.questions.page import PAGE, page, questions
 from tests.questions.question import GROUPS, Question, printed, unwrapped
 
-QUESTIONS = questions()
+QUESTIONS = [*questions().values()]
 NAMED = pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: str(question.number))
 
 
