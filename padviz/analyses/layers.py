@@ -22,6 +22,7 @@ from padviz.geometry.receptive_fields import (
 )
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size, in_words
+from padviz.network.operations import Window, place
 from padviz.network.sizes import layer_rows, sizes_of_each
 from padviz.network.targets import target_names
 from padviz.options import LAYERS, MODEL, PADDING, SAME, SIZE, Command
@@ -295,7 +296,7 @@ def report_of(network: Network, size: Size, only: Collection[str] = ()) -> Repor
         listed.append(figures)
     more = columns("before after") if signal else ()
     answers = Lines(_answers(network, fields, only))
-    lines = Lines([f"{_total(counted)}.", *[LOOK_AHEAD] * signal])
+    lines = Lines([*_left_out(network, size, only), f"{_total(counted)}.", *[LOOK_AHEAD] * signal])
     heading = Heading(f"{network.title}, {in_words(size)}")
     screen = [heading, answers, Table((*LISTED, *more), listed, LEGEND), lines]
     facts = _facts(network, size, counted)
@@ -353,6 +354,26 @@ def _branch(name: str, fields: Mapping[str, ReceptiveField]) -> str:
         return name
     strides = _figures([axis.stride for axis in fields[name].axes.values()], "?")
     return f"{name} (stride {strides}, offset {_figures(fields[name].offsets, '?')})"
+
+
+def _left_out(network: Network, size: Size, only: Collection[str]) -> list[str]:
+    """Return sentences on windows that ceil_mode would add, and that PyTorch's rule leaves out."""
+    axes_of: dict[tuple[str, int, int], list[str]] = {}
+    for axis, counts in enumerate(sizes_of_each(network, size)):
+        for layer in network.layers:
+            op = layer.ops[axis]
+            if not isinstance(op, Window) or not op.ceil or (only and layer.name not in only):
+                continue
+            n = counts[layer.inputs[0]]
+            before, after, units = place(op, n)
+            rounded = -(-(n + before + after - op.extent) // op.stride) + 1
+            if rounded > units:
+                axes_of.setdefault((layer.name, units, rounded), []).append(network.axes[axis])
+    return [
+        f"{name} has {units} units along the {in_a_list(axes)}, though ceil_mode rounds up to "
+        f"{rounded}: a last window would start behind its input."
+        for (name, units, rounded), axes in axes_of.items()
+    ]
 
 
 def _facts(network: Network, size: Size, counted: Costs) -> Row:
