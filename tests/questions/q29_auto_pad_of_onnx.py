@@ -65,9 +65,9 @@ QUESTION = Question(
     threads=(
         "microsoft/onnxruntime#9370",
         "microsoft/onnxruntime#10083",
-        "onnx/onnx#5711",
+        "microsoft/onnxruntime#10086",
     ),
-    ended="the runtime and the specification of auto_pad disagree on sides and sizes.",
+    ended="the runtime and the specification of auto_pad disagree, on sides and on sizes.",
     files={
         "upper.onnx": lambda path: written("SAME_UPPER", path),
         "lower.onnx": lambda path: written("SAME_LOWER", path),
