@@ -1,12 +1,13 @@
-"""The changes that are tried: other sizes and padding schemes, both together, even pads, pooled
-strides, a crop.
+"""The changes that are tried: other sizes, a margin and padding schemes, even pads, pooled strides,
+a crop.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Literal, get_args
 
 from padviz.advice.evidence import EVIDENCE, POOLED, size_parts
@@ -15,7 +16,7 @@ from padviz.errors import DescriptionError, SizeError, typed
 from padviz.geometry.balance.balanced_sizes import Suggestion
 from padviz.geometry.balance.case import Case, with_even_pads, with_strides_pooled
 from padviz.network.layer import Layer
-from padviz.network.network import LARGEST, Network, Size
+from padviz.network.network import LARGEST, Network, Size, in_words
 from padviz.network.operations import Window
 from padviz.network.padding_modes import COPYING, MODES, SCHEMES
 from padviz.network.rewrites import circular_axes, schemes_of, with_padding
@@ -39,16 +40,17 @@ class Change:
     It works with today's weights if every window reads the same as before, `needs` fine-tuning if
     windows read differently or the sampling grid moves, and retraining if the graph differs.
     `parts` are the rows of the table of evidence that it consists of, None for what nobody has
-    tried.
+    tried. `work` is the number of pixels that the network reads, relative to today's.
     """
 
-    kind: Literal["size", "larger", "padding", "both", "pads", "pool", "crop"]
+    kind: Literal["size", "larger", "margin", "padding", "both", "pads", "pool", "crop"]
     what: str
     edit: tuple[str, ...]
     needs: Needs
     case: Case
     padding: str | None = None
     parts: tuple[str | None, ...] = ()
+    work: float = 1.0
 
 
 def balanced_sizes(today: Case) -> Iterator[Change]:
@@ -69,24 +71,65 @@ def larger_image(today: Case) -> Iterator[Change]:
     """Enlarge the image by whole phases, on the axes that are not circular: rims are as wide, but a
     smaller part.
     """
+    larger = _enlarged(today, LARGER)
+    if larger:
+        yield _sized("larger", today, larger)
+
+
+def margin(today: Case, deepest: int) -> Iterator[Change]:
+    """Surround the image by whole periods of the strides, at least as wide as its deepest rim.
+
+    The figures are those of the image alone, in a margin that is not copied from it.
+    """
+    # Twice as many rows in twice as many periods are whole periods on each side.
+    larger = _enlarged(today, deepest, sides=2)
+    if larger is None:
+        return
+    rows, columns = around = [(m - n) // 2 for n, m in zip(today.size, larger.size, strict=True)]
+    # The input stays the image: a layer in front of all others adds the margin. It is not a pad,
+    # since windows behind would count its rows as padding of their own.
+    image, *behind = larger.network.layers
+    ops = tuple([Window(1, padding=(n, n)) for n in around])
+    layers = [image, Layer(f"{image.name}.margin", "crop", (0,), ops)]
+    for layer in behind:
+        inputs = tuple([i + 1 for i in layer.inputs])
+        like = layer.followed(range(1, len(behind) + 2))
+        layers.append(replace(layer, inputs=inputs, like=like))
+    surrounded = larger.network.at_own_size(layers=tuple(layers), size=today.size)
+    px = in_words(dict.fromkeys(around))
+    edit = (
+        f"take {px} px more of the scene on each side, or "
+        f"torch.nn.functional.pad(images, {(columns, columns, rows, rows)})",
+        f"subtract {px} px from the positions of its results",
+    )
+    work = prod(larger.size) / prod(today.size)
+    case = Case(surrounded, today.size, larger.macs)
+    yield Change("margin", f"{px} px of margin", edit, "today's weights", case, work=work)
+
+
+def _enlarged(today: Case, rows: int, sides: int = 1) -> Case | None:
+    """Enlarge the image by at least these rows, in whole periods of its strides, at one end or at
+    both; circular axes stay.
+
+    None where it cannot be, or where the network resizes its images.
+    """
     if not today.network.pads:
-        return
-    around = circular_axes(today.network)
-    periods = {axis: growth(today.network, axis) for axis, meets in enumerate(around) if not meets}
-    if not periods or None in periods.values():
-        return
-    steps = [
-        grows[0] * -(-LARGER // grows[0]) if (grows := periods.get(axis)) else 0 for axis in (0, 1)
-    ]
-    size = today.size[0] + steps[0], today.size[1] + steps[1]
+        return None
+    size = [*today.size]
+    for axis, meets in enumerate(circular_axes(today.network)):
+        grows = growth(today.network, axis)
+        if grows is None:
+            return None
+        if not meets:
+            size[axis] += sides * grows[0] * -(-rows // grows[0])
     if max(size) > LARGEST:
-        return
+        return None
     with suppress(SizeError, DescriptionError):  # it takes no larger image
-        larger = Case(today.network.at(size), size)
+        larger = Case(today.network.at(size), tuple(size))
         before, after = (sizes_of_each(case.network, case.size) for case in (today, larger))
-        # it does not resize its images
         if any(one[1:] != other[1:] for one, other in zip(before, after, strict=True)):
-            yield _sized("larger", today, larger)
+            return larger
+    return None
 
 
 def _sized(kind: Literal["size", "larger"], today: Case, near: Case) -> Change:
@@ -99,8 +142,9 @@ def _sized(kind: Literal["size", "larger"], today: Case, near: Case) -> Change:
         parts = size_parts(steps)
     else:
         parts = ()
-    what = f"{near.size[0]} x {near.size[1]} px"
-    return Change(kind, what, _resized(today.network, *sizes), needs, near, parts=parts)
+    what, work = f"{near.size[0]} x {near.size[1]} px", prod(near.size) / prod(today.size)
+    edit = _resized(today.network, *sizes)
+    return Change(kind, what, edit, needs, near, parts=parts, work=work)
 
 
 def keeps_phase(network: Network, size: Size, near: Size) -> bool:
@@ -171,7 +215,14 @@ def balanced_size_with_schemes(today: Case) -> Iterator[Change]:
             what = f"{case.size[0]}x{case.size[1]} + {scheme}"
             edit = *resized.edit[:1], *_edits(scheme, today.network.source)[:1]
             yield Change(
-                "both", what, edit, "fine-tune", case, scheme, resized.parts + _parts(scheme)
+                "both",
+                what,
+                edit,
+                "fine-tune",
+                case,
+                scheme,
+                resized.parts + _parts(scheme),
+                resized.work,
             )
 
 
@@ -266,7 +317,9 @@ def cropped_outputs(today: Case) -> Iterator[Change]:
     yield Change("crop", "cropped output", tuple(edits), "today's weights", Case(cut, today.size))
 
 
-def changes(today: Case) -> Iterator[Change]:
+def changes(today: Case, deepest: int = 0) -> Iterator[Change]:
+    """Yield all changes that are tried, a margin where its deepest rim is known."""
     resized = balanced_sizes, balanced_size_with_schemes, larger_image
     for changed in (*resized, schemes, even_pads, pooled_strides, cropped_outputs):
         yield from changed(today)
+    yield from margin(today, deepest)

@@ -54,6 +54,13 @@ class Outcome(Fairness, frozen=True):
         return 0.0
 
     @property
+    def deepest(self) -> int:
+        """The depth of the deepest rim in pixels, starved or overused."""
+        if self.rim and self.overused_rim:
+            return max(*self.rim.depths, *self.overused_rim.depths)
+        return 0
+
+    @property
     def low(self) -> bool:
         """Whether every pixel is starved, as in an image smaller than the receptive field."""
         return self.share is not None and self.share.max < 0.5
@@ -163,7 +170,7 @@ def attempts(
     with maps.
     """
     ranked: list[tuple[tuple[float, ...], Attempt]] = []
-    for change in changes(today):
+    for change in changes(today, before.deepest):
         attempt = _attempt(change, before, heads, rounded)
         insort_right(ranked, (_rank(attempt, before), attempt), key=itemgetter(0))
         # maps may be large
@@ -204,9 +211,9 @@ def helps(kind: str, before: Outcome, after: Outcome) -> bool:
 
     A change that leaves more pixels starved or overused never helps. Schemes help by fair shares
     alone, also combined with a size. A larger image always has fewer pixels near its border, so it
-    must spare a tenth of the unfair ones, and there must be some. A change that leaves some windows
-    uneven must not leave more remainders. If every pixel is starved, a change must free a tenth of
-    them.
+    must spare a tenth of the unfair ones, and there must be some; so must a margin, which leaves no
+    rim. A change that leaves some windows uneven must not leave more remainders. If every pixel is
+    starved, a change must free a tenth of them.
     """
     if after.unfair > before.unfair:
         return False
@@ -216,7 +223,9 @@ def helps(kind: str, before: Outcome, after: Outcome) -> bool:
     if kind == "size":
         return after.remainders < before.remainders or after.jumps < before.jumps
     spared = after.unfair < before.unfair * (1 - LESS)
-    if kind == "larger":
+    if kind == "margin" and after.deepest:
+        return False
+    if kind in ("larger", "margin"):
         return not after.low and before.unfair > GAIN and spared
     if before.low:
         return spared
@@ -224,8 +233,8 @@ def helps(kind: str, before: Outcome, after: Outcome) -> bool:
 
 
 def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None) -> str | None:
-    if change.case.size != (before.size[0], before.size[1]) and (ratio or 0) > COSTLY:
-        return f"costs {ratio:.2f}x the multiply-adds"
+    if change.work != 1 and (cost := _costly(ratio, change.work)):
+        return cost
     # Even windows are no cure where most of the image is starved.
     if (
         before.share
@@ -244,6 +253,16 @@ def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None)
     if idle and before.tilt - after.tilt <= APART:
         return "only leaves fewer rows unread"
     return None
+
+
+def _costly(ratio: float | None, work: float) -> str:
+    """Return what a size costs, if that is much: in pixels where multiply-adds are not known."""
+    unit = "multiply-adds"
+    if ratio is None:
+        ratio, unit = work, "pixels"
+    if ratio > COSTLY:
+        return f"costs {ratio:.2f}x the {unit}"
+    return ""
 
 
 def _rank(attempt: Attempt, before: Outcome) -> tuple[float, ...]:

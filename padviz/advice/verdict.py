@@ -15,6 +15,7 @@ from padviz.advice.wording import (
     accuracy,
     best,
     border,
+    margin,
     measure,
     now,
     padding,
@@ -63,9 +64,10 @@ class Audit:
 
     `border` has the depth of the rims, compared with known networks of its kind, and the starved
     share. `now` says what to do without training, `training` what to do if you train. `accuracy`
-    says what the border means for it; `measure` is the command that measures that. `symmetry` names
-    the convolutions that read their padding unevenly, and the sampling-grid offset. `padding` has
-    the units that depend on padding.
+    says what the border means for it; `measure` is the command that measures that. `margin` says
+    how many pixels around the image move it out of its rims, and which results read padding.
+    `symmetry` names the convolutions that read their padding unevenly, and the sampling-grid
+    offset. `padding` has the units that depend on padding.
 
     `best` is "nothing to do", a remedy without training, "nothing without training" if one of the
     `remedies` is to be tried with training, or "nothing helps". `to_try` is the remedy that
@@ -92,6 +94,7 @@ class Audit:
     border: str
     now: str
     training: str
+    margin: str
     accuracy: str
     measure: str
     symmetry: str
@@ -150,7 +153,10 @@ def examine(
         stands = standing(figures.rim, _output_stride(field))
     reads_padding = _reads_padding(network, near)
     remedies = [attempt.remedy for attempt in tried if attempt.remedy]
-    crops = [attempt for attempt in tried if attempt.change.kind == "crop"]
+    of_kind = {attempt.change.kind: attempt for attempt in tried}
+    cannot, crop = limits(today), of_kind.get("crop")
+    if crop and not crop.remedy:
+        cannot.append(_crop(crop))
     faults = faults_of(figures, stands, field, reads_padding)
     suggested = suggestions(faults, figures, tried)
     offset, offset_by, grid = _grid_of(network, pixels, reach, field)
@@ -164,6 +170,7 @@ def examine(
         border=border(figures, stands, layer is None, reads_padding),
         now=now(faults, figures, stands, field, reads_padding, suggested, remedies),
         training=training(faults, figures, suggested, reads_padding),
+        margin=margin(today, figures, of_kind.get("margin"), near, field),
         accuracy=accuracy(figures, reads_padding),
         measure=measure(network),
         symmetry=symmetry(today, field, reach.why, reads_padding),
@@ -181,7 +188,7 @@ def examine(
         grid=grid,
         outcome=figures,
         remedies=remedies,
-        cannot=[*limits(today), *(_crop(attempt) for attempt in crops if not attempt.remedy)],
+        cannot=cannot,
         notes=[*notes_on(network, asked=size is not None)],
         scheme=network.padding,
     )

@@ -5,9 +5,11 @@ and padding.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 
+from padviz.advice.changes import NEEDS
 from padviz.advice.evidence import Standing
-from padviz.advice.remedies import FOVEATED, MapOutcome, Remedy
+from padviz.advice.remedies import FOVEATED, Attempt, MapOutcome, Remedy
 from padviz.advice.suggestions import Faults, Suggestions
 from padviz.counting.shares.summary import Rim, percent
 from padviz.errors import typed
@@ -121,11 +123,16 @@ def now(
             f"{_capitalised(lead.what)} works with today's weights: {does}; its effect on accuracy "
             f"was not measured. Why: {wrong}."
         )
-    if suggested.train:
-        return f"Change nothing: {wrong}, but no change that was tried mends that without training."
     costly = next((remedy for remedy in remedies if remedy.price), None)
+    short = ""
     if costly:
         short = f"{costly.what}: {costly.price}"
+    if suggested.train:
+        but = "no change that was tried mends that without training"
+        if faults.border and costly and costly.needs == NEEDS[0]:
+            but = f"nothing that was tried helps enough without training ({short})"
+        return f"Change nothing: {wrong}, but {but}."
+    if costly:
         return f"Change nothing: {wrong}, but nothing that was tried helps enough ({short})."
     return f"Change nothing: {wrong}, but nothing that was tried mends that."
 
@@ -196,6 +203,41 @@ def training(
     if suggested.alike:
         parts.append(f"The measurements do not separate it from {' or '.join(suggested.alike)}.")
     return " ".join(parts) + keep
+
+
+def margin(
+    case: Case,
+    before: MapOutcome,
+    tried: Attempt | None,
+    near: NearPadding | None,
+    field: ReceptiveField | None,
+) -> str:
+    """Return how wide a margin moves the image out of its rims, and which units read padding."""
+    said = "None that was counted helps."
+    if tried and tried.remedy:
+        left, were = percent(tried.remedy.outcome.unfair), percent(before.unfair)
+        said = (
+            f"{tried.change.what} ({tried.change.work:.2f}x the pixels) move the image out of the "
+            f"rim: {left} of it is starved or overused instead of {were}. Fill it with the scene "
+            "where you can: zeros there are content to all layers behind the first."
+        )
+    if near is None or field is None or not (near.everywhere or any(map(any, near.axes.values()))):
+        return said
+    depths, at = [], case.network.index[near.layer]
+    maps = sizes_of_each(case.network, case.size)
+    for (axis, along), n, sizes in zip(field.axes.items(), case.size, maps, strict=True):
+        first, last = near.axes[axis]
+        if near.everywhere or first + last >= sizes[at]:
+            return f"{said} Every unit depends on padding, at any distance from the border."
+        if along.stride is None:
+            return said
+        # Each unit stands for as many pixels as its stride, the last for those that are left.
+        far = 0
+        if last:
+            far = max(ceil(n - (sizes[at] - last) * along.stride), 1)
+        depths.append([ceil(first * along.stride), far])
+    words = Rim(*depths).words
+    return f"{said} Units in {words} depend on padding: drop their results to be free of it."
 
 
 def _effects(lead: Remedy, before: MapOutcome) -> Iterator[str]:

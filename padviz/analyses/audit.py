@@ -67,9 +67,9 @@ def audit(
     """Judge how a network treats the border of an image at a size, and find what could be changed,
     best first.
 
-    It tries the nearest balanced sizes, a larger image, and padding schemes on both axes or on one,
-    also combined. It tries pads that make uneven windows even, strides of uneven convolutions moved
-    into pools, and a cropped output.
+    It tries the nearest balanced sizes, a larger image, a margin around the image, and padding
+    schemes on both axes or on one, also combined. It tries pads that make uneven windows even,
+    strides of uneven convolutions moved into pools, and a cropped output.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def _tried(
 # pixels that height and width gain together: larger sizes are left out where pictures are too small
 NEAR = 32
 NAMED = 4  # layers of a line
-SENTENCES = ("border", "now", "training", "accuracy", "measure")
+SENTENCES = ("border", "now", "training", "margin", "accuracy", "measure")
 DETAILS = ("symmetry", "padding")
 MEND = 8  # uneven windows, which are what the reader came for
 UNITS = ("", "K", "M", "G", "T", "P")
@@ -380,7 +380,7 @@ def _paper(title: str, audit: Audit, rows: Sequence[Row], tried: Trial | None) -
 
 
 def _screen(audit: Audit, tried: Trial | None, all_: bool) -> list[Block]:
-    """Return the answer in five sentences; with `all_`, what is behind it and all changes, too."""
+    """Return the answer in six sentences; with `all_`, what is behind it and all changes, too."""
     title = f"{audit.title}, {in_words(audit.size)}, to {some_names(audit.target, NAMED)}"
     answer = Facts((key.capitalize(), getattr(audit, key)) for key in SENTENCES)
     if not all_:
@@ -464,7 +464,7 @@ def _edited(before: MapOutcome, listed: list[Remedy]) -> list[str]:
 
 def _edit(remedy: Remedy) -> str:
     """Write how a remedy is made, with layers that are edited alike together."""
-    if remedy.kind == "both":
+    if remedy.kind in ("both", "margin"):
         return " and ".join(remedy.edit)
     if remedy.kind == "padding":
         return " or ".join(remedy.edit[:2])
@@ -482,7 +482,7 @@ def _edit(remedy: Remedy) -> str:
 def _besides(before: MapOutcome, remedy: Remedy) -> list[str]:
     """Return what speaks against a remedy and is not in the columns."""
     remarks, left = [], remedy.outcome.remainders
-    if remedy.price and not remedy.price.startswith("costs"):  # which the column says
+    if remedy.price and not remedy.price.endswith("multiply-adds"):  # which the column says
         remarks.append(remedy.price)
     if left > before.remainders:
         remarks.append(f"leaves rows unread in {counted(left, 'layer')}")

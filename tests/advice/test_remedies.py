@@ -111,10 +111,12 @@ def assert_alike(one: Any, other: Any) -> None:
 
 @pytest.mark.parametrize("name", ["resnet50", "unet_padded"])
 def test_the_figures_are_those_of_the_map_counted_anew(name: str) -> None:
-    made = {change.what: change for change in changes(Case(padviz.load(name), (224, 224)))}
-    found = remedies(padviz.load(name), 224)
-    assert found
-    for remedy in found:
+    found = padviz.audit(name, 224)
+    assert found.remedies
+    assert found.outcome.rim
+    tried = changes(Case(padviz.load(name), (224, 224)), max(found.outcome.rim.depths))
+    made = {change.what: change for change in tried}
+    for remedy in found.remedies:
         change = made[remedy.what]
         summary = padviz.usage(change.case.network, change.case.size, change.padding).summary()
         after = remedy.outcome
@@ -184,6 +186,7 @@ def test_pads_share_out_evenly_where_their_number_is_even_though_another_window_
 HELPS: dict[str, tuple[Network, int, str]] = {
     "size": (network(ODD), 64, "balanced sizes"),
     "larger": (padviz.load("vgg11"), 64, "a larger image"),
+    "margin": (padviz.load("vgg11"), 224, "a margin around the image"),
     "padding": (padviz.load("vgg11"), 64, "padding schemes"),
     "both": (padviz.load("resnet18"), 224, "combined"),
     "pads": (network(LOPSIDED), 224, "pads that make uneven windows even"),
@@ -265,10 +268,14 @@ def test_no_change_that_leaves_every_pixel_starved_is_a_remedy_for_that() -> Non
     net = padviz.load("ssd300_vgg16")
     found = padviz.audit(net, 320)
     assert found.outcome.low
-    assert {each.kind for each in found.remedies} == {"size", "pool"}
+    assert {each.kind for each in found.remedies} == {"size", "pool", "margin"}
+    (around,) = [each for each in found.remedies if each.kind == "margin"]
+    assert around.outcome.unfair < 0.9
     assert found.now.endswith(
-        "nothing that was tried helps enough (336 x 336 px: leaves 100.0 % starved)."
+        "nothing that was tried helps enough (192 px of margin: costs 4.84x the multiply-adds)."
     )
+    larger = next(each for each in found.remedies if each.what == "336 x 336 px")
+    assert larger.price == "leaves 100.0 % starved"
     assert found.training == "Nothing that was tried is worth training for."
     small = padviz.audit(padviz.load("resnet18"), 65)
     assert small.outcome.low

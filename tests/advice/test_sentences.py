@@ -188,9 +188,9 @@ def test_the_same_sentences_stand_in_a_notebook_and_on_the_screen() -> None:
         assert getattr(audit, key) in page
 
 
-def test_five_sentences_are_the_screen_and_all_is_behind_them() -> None:
+def test_six_sentences_are_the_screen_and_all_is_behind_them() -> None:
     short, long = str(audited("resnet50", 224)), str(padviz.audit("resnet50", 224, all_=True))
-    names = ["Border", "Now", "Training", "Accuracy", "Measure"]
+    names = ["Border", "Now", "Training", "Margin", "Accuracy", "Measure"]
     assert [line.split()[0] for line in short.splitlines()[2:-2]] == names
     assert short.splitlines()[-1].startswith("--all shows")
     for remedy in audited("resnet50", 224).remedies:
