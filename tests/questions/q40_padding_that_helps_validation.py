@@ -1,0 +1,86 @@
+"""A detector's outermost pixels are read by fewer than half as many paths; a frame of padding moves objects inside."""
+
+from pathlib import Path
+
+from tests.questions.question import Question
+
+DETECTOR = """
+from torch import nn
+
+
+class Conv(nn.Module):
+    def __init__(self, before, after, stride=1):
+        super().__init__()
+        self.conv = nn.Conv2d(before, after, 3, stride, 1, padding_mode="MODE")
+
+    def forward(self, x):
+        return self.conv(x).relu()
+
+
+class Bottleneck(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.cv1 = Conv(4, 4)
+        self.cv2 = Conv(4, 4)
+
+    def forward(self, x):
+        return x + self.cv2(self.cv1(x))
+
+
+class Detector(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = Conv(3, 4, 2)
+        self.stages = nn.Sequential(*[nn.Sequential(Conv(4, 4, 2), Bottleneck()) for _ in range(4)])
+        self.head = nn.Conv2d(4, 6, 1)
+
+    def forward(self, x):
+        return self.head(self.stages(self.stem(x)))
+"""
+
+
+def starved(folder: Path) -> list[str]:
+    """Count paths by gradients, with equal weights, and compare with those of the middle at the same phase of 32."""
+    import torch
+
+    space: dict[str, type[torch.nn.Module]] = {}
+    exec((folder / "detector.py").read_text(), space)
+    network = space["Detector"]().double()
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.constant_(module.weight, 1 / module.in_channels)
+    x = torch.ones(1, 3, 640, 640, dtype=torch.float64, requires_grad=True)
+    (paths,) = torch.autograd.grad(network(x)[:, 0].sum(), x)
+    row = paths[0, 0, :, 320]
+    middle = row[320:352].repeat(20)
+    few = (row < middle / 2).nonzero().flatten()
+    before, after = few[few < 320].max() + 1, 640 - few[few >= 320].min()
+    all_middle = paths[0, 0, 320:352, 320:352].repeat(20, 20)
+    share = (paths[0, 0] < all_middle / 2).double().mean()
+    return [
+        f"{before} px above and left and {after} px below and right",
+        f"instead of {share:.1%}".replace("%", " %"),
+    ]
+
+
+QUESTION = Question(
+    number=40,
+    group="Accuracy at the border",
+    asked="Why does a detector score better in validation, where 640 px are padded to 672?",
+    threads=("ultralytics/ultralytics#24388", "ultralytics/ultralytics#3676"),
+    ended='nobody is sure: "mostly empirical"; objects at the edges may gain by it.',
+    files={"detector.py": DETECTOR.replace("MODE", "zeros")},
+    control={"detector.py": DETECTOR.replace("MODE", "circular")},
+    commands=("padviz audit detector:Detector --size 640",),
+    answer=(
+        "Border    Lopsided rim. The outer 10 px above and left and 32 px below and right\n"
+        "          are starved (fewer than half the paths of a pixel far from every\n          border)",
+        "Margin    32 px of margin (1.21x the pixels) move the image out of the rim: 0.3\n"
+        "          % of it is starved or overused instead of 13.4 %.",
+    ),
+    cause=("Lopsided rim.", "32 px of margin"),
+    do="672 px are a margin of 16 px, half of what moves the image out of the rim. Pad when you predict, too, and "
+    "measure: counts say where a margin acts, and not how much it gains. `padviz rings` scores objects by their "
+    "distance to the border.",
+    truth=starved,
+)
