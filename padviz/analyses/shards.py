@@ -81,28 +81,7 @@ def shards(
 
 
 def report_of(network: Network, split: Shards) -> Report:
-    layers, rows = split.layers, split.size[network.axes.index(split.axis)]
-    before = max(layer.before for layer in layers)
-    after = max(layer.after for layer in layers)
-    most = f"a shard fetches at most {before} + {after} rows, before and after its own"
-    shards = counted(split.shards, "shard")
-    need = sum(layer.why > "" for layer in layers)
-    sent = f"{split.exchanges} exchanges, {_in_words(split.bytes)} in all"
-    said = [
-        f"{shards} along the {split.axis}: at any layer, {most}; {sent}; layers that need all "
-        f"shards: {need}.",
-        f"Overlapping inputs would send {_in_words(split.overlap_bytes)} once, and compute "
-        f"{1 + split.overlap / rows:.2f} times the pixels.",
-    ]
-    if split.multiple or split.skewed:
-        sizes = (
-            f"never skewed at multiples of {split.multiple}"
-            if split.multiple
-            else "skewed at any size"
-        )
-        said.append(f"Boundaries are {sizes}{split.skewed and f': {split.skewed} moves them'}.")
-    if empty := [layer.layer for layer in layers if layer.rows < split.shards]:
-        said.append(f"Some shards own nothing of maps of fewer rows: {some_names(empty)}.")
+    layers = split.layers
     legend = [
         "before, after: the most input rows that a shard fetches from shards before and behind "
         "it. bytes: of all shards, as float32. sums: for norms count, mean and squared "
@@ -119,9 +98,39 @@ def report_of(network: Network, split: Shards) -> Report:
         for layer in layers
         for k, part in enumerate(layer.parts)
     ]
-    screen = [Heading(network.title), Lines(said), listed, Lines(legend)]
+    words = words_of(split, split.size[network.axes.index(split.axis)])
+    screen = [Heading(network.title), Lines(words), listed, Lines(legend)]
     sheet = Table(columns("layer kind rows before after fetched bytes exchange why"), layers)
     return Report("shards", facts, [screen], sheet)
+
+
+def words_of(split: Shards, rows: int) -> list[str]:
+    """Return sentences on the shards of an image of some rows: what they send, and which are
+    skewed or own nothing.
+    """
+    layers = split.layers
+    before = max(layer.before for layer in layers)
+    after = max(layer.after for layer in layers)
+    most = f"a shard fetches at most {before} + {after} rows, before and after its own"
+    shards = counted(split.shards, "shard")
+    need = sum(layer.why > "" for layer in layers)
+    sent = f"{split.exchanges} exchanges, {_in_words(split.bytes)} in all"
+    said = [
+        f"{shards} along the {split.axis}: at any layer, {most}; {sent}; layers that need all "
+        f"shards: {need}.",
+        f"Overlapping inputs would send {_in_words(split.overlap_bytes)} once, and compute "
+        f"{1 + split.overlap / rows:.2f} times the pixels.",
+    ]
+    sizes = "skewed at any size"
+    if split.multiple:
+        sizes = f"never skewed at multiples of {split.multiple}"
+    if split.skewed:
+        sizes += f": {split.skewed} moves them"
+    if split.multiple or split.skewed:
+        said.append(f"Boundaries are {sizes}.")
+    if empty := [layer.layer for layer in layers if layer.rows < split.shards]:
+        said.append(f"Some shards own nothing of maps of fewer rows: {some_names(empty)}.")
+    return said
 
 
 def _in_words(size: int | None) -> str:

@@ -23,6 +23,8 @@ from padviz.options import Command
 from padviz.progress import counter
 
 if TYPE_CHECKING:
+    from padviz.analyses.check import CheckResult
+    from padviz.analyses.project import Entry
     from padviz.exports.saving import ItemOutcome
 
 MOST_ERRORS = 20  # printed at the end of an export
@@ -35,7 +37,7 @@ def check(command: Command, typed: Sequence[Typed], arguments: Arguments, to: To
     baseline.
     """
     from padviz.analyses import project
-    from padviz.analyses.check import checked, expected, not_judged, report_of
+    from padviz.analyses.check import expected, report_of
 
     baseline, new = arguments.pop("baseline", None), arguments.pop("write_baseline", None)
     prune = arguments.pop("prune_baseline", False)
@@ -56,6 +58,20 @@ def check(command: Command, typed: Sequence[Typed], arguments: Arguments, to: To
         known = project.read_baseline(Path(baseline))
     else:
         known = {}
+    parts = _checked(entries, from_project=model is None)
+    if new:
+        known = project.findings_of(parts)
+        project.write_baseline(Path(new), known)
+    if prune:
+        known = project.pruned(parts, known)
+        project.write_baseline(Path(baseline or ""), known)
+    show(parts[0], to, report=report_of(project.compared(parts, known, every=model is None)))
+
+
+def _checked(entries: Sequence[Entry], from_project: bool) -> list[CheckResult]:
+    """Check each model at each size; in a project, one that does not exist stops no others."""
+    from padviz.analyses.check import checked, not_judged
+
     parts = []
     with progress("networks and sizes") as on_progress:
         advance = counter(sum(len(entry.sizes) for entry in entries), on_progress)
@@ -65,19 +81,12 @@ def check(command: Command, typed: Sequence[Typed], arguments: Arguments, to: To
                 try:
                     part = checked(entry.model, load, entry.wanted, size)
                 except (NoSuchFile, UnknownName) as error:
-                    # The others of pyproject.toml are checked all the same.
-                    if model is not None:
+                    if not from_project:
                         raise
                     part = not_judged(entry.model, size, error)
                 parts.append(part)
                 advance(1)
-    if new:
-        known = project.findings_of(parts)
-        project.write_baseline(Path(new), known)
-    if prune:
-        known = project.pruned(parts, known)
-        project.write_baseline(Path(baseline or ""), known)
-    show(parts[0], to, report=report_of(project.compared(parts, known, every=model is None)))
+    return parts
 
 
 def _check_baseline(baseline: str | None, new: str | None, prune: bool) -> None:

@@ -27,7 +27,7 @@ from padviz.cutting.plan import Gathered, Segments, check_evaluating
 from padviz.errors import DescriptionError, OptionError, PadvizError, check_integer
 from padviz.network.network import AXES
 from padviz.sources.torch.call import Modules
-from padviz.sources.torch.load import copy_module, line_of, quiet, without_data
+from padviz.sources.torch.load import copy_module, float_type, line_of, quiet, without_data
 
 Model = Callable[[Tensor], object]
 WHOLE = "run it on the whole image"
@@ -164,11 +164,8 @@ def dry_run(
     empty = copy_module(
         model, name, lambda tensor: deepcopy(tensor) if tensor.ndim == 0 else without_data(tensor)
     )
-    kind = next(
-        (weight.dtype for weight in empty.parameters() if weight.is_floating_point()), torch.float32
-    )
     with torch.no_grad(), quiet(), torch.device("meta"):
-        image = torch.empty(1, channels, *size, dtype=kind)
+        image = torch.empty(1, channels, *size, dtype=float_type(empty))
         try:
             whole = empty(image)
         except Exception as error:

@@ -60,11 +60,8 @@ def _view(function: object, x: CutMap, shape: Sequence[int]) -> object:
 
     Of a merged dimension, such as the tokens of attention, a part has whole rows of positions.
     """
-    if -1 in shape:
-        shape = put(shape, [*shape].index(-1), prod(x.shape) // -prod(shape))
-    if prod(shape) != prod(x.shape):
-        # A module may catch the error that PyTorch raises.
-        raise RuntimeError(f"shape {[*shape]} is invalid for input of size {prod(x.shape)}")
+    # PyTorch tells what -1 stands for, and raises its own error, which a module may catch.
+    shape = torch.empty(x.shape, device="meta").view(*shape).shape
     links: list[Link] = []
     # By new dimension: the old, so many of whose rows become so many of the new.
     ratios: dict[int, tuple[int, int, int]] = {}
@@ -373,10 +370,10 @@ def _attention(
             by_head = functional.scaled_dot_product_attention(query, key, value, scale=scale)
             return by_head.squeeze(1)
         if query.ndim == 4:
-            in_front = [Link(dim, dim, SAME) for dim in query.cut if dim < 2]
-            rows = [Link(dim, dim, SAME) for dim in query.cut if dim == 2]
+            in_front = [Link(dim, dim, SAME) for dim in {*query.cut} & {0, 1}]
+            rows = [Link(dim, dim, SAME) for dim in {*query.cut} & {0, 1, 2}]
             return query.spans(
-                [(query, [*in_front, *rows]), (key, in_front), (value, in_front)],
+                [(query, rows), (key, in_front), (value, in_front)],
                 lambda regions, _: function(*(x.contiguous() for x in regions), scale=scale),
             )
     return _attend_by_products(query, key, value, scale)

@@ -383,15 +383,22 @@ def _resize(function: OpOverload, x: CutMap, sizes: Sequence[int], *others: obje
     if [*sizes] == [*shape]:
         result = x.clone()
     for axis, (n, m, scale) in enumerate(zip(shape, sizes, scales, strict=True)):
-        step = 1 / scale if scale else n / m
-        if corners:
-            step = (n - 1) / max(m - 1, 1)
+        step = _step(n, m, scale, corners)
         if (m, step) != (n, 1):
             taps = partial(_taps, function._schema.name, step, corners)
             if "nearest" in function._schema.name and m % n:
                 taps = partial(_picked, _nearest(function, len(shape), axis, n, m, scale))
             result = _resized(result, axis + 2, m, taps)
     return result
+
+
+def _step(n: int, m: int, scale: float | None, corners: bool) -> float:
+    """Return how many of n rows lie between two of m."""
+    if corners:
+        return (n - 1) / max(m - 1, 1)
+    if scale:
+        return 1 / scale
+    return n / m
 
 
 def _nearest(

@@ -5,6 +5,7 @@ changes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import ceil, floor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,10 +117,8 @@ def _draw_sides(ax: Axes, scored: Rings) -> ScalarMappable:
     colours = colouring(colour_map(CMAP), round(low, 1), round(max(high, low + STEP), 1))
 
     band = HIGH / 2 / (len(scored.rings) - 1 + INNERMOST)
-    for k, ring in enumerate(scored.rings):
-        near, far = k * band, (k + 1) * band
-        if k == len(scored.rings) - 1:
-            far = HIGH / 2
+    ends = [*(band * np.arange(len(scored.rings))), HIGH / 2]
+    for ring, (near, far) in zip(scored.rings, pairwise(ends), strict=True):
         for side, part in ring.sides.items():
             corners = [(near, near), (HIGH - near, near), (HIGH - far, far), (far, far)]
             corners = [_turned(corner, side) for corner in corners]
@@ -132,14 +131,19 @@ def _draw_sides(ax: Axes, scored: Rings) -> ScalarMappable:
                 # The middle of a triangle lies a third of its height from its base.
                 inside = near + (far - near) / (3 if far == HIGH / 2 else 2)
                 _number(ax, part, scored, side, inside, colours)
-    key = []
-    if scored.counted != "pixels":
-        key.append(f"of N: number of {scored.counted}")
-    if any(part.count < FEW for part in parts):
-        key.append(f"grey: fewer than {FEW} {scored.counted}")
-    ends = {"xlim": (0, HIGH), "ylim": (HIGH, 0)}
-    style(ax, FRAME, xticks=[], yticks=[], xlabel="; ".join(key), **ends)
+    key = _key(parts, scored.counted)
+    style(ax, FRAME, xticks=[], yticks=[], xlabel=key, xlim=(0, HIGH), ylim=(HIGH, 0))
     return colours
+
+
+def _key(parts: Sequence[Part], counted: str) -> str:
+    """Return what the numbers and the grey of bands mean."""
+    key = []
+    if counted != "pixels":
+        key.append(f"of N: number of {counted}")
+    if any(part.count < FEW for part in parts):
+        key.append(f"grey: fewer than {FEW} {counted}")
+    return "; ".join(key)
 
 
 def _turned(corner: tuple[float, float], side: str) -> tuple[float, float]:

@@ -48,26 +48,39 @@ def channels_read(
     >>> channels_read([x, weight], lambda tensor: tensor is x, nn.Identity(), 3)
     (8, 16, 32)
     """
-    tensors = tensors_in(call)
-    maps = [tensor for tensor in tensors if is_map(tensor)]
-    weights = [tensor for tensor in tensors if not is_map(tensor)]
+    maps, weights = list[Tensor](), list[Tensor]()
+    for tensor in tensors_in(call):
+        if is_map(tensor):
+            maps.append(tensor)
+        else:
+            weights.append(tensor)
     if not call:
         weights += [*module.parameters()][:1]
     groups = [n for n in call if type(n) is int and n > 1]
     read, given = list[int](), [channels]
     for weight in weights:
-        sides = weight.shape
-        if weight.ndim > 2:  # behind the first two is the kernel
-            sides = sides[:2]
-        for n in reversed(sides):
+        for n in reversed(weight.shape[:2]):  # behind them is the kernel
             read += [n, *(n * group for group in groups)]
-    for x in maps[:1]:
-        given = [*x.shape[1:2], *x.shape[-1:], channels]
+    if maps:
+        shape = maps[0].shape
+        given = [*shape[1:2], *shape[-1:], channels]
         if not weights:
-            read.append(prod(n for n in _numbers(call) if n > 0))
-            given.insert(0, x.numel())
-    might = [n * channels // k for n in read for k in given if k and n * channels % k == 0]
-    return tuple(dict.fromkeys(n for n in might if 0 < n <= MOST_CHANNELS))
+            read = [prod(n for n in _numbers(call) if n > 0)]
+            given.insert(0, prod(shape))
+    return _of_image(read, given, channels)
+
+
+def _of_image(read: Sequence[int], given: Sequence[int], channels: int) -> tuple[int, ...]:
+    """Return the channels that an image must have, if one of `channels` gives a call some numbers
+    where it reads others.
+    """
+    might: dict[int, None] = {}
+    for n in read:
+        for k in filter(None, given):
+            wanted, rest = divmod(n * channels, k)
+            if not rest and 0 < wanted <= MOST_CHANNELS:
+                might[wanted] = None
+    return tuple(might)
 
 
 def _numbers(call: object) -> list[int]:

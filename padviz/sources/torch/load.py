@@ -94,18 +94,7 @@ def network_of(
     """Follow a module to a network called `name`; `where` is what errors name, and others as in
     `load_module`.
     """
-    module = getattr(module, "_orig_mod", module)  # what torch.compile wraps
-    predicts = isinstance(module, nn.Module) and type(module).__call__ is not nn.Module.__call__
-    if predicts and isinstance(inner := getattr(module, "model", None), nn.Module):
-        module = inner  # of one that is called to predict, as Ultralytics' YOLO is
-    if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
-        what = (
-            f"is of type {type(module).__name__}, and not a torch.nn.Module whose code can be "
-            "followed"
-        )
-        raise DescriptionError(
-            what, where=where, hint="name a module, or a class or function that makes one"
-        )
+    module = _unwrapped(module, where)
     reading.check(parameters_of(module.forward), where, image=True)
     kept = {tensor for tensor in constants_of(module) if tensor.numel() <= MOST_KEPT}
     empty = copy_module(
@@ -130,6 +119,22 @@ def network_of(
                 if isinstance(error, ForwardError) and not said:
                     untried = [*error.channels, *untried]
     raise max(failures, key=_layers_run)
+
+
+def _unwrapped(module: object, where: str) -> nn.Module:
+    """Return the module that is inside of what wraps it; refuse what is none, or has no code."""
+    module = getattr(module, "_orig_mod", module)  # what torch.compile wraps
+    predicts = isinstance(module, nn.Module) and type(module).__call__ is not nn.Module.__call__
+    if predicts and isinstance(inner := getattr(module, "model", None), nn.Module):
+        module = inner  # of one that is called to predict, as Ultralytics' YOLO is
+    if isinstance(module, nn.Module) and not isinstance(module, torch.jit.ScriptModule):
+        return module
+    kind = type(module).__name__
+    raise DescriptionError(
+        f"is of type {kind}, and not a torch.nn.Module whose code can be followed",
+        where=where,
+        hint="name a module, or a class or function that makes one",
+    )
 
 
 def _layers_run(error: PadvizError) -> float:
@@ -339,6 +344,12 @@ def copy_module(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -
     )
 
 
+def float_type(module: nn.Module) -> torch.dtype:
+    """Return the type of its first weights, which its images have, too."""
+    weights = (weight.dtype for weight in module.parameters() if weight.is_floating_point())
+    return next(weights, torch.float32)
+
+
 def without_data(tensor: Tensor) -> Tensor:
     empty = hollow(tensor)
     if isinstance(tensor, nn.Parameter):
@@ -383,10 +394,7 @@ def _follow(
 ) -> Tracer:
     laid = Arranger(where, size, reading.neutral, block=".block.", follow_tokens=tokens)
     tracer = Tracer(laid, module, answer)
-    kind = next(
-        (parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()),
-        torch.float32,
-    )
+    kind = float_type(module)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
     tracer.memory.learn(image, laid.input_image(channels))
     into = ""
