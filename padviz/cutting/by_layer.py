@@ -33,7 +33,9 @@ Model = Callable[[Tensor], object]
 WHOLE = "run it on the whole image"
 
 
-def run(model: Model, x: Tensor, finish: Callable[[Any], Any] = lambda outputs: outputs) -> Any:
+def run(
+    model: Model, x: Tensor, finish: Callable[[object], object] = lambda outputs: outputs
+) -> object:
     """Run a module on a map that is cut, and finish its outputs.
 
     Raises DescriptionError naming the layer that does not allow it.
@@ -82,7 +84,7 @@ def by_layer(
     on_part: Callable[[], None] | None = None,
     segments: Segments | None = None,
     scratch: str | PathLike[str] | None = None,
-) -> Any:
+) -> object:
     """Run a module on an image that is cut into parts along dimensions, and return its whole
     outputs.
 
@@ -98,7 +100,7 @@ def by_layer(
         runner.on_part = on_part
     runner.segments, runner.scratch = segments, scratch
 
-    def finish(outputs: object) -> Any:
+    def finish(outputs: object) -> object:
         if out is None:
             return _whole(outputs, runner)
         maps = tensors_in(outputs)

@@ -125,7 +125,7 @@ class CutMap(Tensor):
         """
         raise NotImplementedError
 
-    def pooled(self, part: Function, join: Callable[[Pooled], Any]) -> Any:
+    def pooled(self, part: Function, join: Callable[[Pooled], object]) -> object:
         """Return what is pooled over all positions: `join` joins what `part` makes of each part."""
         raise NotImplementedError
 
@@ -135,7 +135,7 @@ class CutMap(Tensor):
         args: Sequence[object],
         kwargs: Mapping[str, object],
         along: Sequence[int] | None = None,
-    ) -> Any:
+    ) -> object:
         """Call a function once, on whole maps, and cut its results along dimensions: by default
         those along which the map is cut, where there are as many.
         """
@@ -226,7 +226,7 @@ def maps_in(*args: object) -> list[CutMap]:
     return [*{id(leaf): leaf for leaf in tree_leaves(args) if isinstance(leaf, CutMap)}.values()]
 
 
-def whole(function: Function, *args: object, **kwargs: object) -> Any:
+def whole(function: Function, *args: object, **kwargs: object) -> object:
     """Call a function once, on the whole maps."""
     schema = getattr(function, "_schema", None)
     if schema and schema.is_mutable and isinstance(args[0], CutMap):
@@ -331,7 +331,7 @@ def linked(
             elif not leaf.is_inference():
                 versions[place] = leaf._version
 
-    def make(regions: list[Tensor], rows: object) -> Any:
+    def make(regions: list[Tensor], rows: object) -> object:
         device = regions[0].device
         filled = [*leaves]
         for place, leaf in enumerate(leaves):
@@ -352,7 +352,7 @@ def moved(
     args: Sequence[object],
     kwargs: Mapping[str, object],
     to: Callable[[int], int | None],
-) -> Any:
+) -> object:
     """Call what works on each position alone: dimension `dim` of its maps becomes `to(dim)`, or is
     read whole.
     """
@@ -369,7 +369,7 @@ def moved(
     return linked(function, args, kwargs, links)
 
 
-def local(function: Function, *args: object, **kwargs: object) -> Any:
+def local(function: Function, *args: object, **kwargs: object) -> object:
     """Call what works on each position alone, and leaves all where it is."""
     return moved(function, args, kwargs, lambda dim: dim)
 

@@ -93,7 +93,7 @@ class SharedMap(CutMap):
             if not isinstance(output, Tensor):
                 raise Refused("returns more than maps")
 
-            def made(regions: list[Tensor], rows: Mapping[int, Rows], i: int = i) -> Any:
+            def made(regions: list[Tensor], rows: Mapping[int, Rows], i: int = i) -> object:
                 return make(regions, rows)[i]
 
             results.append(self._noted(read, output, _under(made), costly))
@@ -159,7 +159,7 @@ class SharedMap(CutMap):
         args: Sequence[object],
         kwargs: Mapping[str, object],
         along: Sequence[int] | None = None,
-    ) -> Any:
+    ) -> object:
         """Call a function on whole maps, and cut its results."""
         runner, wholes = self.runner, {}
         for x in maps_in(args, kwargs):
@@ -177,7 +177,7 @@ class SharedMap(CutMap):
 
         return tree_map_only(Tensor, again, function(*args, **kwargs))
 
-    def pooled(self, part: Function, join: Callable[[Pooled], Any]) -> Any:
+    def pooled(self, part: Function, join: Callable[[Pooled], object]) -> object:
         """Join what is pooled of each part of a map."""
         node, runner, values = self.node, self.runner, {}
         for k in runner.team.mine(node):
@@ -426,7 +426,7 @@ def _under(make: Make) -> Make:
         if torch.is_autocast_enabled(kind):
             dtypes[kind] = torch.get_autocast_dtype(kind)
 
-    def cast(regions: list[Tensor], rows: Mapping[int, Rows]) -> Any:
+    def cast(regions: list[Tensor], rows: Mapping[int, Rows]) -> object:
         kind = regions[0].device.type
         if kind not in ("cpu", "cuda") or torch.is_autocast_enabled(kind) == (kind in dtypes):
             return make(regions, rows)

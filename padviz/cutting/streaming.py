@@ -138,7 +138,7 @@ class StreamedMap(CutMap):
             raise Refused("joins maps end to end")
         return self._windowed(rule, out, make)
 
-    def _windowed(self, rule: Rule, out: int, make: Make) -> Any:
+    def _windowed(self, rule: Rule, out: int, make: Make) -> object:
         """Return the rows of the result that are certain by now, and hold what later ones read.
 
         A convolution of 5 taps, padded by 2, with the second of its chunks of 64 samples; n is far
@@ -184,7 +184,7 @@ class StreamedMap(CutMap):
 
     def _made(
         self, rule: Rule, out: int, make: Make, held: Tensor, held_from: int, rows: tuple[int, int]
-    ) -> Any:
+    ) -> object:
         """Compute some rows, which may be none, of those that are held."""
         first, end = rows
         lo, hi = rule.reads(first, max(end, first + 1))
@@ -211,7 +211,7 @@ class StreamedMap(CutMap):
         rows = range(first, max(first, rule.rows(self.rows_if_ended)))
         return first + bisect_left(rows, True, key=reads_ahead)
 
-    def _row_by_row(self, maps: Sequence[StreamedMap], out: int, make: Make) -> Any:
+    def _row_by_row(self, maps: Sequence[StreamedMap], out: int, make: Make) -> object:
         if any(x.n != self.n for x in maps):
             raise Refused("joins maps of other lengths")
         start = self.start
@@ -236,7 +236,7 @@ class StreamedMap(CutMap):
 
         return tree_map_only(Tensor, stream, make(pieces, {}))
 
-    def pooled(self, part: Function, join: Callable[[Pooled], Any]) -> Any:
+    def pooled(self, part: Function, join: Callable[[Pooled], object]) -> object:
         raise Refused("pools all positions, also those to come")
 
     def gathered(
@@ -245,7 +245,7 @@ class StreamedMap(CutMap):
         args: Sequence[object],
         kwargs: Mapping[str, object],
         along: Sequence[int] | None = None,
-    ) -> Any:
+    ) -> object:
         name = getattr(function, "overloadpacket", function).__name__
         raise Refused(f"runs {name} over all positions, also those to come")
 
@@ -303,7 +303,7 @@ class Streamed:
         self.reset()
         return rest
 
-    def _run(self, chunk: Tensor, n: int) -> Any:
+    def _run(self, chunk: Tensor, n: int) -> object:
         self.session.passed = 0
         signal = StreamedMap.of(
             chunk, self.read - chunk.shape[-1], self.read, chunk.ndim - 1, n, self.session

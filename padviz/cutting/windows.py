@@ -73,10 +73,10 @@ def _convolution(
     output_padding: Sequence[int],
     groups: int,
     *flags: bool,
-) -> CutMap:
+) -> object:
     given = (stride, padding, dilation, transposed, output_padding, groups, *flags)
     if not isinstance(x, CutMap) or isinstance(weight, CutMap):
-        return whole(function, x, weight, bias, *given)  # type: ignore[no-any-return]
+        return whole(function, x, weight, bias, *given)
     axes = x.ndim - 2
     stride, padding, dilation, more = (
         _each_axis(values, axes) for values in (stride, padding, dilation, output_padding)
@@ -113,7 +113,7 @@ def _convolution(
     taps = weight[:1].numel()
     if transposed:
         taps = weight[:, :1].numel()
-    return by_dims(x, rules, make, whole=[1], costly=taps)  # type: ignore[no-any-return]
+    return by_dims(x, rules, make, whole=[1], costly=taps)
 
 
 def _transposed(extent: int, s: int, p: int, more: int) -> Rule:
