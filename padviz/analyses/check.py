@@ -14,7 +14,7 @@ from padviz.analyses import rules
 from padviz.analyses.asked import OptionalSource, Pixels, Source, asked, names
 from padviz.analyses.result import Result
 from padviz.analyses.rules import RULES, Case, Judged, State, failed, layer_of
-from padviz.cutting.context import contexts_of
+from padviz.cutting.context import output_contexts
 from padviz.errors import (
     NoSuchFile,
     OptionError,
@@ -299,7 +299,7 @@ def _axis(case: Case, name: str, option: str) -> int:
 
 
 def _context(case: Case, wanted: int) -> Iterator[Judged]:
-    for head in contexts_of(case.kept, case.size):
+    for head in output_contexts(case.kept, case.size):
         for axis, context in zip(case.network.axes, head, strict=True):
             least, layer, change = max(context.before, context.after), context.layer, ""
             if context.barrier:

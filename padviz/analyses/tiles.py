@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NotRequired, TypedDict, cast
 
 from padviz.analyses.asked import Pixels, Source, asked_up_to
 from padviz.analyses.result import Result
-from padviz.cutting.context import Context, barrier_of, behind_barrier, contexts_of
+from padviz.cutting.context import Context, barrier_of, output_contexts
 from padviz.cutting.exact_units import pools_sums
 from padviz.cutting.handover import Handover, handover, keywords
 from padviz.cutting.plan import (
@@ -245,12 +245,10 @@ def _listed(tiling: Tiling, per_tile: bool, one_image: bool) -> Tiling:
     """Return the contexts, and tile sizes where some tile is exact: of one image, those that are no
     larger.
     """
-    contexts = contexts_of(tiling.network, tiling.image, per_tile)
+    contexts = output_contexts(tiling.network, tiling.image, per_tile)
     ignored: tuple[tuple[str, str], ...] = ()
     if per_tile:
         ignored = (*ignored_of(tiling.network), *tiling.network.behind)
-    elif tiling.network.behind:
-        contexts = behind_barrier(contexts, Barrier(*tiling.network.behind[0]))
     if any(context.barrier for context in chain(*contexts)):
         return replace(tiling, contexts=contexts, ignored=ignored)
     sizes = tile_sizes(tiling.network, tiling.image, per_tile)

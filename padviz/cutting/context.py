@@ -139,16 +139,25 @@ def contexts_of(
         )
         if why := another_at(network, larger):
             barrier = Barrier(*why)
-    contexts = tuple(zip(*by_axis, strict=True))
-    if barrier:
-        return behind_barrier(contexts, barrier)
-    return contexts
+    return _blocked(tuple(zip(*by_axis, strict=True)), barrier)
 
 
-def behind_barrier(
-    contexts: tuple[tuple[Context, ...], ...], barrier: Barrier
+def output_contexts(
+    network: Network, size: Size, ignore_norms: bool = False
 ) -> tuple[tuple[Context, ...], ...]:
-    """Return the contexts with a barrier on all axes that have none."""
+    """Return the contexts as `contexts_of` does, with what a network returns in place of its last
+    maps as the barrier.
+    """
+    contexts = contexts_of(network, size, ignore_norms)
+    if ignore_norms or not network.behind:
+        return contexts
+    return _blocked(contexts, Barrier(*network.behind[0]))
+
+
+def _blocked(
+    contexts: tuple[tuple[Context, ...], ...], barrier: Barrier | None
+) -> tuple[tuple[Context, ...], ...]:
+    """Return contexts with a barrier where they have none."""
     return tuple(
         tuple(replace(context, barrier=context.barrier or barrier) for context in head)
         for head in contexts

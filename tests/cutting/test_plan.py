@@ -312,6 +312,8 @@ def test_no_tiles_are_planned_for_what_is_not_the_last_map(name: str) -> None:
             plan()
         assert "; or name `layer` conv, and run what returns it" in str(error.value)
     assert f"No tiles are exact: {why}." in " ".join(str(padviz.tiles(module, 64)).split())
+    (*_, row) = padviz.check(module, 64, context=2)
+    assert (row.state, row.found) == ("fails", f"no tiles are exact: {why.split(' (')[1][:-1]}")
     per_tile = padviz.tiles(module, 64, 24, norms="per-tile").plan
     assert isinstance(per_tile, Plan)
     assert [f"{layer} ({reason})" for layer, reason in per_tile.ignored] == [why]
