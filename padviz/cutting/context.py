@@ -21,7 +21,7 @@ from padviz.cutting.exact_units import (
     longest_run,
     pools_sums,
 )
-from padviz.errors import OptionError, PadvizError, SizeError
+from padviz.errors import OptionError, PadvizError, SizeError, typed
 from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter
 from padviz.geometry.reaching.reach import reaches_of
 from padviz.geometry.reaching.shifts import alignment_on
@@ -188,7 +188,7 @@ def check_returned(network: Network) -> None:
     """Refuse tiles of what a module or a file returns, if that is not its last maps."""
     if network.behind:
         name, why = network.behind[0]
-        kept = f"name `layer` {network.targets[0]}, and run what returns it"
+        kept = f"name `layer` {typed(network.targets[0])}, and run what returns it"
         if len(network.targets) > 1:
             kept = f"name {some_names(network.targets)} by `layer`, and run what returns them"
         hint = f"{BY_LAYER}; or {kept}"
