@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 USUAL = 64, 1024  # sides whose rules are computed
 DEFAULT = "64:1024"
+POWERS = 256, 512, 1024  # sides that most networks take
 PROPERTIES = (
     "accepted",
     "unstretched",
@@ -262,19 +263,35 @@ def _read_at_any(
     one: Size | None,
     sides: Sequence[int],
 ) -> Network:
-    """Read a network at its usual size; where it refuses that, at the size asked about, or at one
-    of the first sides.
+    """Read a network at its usual size. Where it does not run there, try the size asked about, the
+    first sides, and powers of two.
 
-    Raises the error of the usual size, if it is refused at all of them.
+    Where none of them helps, returns what was read at the usual size, or raises its error.
     """
+    here = [*filter(None, [one])]
     try:
-        with asked_at() as (network, _):
-            return network
+        with asked_at() as (usual, _):
+            # A file is read on where two of its maps do not fit, as if their layer were unknown.
+            if at_size(usual, usual.size)[0].unknown:
+                return _known_at(asked_at, [*here, *POWERS]) or usual
+            return usual
     except (SizeError, ForwardError):
-        for size in [*filter(None, [one]), *sides[:MOST_SMALL]]:
-            with suppress(PadvizError), asked_at(size=size) as (network, _):
+        network = _known_at(asked_at, [*here, *sides[:MOST_SMALL], *POWERS])
+        if network is None:
+            raise
+        return network
+
+
+def _known_at(
+    asked_at: Callable[..., AbstractContextManager[tuple[Network, Size]]],
+    sizes: Sequence[int | Size],
+) -> Network | None:
+    """Return a network as it is at the first of some sizes at which padviz can read it."""
+    for size in sizes:
+        with suppress(PadvizError), asked_at(size=size) as (network, _):
+            if not at_size(network, network.size)[0].unknown:
                 return network
-        raise
+    return None
 
 
 def _asked_sizes(
@@ -373,10 +390,15 @@ def in_runs(sizes: Sequence[int]) -> str:
 def in_multiples(rule: str) -> str:
     """Write a rule for a sentence.
 
-    >>> in_multiples("16*i"), in_multiples("16*i + 1")
-    ('multiples of 16', '16*i + 1')
+    >>> in_multiples("16*i"), in_multiples("16*i + 1"), in_multiples("16*i - 2 to 16*i + 1")
+    ('multiples of 16', '16*i + 1', '16*i - 2 to 16*i + 1')
+    >>> in_multiples("16*i - 7 to 16*i, from 25")
+    'multiples of 16 or up to 7 px less, from 25'
     """
-    return re.sub(r"^(\d+)\*i(?! \+)", r"multiples of \1", rule)
+    rule = re.sub(
+        r"^(\d+)\*i - (\d+) to \d+\*i(?! \+)", r"multiples of \1 or up to \2 px less", rule
+    )
+    return re.sub(r"^(\d+)\*i(?! [-+]| to)", r"multiples of \1", rule)
 
 
 def report_of(network: Network, answer: Sizes) -> Report:

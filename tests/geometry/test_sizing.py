@@ -434,10 +434,10 @@ def test_each_command_names_the_nearest_sizes(command: str) -> None:
 
 
 def onnx_file(
-    module: nn.Module, path: Path, open_axes: bool, names: Sequence[str] = ("y",)
+    module: nn.Module, path: Path, open_axes: bool, names: Sequence[str] = ("y",), side: int = 16
 ) -> Path:
     axes = {"x": {2: "h", 3: "w"}} if open_axes else None
-    example = (torch.zeros(1, 1, 16, 16),)
+    example = (torch.zeros(1, 1, side, side),)
     torch.onnx.export(
         module.eval(),
         example,
@@ -530,6 +530,18 @@ def test_an_export_names_the_nearest_sizes(kind: str, files: Files, tmp_path: Pa
     assert TO_24 in outcome.error
 
 
+@pytest.mark.parametrize("size", [(80, 80), "64:512"])
+def test_a_file_that_does_not_run_at_the_usual_size_is_read_at_another(
+    size: str | tuple[int, int], tmp_path: Path
+) -> None:
+    """224 does not halve six times."""
+    path = onnx_file(UNet(6), tmp_path / "deep.onnx", True, side=64)
+    found = padviz.sizes(path, size)
+    assert found.height.accepted.rule == "64*i"
+    if found.near is not None:
+        assert (found.near.below, found.near.above) == ((64, 64), (128, 128))
+
+
 def test_a_layer_before_the_one_that_refuses_is_counted(files: Files) -> None:
     path, _ = files["onnx"]
     counts = padviz.usage(path, (22, 24), layer="/down.1/Conv")
@@ -559,7 +571,9 @@ def test_a_file_that_declares_its_size_takes_no_other(kind: str, files: Files) -
     assert near.refusal is not None
     assert (near.above, near.below) == (None, None)
     assert near.refusal.what == "the file declares an input of 16 x 16"
-    assert padviz.sizes(fixed, "8:40").height.accepted.sizes == (16,)
+    for sides in ("8:40", "8:1024"):
+        accepted = padviz.sizes(fixed, sides).height.accepted
+        assert (accepted.rule, accepted.sizes, accepted.unknown) == ("16 only", (16,), ())
 
 
 @pytest.mark.parametrize("height", ["16 only", "4*i"])

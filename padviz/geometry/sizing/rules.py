@@ -193,9 +193,11 @@ def axis_sizes(
 def _known(reader: _Reader, repeats: _Repeats | None, sizes: range) -> dict[int, _Known]:
     """Return what a network makes of each size that was read or follows from a period.
 
-    Of a short range, all sizes are read where no period holds of all properties.
+    Of a short range, all sizes are read where no period holds of all properties. So are those of a
+    file that declares its size, which takes no time.
     """
-    if len(sizes) <= MOST_READ and (repeats is None or not repeats.evenly):
+    declared = any(reader.network.declared[axis] for axis in reader.axes if reader.network.declared)
+    if declared or (len(sizes) <= MOST_READ and (repeats is None or not repeats.evenly)):
         for n in sizes:
             reader.read(n)
     known: dict[int, _Known] = {}
@@ -345,6 +347,8 @@ def _rule(period: Sequence[bool], start: int, flags: Sequence[bool], lo: int) ->
     '2*i, from 6'
     >>> _rule([True] * 3, 6, [True] * 3, 6), _rule([False] * 3, 6, [False] * 3, 6)
     ('every size', 'no size')
+    >>> _rule([False] * 2 + [True] * 5 + [False], 8, [False] * 2 + [True] * 5 + [False], 8)
+    '8*i + 2 to 8*i + 6'
     """
     if not any(period):
         if any(flags):
@@ -352,9 +356,12 @@ def _rule(period: Sequence[bool], start: int, flags: Sequence[bool], lo: int) ->
         return "no size"
     step = _shortest(period)
     residues = sorted({(start + i) % step for i, holds in enumerate(period) if holds})
-    if len(residues) > MOST_RESIDUES:
+    if len(residues) <= MOST_RESIDUES:
+        rule = " or ".join(_term(step, residue) for residue in residues)
+    elif run := _one_run(step, residues):
+        rule = f"{_term(step, run[0])} to {_term(step, run[-1])}"
+    else:
         return None
-    rule = " or ".join(f"{step}*i + {residue}" for residue in residues).replace(" + 0", "")
     if step == 1:
         rule = "every size"
     sizes = [n for n, flag in enumerate(flags, lo) if flag]
@@ -363,6 +370,27 @@ def _rule(period: Sequence[bool], start: int, flags: Sequence[bool], lo: int) ->
         return rule
     below = sum(n <= max(exceptions) for n in sizes)
     return f"{rule}, from {sizes[below]}" + (f", and {below} below" if below else "")
+
+
+def _term(step: int, residue: int) -> str:
+    if residue == 0:
+        return f"{step}*i"
+    return f"{step}*i {'-' if residue < 0 else '+'} {abs(residue)}"
+
+
+def _one_run(step: int, residues: Sequence[int]) -> range | None:
+    """Return sorted residues of a period as a run without a gap, around 0 where 0 is one; None if
+    there are gaps.
+
+    >>> _one_run(8, [0, 1, 5, 6, 7]), _one_run(8, [2, 3, 4]), _one_run(8, [0, 2, 4])
+    (range(-3, 2), range(2, 5), None)
+    """
+    first = residues[0]
+    if first == 0:
+        while first - 1 + step in residues:
+            first -= 1
+    run = range(first, first + len(residues))
+    return run if {n % step for n in run} == {*residues} else None
 
 
 def _shortest(period: Sequence[bool]) -> int:
