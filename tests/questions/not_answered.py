@@ -23,4 +23,34 @@ NOT_ANSWERED: tuple[NotAnswered, ...] = (
             "outputs says where they differ, not why."
         ),
     ),
+    NotAnswered(
+        number=41,
+        group="Accuracy at the border",
+        asked="Masks of a segmenter stop short of an object's edge (boundary IoU .424, without the crop .551).",
+        threads=("ultralytics/ultralytics#22397",),
+        reason=(
+            "The network's masks are whole: behind it, each is cropped to its predicted box, which padviz does not "
+            "see. Crop to a larger box, or not at all."
+        ),
+    ),
+    NotAnswered(
+        number=57,
+        group="Accuracy at the border",
+        asked="Masks of SAM 2 are bumpy at the frame. By how many pixels should I extend the image?",
+        threads=("facebookresearch/sam2#694", "neverbiasu/ComfyUI-SAM2#55"),
+        reason=(
+            "It attends over all positions, so that every unit depends on every other, and counts give no margin. "
+            "The second thread fills a margin with likely content and crops; measure it by `padviz rings`."
+        ),
+    ),
+    NotAnswered(
+        number=59,
+        group="Latent decoders",
+        asked="A tiled decode has a step where a horizontal and a vertical seam cross.",
+        threads=("Comfy-Org/ComfyUI#16436", "Comfy-Org/ComfyUI#16422"),
+        reason=(
+            "The blending was wrong: a tile faded into pixels that the picture no longer had. padviz does not read "
+            "a tiler's code. `padviz seams` finds the seams, and `padviz tiles` the context that needs no blending."
+        ),
+    ),
 )
