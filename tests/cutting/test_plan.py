@@ -295,6 +295,10 @@ ENDS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         lambda x: x.flatten(1),
         "output (is 1 x 16384, whose last dimensions are not height x width)",
     ),
+    "one line": (
+        lambda x: x.flatten(),
+        "output (is 16384, whose last dimensions are not height x width)",
+    ),
     "channels last": (
         lambda x: x.permute(0, 2, 3, 1),
         "output (is 1 x 64 x 64 x 4, whose last dimensions are not height x width)",

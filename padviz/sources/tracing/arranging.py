@@ -208,9 +208,9 @@ class Arranger(Trace):
         if value.dims is None or self.layers[value.at].pooled:
             return
         axes = len(self.axes)
-        in_place = ["" for _ in value.dims[:-axes]] + [*self.axes]
-        for dim, role in zip(value.dims, in_place, strict=True):
-            if dim.has_positions and dim.axis != role:
+        roles = dict(enumerate(self.axes, len(value.dims) - axes))
+        for i, dim in enumerate(value.dims):
+            if dim.has_positions and dim.axis != roles.get(i):
                 last = in_words(AXES[axes])
                 why = f"is {in_words(value.shape)}, whose last dimensions are not {last}"
                 self.turned[name] = why
