@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import product
-from math import ceil, floor
+from math import ceil, floor, lcm
 
 from padviz.errors import SizeError
 from padviz.geometry.reaching.near_padding import BeforeAfter
@@ -126,10 +126,11 @@ def around_units(network: Network, size: Size) -> list[BeforeAfter | None]:
         if reach.whole or reach.uneven_strides:
             around.append(None)
             continue
+        units = 1
+        if reach.stride:  # then what units see, and where their strides begin, repeats together
+            units = lcm(reach.stride.denominator, max(1, len(reach.seen)))
         ends = []
-        for unit in range(
-            reach.stride.denominator * max(1, len(reach.seen) if reach.stride else 1)
-        ):
+        for unit in range(units):
             low, high = reach.interval(unit)
             ends.append(
                 (floor(unit * reach.stride) - low, high - ceil((unit + 1) * reach.stride) + 1)
