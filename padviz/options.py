@@ -253,6 +253,7 @@ NOISE = Option("noise", "Use noise instead of photographs.")
 MEAN = Option("mean", "Channel means of pixels from 0 to 1.", Numbers())
 STD = Option("std", "Channel deviations of pixels.", Numbers())
 BGR = Option("bgr", "Feed channels as blue, green, red.")
+RUN = Option("run", "Run both on noise, and compare the outputs.")
 SEED = Option("seed", "Random seed.", Whole(0))
 JOBS = Option("jobs", "Worker processes; one per core by default.", Whole(1, 1024))
 SCALE = Option(

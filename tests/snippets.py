@@ -65,6 +65,8 @@ def prepare(command: str) -> None:
     if "model.onnx" in command:
         shows_maps = command.startswith(("detect", "run-tiles"))
         (seeing_file if shows_maps else plain_file)("model.onnx")
+    if "exported.onnx" in command:
+        plain_file("exported.onnx")
     if "photo.png" in command:
         levels = np.random.default_rng(0).integers(0, 256, (1000, 1500, 3), np.uint8)
         Image.fromarray(levels).save("photo.png")

@@ -167,11 +167,11 @@ def head_maps(trained: Trained, network: Network) -> HeadMaps:
     inside = []
     if is_module(trained.model):
         inside = [path for path, _ in trained.model.named_modules() if path in network.targets]
-    run = _outputs_of(trained, tensors, inside)
+    run = run_up_to(trained, tensors, inside)
     return lambda image: _select_heads(run(image), network, image)
 
 
-def _outputs_of(
+def run_up_to(
     trained: Trained, tensors: Sequence[str], inside: Sequence[str]
 ) -> Callable[[Reals], Outputs]:
     """Return a function that runs a graph up to some tensors, or a module up to some modules
@@ -242,12 +242,12 @@ def map_runner(trained: Trained, network: Network, name: str) -> Callable[[Reals
     inside = []
     if name not in trained.network.aliases:
         inside = [name]
-    outputs_of = _outputs_of(trained, [name], inside)
+    outputs_of = run_up_to(trained, [name], inside)
 
     def run(image: Reals) -> Reals:
         output = outputs_of(image)[name]
         units = units_of(network, image.shape[2:])
-        values = _channels_first(output, units)
+        values = channels_first(output, units)
         if values is None:
             what = f"{name} has the shape {in_words(output.shape)}, and no {in_words(units)} units"
             raise DescriptionError(what, where=trained.where, hint="name another `layer`")
@@ -275,7 +275,7 @@ def _select_heads(outputs: Mapping[str, Reals], network: Network, image: Reals) 
     for target in network.targets:
         units = tuple(rows[network.index[target]] for rows in sizes)
         named = [name for name in (target, aliases.get(target, "")) if name in outputs]
-        maps = ((name, _channels_first(outputs[name], units)) for name in (*named, *outputs))
+        maps = ((name, channels_first(outputs[name], units)) for name in (*named, *outputs))
         name, head = next(
             ((name, values) for name, values in maps if values is not None), ("", None)
         )
@@ -289,7 +289,7 @@ def _select_heads(outputs: Mapping[str, Reals], network: Network, image: Reals) 
     return [*heads.values()]
 
 
-def _channels_first(values: Reals, units: Size) -> Reals | None:
+def channels_first(values: Reals, units: Size) -> Reals | None:
     """Move channels to the front where values are a map of that size; None where they are none."""
     axes = len(units)
     if values.ndim > axes and values.shape[-axes:] == units:

@@ -442,6 +442,12 @@ class TorchRunner:
             maps |= _named_arrays(self._run(images), "output")
         return maps
 
+    def every_map(self, images: NDArray[np.floating]) -> Outputs:
+        """Return the result of each call on tensors, by the module that makes it, in that order."""
+        recorder = _EveryMap(self.modules)
+        self._run(images, recorder.modules, recorder)
+        return recorder.maps
+
     def contents(self) -> Iterator[bytes]:
         # Without addresses, which differ by process.
         yield re.sub(r" at 0x[0-9a-f]+", "", repr(self.module)).encode()
@@ -559,6 +565,30 @@ class _Responses(TorchFunctionMode):
                 self.maps.append(
                     reduce_maps(layer, output.detach().float().contiguous().cpu().numpy())
                 )
+        return output
+
+
+class _EveryMap(TorchFunctionMode):
+    """While active, copies the result of every call, before later ones may write into it."""
+
+    def __init__(self, modules: Modules) -> None:
+        super().__init__()
+        self.maps: Outputs = {}
+        self.modules = modules
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        output = func(*args, **(kwargs or {}))
+        key = self.modules.path or op_of(func)
+        while key in self.maps:
+            key += " again"
+        if isinstance(output, Tensor) and output.is_floating_point():
+            (self.maps[key],) = _named_arrays(output.clone(), key).values()
         return output
 
 
