@@ -157,7 +157,8 @@ def rings(
         else:
             loaded, at = load_at(network, size)
         scored = detections.rings_of_boxes(scenes, count, pixels, ious, seed, loaded, at)
-        scored = replace(scored, notes=(*doubts, *scenes.notes))
+        notes = *doubts, *scenes.notes, detections.at_border(scenes)
+        scored = replace(scored, notes=notes)
     check_filled([ring.count for ring in scored.rings], pixels, scored.counted.removesuffix("s"))
     if by_class:
         scored = replace(scored, classes=detections.by_class(scored, scenes, ious, seed))

@@ -39,6 +39,34 @@ def margins(low: Floats, high: Floats, sizes: Ints) -> Floats:
     return np.concatenate([low, sizes[:, ::-1] - high], axis=1).T
 
 
+def edges(boxes: Boxes, sizes: Ints) -> Floats:
+    """Measure how far the outermost edge of each box is from the border, in px; negative beyond."""
+    low, high = boxes.box[:, :2], boxes.box[:, :2] + boxes.box[:, 2:]
+    nearest: Floats = margins(low, high, sizes[boxes.image]).min(axis=0)
+    return nearest
+
+
+def at_border(scenes: Scenes) -> str:
+    """Return how many objects touch the border, whether the detections that find them do, and which
+    boxes reach beyond.
+    """
+    objects = select(scenes.objects, ~scenes.objects.crowd)
+    matches = matching.match(objects, scenes.detections, [matching.FOUND])
+    near, other = edges(objects, scenes.sizes), edges(scenes.detections, scenes.sizes)
+    (hits,) = matches.found
+    cut = (hits != matching.FREE) & (near[hits] <= TOUCHING)
+    reached = other[matches.detections[cut]] <= TOUCHING
+    beyond = (near < -TOUCHING).sum(), (other < -TOUCHING).sum()
+    said = (
+        f"{(near <= TOUCHING).sum():,} of {len(near):,} objects touch the border (within "
+        f"{TOUCHING} px); of the {len(reached):,} found among them, the detections of "
+        f"{reached.sum():,} do. {beyond[0]:,} objects and {beyond[1]:,} detections reach beyond it"
+    )
+    if any(beyond) and not all(beyond):
+        said += ": only one file is cropped to the images; crop both before comparing"
+    return f"{said}."
+
+
 def depths(boxes: Boxes, sizes: Ints, share: bool) -> Floats:
     """Measure how far centres are from the nearest border, as a share of half the shorter side, or
     in px.
@@ -138,8 +166,7 @@ def _measure(scored: Scored, k: int, ious: Sequence[float]) -> RingPart:
     # Objects that a border cuts are harder to find anywhere; those it does not cut show what
     # position does.
     objects = scored.scenes.objects
-    low, high = objects.box[:, :2], objects.box[:, :2] + objects.box[:, 2:]
-    uncut = inside & (margins(low, high, scored.scenes.sizes[objects.image]).min(axis=0) > TOUCHING)
+    uncut = inside & (edges(objects, scored.scenes.sizes) > TOUCHING)
     small, large = objects.area < SMALL, objects.area > LARGE
     sizes = {
         "all": uncut,

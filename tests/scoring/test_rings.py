@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,12 +21,12 @@ from padviz.analyses.rings import finding
 from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError
 from padviz.intervals import Estimate, excludes_zero, mean, share
-from padviz.scoring.detections import COCO, by_class, depths, rings_of_boxes
+from padviz.scoring.detections import COCO, at_border, by_class, depths, rings_of_boxes
 from padviz.scoring.matching import FREE, Boxes, Scenes, boxes, match, select
 from padviz.scoring.reading.formats import read_scenes
 from padviz.scoring.rings import INNERMOST, OTHERS, OUTERMOST, Difference, Rings
 from padviz.trained.trying.seen import edge_of, estimates, unit_ranks
-from tests.scoring.made import as_coco, perfect, scenes
+from tests.scoring.made import as_coco, coco_files, perfect, scenes
 from tests.sweeps import MANY, REST, examples
 from tests.trained.known import ends_of, known
 
@@ -210,6 +211,52 @@ def test_objects_within_a_pixel_of_a_border_are_cut() -> None:
         ([50, 179, 9, 20], 0),
     ):
         assert one_object(box).rings[0].uncut["all"].count == uncut
+
+
+def test_what_is_said_first_counts_boxes_at_the_border_and_beyond_it() -> None:
+    size, there = np.array([[200, 300]]), [[0, 50, 20, 20], [270, 90, 30, 30], [90, 90, 30, 30]]
+    for shift, reached, beyond, differs in ((0, 2, 0, False), (3, 1, 0, False), (-3, 2, 1, True)):
+        found = np.array(there, float)
+        # The first detection stops short of the border, or reaches beyond it.
+        found[0, 0] += shift
+        found[0, 2] -= shift
+        ones = np.zeros(3, int)
+        scored = Scenes(size, ("c",), boxes(ones, ones, there), boxes(ones, ones, found, 1.0))
+        said = at_border(scored)
+        assert said.startswith(
+            "2 of 3 objects touch the border (within 1 px); of the 2 found among them, the "
+            f"detections of {reached} do. 0 objects and {beyond} detections reach beyond it"
+        )
+        assert ("only one file is cropped" in said) == differs
+
+
+@given(seed=st.integers(0, 1000))
+@examples(15)
+def test_so_it_does_for_any_scenes(seed: int) -> None:
+    of = scenes(seed, images=8, crowd=0.2)
+    counts = [int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d", at_border(of))]
+    touch = beyond = 0
+    for k in range(len(of.objects)):
+        left, top, width, height = of.objects.box[k]
+        high, wide = of.sizes[of.objects.image[k]]
+        edge = min(left, top, wide - left - width, high - top - height)
+        touch += not of.objects.crowd[k] and edge <= 1
+        beyond += not of.objects.crowd[k] and edge < -1
+    assert (counts[0], counts[1], counts[5]) == (touch, int((~of.objects.crowd).sum()), beyond)
+    assert counts[4] <= counts[3] <= touch
+    # A perfect detector reaches the border wherever its objects do, and as far beyond it.
+    same = [int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d", at_border(perfect(of)))]
+    assert same[3] == same[4] == touch
+    assert "crop both" not in at_border(perfect(scenes(seed, images=8)))
+
+
+def test_the_boxes_at_the_border_come_before_any_accuracy(tmp_path: Path) -> None:
+    coco_files(scenes(0), tmp_path)
+    scored = padviz.rings(tmp_path / "gt.json", tmp_path / "pred.json")
+    text = " ".join(str(scored).split())
+    said = at_border(scenes(0))
+    assert scored.notes[-1] == said
+    assert text.index(said) < text.index(finding(scored))
 
 
 def test_sizes_are_cocos_classes_by_the_area_of_the_file() -> None:
