@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from itertools import chain
-from math import lcm
+from math import gcd, lcm
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -418,15 +418,25 @@ def _off_centre(case: Case) -> Iterator[Judged]:
 def _ripples(case: Case) -> Iterator[Judged]:
     for layer in case.network.layers:
         for axis, op in zip(case.network.axes, layer.ops, strict=True):
-            if isinstance(op, Transposed) and op.kernel % op.stride:
-                what = f"kernel {op.kernel}, stride {op.stride}"
-                yield failed(
-                    layer.name,
-                    axis,
-                    "a multiple of the stride",
-                    what,
-                    "use a kernel that is a multiple",
-                )
+            if not isinstance(op, Transposed):
+                continue
+            phases = np.arange(op.kernel) * op.dilation % op.stride
+            taps = np.bincount(phases, minlength=op.stride)
+            if taps.min() == taps.max():
+                continue
+            numbers = f"{taps.min()} to {taps.max()} taps a unit"
+            what = f"kernel {op.kernel}, stride {op.stride}: {numbers}"
+            change = "resize, then a convolution"
+            if taps.min():
+                change += f"; at the start, divide taps by {', '.join(map(str, taps[phases]))}"
+            if gcd(op.dilation, op.stride) == 1:
+                # The next multiple of the stride, with pads that keep the output's size.
+                kernel = -(-op.kernel // op.stride) * op.stride
+                pads = sum(op.padding) - op.output_padding + op.dilation * (kernel - op.kernel)
+                padding = max(-(-pads // 2), 0)
+                same = f"padding={padding}, output_padding={2 * padding - pads}"
+                change = f"kernel_size={kernel}, {same}; or {change}"
+            yield failed(layer.name, axis, "equal numbers of taps", what, change)
 
 
 def _overhangs(case: Case) -> Iterator[Judged]:
@@ -520,7 +530,9 @@ connection.""",
     "transposed-ripple": Rule(
         "A transposed convolution covers its units unequally often.",
         "Where the kernel is not a multiple of the stride, units have unequal numbers of taps: a "
-        "checkerboard.",
+        "checkerboard. The change keeps the output's size: the next kernel that is a multiple (its "
+        "weights are trained anew), or a resize by the stride and a convolution. Taps divided by "
+        "the number of their unit's taps make equal weights even; training may undo that.",
         _ripples,
         False,
     ),
