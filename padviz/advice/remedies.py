@@ -211,7 +211,7 @@ def helps(kind: str, before: Outcome, after: Outcome) -> bool:
 
     A change that leaves more pixels starved or overused never helps. Schemes help by fair shares
     alone, also combined with a size. A larger image always has fewer pixels near its border, so it
-    must spare a tenth of the unfair ones, and there must be some; so must a margin, which leaves no
+    must spare a tenth of the unfair ones, and there must be some. So must a margin, which leaves no
     rim. A change that leaves some windows uneven must not leave more remainders. If every pixel is
     starved, a change must free a tenth of them.
     """
