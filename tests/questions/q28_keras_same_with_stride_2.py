@@ -39,7 +39,7 @@ def by_formula(_: Path) -> list[str]:
     """TensorFlow's rule: as many units as strides fit, and the odd row of padding behind."""
     rows, kernel, stride = 64, 3, 2
     total = max((-(-rows // stride) - 1) * stride + kernel - rows, 0)
-    return [f"pad {total // 2} before and {total - total // 2} after"]
+    return [f"SAME pads {total // 2}+{total - total // 2}"]
 
 
 QUESTION = Question(
@@ -53,9 +53,10 @@ QUESTION = Question(
     commands=("padviz diff net:Net --size 64 --same",),
     answer=(
         " 2.conv1  both  padding       1+1    0+1          pad 0 before and 1 after",
-        " 4.conv1  both  padding       1+1    0+1          pad 0 before and 1 after",
+        "2.conv1, 4.conv1: SAME pads 0+1 where A pads 1+1. In PyTorch F.pad(x, (0, 1, 0,",
+        "1)), then padding=0.",
     ),
-    cause=("2.conv1", "pad 0 before and 1 after"),
-    do="Put `nn.ZeroPad2d((0, 1, 0, 1))` in front of these convolutions and set their padding to 0.",
+    cause=("2.conv1, 4.conv1", "SAME pads 0+1 where A pads 1+1"),
+    do="Pad these convolutions as the answer says, by `F.pad` or `nn.ZeroPad2d((0, 1, 0, 1))` in front of them.",
     truth=by_formula,
 )

@@ -74,8 +74,12 @@ QUESTION = Question(
     },
     control={"lower.onnx": lambda path: written("SAME_UPPER", path)},
     commands=("padviz diff upper.onnx lower.onnx --size 64",),
-    answer=(" conv2  both  padding       0+1    1+0          pad 1 before and 0 after",),
-    cause=("conv2", "pad 1 before and 0 after"),
+    answer=(
+        " conv2  both  padding       0+1    1+0          pad 1 before and 0 after",
+        "conv2, conv5, conv8: SAME_LOWER pads 1+0 where A pads 0+1. In PyTorch F.pad(x,",
+        "(1, 0, 1, 0)), then padding=0.",
+    ),
+    cause=("conv2, conv5, conv8", "SAME_LOWER pads 1+0 where A pads 0+1"),
     do="Write the padding out as `pads`, which `padviz uneven` lists for a size, in place of auto_pad.",
     truth=tap_that_reads_the_first_row,
 )

@@ -26,7 +26,7 @@ class Net(nn.Module):
 def of_tensorflow(_: Path) -> list[str]:
     """TensorFlow's rule for a kernel of 7 and a stride of 2 at 64 px."""
     total = max((64 // 2 - 1) * 2 + 7 - 64, 0)
-    return [f"pad {total // 2} before and {total - total // 2} after"]
+    return [f"SAME pads {total // 2}+{total - total // 2}"]
 
 
 QUESTION = Question(
@@ -40,9 +40,10 @@ QUESTION = Question(
     commands=("padviz diff net:Net --size 64 --same",),
     answer=(
         " stem   both  padding       3+3    2+3          pad 2 before and 3 after",
-        " pool   both  padding       1+1    0+1          pad 0 before and 1 after",
+        "stem: SAME pads 2+3 where A pads 3+3. In PyTorch F.pad(x, (2, 3, 2, 3)), then",
+        "padding=0.",
     ),
-    cause=("stem", "pad 2 before and 3 after"),
-    do="Pad by hand, as the answer says, with padding=0 in the layer; at another size ask again.",
+    cause=("stem: SAME pads 2+3 where A pads 3+3",),
+    do="Write this line in front of the stem; at another size of image, ask again.",
     truth=of_tensorflow,
 )

@@ -43,7 +43,7 @@ def converted(by_hand: bool, path: Path) -> None:
 def rule_of_keras(_: Path) -> list[str]:
     """TensorFlow's rule for a kernel of 3 and a stride of 2 at 64 px."""
     total = max((64 // 2 - 1) * 2 + 3 - 64, 0)
-    return [f"pad {total // 2} before and {total - total // 2} after"]
+    return [f"SAME pads {total // 2}+{total - total // 2}"]
 
 
 QUESTION = Question(
@@ -58,9 +58,10 @@ QUESTION = Question(
     answer=(
         " 4      pool0        both  padding       1+1    0+1          pad 0 before and 1",
         "                                                             after",
-        " 4      pool0        both  padding read  1+0    0+1",
+        "4, 9, 14: SAME pads 0+1 where A pads 1+1. In PyTorch F.pad(x, (0, 1, 0, 1),",
+        "value=-math.inf), then padding=0.",
     ),
-    cause=("pad 0 before and 1 after", "padding read 1+0 0+1"),
+    cause=("pad 0 before and 1 after", "4, 9, 14: SAME pads 0+1"),
     do='Write the pools of the Keras model with `ZeroPadding2D(1)` in front and padding="valid".',
     truth=rule_of_keras,
 )
