@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.questions.question import Question
 
 VAE = """
-from torch import nn
+from torch import cat, nn
 from torch.nn import functional
 
 
@@ -14,7 +14,8 @@ class Causal(nn.Conv3d):
         super().__init__(before, after, 3, stride, (0, 1, 1))
 
     def forward(self, x):
-        return super().forward(functional.pad(x, (0, 0, 0, 0, 2, 0), "replicate"))
+        first = x[:, :, :1]
+        return super().forward(cat([first, first, x], 2))
 
 
 class Vae(nn.Module):

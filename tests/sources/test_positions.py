@@ -125,6 +125,12 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "a mirrored slice of mirrored rows as padding": lambda x: torch.cat(
         [x, x.flip(3)[..., 1:4]], 3
     ),
+    "the first rows repeated behind a crop": lambda x: torch.cat(
+        [x[:, :, 1:2], x[:, :, 1:2], x[:, :, 1:]], 2
+    ),
+    "zeros behind a crop on both axes": lambda x: torch.cat(
+        [x[:, :, 2:, 1:], torch.zeros_like(x[:, :, :3, 1:])], 2
+    ),
     "rows picked as padding": lambda x: x[:, :, [1, 0, *range(x.shape[2]), -1]],
     "places of windows in another order": lambda x: (
         windows(x)

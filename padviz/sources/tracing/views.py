@@ -452,6 +452,12 @@ def _concat_rows(call: Call, values: Sequence[Value], axis: int, role: str) -> M
     if len(bases) > 1:
         raise Stuck("concatenates different maps along rows or columns")
     (x,) = bases.values()
+    read = [row for row in rows if row is not None]
+    run = range(min(read), max(read) + 1)
+    if len(run) < call.trace.sides(x.at)[role]:
+        # What is padded is a crop, as where a decoder has dropped its first frame.
+        x = replace(x, layer=call.trace.crop(call.name("slice"), x.at, {role: run}))
+        rows = [row if row is None else row - run.start for row in rows]
     return _pad_to(call, x, role, rows)
 
 
