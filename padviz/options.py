@@ -194,6 +194,7 @@ PIXEL = Option("pixel", "Show how often each tap reads this pixel.", Unit(boxes=
 AXIS = Option("axis", "Axis to cut.", Choice(("height", "width", "depth", "length")))
 PERIOD = Option("period", "Pixels between seams, if known.", Size())
 CHUNK = Option("chunk", "Input samples of a chunk.", Whole(1))
+RATE = Option("rate", "Samples of the audio per second, to add ms.", Whole(1, shown="HZ"))
 SHARDS = Option("shards", "Number of shards.", Whole(1))
 TILE = Option("tile", "Largest tile that fits into memory.", Size())
 OBJECT = Option("object", "Keep objects of up to N px whole in a tile.", Whole(0))

@@ -229,18 +229,16 @@ def _field(row: Row) -> str | None:
     return once("whole input" if all_of_it else str(n) for n, all_of_it in pairs) or None
 
 
-def _figures(figures: Iterable[float | Fraction | None], unknown: str = "") -> str:
+def _figures(figures: Iterable[float | Fraction | None]) -> str:
     """Write a figure of each axis, once where they are alike; "" where none is known.
 
-    >>> _figures([15.5, 15.5]), _figures([4, None], "?"), _figures([None, None], "?")
+    >>> _figures([15.5, 15.5]), _figures([4, None]), _figures([None, None])
     ('15.5', '4 x ?', '')
     """
     known = [*figures]
     if all(figure is None for figure in known):
         return ""
-    return once(
-        unknown if figure is None else f"{round(float(figure), 3):.10g}" for figure in known
-    )
+    return once("?" if figure is None else f"{round(float(figure), 3):.10g}" for figure in known)
 
 
 def _in_pixels(key: str, heading: str, spare: int = 0) -> Column:
@@ -341,9 +339,9 @@ def field_in_words(field: ReceptiveField) -> str:
         px, along = "samples", ""
     sizes = ["whole input" if axis.whole else f"{axis.size}" for axis in axes]
     words = [f"{' x '.join(sizes)} {px}{along}"]
-    if strides := _figures([axis.stride for axis in axes], "?"):
+    if strides := _figures(axis.stride for axis in axes):
         words.append(f"stride {strides}")
-    if centres := _figures([axis.centre for axis in axes], "?"):
+    if centres := _figures(axis.centre for axis in axes):
         words.append(f"centre of the first unit at {centres} {px}")
     return ", ".join(words)
 
@@ -352,8 +350,8 @@ def _branch(name: str, fields: Mapping[str, ReceptiveField]) -> str:
     """Write the stride and the offset of a branch, unless it is the input itself."""
     if name not in fields:
         return name
-    strides = _figures([axis.stride for axis in fields[name].axes.values()], "?")
-    return f"{name} (stride {strides}, offset {_figures(fields[name].offsets, '?')})"
+    strides = _figures(axis.stride for axis in fields[name].axes.values())
+    return f"{name} (stride {strides}, offset {_figures(fields[name].offsets)})"
 
 
 def _left_out(network: Network, size: Size, only: Collection[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from math import ceil, gcd
 from pathlib import Path
@@ -15,9 +16,11 @@ from padviz.cutting.context import pixels_around
 from padviz.cutting.running import TOLERANCES
 from padviz.cutting.streams import Stream, StreamedLayer, check_signal, stream_of
 from padviz.errors import DescriptionError, check_integer
+from padviz.geometry.ledger import timely_in_words
 from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.network import Network
-from padviz.options import CHUNK, LAYERS, MODEL, PADDING, SAME, SIZE, Command
+from padviz.options import CHUNK, LAYERS, MODEL, PADDING, RATE, SAME, SIZE, Command
+from padviz.phrases import counted, some_names
 from padviz.reports.documents import picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table
 from padviz.reports.rows import about, rows_of
@@ -36,12 +39,13 @@ class StreamResult(Result[StreamedLayer], Stream):
 
 def stream(
     network: Annotated[Source, MODEL],
-    chunk: Annotated[int, CHUNK],
+    chunk: Annotated[int | None, CHUNK] = None,
     size: Annotated[Pixels, SIZE] = None,
     layer: Annotated[str | Sequence[str] | None, LAYERS] = None,
     *,
     padding: Annotated[str | None, PADDING] = None,
     same: Annotated[bool, SAME] = False,
+    rate: Annotated[int | None, RATE] = None,
 ) -> StreamResult:
     """Compute what each layer keeps between chunks of a signal, so that it reads nothing again.
 
@@ -49,16 +53,19 @@ def stream(
     ----------
     network, layer, padding, same
         As for `tiles`; its input has one axis.
-    chunk : int
-        New input samples of each chunk, any number.
+    chunk : int, optional
+        New input samples of each chunk, any number; by default the alignment.
     size : int, optional
         Input samples of the signal. Where padding depends on it, it matters modulo the alignment.
+    rate : int, optional
+        Samples per second of the input, or of the output where that has more; adds milliseconds.
 
     Returns
     -------
     StreamResult
         `.layers` has of each layer the samples that it `keeps` of each input, those that it `makes`
-        of a chunk, and by how much they `lag`; `.lag` is that of the output, in input samples.
+        of a chunk, by how much they `lag`, and how many a chunk alone is `short` of; `.lag` is that
+        of the output, in input samples. `.late` counts samples lost to padding in front.
 
     Raises
     ------
@@ -73,12 +80,17 @@ def stream(
     (4, 2)
     """
     with asked_up_to(layer, network, size, padding, same) as (kept, samples):
-        plan = stream_of(replace(kept, size=samples), chunk, None if size is None else samples[0])
-        return StreamResult.made_of(plan, plan.layers, partial(report_of, kept, plan))
+        if rate is not None:
+            check_integer(rate, 1, "rate")
+        at = replace(kept, size=samples)
+        plan = stream_of(at, chunk, None if size is None else samples[0])
+        return StreamResult.made_of(plan, plan.layers, partial(report_of, at, plan, rate))
 
 
 class StreamRow(TypedDict):
-    """What a layer keeps between chunks, makes of one, and drops of that, in samples."""
+    """What a layer keeps between chunks, makes of one, and drops of that, in samples; a chunk that
+    is run alone is `short` of some.
+    """
 
     layer: str
     kind: str
@@ -88,19 +100,41 @@ class StreamRow(TypedDict):
     drops_first: int | None
     drops_last: int | None
     lag: int
+    lag_ms: float | None
+    short: int | None
 
 
-def report_of(network: Network, plan: Stream) -> Report:
+def report_of(network: Network, plan: Stream, rate: int | None) -> Report:
+    strides = alignment_on(network, 0, network.size[0]).strides
+    hertz = None  # of the input; of the output where that has more samples
+    if rate is not None:
+        of_heads = [strides[network.index[head.layer]] for head in plan.heads]
+        hertz = float(rate * min(Fraction(1), *of_heads))
     keep = f"layers keep {plan.kept:,} samples in all between chunks"
     said = [
-        f"Chunks of {plan.chunk:,} input samples: {keep}; the output lags by {plan.lag:,} input "
-        "samples."
+        f"Chunks of {plan.chunk:,} input samples{_lasting(plan.chunk, hertz)}: {keep}; the output "
+        f"lags by {plan.lag:,} input samples{_lasting(plan.lag, hertz)}."
     ]
+    if plan.late:
+        cures = some_names(map(timely_in_words, plan.late_layers))
+        said.append(
+            f"Too much padding in front: only later units read the last {plan.late:,} input samples"
+            f"{_lasting(plan.late, hertz)} of a stride. Pad {cures}: (dilated kernel - stride, "
+            "stride - 1)."
+        )
     said += [
         f"Each chunk makes {once(map(str, head.makes), ' to ')} samples of {head.layer}."
         for head in plan.heads
     ]
-    rows = [_row(layer) for layer in plan.layers]
+    for head in plan.heads:
+        if head.short:
+            share = head.short / head.makes[1]
+            said.append(
+                f"A chunk that is run alone lacks {100 * share:.3g} % of {head.layer}: "
+                f"{counted(head.short, 'sample')}{_lasting(share * plan.chunk, hertz)} at each "
+                "boundary, unless layers keep samples (padviz.streamed)."
+            )
+    rows = [_row(layer, hertz) for layer in plan.layers]
     shown = (
         Column("layer"),
         Column("keeps", show=lambda keeps: " ".join(map(str, keeps))),
@@ -109,20 +143,29 @@ def report_of(network: Network, plan: Stream) -> Report:
             for key in ("makes_min", "makes_max", "drops_first", "drops_last")
         ),
         Column("lag"),
+        Column("lag_ms", "lag in ms"),
+        Column("short", show=lambda samples: samples or None),
     )
     legend = [
         "keeps: the most samples to keep of each input. makes: samples of a chunk, once the "
         "stream is under way.",
         "drops: samples to cut from an upsampling layer's output. lag: the most input samples "
-        "behind those that its last sample stands for.",
+        "behind those that its last sample stands for. short: samples that a chunk alone lacks.",
     ]
     facts = about(network.name, network.size, network.padding)
-    facts |= picked(plan, "chunk kept lag") | {"heads": [head.layer for head in plan.heads]}
+    facts |= picked(plan, "chunk kept lag late")
+    facts |= {"rate": rate, "heads": [head.layer for head in plan.heads]}
     screen = [Heading(network.title), Lines(said), Table(shown, rows), Lines(legend)]
     return Report("stream", facts, [screen], rows_of(rows, StreamRow))
 
 
-def _row(layer: StreamedLayer) -> StreamRow:
+def _lasting(samples: float, hertz: float | None) -> str:
+    if hertz is None:
+        return ""
+    return f" ({1000 * samples / hertz:,.1f} ms)"
+
+
+def _row(layer: StreamedLayer, hertz: float | None) -> StreamRow:
     least, most = layer.makes
     first, last = layer.drops or (None, None)
     return {
@@ -134,6 +177,8 @@ def _row(layer: StreamedLayer) -> StreamRow:
         "drops_first": first,
         "drops_last": last,
         "lag": layer.lag,
+        "lag_ms": None if hertz is None else round(1000 * layer.lag / hertz, 3),
+        "short": layer.short,
     }
 
 
@@ -191,14 +236,19 @@ def streamed(model: TrainedSource, chunk: int, *, weights: str | Path | None = N
 COMMAND = Command(
     stream,
     """List what each layer of MODEL keeps between chunks of a signal, so that it reads nothing
-    again.
+    again, and how far it lags.
 
     MODEL has one axis, such as an audio decoder. The output lags behind the input by the samples
-    that layers look ahead. padviz.streamed runs a PyTorch module in this way.
+    that layers look ahead; the lag adds up from layer to layer. Without --chunk, a chunk has the
+    samples of all strides together.
+
+    --rate adds milliseconds: the samples per second of the input, or of the output where that has
+    more. Strided layers that pad too much in front are named, with better padding, and so is what a
+    chunk lacks that is run alone. padviz.streamed runs a PyTorch module exactly.
 
     \b
     Example:
-      padviz stream examples.networks:codec_decoder --chunk 15
+      padviz stream examples.networks:codec_decoder --chunk 15 --rate 24000
     """,
     files=(),
 )

@@ -20,6 +20,7 @@ from padviz.geometry.ledger import (
     TapExposure,
     ledger,
     padded_before,
+    timely_in_words,
 )
 from padviz.geometry.reaching.shifts import seams_in_words, wrapping_axes
 from padviz.geometry.receptive_fields import grid_in_words, grid_moves, receptive_fields
@@ -258,8 +259,8 @@ def _blocks(
                 rim = Rim(sides[0], sides[-1]).short
             shown.append(reads._replace(moved=by_axis(moved) if known else None, rim=rim))
     legend = (
-        "offset, rim: px that the layer adds to the sampling-grid offset, and to the starved rim "
-        "(near, far)."
+        "offset, rim: what the layer adds to the sampling-grid offset, and to the starved rim "
+        "(near, far), in px of the input."
     )
     table = Table(SCREEN, shown, legend, marked=lambda reads: reads.row.uneven)
     if all(layer.convolution for layer in listed):
@@ -302,10 +303,7 @@ def verdict(network: Network, ledger: Ledger) -> list[str]:
             "padding on one side."
         ]
     if ledger.remainders:
-        names = [layer.layer for layer in ledger.remainders]
-        lines.append(
-            f"No window reads the last rows or columns at {some_names(names, 1)} (remainders)."
-        )
+        lines += _unread(ledger)
     said = [padded_before(network), *seams_in_words(network, ledger.size)]
     lines += [f"{words[0].upper()}{words[1:]}." for words in said if words]
     lines += _grid(network, ledger.size)
@@ -317,6 +315,24 @@ def verdict(network: Network, ledger: Ledger) -> list[str]:
             "{at_225:.2f} %"
         )
         lines.append(line.format(**reported) + f" ({SOURCE}).")
+    return lines
+
+
+def _unread(ledger: Ledger) -> list[str]:
+    """Return what layers leave unread at the far end; of a signal, with the cure of each."""
+    if len(ledger.size) > 1:
+        names = some_names([layer.layer for layer in ledger.remainders], 1)
+        return [f"No window reads the last rows or columns at {names} (remainders)."]
+    lines = []
+    for layer in ledger.remainders:
+        (row,) = layer.axes.values()
+        # up to the end of the unit behind the last
+        more = (row.output + 1) * row.stride + row.timely_pads[0] - row.input - sum(row.pads)
+        cure = f"{more} more behind"
+        if row.late:
+            cure = timely_in_words(layer)
+        unread = f"the last {row.remainder} of {row.input:,} samples"
+        lines.append(f"{layer.layer} leaves {unread} unread: pad {cure}.")
     return lines
 
 
@@ -342,9 +358,9 @@ def _grid(network: Network, size: Size) -> list[str]:
     if len(names) > 1:
         last = f", the last of {len(names)} maps"
     row = rows[names[-1]]
-    off = ["In a controlled experiment, strided filters were skewed to the opposite side."] * any(
-        row.offsets
-    )
+    off = []
+    if len(row.axes) > 1 and any(row.offsets):
+        off = ["In a controlled experiment, strided filters were skewed to the opposite side."]
     return [f"Sampling-grid offset of {row.layer}{last}: {grid_in_words(row)}.", *off]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, gcd, lcm
+from math import ceil, floor, gcd, lcm
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -21,8 +21,10 @@ from padviz.cutting.context import ALIKE
 from padviz.cutting.exact_units import Cut, barriers_on, exact_units
 from padviz.cutting.shards import trims_of
 from padviz.errors import DescriptionError, OptionError, SizeError, check_integer
+from padviz.geometry.ledger import LayerPadding, ledger
 from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter
 from padviz.geometry.reaching.shifts import alignment_on
+from padviz.geometry.receptive_fields import around_units
 from padviz.network.network import Network
 from padviz.network.operations import Blocks, Window, place, sized
 from padviz.network.padding_modes import SCHEMES, depth
@@ -41,6 +43,9 @@ class StreamedLayer(NamedTuple):
     least and the most that a chunk makes of its map, once the stream is under way; these end at
     most `lag` input samples before the chunk. A layer that upsamples runs without padding over what
     it kept and what is new. Of the samples that this makes, the first and the last `drops` go.
+
+    `short` are the samples that a chunk lacks if it is run alone, without what layers kept; None
+    where the network does not take it.
     """
 
     layer: str
@@ -49,6 +54,7 @@ class StreamedLayer(NamedTuple):
     makes: tuple[int, int]
     lag: int
     drops: BeforeAfter | None
+    short: int | None
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,9 @@ class Stream:
 
     All layers keep `kept` samples, each of some channels. The output ends at most `lag` input
     samples before a chunk does: those that it looks ahead, or waits for.
+
+    Padding in front makes units of the `late_layers` end before their own strides do, by `late`
+    input samples in all.
     """
 
     chunk: int
@@ -64,6 +73,8 @@ class Stream:
     heads: tuple[StreamedLayer, ...]
     kept: int
     lag: int
+    late: int
+    late_layers: tuple[LayerPadding, ...]
 
 
 def check_signal(network: Network) -> None:
@@ -72,9 +83,9 @@ def check_signal(network: Network) -> None:
         raise DescriptionError(what, where=network.name, hint="use padviz tiles, or padviz shards")
 
 
-def stream_of(network: Network, chunk: int, length: int | None = None) -> Stream:
-    """Compute what each layer keeps between chunks of any size, of an endless signal or one of a
-    known `length`.
+def stream_of(network: Network, chunk: int | None, length: int | None = None) -> Stream:
+    """Compute what each layer keeps between chunks of any size, by default of the alignment, of an
+    endless signal or one of a known `length`.
 
     Where the size chooses the padding, the network's own counts, for signals as long modulo the
     alignment.
@@ -83,7 +94,6 @@ def stream_of(network: Network, chunk: int, length: int | None = None) -> Stream
     streamed.
     """
     check_signal(network)
-    check_integer(chunk, 1, "chunk")
     n, layers = network.size[0], list[StreamedLayer]()
     if barrier := next(
         filter(None, barriers_on(network, 0, n, ignore_norms=False)), None
@@ -91,7 +101,11 @@ def stream_of(network: Network, chunk: int, length: int | None = None) -> Stream
         what = f"cannot be streamed: {barrier.layer} ({barrier.why})"
         raise OptionError(what, where=network.name, hint="name an earlier `layer`")
     sizes, (step, strides) = sizes_of(network, 0, n), alignment_on(network, 0, n)
+    if chunk is None:
+        chunk = step
+    check_integer(chunk, 1, "chunk")
     period = step // gcd(step, chunk)  # in chunks
+    alone = _sizes_alone(network, chunk)
     totals, needs = _steady(network, sizes, chunk, period, strides)
     for i, layer in enumerate(network.layers[1:], start=1):
         j, needed, news = layer.inputs[0], needs[i], np.diff(totals[i])[-period:]
@@ -104,10 +118,36 @@ def stream_of(network: Network, chunk: int, length: int | None = None) -> Stream
         drops = trims_of(layer.ops[0], sizes[j], sizes[i], there, new)
         if length is not None and chunk >= length:  # behind one chunk follows nothing
             keeps, makes, lag, drops = (0,) * len(keeps), (sizes[i],) * 2, 0, (0, 0)
-        layers.append(StreamedLayer(layer.name, layer.kind, keeps, makes, lag, drops))
+        short = None
+        if alone:
+            short = max(0, floor(chunk / strides[i]) - alone[i])
+        layers.append(StreamedLayer(layer.name, layer.kind, keeps, makes, lag, drops, short))
     heads = tuple(layers[network.index[name] - 1] for name in network.targets)
     kept = sum(sum(layer.keeps) for layer in layers)
-    return Stream(chunk, tuple(layers), heads, kept, max(head.lag for head in heads))
+    late, late_layers = _late(network)
+    lag = max(head.lag for head in heads)
+    return Stream(chunk, tuple(layers), heads, kept, lag, late, late_layers)
+
+
+def _sizes_alone(network: Network, chunk: int) -> tuple[int, ...]:
+    """Return the sizes of all maps of a chunk alone; none where the network does not take it."""
+    if another_at(network, (chunk,)):
+        return ()
+    try:
+        return sizes_of(network.at((chunk,)), 0, chunk)
+    except SizeError:
+        return ()
+
+
+def _late(network: Network) -> tuple[int, tuple[LayerPadding, ...]]:
+    """Return how many samples before their own strides units end, and the layers that do it."""
+    windows = ledger(network, network.size).layers
+    layers = [layer for layer in windows if layer.axes["length"].late]
+    if not layers:
+        return 0, ()
+    around = around_units(network, network.size)
+    ends = [around[network.index[layer.layer]] or (0, 0) for layer in layers]
+    return max(0, *(-after for _, after in ends)), tuple(layers)
 
 
 def _steady(

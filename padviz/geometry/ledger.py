@@ -71,6 +71,21 @@ class AxisPadding:
         return not self.circular and self.reads[0] != self.reads[1]
 
     @property
+    def timely_pads(self) -> EndPads:
+        """Pads with which each unit reads up to the end of its own stride, and no further.
+
+        >>> import padviz
+        >>> padviz.uneven("resnet18", 224).layers[0].height.timely_pads
+        (5, 1)
+        """
+        return self.dilation * (self.kernel - 1) + 1 - self.stride, self.stride - 1
+
+    @property
+    def late(self) -> bool:
+        """Whether padding in front makes each unit end before its own stride does."""
+        return 0 <= self.timely_pads[0] < self.pads[0]
+
+    @property
     def jumps(self) -> bool:
         """Whether the last unit of a circular axis is more or less than a stride away from the
         first.
@@ -186,6 +201,17 @@ def ledger(network: Network, size: Size, around: tuple[bool, ...] | None = None)
         if known[key]:
             rows.append(LayerPadding(layer.name, layer.kind, known[key]))
     return Ledger(network.name, size, tuple(rows))
+
+
+def timely_in_words(layer: LayerPadding) -> str:
+    """Write the pads with which units end where their strides do, and today's.
+
+    >>> import padviz
+    >>> timely_in_words(padviz.uneven("resnet18", (224, 224)).layers[0])
+    'conv1 5+1 instead of 3+3'
+    """
+    row = next(iter(layer.axes.values()))
+    return "{} {}+{} instead of {}+{}".format(layer.layer, *row.timely_pads, *row.pads)
 
 
 def padded_before(network: Network) -> str:
