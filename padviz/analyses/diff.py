@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,7 +27,7 @@ Cause = Literal["", "none", "reads", "border", "values"]
 CAUSES: dict[Cause, str] = {
     "border": "Not equal at the border, though both read the same: look at the value of the "
     "padding.",
-    "values": "Not equal, and not because of padding: look at weights and norms.",
+    "values": "Not equal, and at first not because of padding: look at weights and norms.",
 }
 
 
@@ -181,6 +180,8 @@ def _answer(
         said += f" First to differ: {first.layer} ({first.other_layer} in B), {first.where}."
     else:
         said += " Maps inside could not be matched."
+    if differences and not suspects:
+        said += " Layers behind it differ in what they read, too."
     if sides.equal:
         said += f" Equal up to {sides.equal}."
     return Answer(cause, said, cures(a, size, suspects), rows, sides.noise)
@@ -191,13 +192,14 @@ def _layers(row: Difference) -> list[str]:
 
 
 def _errors_table(rows: Sequence[Measured]) -> Table:
-    shown = [{"layer": row.layer, **row.errors} for row in rows]
-    keys = dict.fromkeys(chain(*shown))
-    return Table([Column(key, show=_rounded, spare=len(key)) for key in keys], shown)
+    shown = [{"layer": row.layer, **row.errors, "where": row.where} for row in rows]
+    return Table([Column(key, show=_rounded, spare=len(key)) for key in max(shown, key=len)], shown)
 
 
 def _rounded(value: object) -> str:
-    return f"{value:.1e}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.1e}"
+    return str(value)
 
 
 def report_of(

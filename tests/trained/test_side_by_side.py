@@ -1,6 +1,7 @@
 """Two networks run on the same noise: right exports, faults of padding, and faults of values are told apart."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,19 @@ BORDER: dict[str, tuple[Edit, str, str, str]] = {
         "twice: in PyTorch align_corners=True.",
     ),
 }  # fmt: skip
+
+
+def padded_by_hand(module: Any) -> None:
+    module.stem[0].padding = 0
+    module.stem.insert(0, nn.ZeroPad2d((0, 1, 0, 1)))
+
+
+CURED: dict[str, Callable[[Any], object]] = {  # as the sentences say
+    "SAME": padded_by_hand,
+    "ceil": lambda module: setattr(module.pool, "ceil_mode", False),
+    "counted padding": lambda module: setattr(module.smooth, "count_include_pad", False),
+    "corners": lambda module: setattr(module.twice, "align_corners", True),
+}
 UNFOLDED = {"training": torch.onnx.TrainingMode.PRESERVE, "do_constant_folding": False}
 INSIDE: dict[str, tuple[Edit, str, dict[str, Any]]] = {
     "weights": (weights(2, larger), "side", {}),
@@ -150,6 +164,28 @@ def test_a_fault_of_padding_is_named_with_its_cure(fault: str) -> None:
     assert answer.measured[-1].layer.startswith(layer.partition(".")[0])
 
 
+@pytest.mark.parametrize("fault", BORDER)
+def test_a_cure_makes_them_equal(fault: str) -> None:
+    module = net()
+    CURED[fault](module)
+    assert padviz.diff(module, edited(BORDER[fault][0]), SIZE, run=True).cause == "none"
+
+
+def test_a_max_pool_is_padded_with_what_never_wins() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.MaxPool2d(3, 2, 1), nn.Conv2d(4, 4, 1))
+    (cure,) = padviz.diff(module, size=64, same=True).cures
+    _, _, said = cure.partition("In PyTorch ")
+    assert said == "F.pad(x, (0, 1, 0, 1), value=-math.inf), then padding=0."
+    like = nn.Sequential(
+        module[0], nn.ConstantPad2d((0, 1, 0, 1), -math.inf), nn.MaxPool2d(3, 2), module[2]
+    )
+    exported(module)
+    attribute("MaxPool", pads=[], auto_pad="SAME_UPPER")((model := onnx.load("net.onnx")).graph)
+    del model.graph.value_info[:]
+    onnx.save(model, "net.onnx")
+    assert padviz.diff(like.eval(), "net.onnx", 66, run=True).cause == "none"
+
+
 @pytest.mark.parametrize("fault", INSIDE)
 def test_a_fault_of_values_is_no_matter_of_padding(fault: str) -> None:
     edit, layer, how = INSIDE[fault]
@@ -159,6 +195,16 @@ def test_a_fault_of_values_is_no_matter_of_padding(fault: str) -> None:
     assert answer.measured[-1].where == "everywhere"
     # what lies in front is equal
     assert 0 < answer.verdict.index("Equal up to ") < len(answer.verdict)
+
+
+def test_a_fault_of_padding_behind_one_of_values_is_said_too() -> None:
+    def both(graph: onnx.GraphProto) -> None:
+        INSIDE["swapped channels"][0](graph)
+        BORDER["corners"][0](graph)
+
+    answer = padviz.diff(net(), edited(both), SIZE, run=True)
+    assert answer.cause == "values"
+    assert "Layers behind it differ in what they read, too." in answer.verdict
 
 
 def test_values_that_differ_in_the_last_row_alone_are_placed_there() -> None:

@@ -245,7 +245,8 @@ class OnnxRunner:
             )
         if model.other_inputs:
             listed = ", ".join(map(repr, [*model.other_inputs][:4]))
-            raise DescriptionError(f"has further inputs: {listed}", where=model.where)
+            hint = "export it with these as constants"
+            raise DescriptionError(f"has further inputs: {listed}", where=model.where, hint=hint)
         self.where, self.size, self.image = model.where, size, model.image
         self.model = model.whole().proto
         self.channels, self.batch = self.image.channels, self.image.shape[0] or None
