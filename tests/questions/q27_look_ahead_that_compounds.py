@@ -50,7 +50,8 @@ def look_ahead(folder: Path) -> list[str]:
     space["Encoder"]().double().eval()(signal)[..., 50].sum().backward()
     assert signal.grad is not None
     last = int(signal.grad.abs().sum(dim=(0, 1)).nonzero().max())
-    return [f"output lags by {last - 203} input samples"]
+    frames = last - 203
+    return [f"lags by {frames} input samples ({10 * frames:,}.0 ms)"]
 
 
 QUESTION = Question(
@@ -61,12 +62,12 @@ QUESTION = Question(
     ended="17 layers x 2 frames x 4 of subsampling x 10 ms are 1,360 ms, so later models look ahead by chunks.",
     files={"encoder.py": ENCODER.replace("AHEAD", "2")},
     control={"encoder.py": ENCODER.replace("AHEAD", "0")},
-    commands=("padviz stream encoder:Encoder --chunk 64",),
+    commands=("padviz stream encoder:Encoder --chunk 64 --rate 100",),
     answer=(
-        "Chunks of 64 input samples: layers keep 104 samples in all between chunks; the",
-        "output lags by 136 input samples.",
+        "Chunks of 64 input samples (640.0 ms): layers keep 104 samples in all between",
+        "chunks; the output lags by 136 input samples (1,360.0 ms).",
     ),
-    cause=("lags by 136",),
-    do="Make the convolutions causal, all padding in front. 136 frames of 10 ms are 1.36 s.",
+    cause=("lags by 136", "1,360.0 ms"),
+    do="Pad in front alone: causal convolutions look no frame ahead.",
     truth=look_ahead,
 )
