@@ -44,7 +44,9 @@ QUESTION = Question(
     answer=(
         "No tiles are exact: start (circular padding, which reads the far side). Without",
         "it: 7 px of context on each side; tiles start anywhere.",
-        "Or wrap the image itself by this context, a multiple of the alignment, and pad the layers with zeros.",
+        "Try --norms shared: padviz.tiled then runs a module layer by layer. Or wrap the",
+        "image itself by this context, a multiple of the alignment, and pad the layers",
+        "with zeros.",
     ),
     cause=("No tiles are exact", "circular padding", "wrap the image itself"),
     do="Append the last 7 columns in front and the first 7 behind, decode with zeros in tiles, and cut them off.",

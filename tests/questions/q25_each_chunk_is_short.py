@@ -63,6 +63,6 @@ QUESTION = Question(
         "boundary, unless layers keep samples (padviz.streamed).",
     ),
     cause=("lacks 1.16 %", "555 samples"),
-    do="Run `padviz.streamed`, or decode with two frames of context and take the last samples, not the first.",
+    do="Run `padviz.streamed`, or keep the last samples of each decoded window, not those from a fixed start on.",
     truth=samples_missing,
 )

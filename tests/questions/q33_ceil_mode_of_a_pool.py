@@ -50,8 +50,8 @@ QUESTION = Question(
     commands=("padviz layers net:Net --size 32",),
     answer=(
         " 4      maxpool  1/2/1  0+0   32     16",
-        "4 has 16 units along the height and width, though ceil_mode rounds up to 17: a last",
-        "window would start behind its input.",
+        "4 has 16 units along the height and width, though ceil_mode rounds up to 17: a",
+        "last window would start behind its input.",
     ),
     cause=("ceil_mode rounds up to 17", "start behind its input"),
     do="Take the sizes of the table. A runtime that returns 17 has a row of -inf or nan there: cut it off.",
