@@ -207,12 +207,17 @@ def test_a_fault_of_padding_behind_one_of_values_is_said_too() -> None:
     assert "Layers behind it differ in what they read, too." in answer.verdict
 
 
-def test_values_that_differ_in_the_last_row_alone_are_placed_there() -> None:
-    answer = padviz.diff(net(edge=1.5), exported(net()), SIZE, run=True)
+@pytest.mark.parametrize("line", ["row", "column"])
+def test_values_that_differ_in_the_last_line_alone_are_placed_there(line: str) -> None:
+    module, file = net(edge=1.5), exported(net())
+    if line == "column":
+        module.edge = module.edge.T
+    answer = padviz.diff(module, file, SIZE, run=True)
     assert answer.cause == "border"
     errors = answer.measured[-1].errors
-    assert answer.measured[-1].where == "only at the border: last row"
-    assert errors["inside"] == errors["first row"] == errors["last column"] == 0 < errors["rim"]
+    assert answer.measured[-1].where == f"only at the border: last {line}"
+    assert errors["rim"] == errors["largest"] > 0
+    assert errors["inside"] == errors["first row"] == errors["first column"] == 0
 
 
 def test_noise_is_drawn_anew_for_another_seed() -> None:
