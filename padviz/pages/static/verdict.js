@@ -20,7 +20,7 @@ export class Verdict {
   constructor(book) {
     this.book = book;
     this.finding = document.getElementById("finding");
-    for (const name of ["border", "now", "training", "accuracy", "measure", "symmetry", "padding", "suggested", "all", "more"])
+    for (const name of ["border", "now", "training", "margin", "accuracy", "measure", "symmetry", "padding", "suggested", "all", "more"])
       this[name] = document.querySelector(`#verdict [data-part="${name}"]`);
     const wide = matchMedia("(min-width: 901px)"); // as in the style
     const fold = () => (this.more.open = wide.matches);
@@ -36,6 +36,7 @@ export class Verdict {
     this.border.textContent = tight(audit.reason ?? audit.border);
     this.now.textContent = tight(audit.now);
     this.training.textContent = tight(audit.training);
+    this.margin.textContent = tight(audit.margin);
     this.accuracy.textContent = audit.accuracy ?? "";
     this.measure.textContent = audit.measure ?? "";
     this.symmetry.textContent = tight(audit.symmetry);
