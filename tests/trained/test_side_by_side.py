@@ -211,7 +211,8 @@ def test_a_fault_of_padding_behind_one_of_values_is_said_too() -> None:
 def test_values_that_differ_in_the_last_line_alone_are_placed_there(line: str) -> None:
     module, file = net(edge=1.5), exported(net())
     if line == "column":
-        module.edge = module.edge.T
+        module.edge = torch.ones(SIZE, SIZE)
+        module.edge[SIZE // 2, -1] = 1.5
     answer = padviz.diff(module, file, SIZE, run=True)
     assert answer.cause == "border"
     errors = answer.measured[-1].errors
