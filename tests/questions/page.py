@@ -43,7 +43,7 @@ def answered(name: str, question: Question) -> str:
 
 def refused(question: NotAnswered) -> str:
     threads = ", ".join(map(linked, question.threads))
-    return f"- **{question.asked}** {question.reason} ({threads})\n"
+    return f"### {question.asked}\n\n{question.reason}\n\n{threads}\n"
 
 
 def page() -> str:
@@ -55,7 +55,7 @@ def page() -> str:
             answered(name, question) for name, question in every.items() if question.group == group
         ]
         parts.append("\n".join([f"## {group}\n", *of_group]) + "\n")
-    parts.append("## What padviz does not answer\n\n" + "".join(map(refused, NOT_ANSWERED)))
+    parts.append("## What padviz does not answer\n\n" + "\n".join(map(refused, NOT_ANSWERED)))
     return re.sub(r"\n{3,}", "\n\n", "".join(parts))
 
 

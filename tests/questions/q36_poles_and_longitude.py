@@ -66,7 +66,7 @@ QUESTION = Question(
     group="Images that wrap",
     asked="Which padding respects a globe: longitudes that join, and poles?",
     threads=("georgemilosh/Climate-Learning#24",),
-    ended="open: it asks for padding that knows how the grid's points are connected.",
+    ended="open: it wants padding that knows how the grid's points are connected.",
     files={"climate.py": CLIMATE.replace("ALONG", "constant").replace("ACROSS", "constant")},
     control={"climate.py": CLIMATE.replace("ALONG", "circular").replace("ACROSS", "replicate")},
     commands=(
@@ -83,6 +83,6 @@ QUESTION = Question(
     cause=("wraps fails at", "pad the width circularly"),
     # the first names the longitudes, the second the poles
     do="Pad the width circularly. At a pole, pad with the rows next to it, in reverse order and turned by half of the "
-    "width: for the counts that is `symmetric`. padviz does not read a network that does so.",
+    "width. For the counts that is `symmetric`. padviz does not read a network that does so.",
     truth=borders,
 )

@@ -70,8 +70,8 @@ QUESTION = Question(
     group="Audio",
     asked="Long speech clicks every 5.12 s: chunks of 128 frames, of which 8 overlap. How much is enough?",
     threads=("0xShug0/audio.cpp#429", "0xShug0/audio.cpp#436"),
-    ended="8 frames, on the left alone, are fewer than the decoder reads (about 27 on each side, by its author's "
-    "reckoning); chunks now read 32 more on both sides.",
+    ended="8 frames, on the left alone, are fewer than the decoder reads. Its author reckons with 27 on each side; "
+    "chunks now read 32 more on both.",
     files={"decoder.py": DECODER.replace("DILATIONS", "(1, 3, 9)")},
     control={"decoder.py": DECODER.replace("DILATIONS", "(1, 1)")},
     commands=("padviz tiles decoder:Decoder --size 640 --tile 128",),
@@ -80,6 +80,6 @@ QUESTION = Question(
         "640",
     ),
     cause=("10 input samples of context on each side",),
-    do="Read so many frames more on both sides of each chunk and cut them off the output.",
+    do="Read that number of frames more on both sides of each chunk and cut them off the output.",
     truth=frames_that_matter,
 )

@@ -65,6 +65,6 @@ QUESTION = Question(
     ),
     cause=("at -7 samples",),
     do="Keep the last 14 frames between chunks, or 2 samples before each of the three convolutions; `padviz stream` "
-    "lists them. 15 samples around -7 are those from -14 to 0: none is ahead. The table's `before` and `after` say how far each layer sees.",
+    "lists them. The 15 samples around -7 are those from -14 to 0: none is ahead. The table's `before` and `after` say how far each layer sees.",
     truth=frames_read,
 )
