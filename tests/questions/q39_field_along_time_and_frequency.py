@@ -69,7 +69,7 @@ QUESTION = Question(
     commands=("padviz layers tagger:Tagger --size 128x100",),
     answer=("Receptive field of blocks.5: 139 x 131 px (height x width), stride 16 x 8",),
     cause=("139 x 131 px",),
-    do="Height is frequency and width is time here. To see less of the signal, give strides and dilations to the other "
-    "axis. A squeeze-and-excitation gate sees all of it; padviz leaves gates out, and says so.",
+    do="Height is frequency and width is time here. To see less of the signal, use smaller strides "
+    "and dilations along it. A squeeze-and-excitation gate sees all of it; padviz leaves gates out, and says so.",
     truth=fields,
 )
