@@ -70,6 +70,7 @@ def turned_text(text: str) -> str:
         return f"{pair[2]} x {pair[1]}"
     text = re.sub(rf"({FIGURE})( ?[x×] ?)({FIGURE})", r"\3\2\1", text)
     text = re.sub(r"\((\d+), (\d+)\)", r"(\2, \1)", text)
+    text = re.sub(r"\((\d+, \d+), (\d+, \d+)\)", r"(\2, \1)", text)  # of F.pad
     text = re.sub(r"\[\.\.\., ([^,\]]*), ([^,\]]*)\]", r"[..., \2, \1]", text)
     text = re.sub(rf"\b({SCHEME})([/-])({SCHEME})\b", r"\3\2\1", text)
     other = {
@@ -123,7 +124,7 @@ def _settle_reasons(audit: dict[str, Any], sentences: dict[str, Any]) -> None:
     """Of what cannot be done say how much is told, and why there is no reach only whether it is: one axis is named."""
     audit["cannot"] = len(audit["cannot"])
     # Whose numbers are told in the order of the axes.
-    for name in ("border", "symmetry", "padding"):
+    for name in ("border", "margin", "symmetry", "padding"):
         sentences[name] = "; ".join(sorted(re.findall(r"\d+(?:\.\d+)?", sentences[name])))
     if audit["reach"]["why"]:
         audit["reach"]["why"] = audit["grid"] = "stands"

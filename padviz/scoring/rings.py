@@ -89,8 +89,9 @@ class Rings:
     has the outermost ring minus the innermost for each figure. Then follow sides of the outermost
     ring: those that differ from all others, if any, left minus right, and top minus bottom.
 
-    Only detections have the last four: their number, a `network` to compare with, the rings of
-    `classes`, and `notes` about files whose boxes hardly match, and on boxes left out.
+    Only detections have the last five: their number, a `network` to compare with, the rings of
+    `classes`, `notes` about files whose boxes hardly match, and on boxes left out, and a sentence
+    on boxes `at_border`.
     """
 
     counted: Counted
@@ -103,6 +104,7 @@ class Rings:
     network: ComparedNetwork | None = None
     classes: dict[str, tuple[Ring, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    at_border: str = ""
 
 
 @dataclass(frozen=True)

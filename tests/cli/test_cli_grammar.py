@@ -348,7 +348,8 @@ def test_figures_are_never_cut(line: str) -> None:
 
     def figures(width: int) -> list[Any]:
         return re.findall(
-            r"[0-9]+ x [0-9]+|[0-9]+\+[0-9]+|[+-][0-9.]+ %", screen(f"{line} --size 641x383", width)
+            r"[0-9]+/[0-9]+/[0-9]+|[0-9]+ x [0-9]+|[0-9]+\+[0-9]+|[+-][0-9.]+ %",
+            screen(f"{line} --size 641x383", width),
         )
 
     assert Counter(figures(60)) <= Counter(figures(200))
