@@ -37,7 +37,7 @@ WINDOWS = {
     "dilation": (1, 2, 3),
 }  # offered for one layer
 PIXELS = 7  # side of its image
-LONGEST = 300  # characters of a name from elsewhere
+LONGEST = 500  # characters of a name from elsewhere
 
 
 def payload(
@@ -164,7 +164,7 @@ def _audit(shelf: Shelf, examined: Examined, known: Mapping[tuple[Size, str | No
 
 
 def text(value: object) -> str:
-    """Escape a text from elsewhere to one line, and cut it to 300 characters.
+    """Escape a text from elsewhere to one line, and cut it to 500 characters.
 
     >>> text("a" * 400)[-3:], text("<b>\\n")
     ('aa…', '<b>\\\\n')
