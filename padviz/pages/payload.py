@@ -166,7 +166,7 @@ def _audit(shelf: Shelf, examined: Examined, known: Mapping[tuple[Size, str | No
 def text(value: object) -> str:
     """Escape a text from elsewhere to one line, and cut it to 500 characters.
 
-    >>> text("a" * 400)[-3:], text("<b>\\n")
+    >>> text("a" * 600)[-3:], text("<b>\\n")
     ('aa…', '<b>\\\\n')
     """
     plain = printable(value)
