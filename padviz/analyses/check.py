@@ -341,10 +341,14 @@ def _causal(case: Case, wanted: bool | str) -> Iterator[Judged]:
             yield Judged("", "holds", target, name, "sees none ahead", late, figure=0)
             continue
         adding = Counter[str]()
+        reached = [sight.ahead for sight in sights]
         for layer in upto(network, (target,)).layers[1:]:
             at = network.index[layer.name]
-            before = max(sights[j].ahead for j in network.layers[at].inputs)
-            adding[layer.name] = max(0, sights[at].ahead - before)
+            before = max(reached[j] for j in network.layers[at].inputs)
+            if layer.kind == "pad":
+                # What it puts in front moves its units back, for the window behind it alone.
+                reached[at] = max(reached[at], before)
+            adding[layer.name] = max(0, reached[at] - before)
         most = [f"{rows} in {layer}" for layer, rows in adding.most_common() if rows]
         what = f"sees {ahead} {px} ahead"
         if most != [f"{ahead} in {target}"]:
