@@ -8,11 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from msgspec.structs import astuple
 
 from experiments.atlas_networks import LISTS
 from padviz.advice.atlas import AtlasRow
@@ -25,7 +26,6 @@ LABELLED = (
     "densenet121 inception_v3 convnext_tiny resnetblur50 repvgg_a0 hrnet_w18 nasnetalarge "
     "yolov8n yolov3 regnety_016 unet_padded"
 )
-WHY = 60  # characters of why no tile is exact
 
 
 def packed(lines: list[Row]) -> list[AtlasRow]:
@@ -50,17 +50,18 @@ def packed(lines: list[Row]) -> list[AtlasRow]:
             AtlasRow(
                 names=names,
                 family=alike[0]["family"],
-                size=figures["size"],
-                rim=figures["rim"],
+                size=_on_both(figures["size"]),
+                rim=figures["rim"] and [_on_both(figures["rim"][side::2]) for side in (0, 1)],
                 starved=figures["starved"],
                 overused=figures["overused"],
                 uneven=len(figures["uneven"]),
                 uneven_pools=len(figures["uneven_pools"]),
                 strides=[_short(n) for n in figures["strides"]],
                 offset=_offset(figures),
-                field=figures["field"],
-                context=figures["context"],
-                no_context=figures["no_context"] and figures["no_context"][:WHY],
+                field=figures["field"] and _on_both(figures["field"]),
+                context=figures["context"]
+                and [_on_both(figures["context"][side::2]) for side in (0, 1)],
+                no_context=_reason(figures["no_context"]),
                 accepted=sizes.get("accepted"),
                 balanced=sizes.get("balanced"),
             )
@@ -78,10 +79,35 @@ def _short(n: float | None) -> float | None:
     return int(n) if n is not None and n == int(n) else n
 
 
-def _offset(figures: Row) -> list[float | None] | None:
+def _on_both(pair: Sequence[Any]) -> Any:
+    """Return what two axes have in common."""
+    first, second = pair
+    assert first == second, f"the axes differ: {pair}"
+    return first
+
+
+def _offset(figures: Row) -> float | None:
     if figures["offset"] is None or figures["no_offset"]:
         return None
-    return [_short(n) for n in figures["offset"]]
+    return _short(_on_both(figures["offset"]))
+
+
+def _reason(why: str | None) -> str | None:
+    """Return why no tile is exact, without the layers of one network.
+
+    >>> _reason("FPN: no tiles are exact: up (a resize that follows); try `norms` shared")
+    'a resize that follows'
+    >>> _reason("gate")
+    'gate'
+    """
+    if why is None:
+        return None
+    layer, opened, rest = why.partition(" (")
+    if opened:
+        return rest.partition(")")[0]
+    if why.startswith("cannot be read at"):
+        return "it takes one size"
+    return layer
 
 
 def libraries(lines: list[Row]) -> dict[str, Row]:
@@ -109,7 +135,7 @@ def text_of(lines: list[Row]) -> str:
         for line in lines
         if line["outcome"] in ("refused", "stopped")
     ]
-    texts = [msgspec.json.encode(row).decode() for row in rows]
+    texts = [_text(row) for row in rows]
     missing = [json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in not_read]
     return (
         json.dumps(head)[:-1]
@@ -119,6 +145,14 @@ def text_of(lines: list[Row]) -> str:
         + ",\n".join(missing)
         + "\n]}\n"
     )
+
+
+def _text(row: AtlasRow) -> str:
+    """Write a row up to its last figure."""
+    values = [*astuple(row)]
+    while values[-1] is None:
+        values.pop()
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
 def draw(rows: list[AtlasRow], path: Path) -> None:
@@ -131,13 +165,13 @@ def draw(rows: list[AtlasRow], path: Path) -> None:
     height = 900
     figure = new_figure(900, height)
     axes = figure.add_axes((0.16, 0.07, 0.81, 0.88))
-    sides = [(row.rim or [0, 0])[:2] for row in rows]
+    sides = [row.rim or [0, 0] for row in rows]
     axes.hlines(
         range(len(rows)),
         [min(pair) for pair in sides],
         [max(pair) for pair in sides],
-        color="0.8",
-        linewidth=0.8,
+        color="0.85",
+        linewidth=0.5,
         zorder=1,
     )
     for at, name, colour in ((0, "above", "#2f62b5"), (1, "below", "#d97706")):
@@ -152,20 +186,24 @@ def draw(rows: list[AtlasRow], path: Path) -> None:
         )
     for at in (len(rows) // 4, len(rows) // 2, 3 * len(rows) // 4):
         axes.axhline(at, color="0.6", linewidth=0.6, linestyle=":")
-    labelled = {}
+    labelled: dict[str, int] = {}
     for i, row in enumerate(rows):
         for name in LABELLED.split():
             if any(name in names for names in row.names.values()):
                 labelled.setdefault(name, i)
-    axes.set_yticks([*labelled.values()], [*labelled], fontsize=7)
+    apart: dict[int, str] = {}
+    for name, i in sorted(labelled.items(), key=lambda pair: pair[1]):
+        if not apart or i - max(apart) > len(rows) // 80:  # else names would lie on each other
+            apart[i] = name
+    axes.set_yticks([*apart], [*apart.values()], fontsize=7)
     axes.set_ylim(len(rows) + 0.5, -1.5)
     axes.set_xlim(0, None)
     axes.xaxis.set_major_locator(MultipleLocator(32))
     axes.tick_params(axis="x", labelsize=8)
     axes.grid(axis="x", color="0.92")
     axes.set_xlabel(
-        f"rim above and below in px, of {len(rows)} geometries, each at its default size; "
-        "dotted: quartiles of the mean of four sides"
+        f"rim above and below in px, of {len(rows)} geometries at their default sizes; "
+        "dotted: quartiles of the mean"
     )
     axes.xaxis.label.set_size(8)
     axes.legend(loc="upper right", fontsize=8, frameon=False)

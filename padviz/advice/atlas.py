@@ -18,34 +18,35 @@ FINE = 4  # input pixels from one unit of an output to the next, up to which it 
 
 
 class AtlasRow(msgspec.Struct, frozen=True, array_like=True):
-    """The networks of one geometry, which have the same layers at three sizes.
+    """The networks of one geometry, whose outputs read the same layers at three sizes.
 
-    `names` has their names by library. `rim` has the depths of the four sides in pixels: top,
-    bottom, left, right; it is None where fair shares are not defined. `uneven` and `uneven_pools`
-    count convolutions and pools that read more padding on one side. `strides` are those of the
-    outputs. `offset` and `field` are those of the output that sees most: None where branches have
-    different centres, or where it sees the whole image. `context` has the pixels that tiles need on
-    the four sides; it is None where no tile is exact, for the reason in `no_context`.
+    All are square, and alike on both axes. `names` has their names by library, `size` the side of
+    the image in pixels. `rim` is its depth above or left, and below or right; it is None where fair
+    shares are not defined. `uneven` and `uneven_pools` count convolutions and pools that read more
+    padding on one side. `strides` are those of the outputs. `offset` and `field` are those of the
+    output that sees most: None where branches have different centres, or where it sees the whole
+    image. `context` has the pixels that tiles need before and after; it is None where no tile is
+    exact, for the reason in `no_context`.
 
-    `accepted` and `balanced` are rules of sizes, for one network of each family; other rows have
-    None.
+    `accepted` and `balanced` are rules of sizes, for one network of each family, whose layers were
+    read at eight sizes. A row in the file ends before its last nulls.
     """
 
     names: dict[str, list[str]]
     family: str
-    size: list[int]
-    rim: list[int] | None
-    starved: float | None
-    overused: float | None
-    uneven: int
-    uneven_pools: int
-    strides: list[float | None]
-    offset: list[float | None] | None
-    field: list[int] | None
-    context: list[int] | None
-    no_context: str | None
-    accepted: str | None
-    balanced: str | None
+    size: int
+    rim: list[int] | None = None
+    starved: float | None = None
+    overused: float | None = None
+    uneven: int = 0
+    uneven_pools: int = 0
+    strides: list[float | None] = []
+    offset: float | None = None
+    field: int | None = None
+    context: list[int] | None = None
+    no_context: str | None = None
+    accepted: str | None = None
+    balanced: str | None = None
 
     @property
     def library(self) -> str:
@@ -62,12 +63,12 @@ class AtlasRow(msgspec.Struct, frozen=True, array_like=True):
         """The depths of the four sides."""
         if self.rim is None:
             return None
-        return Rim(self.rim[:2], self.rim[2:])
+        return Rim(self.rim, self.rim)
 
     @property
     def mean(self) -> float:
         """The mean rim of the four sides, which must be known."""
-        return sum(self.rim or []) / 4
+        return sum(self.rim or []) / 2
 
     @property
     def kind(self) -> str | None:
@@ -116,11 +117,12 @@ def with_rims(kind: str | None) -> list[AtlasRow]:
     return [row for row in atlas() if row.rim is not None and row.kind == kind]
 
 
-def nearest(rim: Sequence[int], kind: str) -> list[AtlasRow]:
+def nearest(rim: Rim, kind: str | None) -> list[AtlasRow]:
     """Return the networks of a kind, those first whose four sides differ least from a rim."""
 
     def distance(row: AtlasRow) -> int:
-        return sum(abs(a - b) for a, b in zip(row.rim or [], rim, strict=True))
+        sides = zip((row.rim or []) * 2, rim.depths, strict=True)
+        return sum(abs(a - b) for a, b in sides)
 
     return sorted(with_rims(kind), key=distance)
 

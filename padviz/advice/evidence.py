@@ -1,4 +1,4 @@
-"""The measured effect of each change on accuracy, in points, and the rims of known networks.
+"""The measured effect of each change on accuracy, in points, and a network's place in the atlas.
 
 The network is the small one of `make experiment`, trained with zeros at 32 px, against zeros
 treated alike; the detector is that of `make experiment-detector`, trained from scratch under each
@@ -10,19 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import lru_cache
 from math import hypot, inf, nan
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import msgspec
 
+from padviz.advice.atlas import kind_of, with_rims
 from padviz.counting.shares.summary import Rim
 
 MORE, LESS, FOUR, POOLED = "one pixel more", "one pixel less", "four pixels more", "pooled strides"
 APART = 4  # pixels that opposite rims differ by in a network that is called lopsided,
 PART = 0.25  # and the part of the wider one
-COARSE = 16  # pixels from one unit of an output to the next, from which it is called coarse
+# px, mean of the four sides: a fifth of the atlas is narrower, a third wider
+NARROW, WIDE = 24, 60
 # a mean, and its 95 % interval to either side; nan where there is none
 Points = tuple[float, float] | None
 
@@ -132,69 +132,38 @@ def rank(parts: Sequence[str | None], needs: str) -> tuple[bool, float]:
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """The rims of a network among those of known ones.
+    """The rims of a network among those of the atlas.
 
-    `mean` is the mean of the four sides in pixels. `narrower` is the share of `of` known networks
-    of its `kind` with a smaller mean: those whose output is as "coarse", or as "fine". Both are
-    None, and `of` is 0, if the output stride is not known. `lopsided` says whether opposite sides
-    differ by more than 4 px and by more than a quarter of the wider one.
+    `mean` is the mean of the four sides in pixels. `narrower` is the share of `of` networks of its
+    `kind` with a smaller mean, counted by geometry. It is None, and `of` is 0, if there are none,
+    or the output stride is not known. `lopsided` says whether opposite sides differ by more than 4
+    px and by more than a quarter of the wider one.
 
-    >>> standing(Rim([14, 34], [14, 34]), Fraction(32))
-    Standing(mean=24.0, kind='coarse', narrower=0.203125, of=64, lopsided=True, width='narrow')
+    >>> standing(Rim([14, 34], [14, 34]), [32]).kind
+    'an output stride of 32'
     """
 
     mean: float
-    kind: Literal["coarse", "fine"] | None
+    kind: str | None
     narrower: float | None
     of: int
     lopsided: bool
     width: Literal["narrow", "typical", "wide"]
 
 
-class KnownRim(msgspec.Struct, frozen=True):
-    """The rims of a known network at 224 px, and the pixels from one unit of its output to the
-    next.
-    """
-
-    output_stride: int
-    height: list[int]
-    width: list[int]
-
-    @property
-    def mean(self) -> float:
-        return sum((*self.height, *self.width)) / 4
-
-
-def standing(rim: Rim, output_stride: Fraction | None) -> Standing:
-    """Compare the rims of a network with those of known ones."""
+def standing(rim: Rim, strides: Sequence[Fraction | float | None]) -> Standing:
+    """Compare the rims of a network with those of the atlas; `strides` are those of its outputs."""
     mean = sum(rim.depths) / 4
-    first, third = quartiles()
     width: Literal["narrow", "typical", "wide"] = "typical"
-    if mean <= first:
+    if mean <= NARROW:
         width = "narrow"
-    elif mean >= third:
+    elif mean >= WIDE:
         width = "wide"
     lopsided = any(
         abs(near - far) > max(APART, PART * max(near, far)) for near, far in (rim.height, rim.width)
     )
-    if output_stride is None:
-        return Standing(mean, None, None, 0, lopsided, width)
-    coarse = output_stride >= COARSE
-    known = [row.mean for row in known_rims() if (row.output_stride >= COARSE) == coarse]
-    narrower = sum(other < mean for other in known) / len(known)
-    kind: Literal["coarse", "fine"] = "coarse" if coarse else "fine"
-    return Standing(mean, kind, narrower, len(known), lopsided, width)
-
-
-def quartiles() -> tuple[float, float]:
-    """Return the first and the third quartile of the widths of known networks, in pixels."""
-    means = [row.mean for row in known_rims()]
-    return means[len(means) // 4], means[3 * len(means) // 4]
-
-
-@lru_cache(1)
-def known_rims() -> list[KnownRim]:
-    """Return the rims of known networks, the narrowest first; `make reference` measures them."""
-    text = Path(__file__).with_name("known_rims.json").read_bytes()
-    rows = msgspec.convert(msgspec.json.decode(text)["networks"], list[KnownRim])
-    return sorted(rows, key=lambda row: row.mean)
+    kind, narrower = kind_of(strides), None
+    alike = with_rims(kind)
+    if alike:
+        narrower = sum(row.mean < mean for row in alike) / len(alike)
+    return Standing(mean, kind, narrower, len(alike), lopsided, width)

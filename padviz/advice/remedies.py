@@ -20,7 +20,7 @@ from padviz.network.network import Size
 from padviz.network.rewrites import circular_axes
 from padviz.phrases import counted
 
-# share of starved pixels above which a network is foveated: half of 69 known ones at 224
+# share of starved pixels above which a network is foveated: about half of the atlas
 FOVEATED = 2 / 3
 GAIN = 0.005  # share of the pixels that a remedy must make fair at least
 HARSH = 4  # fair share above which a pixel is overused even if all others are starved

@@ -150,7 +150,9 @@ def examine(
     (reach, field, near), tried = _farthest(today), attempts(today, figures, heads, most, rounded)
     stands = None
     if figures.rim:
-        stands = standing(figures.rim, _output_stride(field))
+        # Several outputs are compared as such, whatever the stride of each.
+        strides = [_output_stride(field)] * len(targets)
+        stands = standing(figures.rim, strides)
     reads_padding = _reads_padding(network, near)
     remedies = [attempt.remedy for attempt in tried if attempt.remedy]
     of_kind = {attempt.change.kind: attempt for attempt in tried}

@@ -28,7 +28,6 @@ FEW = 20  # known networks from which on a share of them is said in percent
 NOTHING, UNTRAINED, HELPLESS = "nothing to do", "nothing without training", "nothing helps"
 STARVED = "starved (fewer than half the paths of a pixel far from every border)"
 OVERUSED = "overused (more than 3/2 of those paths)"
-KINDS = {"coarse": "an output stride of 16 or more", "fine": "an output stride below 16"}
 
 
 def verdict(figures: MapOutcome, standing: Standing | None, reads_padding: bool) -> str:
@@ -78,11 +77,11 @@ def _rim_in_words(figures: MapOutcome, rim: Rim, standing: Standing | None, comp
         text = f"On a large image {rim.words} would be {STARVED}; in this one every pixel is"
     else:
         text = f"{_capitalised(rim.words)} are {STARVED}"
-    if standing and compared and standing.kind:
+    if standing and compared and standing.of:
         narrower = f"{round(standing.of * (standing.narrower or 0))} of {standing.of}"
         if standing.of >= FEW:
             narrower = f"{percent(standing.narrower or 0, 0)} of {standing.of}"
-        text += f"; {narrower} known networks with {KINDS[standing.kind]} have narrower rims"
+        text += f"; {narrower} known networks with {standing.kind} have narrower rims"
     if standing and standing.lopsided:
         return f"Lopsided rim. {text}."
     return f"{text}."

@@ -568,7 +568,7 @@ COMMAND = Command(
 
     The rim is the starved band along a side. It is lopsided if opposite sides differ by more than 4
     px and by more than a quarter of the wider one. By the mean of its four sides, it is narrow up
-    to 24 px and wide from 60 px: the outer quartiles of 69 known networks.
+    to 24 px and wide from 60 px: about a fifth and a third of known networks.
 
     Changes that work with today's weights come first, then fine-tuning, then retraining. Within
     each group, changes with the smallest measured loss come first, untested ones last. Geometry

@@ -1,7 +1,6 @@
 """Thresholds at equality, and the table of evidence that remedies are ranked by."""
 
 import re
-from fractions import Fraction
 from math import hypot, isnan
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from padviz.advice.evidence import (
     FOUR,
     LESS,
     MORE,
+    NARROW,
+    WIDE,
     Evidence,
     Points,
-    quartiles,
     rank,
     size_parts,
     standing,
@@ -46,7 +46,7 @@ def test_two_thirds_of_the_image_are_not_foveated_and_more_are() -> None:
         share = replace(figures.share, starved=starved)
         said = border(
             replace(figures, share=share),
-            standing(figures.rim, Fraction(32)),
+            standing(figures.rim, [32]),
             compared=True,
             reads_padding=True,
         )
@@ -67,14 +67,13 @@ def test_two_thirds_of_the_image_are_not_foveated_and_more_are() -> None:
 def test_a_rim_is_lopsided_by_more_than_four_pixels_and_a_quarter(
     sides: list[int], lopsided: bool
 ) -> None:
-    assert standing(Rim(sides, [7, 7]), None).lopsided == lopsided
+    assert standing(Rim(sides, [7, 7]), [None]).lopsided == lopsided
 
 
-def test_the_quartiles_are_narrow_and_wide_themselves() -> None:
-    first, third = quartiles()
-    depths = {first: "narrow", first + 1: "typical", third - 1: "typical", third: "wide"}
+def test_a_rim_is_narrow_up_to_a_threshold_and_wide_from_another_on() -> None:
+    depths = {NARROW: "narrow", NARROW + 1: "typical", WIDE - 1: "typical", WIDE: "wide"}
     for mean, word in depths.items():
-        found = standing(Rim([0, int(2 * mean)], [int(mean), int(mean)]), None)
+        found = standing(Rim([0, 2 * mean], [mean, mean]), [None])
         assert (found.mean, found.width) == (mean, word)
 
 
