@@ -55,7 +55,7 @@ ROWS: dict[str, tuple[type, ...]] = {
     "keeps": (Kept,),
     "kernel": (kernel.KernelRow,),
     "layers": (layers.LayerFacts,),
-    "networks": (networks.ZooRow,),
+    "networks": (networks.ListedNetwork,),
     "repad": (repad.RepadRow,),
     "responses": (responses.ResponseRow,),
     "rings": (rings.RingRow,),

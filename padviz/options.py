@@ -225,6 +225,7 @@ CAUSAL = Option("causal", "Expect no unit to see ahead.")
 SAME_AS = Option(
     "same-as", "Expect each unit to read the same as in OTHER.", Name("OTHER", "networks")
 )
+LIKE = Option("like", "The networks whose rims are nearest to MODEL's.", Name("MODEL", "networks"))
 ANY_SIZE = Option("any-size", "Expect it to be readable at these sizes.", Size(), several=True)
 ACCEPTS = Option("accepts", "Expect it to take these sizes, e.g. 16*i.", Name("RULE"))
 UNSTRETCHED = Option("unstretched", "Expect outputs to lie in place.")
