@@ -129,7 +129,10 @@ def libraries(lines: list[Row]) -> dict[str, Row]:
 def text_of(lines: list[Row]) -> str:
     """Write the file: a line for each geometry, and one for each network that was not read."""
     rows = packed(lines)
-    head = {"libraries": libraries(lines), "columns": [*AtlasRow.__struct_fields__]}
+    head: Row = {"libraries": libraries(lines), "columns": [*AtlasRow.__struct_fields__]}
+    head["sizes"] = "rules from 64 to 256: of the layers, and of the network read at " + ", ".join(
+        map(str, next((line["readings"] for line in lines if "readings" in line), []))
+    )
     not_read = [
         [line["library"], line["name"], line["outcome"], line["why"]]
         for line in lines

@@ -77,9 +77,8 @@ class AtlasRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Atlas(msgspec.Struct, frozen=True):
-    """The file: the names of the columns, and the rows, the narrowest rim first."""
+    """What is read of the file."""
 
-    columns: list[str]
     rows: list[AtlasRow]
 
 
