@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
-from padviz.network.network import in_words
+from padviz.network.graph import ancestors
+from padviz.network.network import Network, in_words
 from padviz.phrases import counted, listed
 from padviz.sources import is_module
 from padviz.trained.networks.reading import input_type, run_up_to
@@ -29,13 +31,11 @@ class Measured:
     """How far the map of an output or a layer of A differs in B, over its largest value.
 
     `errors` are by part of the map: the middle half of each axis (inside) and all around it (rim),
-    lines and corners along the border. Maps of two shapes have none.
+    and lines along the border. Maps of two shapes have none.
     """
 
     layer: str
     other_layer: str
-    shape: tuple[int, ...]
-    other_shape: tuple[int, ...]
     errors: dict[str, float]
     where: str
 
@@ -50,9 +50,13 @@ class SideBySide(NamedTuple):
     noise: str
     tolerance: float
     outputs: list[Measured]
-    first: Measured | None
-    equal: str
-    suspects: frozenset[str]
+    first: Measured | None = None
+    equal: str = ""
+    suspects: frozenset[str] = frozenset()
+
+    @property
+    def are_equal(self) -> bool:
+        return all(row.where == "equal" for row in self.outputs)
 
 
 def side_by_side(a: Trained, b: Trained, seed: int) -> SideBySide:
@@ -60,70 +64,75 @@ def side_by_side(a: Trained, b: Trained, seed: int) -> SideBySide:
     if a.channels != b.channels:
         what = f"takes {counted(b.channels, 'channel')}, and {a.where} {a.channels}"
         raise DescriptionError(what, where=b.where, hint="compare networks of the same input")
-    files = [trained.model for trained in (a, b) if not is_module(trained.model)]
-    batch = max([model.image.shape[0] or 1 for model in files], default=1)
-    shape = batch, a.channels, *a.size
-    noise, drawn = np.random.default_rng(seed).standard_normal(shape), "mean 0, sd 1"
-    if any(input_type(trained).kind in "iu" for trained in (a, b)):
-        noise, drawn = np.clip(np.rint(128 + 40 * noise), 0, 255), "integers, mean 128, sd 40"
-    # Numbers that half precision has, too: both read the same.
-    images = noise.astype(np.float16).astype(np.float32)
-    (first, ends), (second, other_ends) = _run(a, images), _run(b, images)
+    noise, about = _noise(a, b, seed)
+    (first, ends), (second, other_ends) = _run(a, noise), _run(b, noise)
     if len(ends) != len(other_ends):
         what = f"returns {counted(len(other_ends), 'output')}, and {a.where} {len(ends)}"
         raise DescriptionError(what, where=b.where, hint="compare networks of the same outputs")
     tolerance = ROUNDING
     if any(values.dtype == np.float16 for values in (*first.values(), *second.values())):
         tolerance = HALF
-    outputs = []
-    for name, other in zip(ends, other_ends, strict=True):
-        outputs.append(_measured(a, name, ends[name], other, other_ends[other], tolerance))
-    about = f"{in_words(shape)} of noise, {drawn}, seed {seed}"
-    sides = SideBySide(about, tolerance, outputs, None, "", frozenset())
-    if all(row.where == "equal" for row in outputs):
+
+    def measured(name: str, other: str) -> Measured:
+        return _measured(name, first[name], other, second[other], a.network.axes, tolerance)
+
+    sides = SideBySide(about, tolerance, [*map(measured, ends, other_ends)])
+    if sides.are_equal:
         return sides
     equal, others_equal = _matched(first, second, tolerance)
-    names, before, suspects = _first_apart(a, first, equal)
-    others, _, other_suspects = _first_apart(b, second, others_equal)
-    pairs = {}
-    for name, other in product(names, others):
-        values = first[name]
-        alike = values.shape[:2] == second[other].shape[:2]
-        # A row more or less is a difference; twice as many are another layer.
-        if alike and 1 / 2 < values.size / second[other].size < 2:
-            # Where a file folds a norm into a convolution, its map is that of the norm.
-            apart = _error(values, second[other]) * np.abs(values).max() / (values.std() or 1)
-            pairs[name, other] = float(apart)
-    nearest = None
-    if pairs:
-        most = ALIKE * min(pairs.values())
-        name, other = next(pair for pair, apart in pairs.items() if apart <= most)
-        nearest = _measured(a, name, first[name], other, second[other], tolerance)
-    return sides._replace(first=nearest, equal=before, suspects=suspects | other_suspects)
+    apart, suspects = _first_apart(a.network, first, equal)
+    others_apart, other_suspects = _first_apart(b.network, second, others_equal)
+    sides = sides._replace(suspects=suspects | other_suspects)
+    for name in first:
+        if name in apart:
+            break
+        if name in equal:
+            sides = sides._replace(equal=name)
+    if pair := _most_alike(apart, others_apart):
+        sides = sides._replace(first=measured(*pair))
+    return sides
 
 
-def _run(trained: Trained, noise: Images) -> tuple[Outputs, Outputs]:
-    """Return the maps inside of a network in the order in which they are made, and its outputs."""
-    maps, outputs = _maps(trained, noise)
+def _noise(a: Trained, b: Trained, seed: int) -> tuple[Images, str]:
+    """Draw images that both networks read alike; return them with a description."""
+    batch = 1
+    for trained in (a, b):
+        if not is_module(trained.model):
+            batch = max(batch, trained.model.image.shape[0] or 1)
+    shape = batch, a.channels, *a.size
+    noise, drawn = np.random.default_rng(seed).standard_normal(shape), "mean 0, sd 1"
+    if any(input_type(trained).kind in "iu" for trained in (a, b)):
+        noise, drawn = np.clip(np.rint(128 + 40 * noise), 0, 255), "integers, mean 128, sd 40"
+    # Numbers that half precision has, too.
+    images = noise.astype(np.float16).astype(np.float32)
+    return images, f"{in_words(shape)} of noise, {drawn}, seed {seed}"
+
+
+def _run(trained: Trained, noise: Images) -> tuple[Outputs, list[str]]:
+    """Return all maps of a network in the order in which they are made, and which are outputs."""
+    inside, outputs = _maps(trained, noise)
     _, again = _maps(trained, noise)
     for name, values in outputs.items():
         if not np.isfinite(values).all():
             what = "returns NaN or infinite numbers for noise"
             raise DescriptionError(what, where=trained.where, hint="check its weights")
-        if _error(values, again[name]) > ROUNDING:
+        if _errors(values, again[name]).max(initial=0) > ROUNDING:
             what = "returns other outputs when it runs again on the same noise"
             hint = "switch off dropout and other random operations"
             raise DescriptionError(what, where=trained.where, hint=hint)
-    return maps, outputs
+    return inside | outputs, [*outputs]
 
 
 def _maps(trained: Trained, noise: Images) -> tuple[Outputs, Outputs]:
     if is_module(trained.model):
         from padviz.trained.networks.torch_network import TorchRunner
 
+        if any(weights.element_size() < 4 for weights in trained.model.parameters()):
+            what = "is in half precision, whose rounding looks like other weights"
+            hint = "compare it in single precision: call .float() on the module"
+            raise DescriptionError(what, where=trained.where, hint=hint)
         runner = TorchRunner(trained.model, trained.where, trained.size, trained.channels)
-        outputs = runner.outputs(noise)
-        return runner.every_map(noise) | outputs, outputs
+        return runner.every_map(noise)
     graph = trained.model.graph
     ends = [output.name for output in graph.output]
     tensors = [name for node in graph.node for name in node.output if name]
@@ -131,8 +140,7 @@ def _maps(trained: Trained, noise: Images) -> tuple[Outputs, Outputs]:
     outputs = {name: maps[name] for name in ends}
     if trained.model.image.channels_last:
         outputs = {name: np.moveaxis(values, -1, 1) for name, values in outputs.items()}
-    inside = {name: values for name, values in maps.items() if np.ndim(values) > 2}
-    return inside | outputs, outputs
+    return {name: maps[name] for name in tensors if np.ndim(maps[name]) > 2}, outputs
 
 
 def _matched(first: Outputs, second: Outputs, tolerance: float) -> tuple[set[str], set[str]]:
@@ -143,88 +151,90 @@ def _matched(first: Outputs, second: Outputs, tolerance: float) -> tuple[set[str
         mean, apart = values.mean(), tolerance * np.abs(values).max(initial=0)
         for other, others in second.items():
             # Maps with other means cannot be equal.
-            if values.shape != others.shape or not abs(mean - means[other]) <= apart:
-                continue
-            if _error(values, others) <= tolerance:
+            near = abs(mean - means[other]) <= apart
+            if near and _errors(values, others).max(initial=0) <= tolerance:
                 equal.add(name)
                 others_equal.add(other)
     return equal, others_equal
 
 
 def _first_apart(
-    trained: Trained, maps: Outputs, equal: set[str]
-) -> tuple[list[str], str, frozenset[str]]:
-    """Return the maps of the first layer that differs, the last equal map in front of it, and the
-    layers that may be the cause.
+    network: Network, maps: Outputs, equal: set[str]
+) -> tuple[Outputs, frozenset[str]]:
+    """Return the maps of the first layer that differs, and the layers that may be the cause.
 
     A layer is right if an equal map follows from it.
     """
-    network, at, places = trained.network, 0, dict[str, int]()
+    at, places = 0, dict[str, int]()
     for name in maps:
         # What is no layer itself, as a norm, belongs to the layer that ran before it.
         at = network.index.get(network.aliases.get(name, name), at)
         places[name] = at
-    right, apart = set[int](), list[str]()
-    for name in reversed(maps):
-        at = places[name]
+    ends = [places[name] for name in maps if name in equal]
+    inputs = chain.from_iterable(network.layers[end].inputs for end in ends)
+    right = ancestors(network.layers, inputs, followed=False)
+    apart: dict[int, Outputs] = {}
+    for name, at in places.items():
         if name in equal:
-            right.add(at)
-            for layer in range(at, 0, -1):
-                if layer in right:
-                    right.update(network.layers[layer].inputs)
+            apart.pop(at, None)
         # The other network may pad in the layer behind.
         elif at not in right and network.layers[at].kind != "pad":
-            apart.insert(0, name)
+            apart.setdefault(at, {})[name] = maps[name]
     if not apart:
-        return [], "", frozenset()
-    first = places[apart[0]]
-    names = [name for name in apart if places[name] == first]
-    before = [name for name in maps if name in equal and places[name] <= first]
-    suspects = {network.layers[layer].name for layer in {*range(first + 1)} - right}
-    return names, (before or [""])[-1], frozenset(suspects)
+        return {}, frozenset()
+    first = min(apart)
+    wrong = {*range(first + 1)} - right.union(ends)
+    return apart[first], frozenset([network.layers[at].name for at in wrong])
 
 
-def _error(values: Values, others: Values) -> float:
-    if values.shape != others.shape:
-        return np.inf
-    return float(_errors(values, others).max(initial=0))
+def _most_alike(apart: Outputs, others_apart: Outputs) -> tuple[str, str] | None:
+    """Return the maps of one layer in both that are most alike, the first of those nearly so."""
+    distances: dict[tuple[str, str], float] = {}
+    for (name, values), (other, others) in product(apart.items(), others_apart.items()):
+        # A row more or less is a difference; twice as many are another layer.
+        if values.shape[:2] == others.shape[:2] and 1 / 2 < values.size / others.size < 2:
+            # Where a file folds a norm into a convolution, its map is that of the norm.
+            scale = np.abs(values).max() / (values.std() or 1)
+            distances[name, other] = _errors(values, others).max() * scale
+    most = ALIKE * min(distances.values(), default=0)
+    return next((pair for pair, distance in distances.items() if distance <= most), None)
 
 
 def _errors(values: Values, others: Values) -> Values:
-    """Return how far values differ, over the largest."""
+    """Return how far values differ, over the largest; infinitely if their shapes differ."""
+    if values.shape != others.shape:
+        return np.array(np.inf)
     with np.errstate(invalid="ignore"):
         gaps: Values = np.abs(values - others.astype(np.float64))
-    return np.divide(gaps, np.abs(values).max(initial=0) or 1)
+    return gaps / (np.abs(values).max(initial=0) or 1)
 
 
 def _measured(
-    a: Trained, name: str, values: Values, other: str, others: Values, tolerance: float
+    name: str, values: Values, other: str, others: Values, axes: Sequence[str], tolerance: float
 ) -> Measured:
-    shapes = values.shape, others.shape
     if values.shape != others.shape:
-        return Measured(
-            name, other, *shapes, {}, f"{in_words(shapes[0])} and {in_words(shapes[1])}"
-        )
+        return Measured(name, other, {}, f"{in_words(values.shape)} and {in_words(others.shape)}")
     errors = _errors(values, others)
     figures = {"largest": float(errors.max(initial=0))}
-    where = "equal"
-    if figures["largest"] > tolerance:
-        where = "everywhere"
-    if values.ndim != len(a.size) + 2 or min(values.shape[2:]) < LEAST:
-        return Measured(name, other, *shapes, figures, where)
+    where = "everywhere"
+    if figures["largest"] <= tolerance:
+        where = "equal"
+    if values.ndim != len(axes) + 2 or min(values.shape[2:]) < LEAST:
+        return Measured(name, other, figures, where)
     errors = errors.max((0, 1))
     core = [*map(middle, errors.shape)]
-    corners = np.ix_(*[[0, -1]] * errors.ndim)
-    lines = {}
-    for axis, line in enumerate(a.network.axes):
+    figures["inside"] = float(errors[*core].max())
+    wrong = []
+    for axis, line in enumerate(axes):
         for side, at in (("first", 0), ("last", -1)):
-            along = errors[*core[:axis], at, *core[axis + 1 :]]
-            lines[f"{side} {LINES[line]}"] = float(along.max())
-    figures |= {"inside": float(errors[*core].max()), **lines}
-    figures["corners"] = float(errors[corners].max())
+            part = f"{side} {LINES[line]}"
+            figures[part] = float(errors[*core[:axis], at, *core[axis + 1 :]].max())
+            if figures[part] > tolerance:
+                wrong.append(part)
     errors[*core] = 0
     figures["rim"] = float(errors.max())
-    if where != "equal" and figures["inside"] <= tolerance:
-        named = [line for line, error in lines.items() if error > tolerance]
-        where = f"only at the border: {listed(named or ['corners'])}"
-    return Measured(name, other, *shapes, figures, where)
+    if where == "everywhere" and figures["inside"] <= tolerance:
+        where = "only at the border"
+        if wrong:
+            where += f": {listed(wrong)}"
+    return Measured(name, other, figures, where)

@@ -249,6 +249,8 @@ REFUSED = {
     "Pair 2; compare networks of the same outputs": Pair(3, 2, 3),
     "NotANumber: returns NaN or infinite numbers": NotANumber(3, 2, 3),
     "takes 3 channels, and Conv2d 1": nn.Conv2d(1, 2, 3),
+    "Net: is in half precision.*single": net().half(),
+    "Net: is in half precision.*float": net().bfloat16(),
 }
 
 

@@ -442,11 +442,13 @@ class TorchRunner:
             maps |= _named_arrays(self._run(images), "output")
         return maps
 
-    def every_map(self, images: NDArray[np.floating]) -> Outputs:
-        """Return the result of each call on tensors, by the module that makes it, in that order."""
+    def every_map(self, images: NDArray[np.floating]) -> tuple[Outputs, Outputs]:
+        """Return the result of each call on tensors, by the module that makes it, in that order;
+        and the outputs.
+        """
         recorder = _EveryMap(self.modules)
-        self._run(images, recorder.modules, recorder)
-        return recorder.maps
+        output = self._run(images, recorder.modules, recorder)
+        return recorder.maps, _named_arrays(output, "output")
 
     def contents(self) -> Iterator[bytes]:
         # Without addresses, which differ by process.
