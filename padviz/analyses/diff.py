@@ -24,11 +24,6 @@ from padviz.trained.networks.trained_network import Trained
 from padviz.trained.side_by_side import Measured, SideBySide, side_by_side
 
 Cause = Literal["", "none", "reads", "border", "values"]
-CAUSES: dict[Cause, str] = {
-    "border": "Not equal at the border, though both read the same: look at the value of the "
-    "padding.",
-    "values": "Not equal, and at first not because of padding: look at weights and norms.",
-}
 
 
 @dataclass(frozen=True)
@@ -158,37 +153,36 @@ def _answer(
     """Return the cause, what the first layers that differ read or their values, and figures."""
     if sides is None:
         return Answer("", "", cures(a, size, differences), [], "")
-    if all(row.where == "equal" for row in sides.outputs):
+    if sides.are_equal:
         said = f"Equal within {sides.tolerance:g}, at the border too."
         if differences:
             said += " What they read differs, without effect on this noise."
         return Answer("none", said, [], sides.outputs, sides.noise)
-    first, rows, suspects = sides.first, sides.outputs, [*differences]
-    if first:
-        rows = [*rows, first]
-        suspects = [row for row in differences if sides.suspects.intersection(_layers(row))]
-    cause: Cause = "values"
+    measured, suspects = [*sides.outputs], [*differences]
+    where = "Maps inside could not be matched."
+    if first := sides.first:
+        measured.append(first)
+        where = f"First to differ: {first.layer} ({first.other_layer} in B), {first.where}."
+        suspects = []
+        for row in differences:
+            names = f"{row.layer}, {row.other_layer}".split(", ")
+            if sides.suspects.intersection(names):
+                suspects.append(row)
+    cause: Cause
     if suspects:
-        cause = "reads"
-    elif rows[-1].where.startswith("only"):
-        cause = "border"
-    said = CAUSES.get(cause, "")
-    for row in suspects[:1]:
-        said = f"Not equal: {row.layer or row.other_layer} differs in {row.what}, "
-        said += f"{row.value} in A and {row.other_value} in B."
-    if first:
-        said += f" First to differ: {first.layer} ({first.other_layer} in B), {first.where}."
+        row = suspects[0]
+        cause, why = "reads", f"{row.layer or row.other_layer} differs in {row.what}, "
+        why += f"{row.value} in A and {row.other_value} in B."
+    elif measured[-1].where.startswith("only"):
+        cause, why = "border", "both read the same: look at the value of the padding."
     else:
-        said += " Maps inside could not be matched."
+        cause, why = "values", "at first not because of padding: look at weights and norms."
+    said = f"Not equal: {why} {where}"
     if differences and not suspects:
         said += " Layers behind it differ in what they read, too."
     if sides.equal:
         said += f" Equal up to {sides.equal}."
-    return Answer(cause, said, cures(a, size, suspects), rows, sides.noise)
-
-
-def _layers(row: Difference) -> list[str]:
-    return f"{row.layer}, {row.other_layer}".split(", ")
+    return Answer(cause, said, cures(a, size, suspects), measured, sides.noise)
 
 
 def _errors_table(rows: Sequence[Measured]) -> Table:

@@ -13,11 +13,14 @@ from padviz.network.sizes import sizes_of_each
 from padviz.phrases import some_names
 
 RULES: dict[Same, str] = {"same_upper": "SAME", "same_lower": "SAME_LOWER"}
-# Arguments of layers, by what differs and by its value in B.
+# Arguments of layers, by what differs and its value in B.
 ARGUMENTS = {
-    "rounding": {"up": "ceil_mode=True", "down": "ceil_mode=False"},
-    "mode": {"left out": "count_include_pad=False", "zero": "count_include_pad=True"},
-    "coordinates": {"align_corners": "align_corners=True", "half_pixel": "align_corners=False"},
+    ("rounding", "up"): "ceil_mode=True",
+    ("rounding", "down"): "ceil_mode=False",
+    ("mode", "left out"): "count_include_pad=False",
+    ("mode", "zero"): "count_include_pad=True",
+    ("coordinates", "align_corners"): "align_corners=True",
+    ("coordinates", "half_pixel"): "align_corners=False",
 }
 
 
@@ -32,37 +35,37 @@ def cures(a: Network, size: Size, differences: Iterable[Difference]) -> list[str
     layers: dict[str, list[str]] = {}
     for row in differences:
         layer = a.layers[a.index.get(row.layer or "", 0)]
-        wanted = ARGUMENTS.get(row.what, {}).get(row.other_value)
-        if row.what == "mode" and layer.kind != "avgpool":
-            wanted = None
+        argument = ARGUMENTS.get((row.what, row.other_value))
         if row.what == "output padding":
-            wanted = f"output_padding={row.other_value}"
+            argument = f"output_padding={row.other_value}"
         if row.what == "padding" and layer.kind != "convtranspose":
-            layers.setdefault(_about_pads(a, size, layer, row), []).append(layer.name)
-        elif wanted:
-            layers.setdefault(f"in PyTorch {wanted}.", []).append(layer.name)
+            text = _about_pads(a, size, layer, row)
+        elif argument and (row.what != "mode" or layer.kind == "avgpool"):
+            text = f"in PyTorch {argument}."
+        else:
+            continue
+        layers.setdefault(text, []).append(layer.name)
     return [f"{some_names(names)}: {text}" for text, names in layers.items()]
 
 
 def _about_pads(a: Network, size: Size, layer: Layer, row: Difference) -> str:
     before, after = map(int, row.other_value.split("+"))
-    who = "B"
-    pads: list[int] = []
+    if before == after:
+        return f"B pads {row.other_value} where A pads {row.value}. In PyTorch padding={before}."
+    who, pads = "B", list[int]()
     for axis, op, counts in zip(a.axes, layer.ops, sizes_of_each(a, size), strict=True):
+        # PyTorch begins with the last axis.
         if row.axis not in (axis, "both", "all"):
             pads = [0, 0, *pads]
             continue
-        pads = [before, after, *pads]  # PyTorch begins with the last axis
+        pads = [before, after, *pads]
         for rule, name in RULES.items():
-            if not isinstance(op, Window) or before == after:
-                break
-            placed = place(replace(op, padding=rule), counts[layer.inputs[0]])
-            if placed[:2] == (before, after):
-                who = name
-    said = f"{who} pads {row.other_value} where A pads {row.value}. In PyTorch"
-    if before == after:
-        return f"{said} padding={before}."
+            if isinstance(op, Window):
+                placed = place(replace(op, padding=rule), counts[layer.inputs[0]])
+                if placed[:2] == (before, after):
+                    who = name
     value = ""
     if layer.kind == "maxpool":
         value = ", value=-math.inf"
-    return f"{said} F.pad(x, {tuple(pads)}{value}), then padding=0."
+    said = f"{who} pads {row.other_value} where A pads {row.value}."
+    return f"{said} In PyTorch F.pad(x, {tuple(pads)}{value}), then padding=0."
