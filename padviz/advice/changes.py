@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Literal, get_args
 
@@ -90,12 +90,10 @@ def margin(today: Case, deepest: int) -> Iterator[Change]:
     # since windows behind would count its rows as padding of their own.
     image, *behind = larger.network.layers
     ops = tuple([Window(1, padding=(n, n)) for n in around])
-    layers = [image, Layer(f"{image.name}.margin", "crop", (0,), ops)]
-    for layer in behind:
-        inputs = tuple([i + 1 for i in layer.inputs])
-        like = layer.followed(range(1, len(behind) + 2))
-        layers.append(replace(layer, inputs=inputs, like=like))
-    surrounded = larger.network.at_own_size(layers=tuple(layers), size=today.size)
+    wider = Layer(f"{image.name}.margin", "crop", (0,), ops)
+    places = range(1, len(behind) + 2)
+    layers = (image, wider, *[layer.moved(places) for layer in behind])
+    surrounded = larger.network.at_own_size(layers=layers, size=today.size)
     px = in_words(dict.fromkeys(around))
     edit = (
         f"take {px} px more of the scene on each side, or "

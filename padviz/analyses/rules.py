@@ -90,26 +90,22 @@ def borders(case: Case, axis: int) -> Iterator[Judged]:
     except SizeError:
         step = 1
     broken, causes = breaking_layer(network, axis, n), []
+    if broken is None and step < n:
+        return  # at a whole turn all maps repeat: then layers without a border must say so
     whole = _multiples(name, n, step)
-    circularly = f"pad the {name} circularly"
+    circularly = in_phase = f"pad the {name} circularly"
     if whole:
         # at this size some map has a remainder, which breaks the circle under any padding
-        circularly += f", and {whole}"
+        circularly, in_phase = f"{circularly}, and {whole}", whole
     for layer, reads, mode in _padded(case, axis):
         if not SCHEMES[mode].wraps:
             what = f"reads {reads[0]}+{reads[1]} rows of {mode} padding"
             causes.append(failed(layer, name, "no border", what, circularly, sum(reads)))
     for window, on, row in _rows(ledger(network, case.size, (True,) * len(case.size)).jumps):
         if on == name and row.jumps:
-            what, change = (
-                f"{row.output} units from {row.input} rows",
-                whole or f"pad the {name} circularly",
-            )
-            causes.append(
-                failed(window.layer, name, f"{row.input} rows / stride {row.stride}", what, change)
-            )
-    if broken is None and (step < n or not causes):
-        return  # at a whole turn all maps repeat: then layers without a border must say so
+            wanted = f"{row.input} rows / stride {row.stride}"
+            what = f"{row.output} units from {row.input} rows"
+            causes.append(failed(window.layer, name, wanted, what, in_phase))
     if broken and broken.layer not in {cause.layer for cause in causes}:
         op, change = network.layers[network.index[broken.layer]].ops[axis], whole
         if not whole and isinstance(op, Resize | Transposed):

@@ -110,8 +110,7 @@ class Reads(NamedTuple):
     layer: LayerPadding
     axis: str
     row: AxisPadding
-    moved: str | None = None  # pixels that it adds to the grid offset
-    rim: str | None = None  # and to the starved rim
+    added: Sequence[UnevenRow] = ()  # rows of these axes, with what the window adds
 
     @property
     def words(self) -> str:
@@ -120,6 +119,25 @@ class Reads(NamedTuple):
         if self.row.uneven:
             return f"{first} {near}, {second} {far}"
         return ""
+
+    @property
+    def moved(self) -> str | None:
+        """The pixels that it adds to the grid offset, where they are known on any axis."""
+        moved = by_axis(row["offset_added"] for row in self.added)
+        if moved == by_axis([None]):
+            return None
+        return moved
+
+    @property
+    def rim(self) -> str | None:
+        """The pixels that it adds to the starved rim, where they are known."""
+        sides = []
+        for row in self.added:
+            before, after = row["rim_added_before"], row["rim_added_after"]
+            if before is None or after is None:
+                return None
+            sides.append([before, after])
+        return Rim(sides[0], sides[-1]).short
 
 
 def _pair(pair: tuple[int, int]) -> str:
@@ -180,8 +198,8 @@ SCREEN = (
     _of("remainder", show=lambda rows: rows or None),
     _of("skipped", show=lambda rows: rows or None),
     _of("overhang", show=lambda rows: rows or None),
-    Column("offset_added", "offset", of=lambda reads: reads.moved),
-    Column("rim_added", "rim", of=lambda reads: reads.rim),
+    Column("moved", "offset"),
+    Column("rim"),
     Column("words", "reads"),
 )
 
@@ -242,37 +260,24 @@ def _facts(network: Network, ledger: Ledger) -> dict[str, Any]:
 def _blocks(
     network: Network, ledger: Ledger, rows: Sequence[UnevenRow], every: bool
 ) -> list[Block]:
-    by_window = {(row["layer"], row["axis"]): row for row in rows}
+    of_layer: dict[str, list[UnevenRow]] = {}
+    for row in rows:
+        of_layer.setdefault(row["layer"], []).append(row)
     listed = ledger.layers if every else ledger.uneven
     shown = []
     for layer in listed:
         for reads in reads_of(layer, every):
-            axes = [*layer.axes]
-            if reads.axis:
-                axes = [reads.axis]
-            added = [by_window[layer.layer, axis] for axis in axes]
-            moved = [row["offset_added"] for row in added]
-            known = any(n is not None for n in moved)
-            rim = None
-            if all(row["rim_added_before"] is not None for row in added):
-                sides = [_ends(row) for row in added]
-                rim = Rim(sides[0], sides[-1]).short
-            shown.append(reads._replace(moved=by_axis(moved) if known else None, rim=rim))
+            added = [row for row in of_layer[layer.layer] if reads.axis in ("", row["axis"])]
+            shown.append(reads._replace(added=added))
     legend = (
         "offset, rim: what the layer adds to the sampling-grid offset, and to the starved rim "
         "(near, far), in px of the input."
     )
     table = Table(SCREEN, shown, legend, marked=lambda reads: reads.row.uneven)
-    if all(layer.convolution for layer in listed):
-        pools = []
-    else:
-        pools = [POOL]
-    heading = Heading(f"{network.title}, {in_words(ledger.size)}")
-    return [heading, table, Lines([*pools, *verdict(network, ledger)])]
-
-
-def _ends(row: UnevenRow) -> list[int]:
-    return [row["rim_added_before"] or 0, row["rim_added_after"] or 0]
+    lines = verdict(network, ledger)
+    if not all(layer.convolution for layer in listed):
+        lines.insert(0, POOL)
+    return [Heading(f"{network.title}, {in_words(ledger.size)}"), table, Lines(lines)]
 
 
 def reads_of(layer: LayerPadding, every: bool = False) -> list[Reads]:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 Pixels = tuple[int, ...]  # height and width
-Names = tuple[str, ...]
 Unit = tuple[int | slice, ...]
 Param = click.Parameter | None
 Context = click.Context | None

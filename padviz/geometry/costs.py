@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
-import numpy as np
-
 from padviz.network.layer import CONVOLUTIONS
 from padviz.network.network import Network, Size
 from padviz.network.operations import Transposed, Window
-from padviz.network.sizes import at_many_sizes, sizes_of_each
+from padviz.network.sizes import sizes_of_each
 
 COUNTED = "convolutions only, without linear layers, attention, and gate and head vectors"
 
@@ -72,29 +69,6 @@ def costs(network: Network, size: Size) -> Costs:
             LayerCost(layer.name, None if macs is None else macs * prod(rows[at] for rows in sizes))
         )
     return Costs(network.name, size, tuple(layer_costs))
-
-
-def macs_of_squares(network: Network, sizes: Sequence[int]) -> list[int] | None:
-    """Count the multiply-adds at each of many sizes that a network takes; None if they are not
-    known.
-    """
-    macs_of_layers = _per_position(network)
-    if None in macs_of_layers:
-        return None
-    sides = [
-        at_many_sizes(network, axis, np.asarray(sizes, np.int64))
-        for axis in range(len(network.axes))
-    ]
-    total = np.zeros(len(sizes), dtype=object)  # Python's integers, which no size overflows
-    for i, (layer, macs) in enumerate(
-        zip(network.layers[1:], macs_of_layers, strict=True), start=1
-    ):
-        if macs:
-            at = i
-            if layer.kind == "convtranspose":
-                at = layer.inputs[0]
-            total += prod(arrays[rows[at]].astype(object) for arrays, rows, _ in sides) * macs
-    return [int(macs) for macs in total]
 
 
 @lru_cache(64)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, TypeVar
 
 from padviz.network.operations import Adaptive, Blocks, Op
@@ -96,13 +96,18 @@ class Layer:
     origin: Origin | None = field(default=None, compare=False, repr=False)
     channels: Channels | None = field(default=None, compare=False, repr=False)
 
-    def followed(self, values: Sequence[T]) -> T | None:
+    def followed(self, values: Sequence[T] | Mapping[int, T]) -> T | None:
         """Return the value of the layer whose size it follows, of one value for each layer; None if
         it follows none.
         """
         if self.like is None:
             return None
         return values[self.like]
+
+    def moved(self, places: Sequence[int] | Mapping[int, int]) -> Layer:
+        """Return the layer in a network in which each layer has another position."""
+        inputs = tuple([places[i] for i in self.inputs])
+        return replace(self, inputs=inputs, like=self.followed(places))
 
     def whole(self, axis: int) -> str:
         """Return the operation by which each row on an axis depends on all rows that it reads, or

@@ -20,17 +20,11 @@ def upto(network: Network, targets: tuple[str, ...]) -> Network:
     wanted = ancestors(network.layers, [network.index[name] for name in names]) | {0}
     if len(wanted) == len(network.layers) and names == network.targets:
         return network  # itself, so that caches still apply
-    place = {old: new for new, old in enumerate(sorted(wanted))}
-    layers = []
-    for layer in (network.layers[i] for i in place):
-        like = None
-        if layer.like is not None:
-            like = place[layer.like]
-        layers.append(replace(layer, inputs=tuple(place[i] for i in layer.inputs), like=like))
+    places = {old: new for new, old in enumerate(sorted(wanted))}
     again = network.reread_with(lambda other: upto(other, targets))
     return replace(
         network,
-        layers=tuple(layers),
+        layers=tuple([network.layers[i].moved(places) for i in places]),
         targets=names,
         again=again,
         before_pools=network.pool_pads,

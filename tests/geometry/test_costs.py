@@ -14,7 +14,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import padviz
-from padviz.geometry.costs import macs_of_squares
 from padviz.network.layer import CONVOLUTIONS, Channels
 from padviz.sources.toml.load import parse, zoo
 from padviz.sources.toml.write import to_toml
@@ -166,21 +165,10 @@ def test_what_is_no_convolution_costs_nothing_and_what_is_unknown_has_a_name() -
     )
     assert (found.macs, found.macs_unknown) == (None, "b")
     assert [cost.macs for cost in found.layers] == [64 * 12, 0, 0, 0, None, None]
-    assert macs_of_squares(described(step + ', {op = "conv", name = "b"}'), [8, 9]) is None
 
 
-def test_many_sizes_at_once_are_each_alone_and_none_overflows() -> None:
-    for name, sizes in (
-        ("resnet50", [224, 225, 1000]),
-        ("unet", [572, 588, 604]),
-        ("googlenet", [224, 257]),
-    ):
-        assert macs_of_squares(padviz.load(name), sizes) == [
-            padviz.costs(name, n).macs for n in sizes
-        ]
+def test_a_sum_of_22_digits_does_not_overflow() -> None:
     wide = described(
         '{op = "conv", name = "a", in = 100000, out = 100000, kernel = 9, padding = 4}'
     )
-    assert (
-        macs_of_squares(wide, [1_000_000]) == [padviz.costs(wide, 1_000_000).macs] == [81 * 10**22]
-    )
+    assert padviz.costs(wide, 1_000_000).macs == 81 * 10**22

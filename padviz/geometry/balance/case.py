@@ -165,8 +165,7 @@ def _with_pools(network: Network, moved: Collection[int]) -> Network:
     layers: list[Layer] = []
     place: list[int] = []  # the new position of each layer's output
     for i, layer in enumerate(network.layers):
-        inputs = tuple([place[j] for j in layer.inputs])
-        layer = replace(layer, inputs=inputs, like=layer.followed(place))
+        layer = layer.moved(place)
         if i in moved:
             ops = tuple([replace(op, stride=1) for op in _windows(layer)])
             layers.append(replace(layer, ops=ops))

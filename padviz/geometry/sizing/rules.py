@@ -8,6 +8,7 @@ between, is expected of the rest.
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -364,12 +365,15 @@ def _rule(period: Sequence[bool], start: int, flags: Sequence[bool], lo: int) ->
         return None
     if step == 1:
         rule = "every size"
-    sizes = [n for n, flag in enumerate(flags, lo) if flag]
-    exceptions = {n for n in range(lo, lo + len(flags)) if n % step in residues} ^ {*sizes}
+    exceptions = [n for n, flag in enumerate(flags, lo) if flag != (n % step in residues)]
     if not exceptions:
         return rule
-    below = sum(n <= max(exceptions) for n in sizes)
-    return f"{rule}, from {sizes[below]}" + (f", and {below} below" if below else "")
+    sizes = [n for n, flag in enumerate(flags, lo) if flag]
+    below = bisect(sizes, exceptions[-1])
+    rule += f", from {sizes[below]}"
+    if below:
+        rule += f", and {below} below"
+    return rule
 
 
 def _term(step: int, residue: int) -> str:

@@ -407,9 +407,25 @@ class TorchRunner:
         self.like = _first_weight(module)  # images take its type and device
 
     def responses(self, images: Images) -> list[Reduced]:
-        recorder = _Responses(self.modules)
-        self._run(images, recorder.modules, recorder)
-        return recorder.maps
+        maps: list[Reduced] = []
+        calls = Counter[str]()
+
+        def reduce(func: Callable[..., Any], output: Any) -> None:
+            if func is not torch.conv2d or output.dim() != 4:
+                return
+            name = layer = printable(self.modules.path or "conv2d")
+            calls[name] += 1
+            if output.is_complex():
+                what = "returns complex numbers, which have no mean response"
+                raise DescriptionError(what, where=name, hint="use a network with real weights")
+            if calls[name] > 1:
+                layer = f"{name}#{calls[name]}"
+            if has_borders(*output.shape[2:]):
+                numbers = output.detach().float().contiguous().cpu().numpy()
+                maps.append(reduce_maps(layer, numbers))
+
+        self._run(images, self.modules, _Results(reduce))
+        return maps
 
     def outputs(self, images: Images) -> Outputs:
         """Return the outputs of the module, or of the module inside that `with_output` named."""
@@ -446,9 +462,17 @@ class TorchRunner:
         """Return the result of each call on tensors, by the module that makes it, in that order;
         and the outputs.
         """
-        recorder = _EveryMap(self.modules)
-        output = self._run(images, recorder.modules, recorder)
-        return recorder.maps, _named_arrays(output, "output")
+        maps: Outputs = {}
+
+        def keep(func: Callable[..., Any], output: object) -> None:
+            key = self.modules.path or op_of(func)
+            while key in maps:
+                key += " again"
+            if isinstance(output, Tensor) and output.is_floating_point():
+                (maps[key],) = _named_arrays(output.clone(), key).values()
+
+        output = self._run(images, self.modules, _Results(keep))
+        return maps, _named_arrays(output, "output")
 
     def contents(self) -> Iterator[bytes]:
         # Without addresses, which differ by process.
@@ -535,16 +559,14 @@ class _AllRan(BaseException):
     """
 
 
-class _Responses(TorchFunctionMode):
-    """While active, reduces the output of every convolution, before later operations may write into
-    it.
+class _Results(TorchFunctionMode):
+    """While active, hands on every function that is called and its result, before later calls may
+    write into that.
     """
 
-    def __init__(self, modules: Modules) -> None:
+    def __init__(self, hand_on: Callable[[Callable[..., Any], Any], None]) -> None:
         super().__init__()
-        self.maps: list[Reduced] = []
-        self.modules = modules
-        self.calls: Counter[str] = Counter()
+        self.hand_on = hand_on
 
     def __torch_function__(
         self,
@@ -554,43 +576,7 @@ class _Responses(TorchFunctionMode):
         kwargs: dict[str, object] | None = None,
     ) -> object:
         output = func(*args, **(kwargs or {}))
-        if func is torch.conv2d and output.dim() == 4:
-            name = printable(self.modules.path or "conv2d")
-            self.calls[name] += 1
-            if output.is_complex():
-                what = "returns complex numbers, which have no mean response"
-                raise DescriptionError(what, where=name, hint="use a network with real weights")
-            if has_borders(*output.shape[2:]):
-                layer = name
-                if self.calls[name] > 1:
-                    layer = f"{name}#{self.calls[name]}"
-                self.maps.append(
-                    reduce_maps(layer, output.detach().float().contiguous().cpu().numpy())
-                )
-        return output
-
-
-class _EveryMap(TorchFunctionMode):
-    """While active, copies the result of every call, before later ones may write into it."""
-
-    def __init__(self, modules: Modules) -> None:
-        super().__init__()
-        self.maps: Outputs = {}
-        self.modules = modules
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
-        output = func(*args, **(kwargs or {}))
-        key = self.modules.path or op_of(func)
-        while key in self.maps:
-            key += " again"
-        if isinstance(output, Tensor) and output.is_floating_point():
-            (self.maps[key],) = _named_arrays(output.clone(), key).values()
+        self.hand_on(func, output)
         return output
 
 
