@@ -233,8 +233,11 @@ def helps(kind: str, before: Outcome, after: Outcome) -> bool:
 
 
 def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None) -> str | None:
-    if change.work != 1 and (cost := _costly(ratio, change.work)):
-        return cost
+    unit = "multiply-adds"
+    if ratio is None:
+        ratio, unit = change.work, "pixels"
+    if change.work != 1 and ratio > COSTLY:
+        return f"costs {ratio:.2f}x the {unit}"
     # Even windows are no cure where most of the image is starved.
     if (
         before.share
@@ -253,16 +256,6 @@ def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None)
     if idle and before.tilt - after.tilt <= APART:
         return "only leaves fewer rows unread"
     return None
-
-
-def _costly(ratio: float | None, work: float) -> str:
-    """Return what a size costs, if that is much: in pixels where multiply-adds are not known."""
-    unit = "multiply-adds"
-    if ratio is None:
-        ratio, unit = work, "pixels"
-    if ratio > COSTLY:
-        return f"costs {ratio:.2f}x the {unit}"
-    return ""
 
 
 def _rank(attempt: Attempt, before: Outcome) -> tuple[float, ...]:

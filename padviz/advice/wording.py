@@ -220,7 +220,7 @@ def margin(
             f"rim: {left} of it is starved or overused instead of {were}. Fill it with the scene "
             "where you can: zeros there are content to all layers behind the first."
         )
-    if near is None or field is None or not (near.everywhere or any(map(any, near.axes.values()))):
+    if near is None or field is None:
         return said
     depths, at = [], case.network.index[near.layer]
     maps = sizes_of_each(case.network, case.size)
@@ -235,8 +235,10 @@ def margin(
         if last:
             far = max(ceil(n - (sizes[at] - last) * along.stride), 1)
         depths.append([ceil(first * along.stride), far])
-    words = Rim(*depths).words
-    return f"{said} Units in {words} depend on padding: drop their results to be free of it."
+    band = Rim(*depths)
+    if not any(band.depths):
+        return said
+    return f"{said} Units in {band.words} depend on padding: drop their results to be free of it."
 
 
 def _effects(lead: Remedy, before: MapOutcome) -> Iterator[str]:

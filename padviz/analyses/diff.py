@@ -15,6 +15,7 @@ from padviz.geometry.comparing.cures import cures
 from padviz.geometry.comparing.differences import Comparison, Difference, Offset, compared
 from padviz.network.network import Network, Size, in_words
 from padviz.options import MODEL_A, MODEL_B, PADDING, RUN, SAME, SEED, SIZE, WEIGHTS, Command
+from padviz.phrases import counted
 from padviz.reports.documents import picked, plain
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, columns
 from padviz.reports.rows import about
@@ -218,12 +219,8 @@ def report_of(
 def _about(comparison: Comparison, cause: Cause) -> list[str]:
     lines = []
     if comparison.later:
-        layers = (
-            "1 later layer differs"
-            if comparison.later == 1
-            else f"{comparison.later} later layers differ"
-        )
-        lines.append(f"{layers} in size alone, as a result.")
+        later = counted(comparison.later, "later layer")
+        lines.append(f"{later} changed in size alone, as a result.")
     mine, others = comparison.offsets
     if comparison.differences:
         lines += [

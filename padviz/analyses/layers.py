@@ -201,24 +201,9 @@ class LayerFacts(TypedDict):
     parts_at: str | None
 
 
-def _on_axes(row: Row, key: str) -> str | None:
-    """Write a figure of each axis as h x w, or once where they are alike; padding as
-    before+after.
-    """
-    texts = (
-        "+".join(map(str, value)) if isinstance(value, list) else str(value)
-        for value in row[key] or ()
-    )
-    return once(texts) or None
-
-
-def _pair(key: str) -> Column:
-    return Column(key, of=lambda row: _on_axes(row, key))
-
-
 def _shape(row: Row) -> str | None:
     return row["kernel"] and "/".join(
-        str(_on_axes(row, key)) for key in ("kernel", "stride", "dilation")
+        _figures(row[key]) for key in ("kernel", "stride", "dilation")
     )
 
 
@@ -229,19 +214,27 @@ def _field(row: Row) -> str | None:
     return once("whole input" if all_of_it else str(n) for n, all_of_it in pairs) or None
 
 
-def _figures(figures: Iterable[float | Fraction | None]) -> str:
-    """Write a figure of each axis, once where they are alike; "" where none is known.
+def _figures(figures: Iterable[float | Fraction | Sequence[int] | None]) -> str:
+    """Write a figure of each axis, once where they are alike, padding as before+after; "" where
+    none is known.
 
-    >>> _figures([15.5, 15.5]), _figures([4, None]), _figures([None, None])
-    ('15.5', '4 x ?', '')
+    >>> _figures([15.5, 15.5]), _figures([4, None]), _figures([None, None]), _figures([[0, 1]])
+    ('15.5', '4 x ?', '', '0+1')
     """
-    known = [*figures]
-    if all(figure is None for figure in known):
+    texts = []
+    for figure in figures:
+        if figure is None:
+            texts.append("?")
+        elif isinstance(figure, Sequence):
+            texts.append("+".join(map(str, figure)))
+        else:
+            texts.append(f"{round(float(figure), 3):.10g}")
+    if {*texts} == {"?"}:
         return ""
-    return once("?" if figure is None else f"{round(float(figure), 3):.10g}" for figure in known)
+    return once(texts)
 
 
-def _in_pixels(key: str, heading: str, spare: int = 0) -> Column:
+def _on_axes(key: str, heading: str = "", spare: int = 0) -> Column:
     return Column(key, heading, of=lambda row: _figures(row[key] or ()) or None, spare=spare)
 
 
@@ -250,13 +243,13 @@ PARTS = Column("parts_at", "branches part at", spare=4)
 LISTED = (
     *columns("layer kind"),
     Column("shape", "k/s/d", of=_shape),
-    _pair("pads"),
-    _pair("input")._replace(spare=3),  # the output of an earlier layer
-    _pair("output")._replace(spare=1),
+    _on_axes("pads"),
+    _on_axes("input", spare=3),  # the output of an earlier layer
+    _on_axes("output", spare=1),
     MACS._replace(spare=2),
     Column("field", of=_field, spare=-1),
-    _in_pixels("field_stride", "stride", spare=-1),
-    _in_pixels("field_offset", "offset", spare=1),
+    _on_axes("field_stride", "stride", spare=-1),
+    _on_axes("field_offset", "offset", spare=1),
     PARTS,
 )
 LEGEND = (

@@ -135,8 +135,8 @@ def _maps(trained: Trained, noise: Images) -> tuple[Outputs, Outputs]:
         return runner.every_map(noise)
     graph = trained.model.graph
     ends = [output.name for output in graph.output]
-    tensors = [name for node in graph.node for name in node.output if name]
-    maps = run_up_to(trained, list(dict.fromkeys([*tensors, *ends])), [])(noise)
+    tensors = [name for node in graph.node for name in node.output if name not in ("", *ends)]
+    maps = run_up_to(trained, [*tensors, *ends], [])(noise)
     outputs = {name: maps[name] for name in ends}
     if trained.model.image.channels_last:
         outputs = {name: np.moveaxis(values, -1, 1) for name, values in outputs.items()}
