@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # One process per core, each of which calculates on one core.
 PARALLEL := -p no:benchmark -n logical --dist worksteal
 
-.PHONY: help lint demo test test-slow test-tiles test-zoo test-lowest test-anywhere test-python mutants check bench docs schemas wheel paper soak figures figures-cuts figures-rings figures-trained approved atlas experiment experiment-detector clean
+.PHONY: help lint demo test test-slow test-tiles test-zoo test-lowest test-anywhere test-python mutants check bench docs schemas promises wheel release-check paper soak figures figures-cuts figures-rings figures-trained approved atlas experiment experiment-detector clean
 
 # What can be made, with the comment above each.
 help:
@@ -91,12 +91,30 @@ docs: .venv/.docs
 schemas: .venv/.tools
 	$(BIN)/python docs/schemas.py
 
-# Wheel and sdist of what is committed, in dist; each extra is installed alone in an empty environment, and run.
+# The names, options and keys that users rely on, in tests/api/promised.txt; a test names what a change breaks.
+promises: .venv/.tools
+	$(BIN)/python -m tests.api.promises
+
+# Wheel and sdist of what is committed, in dist, built twice to the same bytes; each extra is installed alone in an empty
+# environment, and run.
 wheel: .venv/.build
-	rm -rf dist .bench/source && mkdir -p .bench
+	rm -rf dist .bench/source .bench/again && mkdir -p .bench
 	git clone -q --no-hardlinks . .bench/source
 	$(BIN)/python -m build -q --outdir dist .bench/source
+	tar -xzf dist/*.tar.gz -C .bench/source
+	$(BIN)/python -m build -q --outdir .bench/again .bench/source/padviz-*/
+	cmp dist/*.whl .bench/again/*.whl
+	cmp dist/*.tar.gz .bench/again/*.tar.gz
+	$(BIN)/python -m twine check --strict dist/*
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.installing dist
+
+# All that RELEASING.md does before the upload, from a clean clone of what is committed.
+release-check:
+	rm -rf .bench/release && mkdir -p .bench
+	git clone -q --no-hardlinks . .bench/release
+	cd .bench/release && bash .ci/run && $(MAKE) wheel
+	rm -rf dist && cp -r .bench/release/dist dist
+	@echo "Ready to upload: $$(ls dist | tr '\n' ' ')"
 
 # The paper as a PDF, in paper/_build.
 paper: .venv/.paper
@@ -124,6 +142,7 @@ figures: .venv/.tools .venv/.chromium
 	$(BIN)/padviz compare resnet50 --size 225 --padding zero,replicate,reflect,symmetric,circular,partial \
 		-o docs/resnet50-schemes.png --overwrite
 	$(BIN)/padviz audit resnet50 --size 224 -o docs/resnet50-audit.png --overwrite
+	$(BIN)/padviz compare resnet50 --size 224,225 -o docs/resnet50-224-225.png --overwrite
 	$(BIN)/padviz explore resnet50 -o docs/resnet50.html --overwrite # not kept: docs/build.py makes it, too
 	$(BIN)/python -m tests.pages.screenshot docs/resnet50.html docs/explorer.png
 
@@ -202,7 +221,7 @@ clean:
 	touch $@
 
 .venv/.build: .venv/bin/python
-	$(BIN)/python -m pip install --quiet build uv
+	$(BIN)/python -m pip install --quiet build twine uv
 	touch $@
 
 .venv/.paper: .venv/bin/python

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import warnings
 from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import ClassVar
@@ -92,6 +93,18 @@ class OptionError(PadvizError):
 
 class UnknownName(PadvizError):
     """A network or layer name that does not exist; the hint lists the nearest ones."""
+
+
+def deprecated(old: str, new: str) -> None:
+    """Warn the caller of a public function that a name of it goes in the next minor version.
+
+    >>> with warnings.catch_warnings(record=True, action="always") as caught:
+    ...     deprecated("usage(engine=)", "usage(by=)")
+    >>> print(caught[0].message)
+    usage(engine=) will go in the next minor version of padviz; use usage(by=)
+    """
+    message = f"{old} will go in the next minor version of padviz; use {new}"
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
 
 
 def nearest(name: str, names: Iterable[str], most: int = 3) -> str:

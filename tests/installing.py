@@ -18,6 +18,40 @@ PROBES = {  # what must work with one extra alone
     "trained": "import onnxruntime, safetensors",
     "dask": "import dask.distributed",
 }
+READ_A_NETWORK = [
+    "audit",
+    "check",
+    "convert",
+    "coverage",
+    "detect",
+    "explore",
+    "export",
+    "filters",
+    "keeps",
+    "layers",
+    "repad",
+    "responses",
+    "seen",
+    "shards",
+    "sizes",
+    "stream",
+    "taps",
+    "tiles",
+    "trial",
+    "uneven",
+    "usage",
+    "verify-tiles",
+]
+NEEDED = {
+    "convert": "-o net.toml",
+    "export": "-o out",
+    "keeps": "--size 64 --tile 32",
+    "repad": "--padding reflect -o new.onnx",
+    "shards": "--shards 2",
+    "stream": "--chunk 64",
+    "verify-tiles": "--tile 64",
+}
+EXTRA = "pip install 'padviz[onnx]'"
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -42,8 +76,25 @@ def tried(built: Path, extra: str) -> str:
         run("uv", "pip", "install", "-q", "--python", here / "env", wanted, cwd=here)
         run(binaries / "padviz", "audit", "resnet50", "--size", "224", "-o", "audit.png", cwd=here)
         run(binaries / "padviz", "explore", "vgg11", "--size", "64", cwd=here)
+        if not extra:
+            ask_for_what_is_missing(binaries / "padviz", here)
         answer = run(binaries / "python", "-c", f"{USAGE}\n{PROBES[extra]}", cwd=here)
         return "works" if answer == "True\n" else f"answered {answer!r}"
+
+
+def ask_for_what_is_missing(padviz: Path, here: Path) -> None:
+    """Run each command that reads a network on a file that needs an extra: it says which, in one line."""
+    (here / "model.onnx").write_bytes(b"\x08\x08")
+    for command in READ_A_NETWORK:
+        typed = [str(padviz), command, "model.onnx", *NEEDED.get(command, "").split()]
+        done = subprocess.run(typed, capture_output=True, text=True, cwd=here)
+        lines = done.stderr.splitlines()
+        # check judges what it can and says what it could not read
+        if (done.returncode, len(lines)) != (
+            3 if command == "check" else 2,
+            1,
+        ) or EXTRA not in lines[0]:
+            sys.exit(f"{' '.join(typed)} ended with {done.returncode}:\n{done.stderr}")
 
 
 if __name__ == "__main__":
