@@ -93,25 +93,45 @@ def test_tiles(benchmark: Any, what: str) -> None:
     benchmark.pedantic(lambda: list(padviz.tiles(network, 100_000, 1024).plan), rounds=5)
 
 
-EXPORTED = ["vgg11", "vgg19", "resnet18", "resnet50"], "64:448:16", ["zero", "reflect", "symmetric"]
+EXPORTED = {  # networks, sizes, paddings
+    "four": (["vgg11", "vgg19", "resnet18", "resnet50"], (64, 448, 16), "zero reflect symmetric"),
+    "two": (["vgg19", "resnet50"], (64, 512, 32), "zero replicate reflect circular partial"),
+}
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_export(benchmark: Any, tmp_path: Path, jobs: int) -> None:
-    networks, sizes, paddings = EXPORTED
+    networks, sizes, paddings = EXPORTED["four"]
+    asked = ":".join(map(str, sizes))
 
     def whole() -> None:
-        outcomes = padviz.export(networks, tmp_path, size=[sizes], padding=paddings, jobs=jobs)
+        outcomes = padviz.export(
+            networks, tmp_path, size=[asked], padding=paddings.split(), jobs=jobs
+        )
         assert [outcome.state for outcome in outcomes] == ["made"] * 300
 
     benchmark.pedantic(whole, rounds=1)
 
 
-def test_matplotlib_loop(benchmark: Any, tmp_path: Path) -> None:
-    networks, _, paddings = EXPORTED
-    chosen = product(networks, range(64, 449, 16), paddings)
+def test_shell_export(benchmark: Any, tmp_path: Path) -> None:
+    """One process that the shell starts, with 150 maps of 30 sizes and networks."""
+    networks, sizes, paddings = EXPORTED["two"]
+    asked = ":".join(map(str, sizes))
+    command = ["-m", "padviz", "-q", "export", *networks, "--size", asked, "--jobs", "1"]
+    command += ["--padding", ",".join(paddings.split()), "-o", "maps"]
+
+    def whole() -> None:
+        subprocess.run([sys.executable, *command], cwd=tmp_path, check=True)
+
+    benchmark.pedantic(whole, rounds=1)
+    assert len([*(tmp_path / "maps").glob("*.png")]) == 150
+
+
+@pytest.mark.parametrize("mix", EXPORTED)
+def test_matplotlib_loop(benchmark: Any, tmp_path: Path, mix: str) -> None:
+    networks, (first, last, step), paddings = EXPORTED[mix]
+    chosen = product(networks, range(first, last + 1, step), paddings.split())
     arrays = [padviz.usage(*each).counts.astype(np.float64) for each in chosen]
-    assert len(arrays) == 300
 
     def whole() -> None:
         for i, values in enumerate(arrays):
