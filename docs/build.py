@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from atlas_page import page
 from sphinx.cmd.build import main
 
 import padviz
@@ -15,6 +16,7 @@ HERE = Path(__file__).parent
 if __name__ == "__main__":
     to = Path(sys.argv[1]) if sys.argv[1:] else HERE / "_build"
     padviz.explore("resnet50").save(HERE / "resnet50.html", overwrite=True)
+    (HERE / "atlas.html").write_text(page(), encoding="utf-8")
     code = main(
         ["-qWEb", "html", "--keep-going", "-d", str(to / "doctrees"), str(HERE), str(to / "html")]
     )

@@ -30,7 +30,7 @@ strip_signature_backslash = (
 )
 html_theme = "furo"
 html_title = f"padviz {version}"
-html_extra_path = ["resnet50.html"]
+html_extra_path = ["resnet50.html", "atlas.html"]
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
