@@ -18,7 +18,6 @@ HERE = Path(__file__).parent
 FILE = Path(padviz.advice.__file__).with_name("atlas.json")
 # What makes a network without arguments; those of other libraries need some.
 MODULES = {"padviz": "{}", "timm": "timm.models:{}", "torchvision": "torchvision.models:{}"}
-REASONS = {"gate": "a gate reads all positions"}
 
 
 class Column(NamedTuple):
@@ -30,56 +29,54 @@ COLUMNS = (
     Column("network", "one name, and how many more networks have this geometry"),
     Column(
         "rim",
-        "px above, below, left and right in which a pixel has less than half the paths of one"
-        " far from every border",
+        "px above or left, and px below or right, in which a pixel has less than half the paths of"
+        " one far from every border",
     ),
     Column("starved", "share of the image in the rim"),
     Column("overused", "share of the image with more than 3/2 of these paths"),
     Column("uneven", "convolutions + pools that read more padding on one side"),
     Column("stride", "px from one unit of the output to the next; of several outputs, all"),
     Column("grid offset", "px from the image's centre to that of the output's units"),
-    Column("receptive field", "px that a unit of the output sees, height x width"),
-    Column("context", "px that a tile must have around it, or why no tile is exact"),
-    Column("size", "height x width in pixels, by default"),
+    Column("receptive field", "px that a unit of the output sees, in height and in width"),
+    Column(
+        "context",
+        "px that a tile must have above or left, and below or right, or why no tile is exact",
+    ),
+    Column("size", "side of the image in px, by default"),
 )
 
 
 def cells(row: AtlasRow) -> list[tuple[str, float | str | None]]:
     """Return what each column shows, and what it sorts by; None where it is not known."""
     others = sum(map(len, row.names.values())) - 1
-    rim = None if row.rim is None else max(row.rim)
-    offset = (
-        None
-        if row.offset is None
-        else max((abs(side) for side in row.offset if side is not None), default=None)
-    )
-    context = row.context and "{}, {}, {}, {}".format(*row.context)
+    strides = ["not known" if stride is None else f"{stride:g}" for stride in row.strides]
     return [
         (f"{row.name} and {others} more" if others else row.name, row.name.lower()),
-        ("not known" if row.rim is None else ", ".join(map(str, row.rim)), rim),
+        pair(row.rim),
         percent(row.starved),
         percent(row.overused),
         (f"{row.uneven} + {row.uneven_pools}", row.uneven + row.uneven_pools),
-        (
-            ", ".join("?" if stride is None else f"{stride:g}" for stride in row.strides),
-            row.strides[0],
-        ),
-        ("not known" if offset is None else f"{offset:g}", offset),
-        ("not known" if row.field is None else by(row.field), row.field and row.field[0]),
-        (
-            context or REASONS.get(row.no_context or "", row.no_context or ""),
-            row.context and max(row.context),
-        ),
-        (by(row.size), row.size[0] * row.size[1]),
+        (", ".join(strides), row.strides[0] if row.strides else None),
+        number(row.offset),
+        number(row.field),
+        pair(row.context, row.no_context or "not known"),
+        number(row.size),
     ]
+
+
+def number(value: float | None) -> tuple[str, float | None]:
+    return ("not known" if value is None else f"{value:,g}", value)
+
+
+def pair(depths: list[int] | None, reason: str = "not known") -> tuple[str, float | None]:
+    """Return both depths, which sort by the larger one."""
+    if depths is None:
+        return (reason, None)
+    return (", ".join(map(str, depths)), max(depths))
 
 
 def percent(share: float | None) -> tuple[str, float | None]:
     return ("not known" if share is None else f"{share:.1%}".replace("%", " %"), share)
-
-
-def by(sides: list[int]) -> str:
-    return " x ".join(map(str, sides))
 
 
 def more(row: AtlasRow) -> list[tuple[str, str]]:
@@ -92,7 +89,7 @@ def more(row: AtlasRow) -> list[tuple[str, str]]:
         lines.append(
             (
                 "",
-                f"padviz audit {typed(model.format(row.name))} --size {'x'.join(map(str, row.size))}",
+                f"padviz audit {typed(model.format(row.name))} --size {row.size}",
             )
         )
     else:
@@ -101,7 +98,7 @@ def more(row: AtlasRow) -> list[tuple[str, str]]:
 
 
 def lopsided(row: AtlasRow) -> bool:
-    return row.rim is not None and (row.rim[0] != row.rim[1] or row.rim[2] != row.rim[3])
+    return row.rim is not None and row.rim[0] != row.rim[1]
 
 
 def page() -> str:

@@ -1,4 +1,7 @@
-"""Three findings of the atlas, from its file: `python docs/findings.py` writes them into docs/evidence/atlas.md."""
+"""Three findings of the atlas, from its file, written into docs/evidence/atlas.md.
+
+`python docs/findings.py` writes them. Each headline stands on figures that are checked here.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +21,21 @@ MANY = 4  # geometries of a family that is named
 PATCHED = ("convnext", "convnextv2", "fasternet", "convmixer")
 # a name of an anti-aliased network without which it is that of the plain one
 ALIASED = ("_aa", "aa", "blur")
-DILATED = {"fcn_resnet50": "resnet50", "deeplabv3_resnet50": "resnet50", "fcn_resnet101": "resnet101", "deeplabv3_resnet101": "resnet101"}
+DILATED = {
+    "fcn_resnet50": "resnet50",
+    "fcn_resnet101": "resnet101",
+}
 
 
 def lopsided(row: AtlasRow) -> bool:
     """Whether an audit calls the rim lopsided."""
-    top, bottom, left, right = row.rim or [0] * 4
-    return any(abs(a - b) > max(APART, PART * max(a, b)) for a, b in ((top, bottom), (left, right)))
+    before, after = row.rim or (0, 0)
+    return abs(before - after) > max(APART, PART * max(before, after))
 
 
 def of_side(side: int) -> list[AtlasRow]:
     """Return the geometries with a rim whose default size is a square of that side."""
-    return [row for row in atlas() if row.rim is not None and row.size == [side, side]]
+    return [row for row in atlas() if row.rim is not None and row.size == side]
 
 
 def by_family(rows: Sequence[AtlasRow]) -> dict[str, list[AtlasRow]]:
@@ -46,18 +52,23 @@ def share(rows: Sequence[AtlasRow]) -> str:
 
 def families() -> str:
     """Which families are lopsided at 224 px."""
-    rows = of_side(SIDE)
     groups: dict[str, list[str]] = {"all": [], "some": [], "none": []}
-    for name, members in by_family(rows).items():
+    for name, members in by_family(of_side(SIDE)).items():
         number = sum(map(lopsided, members))
-        kind = "none" if number == 0 else "all" if number == len(members) else "some"
-        groups[kind].append(f"{name} ({number} of {len(members)})" if kind == "some" else f"{name} ({number or len(members)})")
-    return (
-        f"**At {SIDE} px, {share(rows)} geometries have a lopsided rim**, as an audit defines it: opposite sides differ by"
-        f" more than {APART} px and by more than a quarter of the wider one. Of families with at least {MANY} geometries at"
-        f" this size, all are in {', '.join(groups['all'])}; some are in {', '.join(groups['some']) or 'no family'}; none"
-        f" are in {', '.join(groups['none'])}."
-    )
+        if number == 0:
+            groups["none"].append(f"{name} ({len(members)})")
+        elif number == len(members):
+            groups["all"].append(f"{name} ({number})")
+        else:
+            groups["some"].append(f"{name} ({number} of {len(members)})")
+    lines = [
+        f"**At {SIDE} px, {share(of_side(SIDE))} geometries have a lopsided rim**, as an audit defines",
+        f"it: its sides differ by more than {APART} px, and by more than a quarter of the wider one.",
+        f"Families with at least {MANY} geometries at this size:",
+        "",
+        *(f"- {kind} are lopsided: {', '.join(names)}" for kind, names in groups.items()),
+    ]
+    return "\n".join(lines)
 
 
 def named() -> dict[str, AtlasRow]:
@@ -81,9 +92,11 @@ def pairs(names: dict[str, str]) -> list[str]:
         cells = []
         for one in (name, plain):
             row = rows[one]
-            offset = "not known" if row.offset is None else f"{abs(row.offset[0] or 0):g} px"
+            offset = "not known" if row.offset is None else f"{row.offset:g} px"
             rim = ", ".join(map(str, row.rim or []))
-            cells.append(f"{one}, {row.size[0]} px | {rim} | {row.uneven + row.uneven_pools} | {offset}")
+            cells.append(
+                f"{one}, {row.size} px | {rim} | {row.uneven + row.uneven_pools} | {offset}"
+            )
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -99,32 +112,41 @@ def aliased() -> dict[str, str]:
                 found[name] = plain
                 break
     # one name of each pair of geometries
-    unique = {(id(rows[name]), id(rows[plain])): (name, plain) for name, plain in sorted(found.items(), reverse=True)}
+    unique = {
+        (id(rows[name]), id(rows[plain])): (name, plain)
+        for name, plain in sorted(found.items(), reverse=True)
+    }
     return dict(unique.values())
 
 
 def anti_aliasing() -> str:
-    names = aliased()
-    rows = named()
-    evened = [name for name, plain in names.items() if lopsided(rows[plain]) and not lopsided(rows[name])]
-    kept = [name for name in names if lopsided(rows[name])]
+    names, rows = aliased(), named()
+    pools = [name for name in names if "blur" not in name]
+    blurs = [name for name in names if "blur" in name]
+    assert not any(lopsided(rows[name]) for name in pools)
+    assert all(lopsided(rows[name]) for name in blurs)
     words = (
-        f"**Anti-aliasing evens the rim where the stride moves from a convolution to an average pool.** Of {len(names)} pairs"
-        f" of geometries, it does in {len(evened)} ({', '.join(sorted(evened))}); {len(kept)} stay lopsided"
-        f" ({', '.join(sorted(kept)) or 'none'}). The sides of the rim are above, below, left, right."
+        f"**Anti-aliasing by an average pool evens the rim, a blur does not.** None of {len(pools)} networks with"
+        f" average pools is lopsided, and all {len(blurs)} with blurs are; without either,"
+        f" {share([rows[plain] for plain in {*names.values()}])} are. Uneven counts convolutions and pools."
     )
     return "\n".join([words, "", *pairs(names)])
 
 
 def stages() -> str:
+    rows = named()
     patched = [row for row in of_side(SIDE) if row.family in PATCHED]
     others = [row for row in of_side(SIDE) if row.family not in PATCHED]
+    assert not any(map(lopsided, patched))
+    for name, plain in DILATED.items():
+        assert rows[name].uneven < rows[plain].uneven
+        assert abs(rows[name].offset or 0) < abs(rows[plain].offset or 0)
     words = (
-        f"**Stages that begin with patches keep the rim even, and wide; dilated stages keep it even more lopsided than it"
-        f" looks.** Of {', '.join(PATCHED)} at {SIDE} px, {share(patched)} geometries are lopsided; of all others,"
-        f" {share(others)}."
+        f"**Stages that begin with patches are even, and dilated stages are less uneven than strided ones.** Of"
+        f" {', '.join(PATCHED)} at {SIDE} px, {share(patched)} geometries are lopsided; of all others, {share(others)}."
+        f" Two stages of FCN are dilated in place of strided:"
     )
-    return "\n".join([words, "", *pairs({name: plain for name, plain in DILATED.items() if name in named()})])
+    return "\n".join([words, "", *pairs(DILATED)])
 
 
 def findings() -> str:

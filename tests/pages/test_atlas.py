@@ -45,9 +45,9 @@ def column(page: Any, place: int) -> list[str]:
 def test_a_network_is_found_with_its_figures_and_command(page: Any) -> None:
     page.fill("#search", "vgg19 padviz")
     expect(page.locator("#count")).to_have_text(f"1 of {len(atlas())} rows")
-    assert column(page, 2) == ["15, 15, 15, 15"]
+    assert column(page, 2) == ["15, 15"]
     page.click("summary")
-    expect(page.locator("tbody code")).to_have_text("padviz audit vgg19 --size 224x224")
+    expect(page.locator("tbody code")).to_have_text("padviz audit vgg19 --size 224")
     page.fill("#search", "no such network")
     assert column(page, 1) == []
 
@@ -67,7 +67,7 @@ def test_only_lopsided_rims_are_left(page: Any) -> None:
     page.check("#lopsided")
     rims = [text.split(", ") for text in column(page, 2)]
     assert len(rims) > 10
-    assert all(top != bottom or left != right for top, bottom, left, right in rims)
+    assert all(before != after for before, after in rims)
 
 
 def test_axe_finds_no_violation(page: Any) -> None:
