@@ -61,12 +61,16 @@ def families() -> str:
             groups["all"].append(f"{name} ({number})")
         else:
             groups["some"].append(f"{name} ({number} of {len(members)})")
+    rows = [f"| {kind} | {', '.join(names)} |" for kind, names in groups.items()]
     lines = [
-        f"**At {SIDE} px, {share(of_side(SIDE))} geometries have a lopsided rim**, as an audit defines",
-        f"it: its sides differ by more than {APART} px, and by more than a quarter of the wider one.",
-        f"Families with at least {MANY} geometries at this size:",
+        f"### At {SIDE} px, {share(of_side(SIDE))} geometries have a lopsided rim",
         "",
-        *(f"- {kind} are lopsided: {', '.join(names)}" for kind, names in groups.items()),
+        f"An audit calls a rim lopsided where its sides differ by more than {APART} px, and by more than",
+        f"a quarter of the wider one. These are the families with at least {MANY} geometries at this size.",
+        "",
+        "| lopsided | families |",
+        "|---|---|",
+        *rows,
     ]
     return "\n".join(lines)
 
@@ -126,8 +130,8 @@ def anti_aliasing() -> str:
     assert not any(lopsided(rows[name]) for name in pools)
     assert all(lopsided(rows[name]) for name in blurs)
     words = (
-        f"**Anti-aliasing by an average pool evens the rim, a blur does not.** None of {len(pools)} networks with"
-        f" average pools is lopsided, and all {len(blurs)} with blurs are; without either,"
+        f"### Anti-aliasing by an average pool evens the rim, a blur does not\n\nNone of {len(pools)} networks with"
+        f" average pools is lopsided, and all {len(blurs)} with blurs are. Without either,"
         f" {share([rows[plain] for plain in {*names.values()}])} are. Uneven counts convolutions and pools."
     )
     return "\n".join([words, "", *pairs(names)])
@@ -142,8 +146,8 @@ def stages() -> str:
         assert rows[name].uneven < rows[plain].uneven
         assert abs(rows[name].offset or 0) < abs(rows[plain].offset or 0)
     words = (
-        f"**Stages that begin with patches are even, and dilated stages are less uneven than strided ones.** Of"
-        f" {', '.join(PATCHED)} at {SIDE} px, {share(patched)} geometries are lopsided; of all others, {share(others)}."
+        f"### Stages that begin with patches are even, and dilated stages are less uneven than strided ones\n\nOf"
+        f" {', '.join(PATCHED)} at {SIDE} px, {share(patched)} geometries are lopsided. Of all others, {share(others)} are."
         f" Two stages of FCN are dilated in place of strided:"
     )
     return "\n".join([words, "", *pairs(DILATED)])

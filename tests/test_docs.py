@@ -182,7 +182,7 @@ def test_the_readme_is_two_screens_and_links_and_pictures_are_there() -> None:
         home = ROOT if name == "README.md" else (DOCS / name).parent
         for link in re.findall(r"\]\(([^):#]+)\)", text):
             path = (home / link).resolve()
-            if link == "resnet50.html":
+            if link in ("resnet50.html", "../atlas.html"):
                 continue  # docs/build.py makes it
             assert path.is_file(), f"{name}: {link}"
             made = str(path.relative_to(ROOT.resolve()))

@@ -322,7 +322,7 @@ def test_one_version_is_released() -> None:
     released = re.findall(r"^(?:version|date-released): \"?([\d.-]+)\"?$", cited, re.MULTILINE)
     assert [padviz.__version__, newest[1]] == [*newest] == released
     written = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert written["project"]["dynamic"] == ["version"]
+    assert written["project"]["dynamic"] == ["readme", "version"]
     home = ROOT / written["tool"]["hatch"]["version"]["path"]
     assert re.findall(r'^__version__ = "(.+)"$', home.read_text(), re.MULTILINE) == [
         padviz.__version__

@@ -90,8 +90,8 @@ class Rings:
     ring: those that differ from all others, if any, left minus right, and top minus bottom.
 
     Only detections have the last five: their number, a `network` to compare with, the rings of
-    `classes`, `notes` about files whose boxes hardly match, and on boxes left out, and a sentence
-    on boxes `at_border`.
+    `classes`, and `notes` about files whose boxes hardly match, and on boxes left out. `at_border`
+    counts the boxes that touch the border.
     """
 
     counted: Counted
