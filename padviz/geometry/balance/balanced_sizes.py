@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from math import prod
 from typing import NamedTuple
 
@@ -152,12 +151,16 @@ def nearest_balanced(
             stays = [side.n]
         below.append(stays or side.below)
         above.append(stays or side.above)
-    today = _Work(network, size, macs)
-    return _suggestion(network, below, sides, today), _suggestion(network, above, sides, today)
+    today = network, size, macs
+    return _suggestion(*today, below, sides), _suggestion(*today, above, sides)
 
 
 def _suggestion(
-    network: Network, ranked: Sequence[Sequence[int]], sides: Sequence[_Side], today: _Work
+    network: Network,
+    size: Size,
+    macs: int | None,
+    ranked: Sequence[Sequence[int]],
+    sides: Sequence[_Side],
 ) -> Suggestion | None:
     """Return the first of some sizes, ranked on each axis, at which a network is even when it is
     read.
@@ -171,14 +174,13 @@ def _suggestion(
             read = read_if_even(network, there, range(len(there)))
         if read is None:
             continue
-        work = _Work(read, there)
+        macs_there, macs_today = costs(read, there).macs, macs or costs(network, size).macs
         ratio = None
-        if work.macs and today.macs:
-            ratio = work.macs / today.macs
+        if macs_there and macs_today:
+            ratio = macs_there / macs_today
         remainder = any(n not in side.whole for n, side in zip(there, sides, strict=True))
-        return Suggestion(
-            there, work.positions / (today.positions or 1), remainder, work.macs, ratio
-        )
+        work = _positions(read, there) / (_positions(network, size) or 1)
+        return Suggestion(there, work, remainder, macs_there, ratio)
     return None
 
 
@@ -252,21 +254,8 @@ def _around(n: int) -> Sizes:
     return np.arange(max(1, n - REACH), min(n + REACH, LARGEST) + 1)
 
 
-@dataclass(frozen=True)
-class _Work:
-    """What a network computes at a size; worked out when it is asked for."""
-
-    network: Network
-    size: Size
-    known_macs: int | None = None
-
-    @cached_property
-    def positions(self) -> int:
-        """Window positions summed over layers, a measure that needs no channels."""
-        sizes = sizes_of_each(self.network, self.size)
-        windows = [i for i, layer in enumerate(self.network.layers) if layer.kind in WINDOWS]
-        return sum(prod(rows[i] for rows in sizes) for i in windows)
-
-    @cached_property
-    def macs(self) -> int | None:
-        return self.known_macs or costs(self.network, self.size).macs
+def _positions(network: Network, size: Size) -> int:
+    """Return the window positions summed over layers, a measure that needs no channels."""
+    sizes = sizes_of_each(network, size)
+    windows = [i for i, layer in enumerate(network.layers) if layer.kind in WINDOWS]
+    return sum(prod(rows[i] for rows in sizes) for i in windows)
