@@ -127,7 +127,7 @@ def _maps(trained: Trained, noise: Images) -> tuple[Outputs, Outputs]:
     if is_module(trained.model):
         from padviz.trained.networks.torch_network import TorchRunner
 
-        if any(weights.element_size() < 4 for weights in trained.model.parameters()):
+        if any("float16" in str(weights.dtype) for weights in trained.model.parameters()):
             what = "is in half precision, whose rounding looks like other weights"
             hint = "compare it in single precision: call .float() on the module"
             raise DescriptionError(what, where=trained.where, hint=hint)
@@ -135,12 +135,12 @@ def _maps(trained: Trained, noise: Images) -> tuple[Outputs, Outputs]:
         return runner.every_map(noise)
     graph = trained.model.graph
     ends = [output.name for output in graph.output]
-    tensors = [name for node in graph.node for name in node.output if name not in ("", *ends)]
-    maps = run_up_to(trained, [*tensors, *ends], [])(noise)
+    tensors = [name for node in graph.node for name in node.output if name]
+    maps = run_up_to(trained, list(dict.fromkeys([*tensors, *ends])), [])(noise)
     outputs = {name: maps[name] for name in ends}
     if trained.model.image.channels_last:
         outputs = {name: np.moveaxis(values, -1, 1) for name, values in outputs.items()}
-    return {name: maps[name] for name in tensors if np.ndim(maps[name]) > 2}, outputs
+    return {name: values for name, values in maps.items() if np.ndim(values) > 2}, outputs
 
 
 def _matched(first: Outputs, second: Outputs, tolerance: float) -> tuple[set[str], set[str]]:
