@@ -108,12 +108,18 @@ def _verified(
     if norms == "shared":
         third = tuple(ceil(n / 3) for n in trained.size)
         plan = plan_by_layer(kept, trained.size, third if tile is None else kept.pixels(tile))
+        if plan.tiles == 1:
+            raise OptionError(
+                f"one tile covers all of {in_words(plan.image)}, so nothing is compared",
+                option="tile",
+                hint="use a smaller one, or a larger `size`",
+            )
         return verify_by_layer(trained.model, plan, trained.channels, seed, on_progress)
     if tile is not None:
         raise OptionError(
             "goes with `norms` shared",
             option="tile",
-            hint="leave it out: the smallest tiles are tried",
+            hint="add `norms` shared, or for an ONNX file leave it out",
         )
 
     def verified(maps: HeadMaps) -> Verified:
@@ -155,33 +161,36 @@ def report_of(network: Network, verified: Verified) -> Report:
     row = picked(verified, "tile tiles precision difference tolerance holds")
     row |= {f"one_less_{side}": less for side, less in verified.one_less.items()}
     facts = about(network.name, verified.size, network.padding)
-    screen = [Heading(network.title), Lines([_compared(verified)])]
+    screen = [Heading(network.title), Lines([_compared(verified, network.px)])]
     code = 0 if verified.holds else 1
     return Report("verify-tiles", facts, [screen], rows_of([row], VerifiedRow), code=code)
 
 
-def _compared(verified: Verified) -> str:
+def _compared(verified: Verified, px: str) -> str:
     """Write how far the maps of tiles and of the whole image differ, and with one unit less of
     context.
     """
-    px = "px"
-    if len(verified.size) == 1:
-        px = "input samples"
     where = (
         f"at {in_words(verified.size)} {px} of noise in {verified.tiles} tiles of "
         f"{in_words(verified.tile)}"
     )
     limit = f"{verified.precision}; up to {verified.tolerance:g} is rounding"
     differ = f"whole and tiled differ by {verified.difference:.2g} of the largest number ({limit})"
-    less = (
-        f"; with one unit less of context by {max(verified.one_less.values()):.2g}"
-        if verified.one_less
-        else ""
-    )
-    less *= verified.holds
-    holds = "Verified" if verified.holds else "Not exact"
-    smallest = ", the smallest image with three tiles a side" if verified.one_less else ""
-    return f"{holds}: checked {where}{smallest}, {differ}{less}."
+    less = smallest = ""
+    verdict = "Verified"
+    if verified.one_less:
+        smallest = ", the smallest image with three tiles a side"
+        largest = max(verified.one_less.values())
+        less = f"; with one unit less of context by {largest:.2g}"
+        if largest <= verified.tolerance:
+            verdict = "Equal, but the context is not verified"
+            less = (
+                "; with one unit less of context nothing differs: these weights do not reach that "
+                "far"
+            )
+    if not verified.holds:
+        verdict, less = "Not exact", ""
+    return f"{verdict}: checked {where}{smallest}, {differ}{less}."
 
 
 COMMAND = Command(

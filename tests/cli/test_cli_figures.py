@@ -181,6 +181,17 @@ def test_a_plan_is_verified_on_the_network_itself(monkeypatch: pytest.MonkeyPatc
     assert re.search(rf"{where} {differ}; with one unit less of context by 0\.\d+\.", words), (
         result.stdout
     )
+    blind_text = "blind = nn.Conv2d(1, 1, 3, padding=1)\nnn.init.dirac_(blind.weight)\n"
+    Path("unseeing.py").write_text(f"from torch import nn\n{blind_text}")
+    blind = run("verify-tiles", "unseeing:blind", "--size", "640")
+    words = " ".join(blind.stdout.split())
+    assert words.startswith("blind Equal, but the context is not verified: checked at"), words
+    assert words.endswith("nothing differs: these weights do not reach that far."), words
+    shared = "verify-tiles", "laid:normed", "--size", "64", "--tile"
+    refused = run(*shared, "32")
+    assert "goes with --norms shared; add --norms shared" in refused.stderr
+    assert run(*shared, "32", "--norms", "shared").exit_code == 0
+    assert "so nothing is compared" in run(*shared, "64", "--norms", "shared").stderr
     wrong = run("verify-tiles", "laid:normed", "--norms", "per-tile", "--format", "json")
     assert wrong.exit_code == 1
     (verified,) = json.loads(wrong.stdout)["rows"]
