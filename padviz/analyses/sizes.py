@@ -31,6 +31,7 @@ from padviz.geometry.sizing.rules import (
 from padviz.network.network import ENDS, LARGEST, Network, Size, as_size, in_words, sizes_in
 from padviz.network.sizes import AlongAxes
 from padviz.options import IMAGES, LAYERS, PADDING, SAME, SIZED_MODEL, SIZES, Command
+from padviz.phrases import listed
 from padviz.progress import Progress
 from padviz.reports.documents import picked, plain
 from padviz.reports.report import Block, Column, Facts, Heading, Lines, Report, Table, Verbatim
@@ -507,13 +508,13 @@ def _about_one(network: Network, answer: Sizes, near: NearSizes) -> Iterator[Blo
     if refused is not None:
         facts.append(("refused by", f"{_layer_of(network, refused)}: {refused.what}"))
     else:
-        facts.append(
-            (
-                "outputs",
-                " and ".join(_in_place(axis, side) for axis, side in _named(answer, near.axes)),
-            )
-        )
-        uneven = [axis for axis, side in _named(answer, near.axes) if not side.even]
+        places: dict[str, list[str]] = {}
+        sides = [*zip(network.axes, near.axes, strict=True)]
+        for axis, side in sides:
+            places.setdefault(_in_place(side), []).append(axis)
+        where = listed([f"{place} {listed(axes)}" for place, axes in places.items()])
+        facts.append(("outputs", where))
+        uneven = [axis for axis, side in sides if not side.even]
         facts.append(
             (
                 "balanced",
@@ -561,20 +562,15 @@ def _layer_of(network: Network, refused: PadvizError) -> str:
     return refused.where.removeprefix(f"{network.name}, ")
 
 
-def _named(answer: Sizes, axes: Sequence[AtSize]) -> list[tuple[str, AtSize]]:
-    if "both" in answer.axes:
-        names = ["height", "width"]
-    else:
-        names = [*answer.axes]
-    return [*zip(names, axes, strict=True)]
-
-
-def _in_place(axis: str, side: AtSize) -> str:
+def _in_place(side: AtSize) -> str:
     if side.stretch:
-        return f"stretched by {abs(side.stretch):.3g} px at the far end of the {axis}"
+        # An output whose units stand for pixels further on holds too much.
+        how = "squeezed" if side.stretch > 0 else "stretched"
+        where = f"(first in {side.moved_by}) at the far end of the"
+        return f"{how} by {abs(side.stretch):.3g} px {where}"
     if side.unread:
-        return f"the last {side.unread} px of the {axis} are read by nothing"
-    return f"in place along the {axis}"
+        return f"nothing reads the last {side.unread} px of the"
+    return "in place along the"
 
 
 def _accepts(answer: Sizes) -> str:

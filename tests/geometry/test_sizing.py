@@ -220,6 +220,12 @@ def test_a_stretch_is_where_dots_say_it_is(aligned: bool, n: int) -> None:
     slope = centroid_slope(Heads(aligned=aligned), n)
     assert side.stretch == pytest.approx((slope - 1) * (n - 1), abs=0.6)
     assert (side.stretch == 0) == (abs(slope - 1) * (n - 1) < 0.6)
+    words = " ".join(str(padviz.sizes(Heads(aligned=aligned), n)).split())
+    assert ("squeezed by" in words) == (side.stretch > 0)
+    assert ("stretched by" in words) == (side.stretch < 0)
+    if side.stretch:
+        assert f"(first in {side.moved_by}) at the far end of the height and width" in words
+        assert side.moved_by.startswith("interpolate")
 
 
 def test_nothing_is_stretched_where_nothing_returns_to_the_image() -> None:

@@ -49,10 +49,10 @@ QUESTION = Question(
     commands=("padviz sizes segmenter:Segmenter --size 512x910",),
     # The thread gives the numbers: 912 for 910, and 2 px.
     answer=(
-        "outputs   in place along the height and stretched by 2 px at the far end of the",
-        "          width",
+        "outputs   in place along the height and squeezed by 2 px (first in interpolate)",
+        "          at the far end of the width",
         "pad to    512 x 912: 2 px at the right",
     ),
-    cause=("stretched by 2 px", "512 x 912"),
+    cause=("squeezed by 2 px (first in interpolate)", "512 x 912"),
     do="Pad the image to a multiple of 8 and crop the mask, as the printed lines do.",
 )

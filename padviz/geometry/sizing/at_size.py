@@ -32,10 +32,10 @@ class AtSize(NamedTuple):
     """What a network makes of one side of its image.
 
     `refusal` is why it does not run. The far end of an output, or of a map that is merged with
-    another, lies `stretch` pixels beyond where the strides put it. No output reads the last
-    `unread` rows. `even` is whether every window reads its padding evenly, and `whole` whether none
-    has a remainder either. `windows` is a hash of the convolutions and the pads before them, which
-    a module may choose by the size.
+    another, lies `stretch` pixels beyond where the strides put it, first in the layer `moved_by`.
+    No output reads the last `unread` rows. `even` is whether every window reads its padding evenly,
+    and `whole` whether none has a remainder either. `windows` is a hash of the convolutions and the
+    pads before them, which a module may choose by the size.
     """
 
     refusal: PadvizError | None = None
@@ -44,6 +44,7 @@ class AtSize(NamedTuple):
     even: bool = False
     whole: bool = False
     windows: int = 0
+    moved_by: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -96,13 +97,15 @@ def _side(network: Network, axis: int, n: int) -> AtSize:
     """
     resolved = resolve(network, axis, n)
     balance = balance_on(network, axis, np.array([n]))
+    stretch, moved_by = _stretch(network, axis, resolved)
     convolutions = (layer for layer in padded_windows(network) if layer.kind == "conv")
     return AtSize(
-        stretch=float(_stretch(network, axis, resolved)),
+        stretch=float(stretch),
         unread=_unread(network, resolved),
         even=bool(balance.even[0]),
         whole=bool(balance.whole[0]),
         windows=hash(tuple(layer.ops[axis] for layer in convolutions)),
+        moved_by=moved_by,
     )
 
 
@@ -214,9 +217,9 @@ def _placed(op: Op, n_in: int, n_out: int) -> tuple[Fraction, Fraction]:
     return origin_of(op, n_in, n_out) if isinstance(op, Resize) else Fraction(0), rate
 
 
-def _stretch(network: Network, axis: int, resolved: Resolved) -> Fraction:
+def _stretch(network: Network, axis: int, resolved: Resolved) -> tuple[Fraction, str]:
     """Return by how many pixels the far end of the worst merged map or output lies beyond its
-    place.
+    place, and the first layer whose units do.
     """
     grids = grids_of(network, axis, resolved)
     judged = {network.index[name] for name in output_layers(None, network)}
@@ -225,9 +228,10 @@ def _stretch(network: Network, axis: int, resolved: Resolved) -> Fraction:
             judged.update(layer.inputs)
     stretches = [grid.stretch(resolved.sizes[i]) for i in judged if (grid := grids[i]) is not None]
     worst = max(stretches, key=abs, default=Fraction(0))
-    if abs(worst) >= CLOSE:
-        return worst
-    return Fraction(0)
+    if abs(worst) < CLOSE:
+        return Fraction(0), ""
+    moved = [i for i, grid in enumerate(grids) if grid and grid.step != grid.nominal]
+    return worst, network.layers[moved[0]].name
 
 
 def _unread(network: Network, resolved: Resolved) -> int:
