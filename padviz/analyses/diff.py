@@ -107,6 +107,7 @@ def diff(
         raise OptionError("goes with `run`", option="weights", hint="add `run`")
     changed = network if other is None else other
     sides = None
+    notes: tuple[str, ...] = ()
     with (
         asked(network, size) as (first, pixels),
         asked(changed, pixels, padding, same) as (second, _),
@@ -115,9 +116,10 @@ def diff(
         if run:
             mine, others = (_trained(source, pixels, weights) for source in (network, changed))
             sides = side_by_side(mine, others, seed)
+            notes = mine.notes + others.notes
     answer = _answer(first, pixels, comparison.differences, sides)
     report = partial(report_of, first, second, pixels, same, comparison, answer)
-    return DiffResult.made_of(answer, comparison.differences, report)
+    return DiffResult.made_of(answer, comparison.differences, report, notes=notes)
 
 
 def _trained(source: Source, size: Size, weights: str | Path | None) -> Trained:

@@ -281,7 +281,10 @@ def _compared(
     if largest > rounding:
         seams: list[Seams] = []
         for axis, of_axis in enumerate(known):
-            seams += find_seams(whole, tiled, axis, of_axis, rounding)
+            # Seams may stand at other distances than those that are known.
+            seams += find_seams(whole, tiled, axis, of_axis, rounding) or find_seams(
+                whole, tiled, axis, None, rounding
+            )
         comparison = _explained(
             replace(comparison, seams=tuple(seams)), whole, tiled, errors, rounding
         )
@@ -369,7 +372,7 @@ def _figures(comparison: Comparison) -> str:
     if comparison.sd:
         rms += f" ({percent(comparison.rms / comparison.sd)} of the sd of whole)"
     if comparison.psnr is not None:
-        rms = f"PSNR {comparison.psnr:.1f} dB, of the range of whole, {comparison.range:.4g}; {rms}"
+        rms = f"PSNR {comparison.psnr:.1f} dB (range of whole: {comparison.range:.4g}); {rms}"
     return f"{rms}; largest {comparison.largest:.3g}."
 
 

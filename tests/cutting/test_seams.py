@@ -403,6 +403,7 @@ def test_advice_follows_the_error_far_from_seams() -> None:
         )
         near[:, start + (start > 0) * -2 : start + 2] += (-1) ** k * 0.2
     assert "Tiles need more context" in padviz.seams(whole, near, period=64).verdict
+    assert "Seams every 64 px" in padviz.seams(whole, near, period=32).verdict
     assert "so context does not help" in padviz.seams(whole, far, period=64).verdict
 
 

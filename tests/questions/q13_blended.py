@@ -79,7 +79,7 @@ QUESTION = Question(
         "Seams every 72 px from 96 on along the height, every 72 px from 73 on along the",
         "width. Tiles need more context, or other starts: padviz tiles MODEL computes",
         "both.",
-        "PSNR 39.1 dB, of the range of whole, 0.01379; rms 0.000153 (13.5 % of the sd of",
+        "PSNR 39.1 dB (range of whole: 0.01379); rms 0.000153 (13.5 % of the sd of",
         "whole); largest 0.00438.",
     ),
     cause=("Seams every 72 px", "Tiles need more context"),

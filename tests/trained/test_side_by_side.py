@@ -229,6 +229,21 @@ def test_noise_is_drawn_anew_for_another_seed() -> None:
     assert one == again != other
 
 
+def test_a_module_that_is_created_anew_says_that_its_weights_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(".")
+    (tmp_path / "anew.py").write_text(
+        "from tests.trained.test_side_by_side import net\n"
+        "whole = net()\ndef Net():\n    return net(edge=1.5)\n"
+    )
+    said = "created anew, so its weights are random unless it loads some; --weights FILE"
+    result = run("diff", "anew:whole", "anew:Net", "--run", "--size", str(SIZE))
+    assert f"anew:Net: {said}" in result.stderr
+    assert "anew:whole: " not in result.stderr
+
+
 class Dropped(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.dropout(super().forward(x), training=True)

@@ -118,7 +118,8 @@ def _with_weights(
         by_name = taken.get("weights") or taken.get("pretrained")
         if by_name is None:
             notes.append(
-                f"{source}: it keeps the weights it was created with; `weights` FILE loads others"
+                f"{source}: created anew, so its weights are random unless it loads some; "
+                "`weights` FILE loads others"
             )
         elif not by_name.default:
             hint = "use `weights` DEFAULT, or the path of a file that fits"
