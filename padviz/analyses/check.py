@@ -576,7 +576,7 @@ def _verdict(part: Checked) -> str:
         bad.append(f"{unjudged} not judged")
     if known:
         bad.append(f"{known} known")
-    return f"{_at(part)}: {', '.join(bad) or 'all hold'}"
+    return f"{_at(part)}: {', '.join(bad) or 'all hold at this size'}"
 
 
 def _sentence(row: Judged) -> str:
@@ -609,6 +609,7 @@ COMMAND = Command(
     with 1.
 
     Without MODEL, the models, sizes and expectations are those of [tool.padviz] in pyproject.toml.
+    Without --size, MODEL is checked at its own size alone; --size 64:256 tries others.
 
     What cannot be read is not judged, and exits with 3. A baseline lists findings that are known:
     only new, worse and gone ones fail.

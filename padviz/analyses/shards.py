@@ -84,11 +84,12 @@ def report_of(network: Network, split: Shards) -> Report:
     layers = split.layers
     legend = [
         "before, after: the most input rows that a shard fetches from shards before and behind "
-        "it. bytes: of all shards, as float32. sums: for norms count, mean and squared "
-        "deviations of each group.",
+        "it. bytes: of all shards, as float32.",
         "Layers that read only their own rows are left out; --format json has all, with the rows "
         "that each shard owns, fetches and trims.",
     ]
+    if any(layer.exchange == "sums" for layer in layers):
+        legend[0] += " sums: for norms count, mean and squared deviations of each group."
     shown = columns("layer rows before after bytes exchange why")
     listed = Table(shown, [layer for layer in layers if layer.fetched or layer.why])
     facts = about(network.name, split.size, network.padding)
@@ -112,22 +113,19 @@ def words_of(split: Shards, rows: int) -> list[str]:
     before = max(layer.before for layer in layers)
     after = max(layer.after for layer in layers)
     most = f"a shard fetches at most {before} + {after} rows, before and after its own"
-    shards = counted(split.shards, "shard")
     need = sum(layer.why > "" for layer in layers)
-    sent = f"{split.exchanges} exchanges, {_in_words(split.bytes)} in all"
     said = [
-        f"{shards} along the {split.axis}: at any layer, {most}; {sent}; layers that need all "
+        f"{counted(split.shards, 'shard')} along the {split.axis}: at any layer, {most}; "
+        f"{split.exchanges} exchanges, {_in_words(split.bytes)} in all; layers that need all "
         f"shards: {need}.",
         f"Overlapping inputs would send {_in_words(split.overlap_bytes)} once, and compute "
         f"{1 + split.overlap / rows:.2f} times the pixels.",
     ]
-    sizes = "skewed at any size"
+    same = "shards meet at the same place of the image in all layers"
     if split.multiple:
-        sizes = f"never skewed at multiples of {split.multiple}"
+        said.append(f"At sizes that are multiples of {split.multiple}, {same}.")
     if split.skewed:
-        sizes += f": {split.skewed} moves them"
-    if split.multiple or split.skewed:
-        said.append(f"Boundaries are {sizes}.")
+        said.append(f"At no size do {same}: {split.skewed} moves the boundaries.")
     if empty := [layer.layer for layer in layers if layer.rows < split.shards]:
         said.append(f"Some shards own nothing of maps of fewer rows: {some_names(empty)}.")
     return said

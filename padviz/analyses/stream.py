@@ -110,10 +110,11 @@ def report_of(network: Network, plan: Stream, rate: int | None) -> Report:
     if rate is not None:
         of_heads = [strides[network.index[head.layer]] for head in plan.heads]
         hertz = float(rate * min(Fraction(1), *of_heads))
-    keep = f"layers keep {plan.kept:,} samples in all between chunks"
+    keep = f"layers keep {counted(plan.kept, 'sample')} in all between chunks"
     said = [
-        f"Chunks of {plan.chunk:,} input samples{_lasting(plan.chunk, hertz)}: {keep}; the output "
-        f"lags by {plan.lag:,} input samples{_lasting(plan.lag, hertz)}."
+        f"Chunks of {counted(plan.chunk, 'input sample')}{_lasting(plan.chunk, hertz)}: {keep}; "
+        f"the output lags by {counted(plan.lag, 'input sample')}{_lasting(plan.lag, hertz)}, its "
+        "look-ahead."
     ]
     if plan.late:
         cures = some_names(map(timely_in_words, plan.late_layers))
@@ -122,15 +123,14 @@ def report_of(network: Network, plan: Stream, rate: int | None) -> Report:
             f"{_lasting(plan.late, hertz)} of a stride. Pad {cures}: (dilated kernel - stride, "
             "stride - 1)."
         )
-    said += [
-        f"Each chunk makes {once(map(str, head.makes), ' to ')} samples of {head.layer}."
-        for head in plan.heads
-    ]
     for head in plan.heads:
+        makes = once(map(str, head.makes), " to ")
+        noun = "sample" if makes == "1" else "samples"
+        said.append(f"Each chunk makes {makes} {noun} of {head.layer}.")
         if head.short:
             share = head.short / head.makes[1]
             said.append(
-                f"A chunk that is run alone lacks {100 * share:.3g} % of {head.layer}: "
+                f"A chunk that is run alone is short of {100 * share:.3g} % of {head.layer}: "
                 f"{counted(head.short, 'sample')}{_lasting(share * plan.chunk, hertz)} at each "
                 "boundary, unless layers keep samples (padviz.streamed)."
             )
@@ -149,8 +149,8 @@ def report_of(network: Network, plan: Stream, rate: int | None) -> Report:
     legend = [
         "keeps: the most samples to keep of each input. makes: samples of a chunk, once the "
         "stream is under way.",
-        "drops: samples to cut from an upsampling layer's output. lag: the most input samples "
-        "behind those that its last sample stands for. short: samples that a chunk alone lacks.",
+        "drops: samples to cut from an upsampling layer's output. lag: look-ahead, the most input "
+        "samples behind those that its last sample stands for.",
     ]
     facts = about(network.name, network.size, network.padding)
     facts |= picked(plan, "chunk kept lag late")
@@ -238,8 +238,8 @@ COMMAND = Command(
     """List what each layer of MODEL keeps between chunks of a signal, so that it reads nothing
     again, and how far it lags.
 
-    MODEL has one axis, such as an audio decoder. The output lags behind the input by the samples
-    that layers look ahead; the lag adds up from layer to layer. Without --chunk, a chunk has the
+    MODEL has one axis, such as an audio decoder. The output lags behind the input by the
+    look-ahead, which adds up from layer to layer. Without --chunk, a chunk has the
     samples of all strides together.
 
     --rate adds milliseconds: the samples per second of the input, or of the output where that has

@@ -42,7 +42,7 @@ from padviz.options import (
     TILE,
     Command,
 )
-from padviz.phrases import by_side, in_bytes, some_names
+from padviz.phrases import by_side, counted, in_bytes, some_names
 from padviz.progress import Progress
 from padviz.reports.documents import picked
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, Verbatim, columns
@@ -455,8 +455,11 @@ def _needed(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan 
         f"tiles start on multiples of {alignment}" if alignment != "1" else "tiles start anywhere"
     )
     if barrier := barrier_of(network, contexts):
-        layer, why = barrier
-        return f"No tiles are exact: {layer} ({why}). Without it: {sides}; {start}"
+        without, reading_all = "it", ignored_of(network)
+        if barrier in reading_all:
+            without = counted(len(reading_all), "such layer")
+        first = f"{barrier.layer} ({barrier.why})"
+        return f"No tiles are exact: {first}. Without {without}: {sides}; {start}"
     if plan and plan.level:
         sides = (
             f"not exact: {sides}, from which {100 * plan.level:g} % of the paths of each unit come"

@@ -45,7 +45,7 @@ def samples_missing(folder: Path) -> list[str]:
     exec((folder / "decoder.py").read_text(), space)
     whole = 100 * 8 * 5 * 4 * 3
     short = whole - space["Decoder"]()(torch.zeros(1, 4, 100)).shape[-1]
-    return [f"lacks {100 * short / whole:.3g} %", f"{short} samples ({short / 24:.1f} ms)"]
+    return [f"is short of {100 * short / whole:.3g} %", f"{short} samples ({short / 24:.1f} ms)"]
 
 
 QUESTION = Question(
@@ -59,10 +59,10 @@ QUESTION = Question(
     control={"decoder.py": DECODER.replace("CUT", "")},
     commands=("padviz stream decoder:Decoder --chunk 100 --size 800 --rate 24000",),
     answer=(
-        "A chunk that is run alone lacks 1.16 % of 9.conv: 555 samples (23.1 ms) at each",
-        "boundary, unless layers keep samples (padviz.streamed).",
+        "A chunk that is run alone is short of 1.16 % of 9.conv: 555 samples (23.1 ms) at",
+        "each boundary, unless layers keep samples (padviz.streamed).",
     ),
-    cause=("lacks 1.16 %", "555 samples"),
+    cause=("short of 1.16 %", "555 samples"),
     do="Run `padviz.streamed`, or keep the last samples of each decoded window, not those from a fixed start on.",
     truth=samples_missing,
 )

@@ -63,7 +63,7 @@ QUESTION = Question(
     commands=("padviz stream decoder:Decoder --chunk 64",),
     answer=(
         "Chunks of 64 input samples: layers keep 84 samples in all between chunks; the",
-        "output lags by 8 input samples.",
+        "output lags by 8 input samples, its look-ahead.",
     ),
     cause=("layers keep 84 samples", "lags by 8"),
     do="Give each layer the samples that it keeps in place of padding: `padviz.streamed` does. No crossfade is needed.",

@@ -65,7 +65,7 @@ QUESTION = Question(
     commands=("padviz stream encoder:Encoder --chunk 64 --rate 100",),
     answer=(
         "Chunks of 64 input samples (640.0 ms): layers keep 104 samples in all between",
-        "chunks; the output lags by 136 input samples (1,360.0 ms).",
+        "chunks; the output lags by 136 input samples (1,360.0 ms), its look-ahead.",
     ),
     cause=("lags by 136", "1,360.0 ms"),
     do="Pad in front alone: causal convolutions look no frame ahead.",

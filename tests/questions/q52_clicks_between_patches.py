@@ -79,7 +79,7 @@ QUESTION = Question(
     control={"decoder.py": DECODER.replace("KERNEL", "1").replace("OVERLAP", "1")},
     commands=("padviz stream decoder:Decoder --chunk 4",),
     answer=(
-        "Chunks of 4 input samples: layers keep 112 samples in all between chunks; the\noutput lags by 0 input samples.",
+        "Chunks of 4 input samples: layers keep 112 samples in all between chunks; the\noutput lags by 0 input samples, its look-ahead.",
         "Each chunk makes 7680 samples of conv_out.",
     ),
     cause=("layers keep 112 samples",),
