@@ -144,8 +144,8 @@ def _pair(pair: tuple[int, int]) -> str:
     return "+".join(map(str, pair))
 
 
-def _of(key: str, heading: str = "", show: Show = None) -> Column:
-    return Column(key, heading, show, lambda reads: getattr(reads.row, key))
+def _of(key: str, show: Show) -> Column:
+    return Column(key, "", show, lambda reads: getattr(reads.row, key))
 
 
 class UnevenRow(TypedDict):
@@ -280,7 +280,7 @@ def _blocks(
     return [Heading(f"{network.title}, {in_words(ledger.size)}"), table, Lines(lines)]
 
 
-def reads_of(layer: LayerPadding, every: bool = False) -> list[Reads]:
+def reads_of(layer: LayerPadding, every: bool) -> list[Reads]:
     """List one row for all axes where they agree, else one for each that matters."""
     first, *others = layer.axes.values()
     if all(row == first for row in others):
