@@ -202,7 +202,7 @@ def test_stream_says_how_short_a_chunk_is_that_is_run_alone(both: bool) -> None:
     assert ("run alone" in said) == (lacking > 0) == both
     if both:
         assert lacking == 555
-        assert f"lacks 1.16 % of 9.conv: {lacking} samples (23.1 ms) at each boundary" in said
+        assert f"is short of 1.16 % of 9.conv: {lacking} samples (23.1 ms) at each boundary" in said
         grows = [layer.short for layer in stream if layer.layer.endswith("slice")]
         assert grows == [8, 45, 184, 555]
 
