@@ -34,6 +34,17 @@ NOT_ANSWERED: tuple[NotAnswered, ...] = (
         ),
     ),
     NotAnswered(
+        number=48,
+        group="Ports and exports",
+        asked="An average pool with ceil_mode, exported to ONNX, gives 1.33 at the border where PyTorch has 2.",
+        threads=("pytorch/pytorch#183528",),
+        reason=(
+            "The file describes the same pool as the network; the runtime divided its last windows by 9, and "
+            "onnxruntime 1.32 does not. `padviz diff --run` says where the outputs differ, not why. Update it, or choose "
+            "sizes at which ceil_mode adds no window: odd sizes, for kernel 3, stride 2, padding 1."
+        ),
+    ),
+    NotAnswered(
         number=57,
         group="Accuracy at the border",
         asked="Masks of SAM 2 are bumpy at the frame. By how many pixels should I extend the image?",

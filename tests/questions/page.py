@@ -12,9 +12,9 @@ PAGE = HERE.parent.parent / "docs" / "questions.md"
 HEAD = """# Is your question here?
 
 Each question was asked in public, of another project. We rebuilt the network from the facts of the thread as a small
-one, which is in the `tests/questions` folder with a second network that has the cause mended. A test runs each command
-on both: on the first it prints the lines below, on the second it does not name the cause. Type your own network in
-place of ours.
+one, which is in the `tests/questions` folder with a second network that has the cause fixed. A test runs each command
+on both. On ours it prints the lines below; on the fixed one it no longer names the cause. Numbers are of ours: ask
+about your own network.
 
 """
 

@@ -42,7 +42,7 @@ def truth(folder: Path) -> list[str]:
 QUESTION = Question(
     number=2,
     group="Sizes",
-    asked="720 x 960 fails in one decoder, with 45 and 46 rows, and runs in another. Why?",
+    asked="720 x 960 fails in a decoder, which joins maps of 45 and 46 rows. Which sizes does it take?",
     threads=(
         "qubvel-org/segmentation_models.pytorch#196",
         "qubvel-org/segmentation_models.pytorch#146",
@@ -61,6 +61,7 @@ QUESTION = Question(
         "disagree in height: /Resize has 46",
         "multiples of 32",
     ),
-    do="Pad to 736 x 960, a multiple of 32, or to 735 as the answer says; or take a decoder that resizes to its skips.",
+    do="Pad 15 px at the bottom: 735 is the least height that this file runs, and 736, a multiple of 32, runs as "
+    "well. Or take a decoder that resizes to its skips.",
     truth=truth,
 )

@@ -99,6 +99,7 @@ QUESTION = Question(
         "Resize_3 has 46",
         "multiples of 32",
     ),
-    do="Pad or resize the image to a multiple of 32 before the file gets it.",
+    do="Pad the image to 729 x 729 before the file gets it: the least that it runs. 736 x 736, which the thread "
+    "takes, runs as well.",
     truth=nearest_that_run,
 )

@@ -46,7 +46,7 @@ def truth(folder: Path) -> list[str]:
 QUESTION = Question(
     number=4,
     group="Sizes",
-    asked="A restoration network fails at 1360 x 1814: 452 against 453. What must I pad?",
+    asked="A restoration network fails on an image 1814 px high and 1360 px wide: 452 against 453. What must I pad?",
     threads=("megvii-research/TLC#22",),
     ended="a map with an odd size is halved and doubled again: check the size of the image and pad it.",
     files={"restorer.onnx": exported(RESTORER.replace("GROWN", "self.up(x)"), "Restorer")},
@@ -57,6 +57,8 @@ QUESTION = Question(
         "            has 453, /up/Resize has 452",
         "accepts     multiples of 8",
         "pad to      1816 x 1360: 2 px at the bottom",
+        'x = np.pad(x, [(0, 0), (0, 0), (0, 2), (0, 0)], mode="reflect")',
+        "y = y[..., :1814, :1360]",
     ),
     cause=(
         "/up/Resize has 452",

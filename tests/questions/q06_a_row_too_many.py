@@ -44,9 +44,10 @@ def truth(folder: Path) -> list[str]:
 QUESTION = Question(
     number=6,
     group="Sizes",
-    asked="A U-Net crops its skips, and yet fails at 625 x 625, as one is a pixel too large. Is that a bug?",
+    asked="A U-Net crops its skips, yet fails at 625 x 625 because one is a pixel larger than the upsampled map. Is "
+    "that a bug?",
     threads=("constantinpape/torch-em#43",),
-    ended="sizes have to divide by 2 to the depth; a check of them was announced.",
+    ended="expected, as sizes have to divide by 2 to the depth; a check of them was announced.",
     files={"unet.onnx": exported(UNET.replace("CROPPED", "skip"), "Unet", channels=1)},
     control={"unet.onnx": exported(UNET.replace("CROPPED", CROPPED), "Unet", channels=1)},
     commands=("padviz sizes unet.onnx --size 625",),
@@ -61,6 +62,6 @@ QUESTION = Question(
         "ConvTranspose has 624",
         "multiples of 16",
     ),
-    do="Crop the image by the one pixel to 624 x 624, or pad it to 640 x 640.",
+    do="No: this network takes multiples of 16. Crop the image by the one pixel to 624 x 624, or pad it to 640 x 640.",
     truth=truth,
 )

@@ -51,7 +51,8 @@ def truth(folder: Path) -> list[str]:
 QUESTION = Question(
     number=7,
     group="Sizes",
-    asked="A nested U-Net with deep supervision fails at 1080 x 3840, as a basic one does at 700 x 700. Only squares?",
+    asked="A nested U-Net with deep supervision fails at 1080 x 3840, as a basic one does at 700 x 700. Must the image "
+    "be square?",
     threads=(
         "zonasw/unet-nested-multiple-classification#3",
         "bigmb/Unet-Segmentation-Pytorch-Nest-of-Unets#52",
@@ -74,6 +75,6 @@ QUESTION = Question(
         "/up_3/Resize has 134",
         "multiples of 16",
     ),
-    do="Pad the height to 1088. The sides need not be equal, but each must be a multiple of 16.",
+    do="No: the sides need not be equal, but each must be a multiple of 16. Pad the height to 1088.",
     truth=truth,
 )

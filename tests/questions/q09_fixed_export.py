@@ -47,7 +47,7 @@ MENDED = 'interpolate(self.positions, (rows, columns), mode="bicubic")'
 QUESTION = Question(
     number=9,
     group="Sizes",
-    asked="An exported depth network takes 518 px only. Sizes should be any multiples of 14.",
+    asked="An exported depth network takes only 518 px, though it should take any multiple of 14.",
     threads=("fabio-sim/Depth-Anything-ONNX#14",),
     ended="the export got open axes.",
     files={

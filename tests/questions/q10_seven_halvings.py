@@ -41,7 +41,7 @@ def truth(folder: Path) -> list[str]:
 QUESTION = Question(
     number=10,
     group="Sizes",
-    asked="What must change in a U-Net for images of 128 or 256 px to use it for images of 80 x 80?",
+    asked="How do I change a U-Net for 128 or 256 px images to take 80 x 80?",
     threads=("junyanz/pytorch-CycleGAN-and-pix2pix#295",),
     ended="resize to 128 x 128, or halve four times instead of eight.",
     files={"generator.onnx": exported(GENERATOR.replace("LEVELS", "7"), "generator")},

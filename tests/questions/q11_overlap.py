@@ -49,7 +49,7 @@ QUESTION = Question(
     group="Seams of tiles",
     asked="How much must tiles overlap? Users guess it.",
     threads=("CAREamics/careamics#295", "the-lay/tiler#1"),
-    ended="both are requests to compute it; in careamics gradients came to measure the receptive field.",
+    ended="both are requests to compute it; careamics measured it by gradients later.",
     files={"unet.py": UNET},
     control={"unet.py": UNET.replace("depth=3", "depth=2")},
     commands=("padviz tiles unet:UNet --size 1024 --tile 256",),

@@ -71,6 +71,7 @@ QUESTION = Question(
         "or start tiles at multiples of the stride.",
     ),
     cause=("Seams every 64 px", "share the norms' statistics"),
-    do="Type the command that the answer names: norms then have the statistics of the whole image. No overlap helps.",
+    do="It is not the overlap. It is a norm if your tiles start on multiples of the stride, as ours do: then type "
+    "the command that the answer names. For the threads the norm is our guess.",
     truth=lambda _: [f"every {TILE * SCALE} px"],
 )

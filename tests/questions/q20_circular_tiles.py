@@ -49,6 +49,7 @@ QUESTION = Question(
         "with zeros.",
     ),
     cause=("No tiles are exact", "circular padding", "wrap the image itself"),
-    do="Append the last 7 columns in front and the first 7 behind, decode with zeros in tiles, and cut them off.",
+    do="On every axis that is circular, prepend the last 7 latents and append the first 7. Decode that in tiles, "
+    "with zeros as padding, and cut 7 x 8 = 56 px off each side.",
     truth=least_to_wrap,
 )

@@ -51,7 +51,7 @@ QUESTION = Question(
     asked="Why does a causal encoder answer a block late, and lose the last samples of each?",
     threads=("acids-ircam/cached_conv#10",),
     # The thread says 40 ms of a model at about 48 kHz; ours has its strides and bands.
-    ended="the padding is too long by stride - 1; the mend removed 40 ms of delay from one model.",
+    ended="the padding is too long by stride - 1; the fix removed 40 ms of delay from one model.",
     files={"encoder.py": ENCODER.replace("LESS", "1")},
     control={"encoder.py": ENCODER.replace("LESS", "stride")},
     commands=("padviz stream encoder:Encoder --rate 48000",),
@@ -61,6 +61,7 @@ QUESTION = Question(
         "instead of 7+0, layers.5.conv 4+3 instead of 7+0 and 1 more:",
     ),
     cause=("Too much padding in front", "2,032 input samples", "layers.1.conv 4+3"),
-    do="Pad kernel - stride samples in front, and stride - 1 behind where the signal does not end with a stride.",
+    do="Pad kernel - stride samples in front, and stride - 1 behind, if the length is not a multiple of the stride. "
+    "Then retrain.",
     truth=samples_not_seen,
 )

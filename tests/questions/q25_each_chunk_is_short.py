@@ -54,7 +54,8 @@ QUESTION = Question(
     asked="Streamed speech is 1.2 % too short and clicks at each chunk. What is lost?",
     threads=("vllm-project/vllm-omni#4706", "sgl-project/sglang-omni#1354"),
     # The threads give the strides, and 555 samples (23 ms at 24 kHz).
-    ended="the decoder's output is always 555 samples short, so each chunk lost its last ones: keep those of the next.",
+    ended="the decoder's output is always 555 samples short. Each chunk lost its last 555; they are now taken from the "
+    "next window.",
     files={"decoder.py": DECODER.replace("CUT", "self.stride")},
     control={"decoder.py": DECODER.replace("CUT", "")},
     commands=("padviz stream decoder:Decoder --chunk 100 --size 800 --rate 24000",),
@@ -63,6 +64,7 @@ QUESTION = Question(
         "each boundary, unless layers keep samples (padviz.streamed).",
     ),
     cause=("short of 1.16 %", "555 samples"),
-    do="Run `padviz.streamed`, or keep the last samples of each decoded window, not those from a fixed start on.",
+    do="Run `padviz.streamed`. Or cut each window from its end (its last new_frames x hop samples), not from a fixed"
+    " offset.",
     truth=samples_missing,
 )

@@ -66,6 +66,7 @@ QUESTION = Question(
         "output lags by 8 input samples, its look-ahead.",
     ),
     cause=("layers keep 84 samples", "lags by 8"),
-    do="Give each layer the samples that it keeps in place of padding: `padviz.streamed` does. No crossfade is needed.",
+    do="Give each layer the samples that it keeps in place of padding: `padviz.streamed` does. Then no crossfade is "
+    "needed, if `padviz stream` names no layer that cannot be run so.",
     truth=samples_ahead,
 )

@@ -57,7 +57,7 @@ def look_ahead(folder: Path) -> list[str]:
 QUESTION = Question(
     number=27,
     group="Audio",
-    asked="What look-ahead has a streaming encoder whose 17 layers each look two frames ahead?",
+    asked="How far ahead does a streaming encoder look if its 17 layers each look two frames ahead?",
     threads=("NVIDIA-NeMo/Speech#5837", "NVIDIA-NeMo/Speech#3888"),
     ended="17 layers x 2 frames x 4 of subsampling x 10 ms are 1,360 ms, so later models look ahead by chunks.",
     files={"encoder.py": ENCODER.replace("AHEAD", "2")},
@@ -68,6 +68,6 @@ QUESTION = Question(
         "chunks; the output lags by 136 input samples (1,360.0 ms), its look-ahead.",
     ),
     cause=("lags by 136", "1,360.0 ms"),
-    do="Pad in front alone: causal convolutions look no frame ahead.",
+    do="Pad in front alone and retrain: causal convolutions look no frame ahead.",
     truth=look_ahead,
 )

@@ -47,7 +47,8 @@ QUESTION = Question(
     group="Ports and exports",
     asked="I ported weights between PyTorch and Keras. Why do outputs differ where the stride is 2?",
     threads=("keras-team/keras#16363", "keras-team/keras#19291"),
-    ended='Keras\'s "same" begins on another side: pad (0, 1, 0, 1) in front of the strided convolution.',
+    ended="which side a stride begins on differs: #16363 pads unevenly in Keras, for weights of PyTorch; #19291 pads "
+    "(0, 1, 0, 1) in PyTorch.",
     files={"net.py": RESNET.replace("SAME", "False")},
     control={"net.py": RESNET.replace("SAME", "True")},
     commands=("padviz diff net:Net --size 64 --same",),
@@ -57,6 +58,7 @@ QUESTION = Question(
         "1)), then padding=0.",
     ),
     cause=("2.conv1, 4.conv1", "SAME pads 0+1 where A pads 1+1"),
-    do="Pad these convolutions as the answer says, by `F.pad` or `nn.ZeroPad2d((0, 1, 0, 1))` in front of them.",
+    do="Trained in Keras: `F.pad(x, (0, 1, 0, 1))` in PyTorch, as the answer says. Trained in PyTorch: pad by 1 on "
+    'all sides in Keras, then padding="valid".',
     truth=by_formula,
 )

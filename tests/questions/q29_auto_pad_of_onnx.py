@@ -61,7 +61,7 @@ def tap_that_reads_the_first_row(folder: Path) -> list[str]:
 QUESTION = Question(
     number=29,
     group="Ports and exports",
-    asked="Which side do SAME_UPPER and SAME_LOWER pad, and where do two files with them differ?",
+    asked="Which side do SAME_UPPER and SAME_LOWER pad, and where do files with one and the other differ?",
     threads=(
         "microsoft/onnxruntime#9370",
         "microsoft/onnxruntime#10083",

@@ -50,8 +50,8 @@ QUESTION = Question(
     number=31,
     group="Ports and exports",
     asked="The outputs of a converted network differ. From which layer on, and why?",
-    threads=("gmalivenko/pytorch2keras#38", "gmalivenko/pytorch2keras#7"),
-    ended="strides and padding mean something else in Keras; one thread crops by hand, the other names no cause.",
+    threads=("gmalivenko/pytorch2keras#38",),
+    ended="pools of kernel 3, stride 2 and padding 1 may differ; the thread names no cause.",
     files={"net.py": NET, "net.keras": lambda path: converted(False, path)},
     control={"net.keras": lambda path: converted(True, path)},
     commands=("padviz diff net:Net net.keras --size 64",),
@@ -62,6 +62,7 @@ QUESTION = Question(
         "value=-math.inf), then padding=0.",
     ),
     cause=("pad 0 before and 1 after", "4, 9, 14: SAME pads 0+1"),
-    do='Write the pools of the Keras model with `ZeroPadding2D(1)` in front and padding="valid".',
+    do='In Keras, `ZeroPadding2D(1)` in front of these max pools and padding="valid". That is right only behind a '
+    "ReLU, as PyTorch pads a max pool with -inf.",
     truth=rule_of_keras,
 )

@@ -65,7 +65,9 @@ QUESTION = Question(
         "pad the width circularly (13 findings in all)",
     ),
     cause=("rows of zero padding", "pad the width circularly"),
-    do="Pad the width of every convolution circularly: `padviz.repad(decoder, 'zero/circular', size=(8, 16))` in "
-    "Python. Positions that a transformer adds must repeat as well; padviz does not look at them.",
+    do="A denoiser in front of the decoder must wrap too: repadding the decoder alone does not make a generated "
+    "texture tile. In both, pad the width of every convolution circularly: `padviz.repad(decoder, "
+    "'zero/circular', size=(8, 16))` in Python. Positions that a transformer adds must repeat as well; padviz "
+    "does not look at them.",
     truth=padding_convolutions,
 )

@@ -69,8 +69,7 @@ QUESTION = Question(
     asked="An ocean emulator pads its convolutions circularly. Why is there a seam at longitude 0?",
     threads=("m2lines/Samudra#574", "m2lines/Samudra#408"),
     ended="the pools are blamed, and padding before them is suggested (open). Of a grid of 1 degree, the second says "
-    "that 45 columns become 22, and that zeros are padded where 22 become 45. Padding before a pool does not make "
-    "an odd width wrap.",
+    "that 45 columns become 22, and that zeros are padded where 22 become 45.",
     files={"ocean.py": OCEAN.replace("LEVELS", "4")},
     control={"ocean.py": OCEAN.replace("LEVELS", "3")},
     commands=("padviz check ocean:Ocean --size 16x360 --wraps width",),
@@ -80,6 +79,7 @@ QUESTION = Question(
         "fails  wraps        avg_pool_4  width  22 units from 45 rows    use a width of\n352 or 368",
     ),
     cause=("0+1 rows of zero padding", "22 units from 45 rows"),
-    do="Interpolate the grid to 368 columns, or pool less often: 360 columns halve only three times.",
+    do="Interpolate the grid to 368 columns, or pool less often and retrain: 360 columns halve only three times. We "
+    "disagree with padding before the pools: it does not make an odd width wrap.",
     truth=widths_that_wrap,
 )

@@ -77,12 +77,15 @@ QUESTION = Question(
         "climate:Climate, 32 x 64: 9 fail",
         "wraps fails at stages.0.0.pad (width): wanted no border, found reads 1+1 rows of zero padding; pad the width "
         "circularly",
+        "padding             max       rim    starved",
         "zero/circular       3.839e+8  3 / 0  18.8 %",
         "symmetric/circular  3.874e+8  0      0.0 %",
     ),
     cause=("wraps fails at", "pad the width circularly"),
     # the first names the longitudes, the second the poles
-    do="Pad the width circularly. At a pole, pad with the rows next to it, in reverse order and turned by half of the "
-    "width. For the counts that is `symmetric`. padviz does not read a network that does so.",
+    do="Pad the width circularly, and retrain. At a pole, pad with the rows next to it, in reverse order and turned "
+    "by half of the width. Networks that do so are not read by padviz, but `symmetric` has the same counts. `rim`"
+    " is the number of starved rows at each pole: 3 of 32 with zeros, which makes 18.8 % of the map, and none "
+    "with `symmetric`.",
     truth=borders,
 )

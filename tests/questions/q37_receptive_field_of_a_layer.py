@@ -38,7 +38,8 @@ QUESTION = Question(
     group="Receptive field and grid",
     asked="What is the receptive field of a layer, for a paper? I get 35, 99 and 291 px for ResNet-50, not the paper's.",
     threads=("peiyunh/tiny#69", "mattmacy/vnet.pytorch#2", "aosokin/os2d#5"),
-    ended="the first two point to code that calculates it; in the third, the number asked about is the stride.",
+    ended="the first two point to code that calculates it. What the paper's numbers are is not said. In the third, the "
+    "16 px asked about leave out what 3 x 3 convolutions add.",
     files={"resnet.py": RESNET.replace("STRIDES", "stride, 1")},
     control={"resnet.py": RESNET.replace("STRIDES", "1, stride")},
     commands=("padviz layers resnet:Resnet --size 64 --layer res2.2,res3.3,res4.5",),

@@ -63,7 +63,8 @@ QUESTION = Question(
         "Sampling-grid offset: height -1.5 px, width -1.5 px. The map of a mirrored image\nlies 3 px off",
     ),
     cause=("Sampling-grid offset", "lies 3 px off"),
-    do="Shift the heatmap of the mirrored image by .75 of its pixels, which are 4 px each; a whole one is the nearest "
-    "(here without the network's lower branches). Or train strided convolutions with kernel 4 and padding 1.",
+    do="Shift the heatmap of the mirrored image by .75 of its pixels, which are 4 px each; a whole one is the "
+    "nearest. Our network has no lower-resolution branches. Or train strided convolutions with kernel 4 and "
+    "padding 1.",
     truth=shift_of_the_mirror,
 )

@@ -39,8 +39,8 @@ class Detector(nn.Module):
 """
 
 
-def starved(folder: Path) -> list[str]:
-    """Count paths by gradients, with equal weights, and compare with those of the middle at the same phase of 32."""
+def starved(folder: Path, height: int, width: int) -> list[str]:
+    """Count paths by gradients, with equal weights, and compare with those of a middle at the same phase of 32."""
     import torch
 
     space: dict[str, type[torch.nn.Module]] = {}
@@ -49,14 +49,18 @@ def starved(folder: Path) -> list[str]:
     for module in network.modules():
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.constant_(module.weight, 1 / module.in_channels)
-    x = torch.ones(1, 3, 640, 640, dtype=torch.float64, requires_grad=True)
-    (paths,) = torch.autograd.grad(network(x)[:, 0].sum(), x)
-    row = paths[0, 0, :, 320]
-    middle = row[320:352].repeat(20)
-    few = (row < middle / 2).nonzero().flatten()
-    before, after = few[few < 320].max() + 1, 640 - few[few >= 320].min()
-    all_middle = paths[0, 0, 320:352, 320:352].repeat(20, 20)
-    share = (paths[0, 0] < all_middle / 2).double().mean()
+
+    def paths(rows: int, columns: int) -> torch.Tensor:
+        x = torch.ones(1, 3, rows, columns, dtype=torch.float64, requires_grad=True)
+        (counts,) = torch.autograd.grad(network(x)[:, 0].sum(), x)
+        return counts[0, 0]
+
+    middle = paths(640, 640)[320:352, 320:352].repeat(height // 32, width // 32)
+    few = paths(height, width) < middle / 2
+    rows = few[:, width // 2].nonzero().flatten()
+    half = height // 2
+    before, after = rows[rows < half].max() + 1, height - rows[rows >= half].min()
+    share = few.double().mean()
     return [
         f"{before} px above and left and {after} px below and right",
         f"instead of {share:.1%}".replace("%", " %"),
@@ -68,7 +72,8 @@ QUESTION = Question(
     group="Accuracy at the border",
     asked="Why does a detector score better in validation, where 640 px are padded to 672?",
     threads=("ultralytics/ultralytics#24388", "ultralytics/ultralytics#3676"),
-    ended="nobody is sure: it is done because scores are higher; objects at the edges may gain by it.",
+    ended="nobody is sure: it is done because scores are higher. Objects at the edges may gain by it; #24388 also calls"
+    " it a bug that somehow helped.",
     files={"detector.py": DETECTOR.replace("MODE", "zeros")},
     control={"detector.py": DETECTOR.replace("MODE", "circular")},
     commands=("padviz audit detector:Detector --size 640",),
@@ -79,8 +84,8 @@ QUESTION = Question(
         "          % of it is starved or overused instead of 13.4 %.",
     ),
     cause=("Lopsided rim.", "32 px of margin"),
-    do="672 px are a margin of 16 px, half of what moves the image out of the rim. Pad when you predict, too, and "
-    "measure: counts say where a margin acts, and not how much it gains. `padviz rings` scores objects by their "
-    "distance to the border.",
-    truth=starved,
+    do="A plausible cause, not a shown one: 672 px are a margin of 16 px. Pad when you predict, too, and measure: "
+    "counts say where a margin acts, and not how much it gains. `padviz rings` scores objects by their distance "
+    "to the border.",
+    truth=lambda folder: starved(folder, 640, 640),
 )

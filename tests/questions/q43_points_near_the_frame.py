@@ -60,7 +60,8 @@ QUESTION = Question(
         "Units in the outer 40 px on all sides depend on padding: drop their\n          results to be free of it.",
     ),
     cause=("8 px of margin", "Units in the outer 40 px"),
-    do="Drop points within these pixels of the frame to be free of padding, or take the margin around the image, and "
-    "subtract it from positions.",
+    do="Take the margin of 8 px around the image, and subtract it from positions. Dropping all points within 40 px "
+    "leaves 50 % of an image of this size. That units depend on padding does not show that padding makes points "
+    "weak.",
     truth=outer_units,
 )

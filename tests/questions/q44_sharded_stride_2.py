@@ -54,7 +54,7 @@ QUESTION = Question(
     group="Several devices",
     asked="A map is cut among devices, and a convolution of stride 2 with padding is refused. What must they exchange?",
     threads=("pytorch/pytorch#176446",),
-    ended="the check also fires where the batch alone is cut and nothing is exchanged; the mend moves it behind that "
+    ended="the check also fires where the batch alone is cut and nothing is exchanged; the fix moves it behind that "
     "case. Cut along the height, such a convolution stays refused there.",
     files={
         "resnet.py": RESNET.replace("STEM", "7, 2, 3")

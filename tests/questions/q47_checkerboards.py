@@ -67,6 +67,7 @@ QUESTION = Question(
         "resize, then a\nconvolution; at the\nstart, divide taps by\n2, 1, 2",
     ),
     cause=("transposed-ripple", "kernel_size=4"),
-    do="Train with one of these layers. Where the network is trained already, it may have learnt to even them out.",
+    do="Train with one of these layers; a kernel of 4 alone was not enough for the decoder of the next question. "
+    "Where the network is trained already, it may have learnt to even the taps out.",
     truth=taps,
 )

@@ -90,6 +90,7 @@ QUESTION = Question(
         "stem   height  output        31     32",
     ),
     cause=("stem height padding 0+2", "pad 1 before and 2 after"),
-    do="Set the pads of that convolution as the answer says, or convert without the fusion.",
+    do="Set the pads of that convolution as the answer says, or convert without the fusion. padviz does not read "
+    "ncnn's files: we wrote what the converter made as ONNX.",
     truth=rows_of_both,
 )

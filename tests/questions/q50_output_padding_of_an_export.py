@@ -70,8 +70,8 @@ QUESTION = Question(
     group="Ports and exports",
     asked="An exported audio decoder returns too many samples, with a false tail. Which layer makes them?",
     threads=("apple/coreai-torch#57",),
-    ended="the exporter padded the input of transposed convolutions, for their output padding; an output is too long by "
-    "output padding x (stride - 1).",
+    ended="the exporter padded the input of transposed convolutions, for their output padding; an output is too long by"
+    " output padding x (stride - 1). Fixed after 0.4.1.",
     files={"decoder.py": DECODER.replace("PADS", "True")},
     control={"decoder.py": DECODER.replace("PADS", "False")},
     commands=("padviz diff decoder:exported decoder:Decoder --size 40",),
@@ -81,6 +81,7 @@ QUESTION = Question(
         "stages.1.0.up   length  output          1604     1600",
     ),
     cause=("stages.1.0.pad length layer present", "set it to 1"),
-    do="Make the export as the answer says, or cut 4 samples off behind this layer.",
+    do="Update to coreai-torch 0.4.2, or cut 4 samples off behind this layer. padviz does not read Core AI's files: "
+    "we wrote what the exporter made as a PyTorch network.",
     truth=samples_too_many,
 )

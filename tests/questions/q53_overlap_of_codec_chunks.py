@@ -70,8 +70,8 @@ QUESTION = Question(
     group="Audio",
     asked="Long speech clicks every 5.12 s: chunks of 128 frames, of which 8 overlap. How much is enough?",
     threads=("0xShug0/audio.cpp#429", "0xShug0/audio.cpp#436"),
-    ended="8 frames, on the left alone, are fewer than the decoder reads. Its author reckons with 27 on each side; "
-    "chunks now read 32 more on both.",
+    ended="8 frames, on the left alone, are fewer than the decoder reads. Its author estimates 27 on each side; chunks "
+    "now read 32 more on both.",
     files={"decoder.py": DECODER.replace("DILATIONS", "(1, 3, 9)")},
     control={"decoder.py": DECODER.replace("DILATIONS", "(1, 1)")},
     commands=("padviz tiles decoder:Decoder --size 640 --tile 128",),
@@ -80,6 +80,7 @@ QUESTION = Question(
         "640",
     ),
     cause=("10 input samples of context on each side",),
-    do="Read that number of frames more on both sides of each chunk and cut them off the output.",
+    do="Read more frames on both sides of each chunk and cut them off the output. 10 suffice for this decoder as we "
+    "rebuilt it, with the strides of the thread. We do not know why the thread has 27, so ask about your own.",
     truth=frames_that_matter,
 )

@@ -54,7 +54,7 @@ def frames_read(folder: Path) -> list[str]:
 QUESTION = Question(
     number=55,
     group="Audio",
-    asked="An encoder is to run in chunks. Which mel frames does a step behind three halving convolutions read?",
+    asked="Which mel frames does an output step read after three stride-2 convolutions?",
     threads=("Blaizzy/mlx-audio#773",),
     ended="step t reads the frames from 8 t - 14 to 8 t, and none ahead.",
     files={"encoder.py": ENCODER.replace("PADS", "(2, 0)")},

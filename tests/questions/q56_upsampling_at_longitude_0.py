@@ -73,7 +73,8 @@ QUESTION = Question(
     group="Images that wrap",
     asked="All convolutions wrap and the width halves often enough. Why is there still a seam at longitude 0?",
     threads=("ai2cm/ace#1316", "m2lines/Samudra#408"),
-    ended="bilinear upsampling repeats the outermost column; the mend pads a column circularly, upsamples and crops.",
+    ended="bilinear upsampling repeats the outermost column; the fix pads two columns circularly, one on each side, "
+    "upsamples and crops.",
     files={"ocean.py": OCEAN.replace("SIDE", "0")},
     control={"ocean.py": OCEAN.replace("SIDE", "1")},
     commands=("padviz check ocean:Ocean --size 16x48 --wraps width",),

@@ -70,6 +70,7 @@ QUESTION = Question(
         "Units in the outer 46 px on all sides depend on padding: drop their\n          results to be free of it.",
     ),
     cause=("8 px of margin", "Units in the outer 46 px"),
-    do="Remove points within these pixels, or surround the image by a margin and shift the points back.",
+    do="Surround the image by the margin of 8 px and shift the points back. Dropping all points within 46 px leaves "
+    "27 % of an image of this size. That units depend on padding does not show that padding makes points line up.",
     truth=outer_pixels,
 )
