@@ -67,7 +67,7 @@ QUESTION = Question(
     control={"vae.py": VAE.replace("TIME", "1")},
     commands=("padviz sizes vae:Vae --size 64x8x8",),
     answer=(
-        "outputs   the last 7 px of the depth are read by nothing",
+        "outputs   nothing reads the last 7 px of the depth",
         "pad to    65 x 8 x 8: 1 px at the back",
         "crop to   57 x 8 x 8: 7 px at the back",
     ),
