@@ -158,7 +158,7 @@ def rings(
             loaded, at = load_at(network, size)
         scored = detections.rings_of_boxes(scenes, count, pixels, ious, seed, loaded, at)
         notes = *doubts, *scenes.notes
-        scored = replace(scored, notes=notes, at_border=detections.at_border(scenes))
+        scored = replace(scored, notes=notes, touching=detections.at_border(scenes))
     check_filled([ring.count for ring in scored.rings], pixels, scored.counted.removesuffix("s"))
     if by_class:
         scored = replace(scored, classes=detections.by_class(scored, scenes, ious, seed))
@@ -168,8 +168,8 @@ def rings(
 
 def report_of(scored: Rings) -> Report:
     sentences = [*scored.notes, finding(scored), *correlated(scored), CAUSE]
-    if scored.at_border:
-        sentences.insert(len(scored.notes), scored.at_border)
+    if scored.touching:
+        sentences.insert(len(scored.notes), scored.touching)
     legend = [INTERVALS, DISTANCE]
     if scored.of == "share":
         legend.append(JOINED)
@@ -281,7 +281,7 @@ def _facts(scored: Rings) -> dict[str, object]:
     if scored.network is not None:
         name, size, correlation = scored.network
         facts = about_network(name, size)
-    facts |= picked(scored, "counted of images count detections notes at_border")
+    facts |= picked(scored, "counted of images count detections notes touching")
     return facts | {"correlation": plain(correlation)}
 
 

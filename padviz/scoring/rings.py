@@ -90,7 +90,7 @@ class Rings:
     ring: those that differ from all others, if any, left minus right, and top minus bottom.
 
     Only detections have the last five: their number, a `network` to compare with, the rings of
-    `classes`, and `notes` about files whose boxes hardly match, and on boxes left out. `at_border`
+    `classes`, and `notes` about files whose boxes hardly match, and on boxes left out. `touching`
     counts the boxes that touch the border.
     """
 
@@ -104,7 +104,7 @@ class Rings:
     network: ComparedNetwork | None = None
     classes: dict[str, tuple[Ring, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    at_border: str = ""
+    touching: str = ""
 
 
 @dataclass(frozen=True)

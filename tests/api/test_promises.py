@@ -24,7 +24,8 @@ def test_a_change_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(padviz, "__all__", [name for name in padviz.__all__ if name != "seams"])
     monkeypatch.setattr(padviz, "taps", taps, raising=False)
-    monkeypatch.delitem(COMMANDS, "keeps")
+    kept = {name: words for name, words in COMMANDS.items() if name != "keeps"}
+    monkeypatch.setattr("tests.api.promises.COMMANDS", kept)
     gone, new = changes()
     assert {
         "python seams",

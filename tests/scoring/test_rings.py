@@ -255,7 +255,7 @@ def test_the_boxes_at_the_border_come_before_any_accuracy(tmp_path: Path) -> Non
     scored = padviz.rings(tmp_path / "gt.json", tmp_path / "pred.json")
     text = " ".join(str(scored).split())
     said = at_border(scenes(0))
-    assert scored.at_border == said
+    assert scored.touching == said
     assert text.index(said) < text.index(finding(scored))
 
 
