@@ -16,7 +16,10 @@ sys.meta_path.insert(0, Missing())
 for name in ("fcntl", "grp", "pwd", "resource", "termios"):
     sys.modules.pop(name, None)
 del signal.pthread_sigmask, signal.SIGPIPE, signal.SIGALRM
+flags = os.O_NOFOLLOW, os.O_NONBLOCK
 del os.O_NOFOLLOW, os.O_NONBLOCK
+import padviz.files.atomic, padviz.files.opened
+os.O_NOFOLLOW, os.O_NONBLOCK = flags  # which Python's own modules ask for on Linux
 from padviz.__main__ import main
 sys.argv[0] = "padviz"
 main()
