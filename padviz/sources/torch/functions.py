@@ -380,9 +380,9 @@ ALONE = """
     absolute alpha_dropout and arccos arccosh arcsin arcsinh arctan arctan2 arctanh as_tensor
     bfloat16 bool byte channel_shuffle contiguous cpu cuda data detach divide double dropout
     feature_dropout fill fix float floor_divide floordiv half hardswish idiv imul int invert
-    local_response_norm log_sigmoid long lshift multiply native_dropout negative or prelu rdiv
-    requires_grad rfloordiv rlshift rmod rmul rpow rrshift rshift short softsign tanhshrink to type
-    type_as xor
+    leaky_relu local_response_norm log_sigmoid long lshift multiply native_dropout negative or
+    prelu rdiv requires_grad rfloordiv rlshift rmod rmul rpow rrshift rshift short softsign
+    tanhshrink to type type_as xor
 """
 WHOLE: Mapping[
     str, Handler
