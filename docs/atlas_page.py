@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader
 
 import padviz.advice
 from padviz.advice.atlas import AtlasRow, atlas
+from padviz.advice.evidence import is_lopsided
 from padviz.errors import typed
 from padviz.pages.html import static
 from padviz.version import __version__
@@ -97,10 +98,6 @@ def more(row: AtlasRow) -> list[tuple[str, str]]:
     return lines
 
 
-def lopsided(row: AtlasRow) -> bool:
-    return row.rim is not None and row.rim[0] != row.rim[1]
-
-
 def page() -> str:
     libraries = json.loads(FILE.read_text())["libraries"]
     rows: list[dict[str, Any]] = []
@@ -112,7 +109,7 @@ def page() -> str:
                 "more": more(row),
                 "libraries": [*row.names],
                 "search": " ".join(words).lower(),
-                "lopsided": lopsided(row),
+                "lopsided": row.depths is not None and is_lopsided(row.depths),
             }
         )
     facts = {

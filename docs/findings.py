@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from padviz.advice.atlas import AtlasRow, atlas
-from padviz.advice.evidence import APART, PART
+from padviz.advice.evidence import APART, is_lopsided
 
 HERE = Path(__file__).parent
 PAGE = HERE / "evidence" / "atlas.md"
@@ -29,8 +29,7 @@ DILATED = {
 
 def lopsided(row: AtlasRow) -> bool:
     """Whether an audit calls the rim lopsided."""
-    before, after = row.rim or (0, 0)
-    return abs(before - after) > max(APART, PART * max(before, after))
+    return row.depths is not None and is_lopsided(row.depths)
 
 
 def of_side(side: int) -> list[AtlasRow]:

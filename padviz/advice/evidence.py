@@ -151,6 +151,18 @@ class Standing(msgspec.Struct, frozen=True):
     width: Literal["narrow", "typical", "wide"]
 
 
+def is_lopsided(rim: Rim) -> bool:
+    """Return whether opposite sides differ by more than 4 px, and by more than a quarter of the
+    wider one.
+
+    >>> is_lopsided(Rim([14, 34], [14, 34])), is_lopsided(Rim([52, 55], [52, 55]))
+    (True, False)
+    """
+    return any(
+        abs(near - far) > max(APART, PART * max(near, far)) for near, far in (rim.height, rim.width)
+    )
+
+
 def standing(rim: Rim, strides: Sequence[Fraction | float | None]) -> Standing:
     """Compare the rims of a network with those of the atlas; `strides` are those of its outputs."""
     mean = sum(rim.depths) / 4
@@ -159,9 +171,7 @@ def standing(rim: Rim, strides: Sequence[Fraction | float | None]) -> Standing:
         width = "narrow"
     elif mean >= WIDE:
         width = "wide"
-    lopsided = any(
-        abs(near - far) > max(APART, PART * max(near, far)) for near, far in (rim.height, rim.width)
-    )
+    lopsided = is_lopsided(rim)
     kind, narrower = kind_of(strides), None
     alike = with_rims(kind)
     if alike:
