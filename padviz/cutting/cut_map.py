@@ -23,7 +23,7 @@ from torch._decomp import decomposition_table as decomposition_table
 
 # ... the type of an operation as it is dispatched, with its schema, ...
 from torch._ops import OpOverload as OpOverload
-from torch._ops import OpOverloadPacket
+from torch._ops import OpOverloadPacket as OpOverloadPacket
 
 # ... and the leaves of arguments that are nested, as PyTorch itself nests them. Beside these
 # stands `_make_wrapper_subclass`, a tensor with a shape and no data.

@@ -121,6 +121,8 @@ def barriers_on(
             why = ""
         elif wraps and not why and max(place(op, sizes[layer.inputs[0]])[:2]) > 0:
             why = "circular padding, which reads the far side"
+        elif isinstance(op, Resize) and op.float32:
+            why = "a resize, which float32 rounds by the place in the image"
         before = [barriers[j] for j in layer.inputs]
         if why:
             before.append(Barrier(layer.name, why))

@@ -211,7 +211,12 @@ def trims_of(op: Op | None, n: int, m: int, rows: Span, units: Span) -> BeforeAf
     if isinstance(op, Resize):
         ratio = ratio_of(op, n, m)
         trims = units[0] - rows[0] * ratio.denominator, rows[1] * ratio.denominator - units[1]
-        if op.layout != "align_corners" and ratio.numerator == 1 and min(trims) >= 0:
+        if (
+            op.float32 is None
+            and op.layout != "align_corners"
+            and ratio.numerator == 1
+            and min(trims) >= 0
+        ):
             return trims
         return None
     return 0, 0

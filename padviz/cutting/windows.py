@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple, Self
 
@@ -18,6 +18,7 @@ from padviz.cutting.cut_map import (
     DisableTorchFunctionSubclass,
     Function,
     OpOverload,
+    OpOverloadPacket,
     Rows,
     Rule,
     arguments_of,
@@ -29,10 +30,9 @@ from padviz.cutting.cut_map import (
 from padviz.cutting.exact_units import Span
 from padviz.network.operations import Window, placement
 from padviz.network.padding_modes import SCHEMES
+from padviz.network.resize import SMALL
 
 MOST_ROWS = 1 << 24  # of a map that has an end
-# the first row that each of some rows is made of, and the weights of it and of those behind it
-Taps = tuple[Tensor, list[Tensor]]
 
 
 def _sliding(window: Window, fill: float = 0.0) -> Rule:
@@ -365,72 +365,143 @@ def _padded_convolution(function: object, *args: Any, **kwargs: Any) -> Tensor:
     return nn.convolved(*args, **kwargs)
 
 
-@rule_of(aten.upsample_nearest1d, aten.upsample_nearest2d, aten.upsample_nearest3d)
-@rule_of(aten._upsample_nearest_exact1d, aten._upsample_nearest_exact2d)
-@rule_of(aten._upsample_nearest_exact3d, aten.upsample_bicubic2d)
-@rule_of(aten.upsample_linear1d, aten.upsample_bilinear2d, aten.upsample_trilinear3d)
-def _resize(function: OpOverload, x: CutMap, sizes: Sequence[int], *others: object) -> object:
-    """Resize one axis after the other, from the rows around each row."""
-    given = arguments_of(function, x, sizes, *others)
-    corners = bool(given.get("align_corners"))
-    scales = [scale for name, scale in given.items() if name.startswith("scales")]
-    shape = x.shape[2:]
+RESIZES = {
+    aten.upsample_nearest1d: 1,
+    aten.upsample_nearest2d: 1,
+    aten.upsample_nearest3d: 1,
+    aten._upsample_nearest_exact1d: 1,
+    aten._upsample_nearest_exact2d: 1,
+    aten._upsample_nearest_exact3d: 1,
+    aten.upsample_linear1d: 2,
+    aten.upsample_bilinear2d: 2,
+    aten.upsample_trilinear3d: 2,
+    aten.upsample_bicubic2d: 4,
+}  # and how many rows each row is made of, along one axis
+
+
+class _Resize(NamedTuple):
+    """A resize of PyTorch along one axis, to a map of these sizes; of a type, on a device."""
+
+    function: OpOverloadPacket
+    corners: tuple[bool, ...]
+    scale: float | None
+    axis: int
+    sizes: tuple[int, ...]
+    dtype: torch.dtype
+    device: torch.device
+
+    @property
+    def taps(self) -> int:
+        """The number of rows that each row is made of."""
+        return RESIZES[self.function]
+
+    def run(self, maps: Tensor, m: int) -> Tensor:
+        """Resize maps (maps, rows) to m rows, by the kernel that the whole map meets."""
+        device, axes = self.device, len(self.sizes)
+        if device.type == "meta":
+            device = torch.device("cpu")
+        dtype = torch.promote_types(self.dtype, torch.float32)
+        shape = put([1] * axes, self.axis, maps.shape[1])
+        # Small images have a kernel of their own.
+        sizes = [max(1, min(size, SMALL + 1 - m)) for size in self.sizes]
+        sizes, scales = put(sizes, self.axis, m), put([None] * axes, self.axis, self.scale)
+        with torch.inference_mode(False), torch.no_grad():
+            maps = maps.to(device, dtype).reshape(len(maps), 1, *shape)
+            resized: Tensor = self.function.default(maps, sizes, *self.corners, *scales)
+        return resized.movedim(2 + self.axis, 1).reshape(len(maps), m, -1)[..., 0].cpu()
+
+
+@rule_of(*RESIZES)
+def _resize(function: OpOverload, x: CutMap, *args: object) -> object:
+    """Resize one axis after the other, by the rows and weights of the call itself."""
+    given, packet, shape = arguments_of(function, x, *args), function.overloadpacket, x.shape[2:]
+    sizes, scales = _sizes_and_scales(shape, given)
+    corners = [bool(given[name]) for name in given if name == "align_corners"]
+    mixes_integers = not x.is_floating_point() and RESIZES[packet] > 1
     multiples = not any(m % n for n, m in zip(shape, sizes, strict=True))
-    mixes_integers = not x.is_floating_point() and "nearest" not in function._schema.name
-    if mixes_integers or (max(shape) > MOST_ROWS and (corners or not multiples)):
-        return whole(function, x, sizes, *others)  # of a stream, whose end is not known
+    if mixes_integers or (max(shape) > MOST_ROWS and (any(corners) or not multiples)):
+        return whole(function, x, *args)  # of a stream, whose end is not known
     result: Any = x
-    if [*sizes] == [*shape]:
+    if sizes == [*shape]:
         result = x.clone()
     for axis, (n, m, scale) in enumerate(zip(shape, sizes, scales, strict=True)):
-        step = _step(n, m, scale, corners)
-        if (m, step) != (n, 1):
-            taps = partial(_taps, function._schema.name, step, corners)
-            if "nearest" in function._schema.name and m % n:
-                taps = partial(_picked, _nearest(function, len(shape), axis, n, m, scale))
-            result = _resized(result, axis + 2, m, taps)
+        if (m, scale or 1) != (n, 1):
+            call = _Resize(packet, (*corners,), scale, axis, (*sizes,), x.dtype, x.device)
+            result = _resized(result, axis + 2, m, call)
     return result
 
 
-def _step(n: int, m: int, scale: float | None, corners: bool) -> float:
-    """Return how many of n rows lie between two of m."""
-    if corners:
-        return (n - 1) / max(m - 1, 1)
-    if scale:
-        return 1 / scale
-    return n / m
+def _sizes_and_scales(
+    shape: Sequence[int], given: Mapping[str, Any]
+) -> tuple[list[int], list[float | None]]:
+    """Return the size and the scale of each axis; in inference mode, PyTorch gives all scales by
+    one argument, and may give no sizes.
+    """
+    scales = given.get("scale_factors")
+    if not scales:
+        scales = [scale for name, scale in given.items() if name.startswith("scales")]
+    scales = scales or [None] * len(shape)
+    sizes = given["output_size"]
+    if sizes is None:
+        sizes = [int(n * scale) for n, scale in zip(shape, scales, strict=True)]
+    return [*sizes], [*scales]
 
 
-def _nearest(
-    function: OpOverload, axes: int, axis: int, n: int, m: int, scale: float | None
-) -> Tensor:
-    """Return the row of n that PyTorch takes for each of m, which it finds in single precision."""
-    ramp = torch.arange(n, dtype=torch.float64, device="cpu")
-    sizes, scales = put([1] * axes, axis, m), put([None] * axes, axis, scale)
-    rows = function(ramp.reshape(1, 1, *put([1] * axes, axis, n)), sizes, *scales)
-    return rows.flatten().long()  # type: ignore[no-any-return]
+@lru_cache(64)
+def _rows_and_weights(resize: _Resize, n: int, m: int) -> tuple[Tensor, Tensor]:
+    """Return for a resize of n rows to m the first row that each is made of, shape (m,), and the
+    weights of this row and of those behind it, shape (taps, m).
+
+    The call itself is run on maps that are 1 at every few rows, which tell the weights apart.
+    """
+    period = resize.taps + 2  # with a row on each side, where rounding may move the first row
+    remainders = torch.arange(period, device="cpu")[:, None]
+    by_remainder = resize.run(torch.arange(n, device="cpu") % period == remainders, m)
+    before = _first_rows(resize, n, m) - 1
+    weights = by_remainder.gather(0, (before + remainders) % period)
+    moved = (weights[-1] != 0).long() - (weights[0] != 0).long()
+    return before + 1 + moved, weights.gather(0, remainders[1:-1] + moved)
 
 
-def _picked(table: Tensor, rows: Tensor) -> Taps:
-    """Return the row of a table for each of some rows of a resized map."""
-    picked = table.to(rows.device)[rows.long().clamp(max=len(table) - 1)]
-    return picked, [torch.ones_like(picked)]
+def _first_rows(resize: _Resize, n: int, m: int) -> Tensor:
+    """Return the first row that each of m rows is made of, in double precision."""
+    step = n / m
+    if any(resize.corners):
+        step = (n - 1) / max(m - 1, 1)
+    elif resize.scale:
+        step = 1 / resize.scale
+    middle = 0.5
+    if any(resize.corners) or "nearest" in resize.function.__name__:
+        middle = 0.0
+    places = (torch.arange(m, dtype=torch.float64, device="cpu") + middle) * step - middle
+    if "exact" in resize.function.__name__:
+        places += step / 2
+    before = resize.taps // 4  # of cubic interpolation, a row in front
+    return places.floor().long() - before
 
 
-def _resized(x: CutMap, dim: int, m: int, taps: Callable[[Tensor], Taps]) -> object:
+def _resized(x: CutMap, dim: int, m: int, resize: _Resize) -> object:
     """Resize a dimension to m rows."""
     n = x.shape[dim]
 
+    def table(end: int) -> tuple[Tensor, Tensor]:
+        """Return the rows and weights of all rows, or of a stream of those up to `end`."""
+        if n <= MOST_ROWS:
+            return _rows_and_weights(resize, n, m)
+        scale = resize.scale or m / n
+        most = 1 << end.bit_length()
+        read = int(most / scale) + 4
+        read += read == most  # as many rows would be copied, whatever the scale
+        return _rows_and_weights(resize._replace(scale=scale), read, most)
+
     def reads(first: int, end: int) -> Span:
-        low, weights = taps(torch.tensor([first, end - 1], device="cpu"))
-        lo, hi = low.tolist()
-        return lo, hi + len(weights)
+        rows, weights = table(end)
+        last = len(rows) - 1  # a stream asks for the row behind it, too
+        return int(rows[min(first, last)]), int(rows[min(end - 1, last)]) + len(weights)
 
     def make(region: Tensor, rows: Mapping[int, Rows]) -> Tensor:
-        at, first, end = 0, 0, m
-        if dim in rows:
-            at, first, end = rows[dim]
-        low, weights = taps(torch.arange(first, end, device=region.device))
+        at, first, end = rows.get(dim, Rows(0, 0, m))
+        low, weights = (part[..., first:end].to(region.device) for part in table(end))
 
         def tap(k: int) -> Tensor:
             picked = (low + k - at).clamp(0, region.shape[dim] - 1)
@@ -441,32 +512,11 @@ def _resized(x: CutMap, dim: int, m: int, taps: Callable[[Tensor], Taps]) -> obj
         total = tap(0)
         if len(weights) == 1:
             return total
-        by_row = put([1] * x.ndim, dim, -1)
-        weights = [weight.to(region.dtype).reshape(by_row) for weight in weights]
-        total *= weights[0]
-        for k, weight in enumerate(weights[1:], 1):
-            total.addcmul_(tap(k), weight)
-        return total
+        weights = weights.reshape(len(weights), *put([1] * x.ndim, dim, -1))
+        total = total * weights[0]
+        for k in range(1, len(weights)):
+            total.addcmul_(tap(k), weights[k])
+        return total.to(region.dtype)
 
     rule = Rule(lambda rows: rows * m // n, reads, "replicate")
-    return by_dims(x, {dim: rule}, make, costly=len(taps(torch.zeros(1))[1]))
-
-
-def _taps(name: str, step: float, corners: bool, rows: Tensor) -> Taps:
-    """Return for rows of a resized map the first row that each is made of, and the weights of that
-    row and of those behind it.
-    """
-    if "nearest" in name:
-        middle = 0.5 if "exact" in name else 0.0
-        place = (rows.to(torch.float64) + middle) * step
-        return place.floor().long(), [torch.ones_like(place)]
-    middle = 0.0 if corners else 0.5
-    place = (rows.to(torch.float64) + middle) * step - middle
-    low = place.floor()
-    t = place - low
-    if "cubic" not in name:
-        return low.long(), [1 - t, t]
-    # the cubic convolution of Keys, with a = -0.75
-    near = [(1.25 * d - 2.25) * d * d + 1 for d in (t, 1 - t)]
-    far = [((-0.75 * d + 3.75) * d - 6) * d + 3 for d in (t + 1, 2 - t)]
-    return low.long() - 1, [far[0], *near, far[1]]
+    return by_dims(x, {dim: rule}, make, costly=resize.taps)

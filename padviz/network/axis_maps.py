@@ -218,6 +218,7 @@ def ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
             return None
         reach, n = op.size, 0
     elif isinstance(op, Resize):
+        op = op.exact  # as rounded rows do not repeat
         if ratio_of(op, n + rows, n_out + units) != Fraction(rows, units):
             return None
         reach = AROUND

@@ -1,16 +1,17 @@
 """Interpolation along one axis: where each output row looks, and the rows around that it reads.
 
 Coordinates are whole numbers of a common unit, so no row is read by a rounding error or missed by
-one.
+one. Runtimes compute them in float32, by which a nearest resize may take a neighbouring row: a
+resize at whose size one does so has the runtime's arithmetic, `float32`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from math import lcm
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +23,23 @@ Interpolation = Literal["nearest", "linear", "cubic"]
 Rounding = Literal["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]
 GRIDS: tuple[str, ...] = get_args(Grid)
 ROUNDINGS: tuple[str, ...] = get_args(Rounding)
-Rows = NDArray[Any]  # of int64, or of Python integers where it might not hold their products
+# of int64, of Python integers where it might not hold their products, or as a runtime computes them
+Rows = NDArray[Any]
 Ints = TypeVar("Ints", int, Rows)  # one integer, or an array of them
 Reads = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+Runtime = Literal["PyTorch", "PyTorch on small maps", "onnxruntime", "TensorFlow"]
+SMALL = 128  # rows + columns that a resize makes by a kernel of its own on PyTorch's CPU, at most
+TIE = 1e-6  # onnxruntime takes a coordinate this close to the middle of two rows for the middle
+
+
+class Float32(NamedTuple):
+    """How a runtime computes the coordinates of a nearest resize: in float32, by a factor.
+
+    PyTorch and TensorFlow multiply by the step between outputs, onnxruntime divides by the scale.
+    """
+
+    runtime: Runtime
+    factor: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +51,8 @@ class Resize:
     coordinate, cubic the four. Rows outside are clamped to the outermost row; rows of weight 0 are
     not read. Each row read counts once, or by its weight with `mean`. `grid` is ONNX's coordinate
     transform; by default nearest is asymmetric as in PyTorch, and the others half_pixel or
-    align_corners.
+    align_corners. `float32` is set where a runtime takes other rows than exact arithmetic does, at
+    the size that the network was read at.
     """
 
     size: int | None = None
@@ -46,6 +62,7 @@ class Resize:
     mean: bool = False
     grid: Grid | None = None
     rounding: Rounding = "floor"
+    float32: Float32 | None = None
 
     @property
     def layout(self) -> Grid:
@@ -55,6 +72,11 @@ class Resize:
         if self.mode == "nearest":
             return "asymmetric"
         return "align_corners" if self.align_corners else "half_pixel"
+
+    @property
+    def exact(self) -> Resize:
+        """The same resize in exact arithmetic."""
+        return replace(self, float32=None)
 
 
 def ratio_of(op: Resize, n: int, n_out: int) -> Fraction:
@@ -84,10 +106,7 @@ def reads(op: Resize, n: int, n_out: int) -> list[Reads]:
     """List what the outputs read: arrays (outputs, rows, weights) for each neighbour
     that is read.
     """
-    ratio, origin = ratio_of(op, n, n_out), origin_of(op, n, n_out)
-    unit = lcm(ratio.denominator, origin.denominator)  # coordinates are whole numbers of 1 / unit
-    j = np.arange(n_out)
-    x = j * int(ratio * unit) + int(origin * unit)
+    x, unit = _coordinates(op, n, n_out)
     if op.mode == "cubic":
         low = x // unit
         rows = np.clip(low + np.arange(-1, 3)[:, None], 0, n - 1)
@@ -98,13 +117,83 @@ def reads(op: Resize, n: int, n_out: int) -> list[Reads]:
         share = (x - low * unit) / unit
         rows, weights = np.stack([low, low + 1]), np.stack([1 - share, share])
     else:
-        rows = np.clip(rounded(x, unit, op.rounding), 0, n - 1)[None]
+        rows = nearest_rows(op, n, n_out)[None]
         weights = np.ones((1, n_out))
     for lower, upper in pairwise(range(len(rows))):  # one row is read once
         again = rows[upper] == rows[lower]
         weights[upper] += np.where(again, weights[lower], 0)
         weights[lower] = np.where(again, 0, weights[lower])
+    j = np.arange(n_out)
     return [(j[w != 0], row[w != 0], w[w != 0]) for row, w in zip(rows, weights, strict=True)]
+
+
+def _coordinates(op: Resize, n: int, n_out: int) -> tuple[NDArray[np.int64], int]:
+    """Return the coordinates of the outputs, as whole numbers of 1 / unit, and the unit."""
+    ratio, origin = ratio_of(op, n, n_out), origin_of(op, n, n_out)
+    unit = lcm(ratio.denominator, origin.denominator)
+    return np.arange(n_out) * int(ratio * unit) + int(origin * unit), unit
+
+
+def nearest_rows(op: Resize, n: int, n_out: int) -> NDArray[np.int64]:
+    """Return the row that each output of a nearest resize copies, shape (outputs,).
+
+    >>> by_pytorch = Resize(7, float32=Float32("PyTorch", 14 / 46))
+    >>> np.flatnonzero(nearest_rows(by_pytorch, 14, 46) != nearest_rows(Resize(), 14, 46))
+    array([23])
+    """
+    if op.float32:
+        rows = _rows_in_float32(op, op.float32, n_out)
+        return np.asarray(np.clip(rows, 0, n - 1), np.int64)
+    x, unit = _coordinates(op, n, n_out)
+    return np.clip(rounded(x, unit, op.rounding), 0, n - 1)
+
+
+def _rows_in_float32(op: Resize, float32: Float32, n_out: int) -> Rows:
+    """Return the row of each output, as the runtime's CPU kernels compute it."""
+    half, factor = np.float32(0.5), np.float32(float32.factor)
+    place = np.arange(n_out, dtype=np.float32)
+    if op.layout != "asymmetric":
+        place += half
+    if float32.runtime == "onnxruntime":
+        x = place / factor
+        if "half_pixel" in op.layout and op.layout != "tf_half_pixel_for_nn":
+            x -= half
+        return _rounded_in_float32(x, op.rounding)
+    if float32.runtime == "PyTorch" and op.layout == "tf_half_pixel_for_nn":
+        # x * factor - 1/2 is rounded once, as processors with fused multiply-add do.
+        x = (place * np.float64(factor) - 0.5).astype(np.float32)
+        place, factor = np.maximum(x, 0) + np.float64(0.5), np.float32(1)
+    return np.asarray(np.floor((place * factor).astype(np.float32)))
+
+
+def _rounded_in_float32(x: Rows, rounding: Rounding) -> Rows:
+    if rounding == "floor":
+        return np.asarray(np.floor(x))
+    if rounding == "ceil":
+        return np.asarray(np.ceil(x))
+    tie = np.abs(x - np.floor(x) - np.float32(0.5)) <= np.float32(TIE)
+    if rounding == "round_prefer_floor":
+        at_tie = np.floor(x)
+    else:
+        at_tie = np.ceil(x)
+    return np.where(tie, at_tie, np.floor(x + np.float64(0.5)))
+
+
+def as_computed(op: Resize, n: int, n_out: int, runtime: Runtime) -> Resize:
+    """Return a resize with a runtime's arithmetic, if that takes other rows than exact
+    arithmetic.
+    """
+    ratio = ratio_of(op, n, n_out)
+    # Coordinates of aligned corners are exact in float32, too.
+    if op.mode != "nearest" or op.layout == "align_corners" or not ratio:
+        return op
+    factor = ratio
+    if runtime == "onnxruntime":
+        factor = 1 / ratio
+    computed = replace(op, float32=Float32(runtime, float(factor)))
+    if np.array_equal(nearest_rows(computed, n, n_out), nearest_rows(op, n, n_out)):
+        return op
+    return computed
 
 
 def span_of(op: Resize, x: Ints, unit: int) -> tuple[Ints, Ints]:

@@ -276,6 +276,24 @@ def with_zeros(network: Network) -> Network:
 
 
 @lru_cache(64)
+def with_exact_resizes(network: Network) -> Network:
+    """Compute the rows of nearest resizes in exact arithmetic, not as a runtime does."""
+    if not any(rounds(network, axis) for axis in range(len(network.axes))):
+        return network
+    layers = _changed(network, lambda layer, op: op.exact if isinstance(op, Resize) else op)
+    return replace(network, layers=layers)
+
+
+@lru_cache(256)
+def rounds(network: Network, axis: int) -> bool:
+    """Return whether the rows of a resize on an axis are rounded by a runtime, and do not
+    repeat.
+    """
+    ops = (layer.ops[axis] for layer in network.layers)
+    return any(isinstance(op, Resize) and op.float32 is not None for op in ops)
+
+
+@lru_cache(64)
 def _shared_network(
     name: str, layers: tuple[Layer, ...], targets: tuple[str, ...], axes: int
 ) -> Network:

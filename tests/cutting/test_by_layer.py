@@ -261,21 +261,38 @@ def test_parts_of_maps_are_written_into(name: str, parts: tuple[int, int]) -> No
     assert apart(IN_PARTS[name](x), planned(model, x, *parts)) < 1e-12
 
 
-ODD = (
-    (32, 214, "nearest"),
-    (147, 516, "nearest"),
-    (108, 169, "nearest-exact"),
-    (14, 365, "nearest-exact"),
-)
+RESIZED: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "nearest 32 -> 214": ((32, 3), {"size": (214, 3)}),
+    "nearest 147 -> 516": ((147, 3), {"scale_factor": (516 / 147, 1.0)}),
+    "nearest 8 -> 110": ((8, 8), {"size": 110}),
+    "nearest 72 -> 232": ((72, 12), {"size": (232, 100)}),
+    "nearest, a signal by 41": ((96,), {"scale_factor": 41}),
+    "nearest, a volume": ((10, 12, 8), {"size": (23, 31, 47)}),
+    "nearest-exact 108 -> 169": ((108, 3), {"size": (169, 3), "mode": "nearest-exact"}),
+    "nearest-exact 14 -> 365": (
+        (14, 3),
+        {"scale_factor": (365 / 14, 1.0), "mode": "nearest-exact"},
+    ),
+    "linear, long": ((3000,), {"size": 11111, "mode": "linear"}),
+    "bilinear by 2": ((30, 20), {"scale_factor": 2, "mode": "bilinear"}),
+    "bilinear, corners": ((30, 20), {"size": (77, 9), "mode": "bilinear", "align_corners": True}),
+    "bicubic by 5/2": ((30, 20), {"scale_factor": 2.5, "mode": "bicubic"}),
+    "area": ((30, 20), {"size": (17, 90), "mode": "area"}),
+}
 
 
-@pytest.mark.parametrize(("n", "m", "mode"), ODD)
-def test_nearest_rows_are_those_that_pytorch_takes(n: int, m: int, mode: str) -> None:
-    """It finds them in single precision, and so takes a neighbour at some ratios."""
-    x = torch.arange(float(n))[None, None, :, None].expand(1, 1, n, 3).double()
-    for given in ({"size": (m, 3)}, {"scale_factor": (m / n, 1.0)}):
-        model = Call(lambda x, given=given: functional.interpolate(x, mode=mode, **given))
-        assert torch.equal(model(x), tiles_of(model, x, 3, 2))
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", RESIZED)
+def test_resizes_are_those_of_the_whole_map(name: str, dtype: torch.dtype, mode: Any) -> None:
+    """Rows and weights are rounded by the map's type, and by their place in the whole map."""
+    size, given = RESIZED[name]
+    x = torch.rand(1, 2, *size, generator=torch.Generator().manual_seed(0)).to(dtype)
+    model = Call(lambda x: functional.interpolate(x, **given))
+    with mode():
+        parts = dict.fromkeys(range(-len(size), 0), 3)
+        difference = apart(model(x), by_layer.by_layer(model, x, parts))
+    assert difference <= 8 * torch.finfo(dtype).eps
 
 
 def test_integers_are_resized_as_in_the_whole() -> None:

@@ -25,6 +25,7 @@ from padviz.engine.limbs import shares, to_ints
 from padviz.errors import PadvizError
 from padviz.network.network import Network, Size
 from padviz.network.operations import Op
+from padviz.network.rewrites import with_exact_resizes
 from padviz.network.sizes import is_square, resolve
 
 STARVED, OVERUSED = Fraction(1, 2), Fraction(3, 2)  # fair shares: below the one, above the other
@@ -61,6 +62,7 @@ def rims(
     >>> rims(net, (224, 225), (net.index["layer4.2"],))[0]
     Rim(height=[14, 34], width=[14, 14])
     """
+    network = with_exact_resizes(network)
     at, far = phased(network, size), endless(network)
     alike = at.square and is_square(far)
     ops = zip(*(layer.ops for layer in network.layers), strict=True)

@@ -17,7 +17,7 @@ from padviz.network.operations import CACHED, Adaptive, Blocks, Fit, Op, Transpo
 from padviz.network.padding_modes import RUNNING_ON, SCHEMES, depth
 from padviz.network.receptive_interval import rows_read
 from padviz.network.resize import Resize, ratio_of
-from padviz.network.rewrites import with_zeros
+from padviz.network.rewrites import rounds, with_zeros
 from padviz.network.sizes import is_square, sizes_of
 
 LARGE = 1 << 12  # rows of an image whose borders are apart in most networks
@@ -98,7 +98,8 @@ def usage_tiling(network: Network, axis: int, n: int, targets: tuple[int, ...]) 
     (32, 288)
     """
     grows = growth(network, axis)
-    if grows is None or grows[0] > n:  # no room for a period between the borders
+    # without a period, or without room for one between the borders
+    if grows is None or grows[0] > n or rounds(network, axis):
         return Tiling(n)
     period = grows[0]
     large = n % period + period * -(-LARGE // period)
@@ -143,7 +144,7 @@ def coverage_tilings(
     [4096, 128]
     """
     sizes, grows, layers = sizes_of(network, axis, n), growth(network, axis), (0, *targets)
-    if grows is None or grows[0] > n:
+    if grows is None or grows[0] > n or rounds(network, axis):
         return tuple(Tiling(sizes[i]) for i in layers)
     along = _Along(network, axis, sizes, grows)
     # Layers on no path to a target limit the periods, too: others may follow their sizes.

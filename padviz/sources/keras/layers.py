@@ -266,9 +266,9 @@ def resize(call: Call, x: Value) -> Value:
         raise Stuck(f"interpolates by {how[:40]}")
     style = windows.STYLES[STYLES[how]]
     ops = [replace(style, scale=Fraction(n)) for n in scales]
-    return windows.resize(
-        call, x, ops or [replace(style, size=call.number(key, 0)) for key in ("height", "width")]
-    )
+    if not ops:
+        ops = [replace(style, size=call.number(key, 0)) for key in ("height", "width")]
+    return windows.resize(call, x, ops, "TensorFlow")
 
 
 def norm(call: Call, x: Value) -> Value:

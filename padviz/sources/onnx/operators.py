@@ -382,7 +382,7 @@ def resize(node: Node, x: Value) -> Result:
                 raise Stuck("resizes batch or channels")
         elif op.scale != 1:
             ops[axis] = _shrinking(node, op) if _shrinks(op, n) else op
-    return windows.resize(node, x, ops[2:])
+    return windows.resize(node, x, ops[2:], "onnxruntime")
 
 
 def _resized(node: Node, old: bool, rank: int, style: Resize) -> dict[int, Resize]:

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 
 from padviz.network.operations import Same, Transposed, Window
 from padviz.network.padding_modes import SCHEMES
-from padviz.network.resize import Resize
+from padviz.network.resize import SMALL, Resize, Runtime
 from padviz.sources.torch.call import RESIZES, Call, as_map
 from padviz.sources.torch.tensors import Refused
 from padviz.sources.tracing import views, windows
@@ -200,7 +200,13 @@ def interpolate(
     ):
         if copies and before == after:
             ops[axis] = None
-    return windows.resize(call, input, ops)
+    return windows.resize(call, input, ops, _kernel_of(call.output.shape[2:]))
+
+
+def _kernel_of(size: Sequence[int]) -> Runtime:
+    if len(size) == 2 and sum(size) <= SMALL:
+        return "PyTorch on small maps"
+    return "PyTorch"
 
 
 def upsample(call: Call, input: Value, size: Ints | None, *rest: object) -> Result:

@@ -9,12 +9,14 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from padviz.errors import DescriptionError, SizeError, typed
 from padviz.network.graph import ancestors
 from padviz.network.layer import MERGES, Channels, Kind, Layer, Origin
 from padviz.network.network import Network, Size, in_words
 from padviz.network.operations import Adaptive, Op, Same, Transposed, Window, out_size, pads_at
-from padviz.network.resize import Resize
+from padviz.network.resize import Resize, nearest_rows
 from padviz.phrases import some_names
 from padviz.sources.tracing.dims import ROLES
 from padviz.sources.tracing.reading import moves
@@ -428,6 +430,7 @@ def _network(trace: Trace, name: str) -> Network:
     lasts = [names[i] for i in targets]
 
     notes = _note_resize(trace, place)
+    notes += _note_rounding(trace, place)
     gone = _explain_vectors(trace, place) | trace.turned
     behind = [*trace.turned.items()]
     if heads:
@@ -504,6 +507,22 @@ def _note_resize(trace: Trace, kept: Iterable[int]) -> list[str]:
                 return []
             return [f"the image is resized from {in_words(size)} to {in_words(layer.size)} inside"]
     return []
+
+
+def _note_rounding(trace: Trace, kept: Iterable[int]) -> Iterable[str]:
+    """Return a note for each resize that takes other rows than those of exact arithmetic."""
+    notes: dict[str, None] = {}
+    for i in kept:
+        layer = trace.layers[i]
+        for axis, op in enumerate(layer.ops):
+            if isinstance(op, Resize) and op.float32:
+                n, m = trace.layers[layer.inputs[0]].size[axis], layer.size[axis]
+                rows = np.flatnonzero(nearest_rows(op, n, m) != nearest_rows(op.exact, n, m))
+                notes[
+                    f"{layer.name} rounds in float32: of its {m} rows, "
+                    f"{some_names(map(str, rows), NAMED)} copy the row next to the exact one"
+                ] = None
+    return notes
 
 
 def _explain_vectors(trace: Trace, kept: Collection[int]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from math import inf, prod
 
 from padviz.network.layer import POOLS, Channels, Kind
 from padviz.network.operations import Adaptive, Fill, Op, Transposed, Window, out_size, sized
-from padviz.network.resize import Resize
+from padviz.network.resize import Resize, Runtime, as_computed
 from padviz.sources.tracing.arranging import Arranger, Map, Stuck, Value, in_places
 from padviz.sources.tracing.calls import Call, with_kernel
 from padviz.sources.tracing.dims import (
@@ -379,10 +379,18 @@ def adaptive(call: Call, x: Value, sizes: Sequence[int | None], maximum: bool = 
     return _among_channels(call, "adaptive", x, ops) or add_layer(call, "adaptive", x, ops)
 
 
-def resize(call: Call, x: Value, ops: Sequence[Resize | None]) -> Value:
+def resize(call: Call, x: Value, ops: Sequence[Resize | None], runtime: Runtime) -> Value:
+    """Resize the last dimensions, in the arithmetic of the runtime."""
     if not any(ops):
         return image(call, x, len(ops))[0].activated(x.dims)
-    return _among_channels(call, "resize", x, ops) or add_layer(call, "resize", x, ops)
+    resized = _among_channels(call, "resize", x, ops) or add_layer(call, "resize", x, ops)
+    layers = call.trace.layers
+    layer = layers[resized.at]
+    computed = list[Op | None]()
+    for op, n, m in zip(layer.ops, layers[layer.inputs[0]].size, layer.size, strict=True):
+        computed.append(as_computed(op, n, m, runtime) if isinstance(op, Resize) else op)
+    call.trace.mark(resized.at, ops=(*computed,))
+    return resized
 
 
 def pad(call: Call, x: Value, rows: Mapping[int, Window], mode: str = "zero") -> Value:
