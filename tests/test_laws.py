@@ -17,7 +17,7 @@ from padviz.errors import SizeError
 from padviz.network.axis_maps import axis_map
 from padviz.network.operations import Op, Transposed, Window
 from padviz.network.padding_modes import COPYING, MODES, SCHEMES, fits
-from padviz.network.receptive_interval import rows_read
+from padviz.network.reads import rows_read
 from padviz.network.resize import GRIDS, ROUNDINGS, Resize
 from padviz.sources.toml.load import parse
 from tests import naive

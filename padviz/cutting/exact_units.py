@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from padviz.geometry.reaching.near_padding import Barrier
 from padviz.network.network import Network
 from padviz.network.operations import Adaptive, Blocks, Fit, Op, Window, fit_shift, place
-from padviz.network.padding_modes import SCHEMES, fold
-from padviz.network.receptive_interval import rate_of, real_rows_of
+from padviz.network.padding_modes import SCHEMES
+from padviz.network.reads import PADDING, rate_of, reads, real_rows
 from padviz.network.resize import Resize
 from padviz.network.sizes import sizes_of
 
 Flags = NDArray[np.bool_]
 Span = tuple[int, int]  # rows or units from the first up to the last + 1
-PADDING = -(1 << 40)  # in place of a row that is read; far below any row
 
 
 class Units(NamedTuple):
@@ -175,15 +174,14 @@ def _follow(name: str, entering: Units, here: _Sized, there: _Sized, inner: bool
     if off_phase or (isinstance(op, Blocks) and moved % op.size):
         return Units(0, np.zeros(here.m, dtype=bool), Barrier(name, _why_off_phase(op)))
     units, first = np.arange(here.m), int(moved / rate)
-    rows, reads = real_rows_of(*here, units)
+    rows, read = reads(*here, units)
     image_rows = rows + entering.offset
-    sources = _sources(op, here.n, rows)
-    if inner:
-        image_sources = image_rows
-    else:
-        image_sources = _sources(there.op, there.n, image_rows)
+    sources = real_rows(op, here.n, rows)
+    image_sources = image_rows
+    if not inner:
+        image_sources = real_rows(there.op, there.n, image_rows)
     same = (sources + entering.offset == image_sources) & entering.exact[np.maximum(sources, 0)]
-    exact: Flags = (np.where(sources < 0, image_sources == PADDING, same) | ~reads).all(axis=0)
+    exact: Flags = (np.where(sources < 0, image_sources == PADDING, same) | ~read).all(axis=0)
     if not inner:
         exact &= (units + first < there.m) & (units + first >= 0)
     return Units(first, exact, rows=(int(image_rows.min()), int(image_rows.max())))
@@ -197,21 +195,6 @@ def _why_off_phase(op: Op) -> str:
             return "a resize that follows the image's size"
         return "a resize off its phase"
     return "the tile is not aligned"
-
-
-def _sources(op: Op, n: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the input rows that positions of an endless axis are read from; `PADDING` where they
-    read nothing.
-    """
-    if isinstance(op, Resize):
-        return np.asarray(np.clip(rows, 0, n - 1))
-    if isinstance(op, Window) and SCHEMES[op.mode].reads:
-        before, after, _ = place(op, n)
-        if folded := fold(op.mode, n, max(before, 0), max(after, 0)):
-            (a, b), (c, d) = folded
-            rows = np.where(rows < 0, a * rows + b, np.where(rows >= n, c * rows + d, rows))
-    # beyond the padding, too, where ceil rounding reads
-    return np.where((rows < 0) | (rows >= n), PADDING, rows)
 
 
 def runs_of(exact: Flags) -> list[Span]:

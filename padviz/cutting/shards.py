@@ -21,7 +21,7 @@ from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.network.operations import Adaptive, Blocks, Fit, Op, Transposed, Window
-from padviz.network.receptive_interval import rows_of
+from padviz.network.reads import rows_of
 from padviz.network.resize import Resize, ratio_of
 from padviz.network.sizes import resolve, sizes_of, sizes_of_each
 from padviz.progress import Progress, counter

@@ -28,7 +28,7 @@ from padviz.geometry.receptive_fields import around_units
 from padviz.network.network import Network
 from padviz.network.operations import Blocks, Window, place, sized
 from padviz.network.padding_modes import SCHEMES, depth
-from padviz.network.receptive_interval import rate_of, real_rows_of
+from padviz.network.reads import rate_of, reads
 from padviz.network.sizes import another_at, sizes_of
 
 MOST_SAMPLES = 1 << 20  # until a stream repeats
@@ -191,7 +191,7 @@ def _simulated(
             period, rows = (op.size, op.size)
         else:
             period, rows = (rate.denominator, rate.numerator)
-        places, real = real_rows_of(op, n_in, sizes[i], np.arange(3 * period))
+        places, real = reads(op, n_in, sizes[i], np.arange(3 * period))
         # of a unit or any after it
         first = np.minimum.accumulate(np.where(real, places, FAR).min(0)[::-1])[::-1]
         # of a unit or any before it

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.engine.axis_map import AxisMap, Strip, transpose
+from padviz.engine.axis_map import AxisMap, Strip
 from padviz.errors import SizeError
 from padviz.network.operations import (
     CACHED,
@@ -22,15 +22,15 @@ from padviz.network.operations import (
     Blocks,
     Fit,
     Op,
-    Transposed,
     Window,
     fit_shift,
     out_size,
     pads_at,
     place,
 )
-from padviz.network.padding_modes import SCHEMES, fold
-from padviz.network.resize import Resize, ratio_of, reads
+from padviz.network.padding_modes import fold
+from padviz.network.reads import rate_of, reads
+from padviz.network.resize import Resize, interpolated, ratio_of
 
 Ring = tuple[int, int]  # rows that the input and the output grow by, together
 AROUND = 8  # rows that no interpolation reaches past
@@ -56,11 +56,6 @@ def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
 
 
 def _strips(op: Op, n: int, n_out: int) -> Iterable[Strip]:
-    if isinstance(op, Window):
-        return _window_strips(op, n, n_out)
-    if isinstance(op, Transposed):
-        window = Window(op.kernel, op.stride, op.dilation)
-        return transpose(_tap_strips(window, n_out, n, (op.padding[0], 0)))
     if isinstance(op, Adaptive):
         ends = ((j * n // op.output, -(-(j + 1) * n // op.output)) for j in range(op.output))
         return (
@@ -70,13 +65,14 @@ def _strips(op: Op, n: int, n_out: int) -> Iterable[Strip]:
         return _block_strips(op, n)
     if isinstance(op, Resize):
         return _resize_strips(op, n, n_out)
-    before = fit_shift(n, n_out, op.odd)
-    padding = before, n_out - n - before
-    return _tap_strips(Window(1, padding=padding), n, n_out, padding)
+    strips = tuple(_tap_strips(op, n, n_out))
+    if isinstance(op, Window):
+        return _weighted(op, n, strips)
+    return strips
 
 
-def _window_strips(window: Window, n: int, n_out: int) -> tuple[Strip, ...]:
-    strips = tuple(_tap_strips(window, n, n_out, place(window, n)[:2]))
+def _weighted(window: Window, n: int, strips: tuple[Strip, ...]) -> tuple[Strip, ...]:
+    """Give the strips of a window the weights of partial padding, and of means."""
     if window.mode == "partial" and window.kernel > 1:
         weights = partial_weights(window, n)
         if len(strips) * np.count_nonzero(np.diff(weights)) > MOST_STRIPS:
@@ -89,30 +85,31 @@ def _window_strips(window: Window, n: int, n_out: int) -> tuple[Strip, ...]:
     return strips
 
 
-def _tap_strips(window: Window, n: int, n_out: int, padding: tuple[int, int]) -> Iterator[Strip]:
-    """Yield a strip for each tap inside, and one for each end where the tap reads
-    folded padding.
+def _tap_strips(op: Op, n: int, n_out: int) -> Iterator[Strip]:
+    """Yield for each tap of each unit of one period a strip of the rows inside, and one for each
+    end where it reads folded padding.
     """
-    before, after = padding
-    copies = SCHEMES[window.mode].reads and (before > 0 or after > 0)
-    outside = None
-    if copies:
-        outside = fold(window.mode, n, before, after)
-    step = window.stride
-    for tap in range(window.kernel):
-        first = tap * window.dilation - before
-        enter = min(max(-(first // step), 0), n_out)  # the first output whose tap is inside
-        leave = min(max(-((first - n) // step), enter), n_out)  # the first whose tap is beyond
-        if outside and enter:
-            a, b = outside[0]
-            yield Strip(0, 1, a * first + b, a * step, enter)
-        if leave > enter:
-            yield Strip(enter, 1, first + enter * step, step, leave - enter)
+    after, outside = 0, None
+    if isinstance(op, Window):
+        before, after = (max(int(pad), 0) for pad in pads_at(op, n))
+        if before + after:
+            outside = fold(op.mode, n, before, after)
+    rate = rate_of(op, n, n_out)
+    period, step = rate.denominator, rate.numerator
+    rows, real = reads(op, n, n_out, np.arange(min(period, n_out)))
+    for tap, unit in np.argwhere(real).tolist():
+        first, units = int(rows[tap, unit]), -(-(n_out - unit) // period)
+        enter = min(max(-(first // step), 0), units)  # the first whose tap is inside
+        leave = min(max(-((first - n) // step), enter), units)  # the first whose tap is beyond
         # the first past the padding: ceil overhangs
-        padded = min(max(-((first - n - after) // step), leave), n_out)
-        if outside and padded > leave:
-            a, b = outside[1]
-            yield Strip(leave, 1, a * (first + leave * step) + b, a * step, padded - leave)
+        padded = min(max(-((first - n - after) // step), leave), units)
+        runs = [(enter, leave, (1, 0))]
+        if outside:
+            runs += [(0, enter, outside[0]), (leave, padded, outside[1])]
+        for start, stop, (a, b) in runs:  # of units, whose row r is row a * r + b
+            if start < stop:
+                row = a * (first + start * step) + b
+                yield Strip(unit + start * period, period, row, a * step, stop - start)
 
 
 def _reweighed(strips: Iterable[Strip], weights: NDArray[np.float64]) -> Iterator[Strip]:
@@ -132,10 +129,9 @@ def partial_weights(window: Window, n: int) -> NDArray[np.float64]:
 
     Source: Liu et al., "Partial Convolution based Padding", 2018.
     """
-    before, _, n_out = place(window, n)
-    first = np.arange(n_out)[:, None] * window.stride - before
-    rows = first + np.arange(window.kernel) * window.dilation
-    hits = ((rows >= 0) & (rows < n)).sum(1)
+    n_out = place(window, n).n_out
+    rows, _ = reads(window, n, n_out, np.arange(n_out))
+    hits = ((rows >= 0) & (rows < n)).sum(0)
     return np.asarray(window.kernel / np.maximum(hits, 1))
 
 
@@ -166,7 +162,7 @@ def _block_strips(op: Blocks, n: int) -> Iterator[Strip]:
 def _resize_strips(op: Resize, n: int, n_out: int) -> Iterator[Strip]:
     period = ratio_of(op, n, n_out).denominator
     period = period if 2 * period <= n_out else 1  # else a phase has two rows at most
-    for dst, src, weights in reads(op, n, n_out):
+    for dst, src, weights in interpolated(op, n, n_out):
         yield from _runs(dst, src, weights if op.mean else np.ones(weights.shape), period)
 
 

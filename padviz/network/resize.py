@@ -102,7 +102,7 @@ def origin_of(op: Resize, n: int, n_out: int) -> Fraction:
     return half - Fraction(1, 2)
 
 
-def reads(op: Resize, n: int, n_out: int) -> list[Reads]:
+def interpolated(op: Resize, n: int, n_out: int) -> list[Reads]:
     """List what the outputs read: arrays (outputs, rows, weights) for each neighbour
     that is read.
     """

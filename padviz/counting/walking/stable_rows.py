@@ -15,7 +15,7 @@ from padviz.network.graph import ancestors, backward, forward
 from padviz.network.network import Network
 from padviz.network.operations import CACHED, Adaptive, Blocks, Fit, Op, Transposed, Window, place
 from padviz.network.padding_modes import RUNNING_ON, SCHEMES, depth
-from padviz.network.receptive_interval import rows_read
+from padviz.network.reads import rows_read
 from padviz.network.resize import Resize, ratio_of
 from padviz.network.rewrites import rounds, with_zeros
 from padviz.network.sizes import is_square, sizes_of

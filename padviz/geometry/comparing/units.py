@@ -26,12 +26,11 @@ from padviz.network.operations import (
     Op,
     Transposed,
     Window,
-    fit_shift,
     out_size,
-    place,
+    pads_at,
 )
-from padviz.network.padding_modes import fold
-from padviz.network.resize import Resize, reads
+from padviz.network.reads import PADDING, reads, real_rows
+from padviz.network.resize import Resize, interpolated
 from padviz.network.sizes import sizes_of_each
 
 ZERO, NOTHING = (
@@ -303,24 +302,20 @@ class _Taps(NamedTuple):
 
 def _taps(op: Op, family: str, n: int, n_out: int) -> _Taps:
     units = np.arange(n_out)
-    if isinstance(op, Window):
-        return _Taps(_window_taps(op, family, n))
-    if isinstance(op, Transposed):
-        at = units + op.padding[0] - np.arange(op.kernel)[:, None] * op.dilation
-        rows = np.where(at % op.stride == 0, at // op.stride, ZERO)
-        rows[(rows < 0) | (rows >= n)] = ZERO
-        return _Taps(rows)
+    if isinstance(op, Window | Transposed | Fit):
+        rows, real = reads(op, n, n_out, units)
+        inside = np.where(real, real_rows(op, n, rows), PADDING)
+        outside: Rows | int = ZERO
+        if isinstance(op, Window):
+            outside = _padding_read(op, family, n, rows)
+        return _Taps(np.where(inside == PADDING, outside, inside))
     if isinstance(op, Adaptive):
         first, end = units * n // n_out, -(-(units + 1) * n // n_out)
         rows = first + np.arange((end - first).max())[:, None]
         rows[rows >= end] = NOTHING
         return _Taps(rows)
-    if isinstance(op, Fit):
-        rows = (units - fit_shift(n, n_out, op.odd))[None]
-        rows[(rows < 0) | (rows >= n)] = ZERO
-        return _Taps(rows)
     if isinstance(op, Resize):
-        taps = reads(op, n, n_out)
+        taps = interpolated(op, n, n_out)
         rows, weights = np.full((len(taps), n_out), NOTHING), np.zeros((len(taps), n_out))
         for k, (units_of_tap, read, share) in enumerate(taps):
             rows[k, units_of_tap], weights[k, units_of_tap] = read, share
@@ -338,24 +333,18 @@ def _taps(op: Op, family: str, n: int, n_out: int) -> _Taps:
     return _Taps(rows)
 
 
-def _window_taps(op: Window, family: str, n: int) -> Rows:
-    before, after, n_out = place(op, n)
-    rows = np.arange(n_out) * op.stride + np.arange(op.kernel)[:, None] * op.dilation - before
-    ends = fold(op.mode, n, max(before, 0), max(after, 0))
-    overhang = rows >= n + max(after, 0)  # of ceil rounding: no average counts it
-    if ends:
-        # Padding that copies: the padded row i is row a * i + b of the map.
-        (a, b), (c, d) = ends
-        rows = np.where(rows < 0, a * rows + b, np.where(rows >= n, c * rows + d, rows))
-    elif family == "maximum" or op.fill == "none" or op.mode == "partial":
-        rows[(rows < 0) | (rows >= n)] = NOTHING
+def _padding_read(op: Window, family: str, n: int, rows: Rows) -> Rows:
+    """Return the code of what a window reads at rows outside of the map."""
+    _, after = pads_at(op, n)
+    if family == "maximum" or op.fill == "none" or op.mode == "partial":
+        code = NOTHING
     elif not op.fill:
-        rows[(rows < 0) | (rows >= n)] = ZERO
+        code = ZERO
     else:
         # Another value stands for itself, below the codes of zeros and of nothing.
-        rows[(rows < 0) | (rows >= n)] = -3 - (hash(op.fill) & 0x7FFFFFFF)
-    rows[overhang] = NOTHING
-    return rows
+        code = -3 - (hash(op.fill) & 0x7FFFFFFF)
+    # No average counts what ceil rounding reads beyond the padding.
+    return np.where(rows >= n + max(after, 0), NOTHING, code)
 
 
 def _averaged(rows: Rows, weights: NDArray[np.float64] | None) -> Reads:

@@ -15,7 +15,7 @@ import numpy as np
 from padviz.network.network import Network, Size
 from padviz.network.operations import Adaptive, Blocks, Op, Window
 from padviz.network.padding_modes import SCHEMES
-from padviz.network.receptive_interval import rate_of, real_rows_of, rows_of
+from padviz.network.reads import rate_of, reads, rows_of
 from padviz.network.resize import Ints
 from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import AlongAxes, Flags, on_each, sizes_of
@@ -151,7 +151,7 @@ def _through(op: Op, n: int, m: int, end: int, touched: Flags) -> Flags:
     if isinstance(op, Window) and touched.all():  # the outermost tap decides, of any number
         return np.full(min(max(0, -((first - len(touched)) // op.stride)), MOST_UNITS), True)
     several = min(max(1, ceil((len(touched) - first + slack) / rate) + SLACK), MOST_UNITS)
-    rows, real = real_rows_of(op, n, m, _from(end, np.arange(several), m))
+    rows, real = reads(op, n, m, _from(end, np.arange(several), m))
     if isinstance(op, Blocks):
         rows = rows.clip(0, n - 1)
     rows = _from(end, rows, n).astype(np.int64)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from padviz.errors import SizeError
 from padviz.network.network import Network
 from padviz.network.operations import Adaptive, Blocks, Op, taps_of
-from padviz.network.receptive_interval import all_rows_of, is_wavy, rate_of, rows_of
+from padviz.network.reads import all_rows_of, is_wavy, rate_of, rows_of
 from padviz.network.sizes import sizes_of
 
 Interval = tuple[int, int]

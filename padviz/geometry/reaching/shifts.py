@@ -21,7 +21,7 @@ from padviz.engine.axis_map import AxisMap
 from padviz.errors import SizeError
 from padviz.network.network import Network, Size
 from padviz.network.operations import Blocks
-from padviz.network.receptive_interval import rate_of
+from padviz.network.reads import rate_of
 from padviz.network.resize import Resize
 from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import resolve, sizes_of

@@ -17,7 +17,7 @@ from padviz.geometry.balance.balanced_sizes import balance_on
 from padviz.network.layer import CONVOLUTIONS, WINDOWS
 from padviz.network.network import FILES, Network, Size, in_words
 from padviz.network.operations import Adaptive, Fit, Op, Transposed, Window, fit_shift, place
-from padviz.network.receptive_interval import rate_of
+from padviz.network.reads import rate_of
 from padviz.network.resize import Resize, origin_of
 from padviz.network.rewrites import padded_windows
 from padviz.network.sizes import Resolved, resolve, sizes_of_each

@@ -1,4 +1,9 @@
-"""Which rows of its input a unit of an operation reads."""
+"""Which rows of its input each unit of an operation reads: the one place that says so.
+
+`reads` lists the rows on an endless axis, tap by tap; `real_rows` says which rows of the map these
+are, or that they are padding. All else follows from these two: the first and last row of a unit,
+the span of several, and the strided strips of an `AxisMap`.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +14,21 @@ from math import lcm
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.network.operations import CACHED, Blocks, Fit, Op, Transposed, Window, fit_shift, place
+from padviz.network.operations import (
+    CACHED,
+    Blocks,
+    Fit,
+    Op,
+    Transposed,
+    Window,
+    fit_shift,
+    pads_at,
+)
+from padviz.network.padding_modes import SCHEMES, fold
 from padviz.network.resize import Ints, Resize, Rows, origin_of, ratio_of, span_of
 
 EXACT = 1 << 62  # what int64 holds without a doubt
+PADDING = -(1 << 40)  # in place of a row; far below any row of an endless axis
 
 
 def rows_read(op: Op, n: int, n_out: int) -> tuple[list[tuple[int, int]], int]:
@@ -41,7 +57,7 @@ def rows_of(op: Op, n: int, n_out: int, units: Ints) -> tuple[Ints, Ints]:
     axis.
     """
     if isinstance(op, Window):
-        first = _wide(units, op.stride) * op.stride - place(op, n).before
+        first = _wide(units, op.stride) * op.stride - pads_at(op, n)[0]
         return first, first + op.dilation * (op.kernel - 1)
     if isinstance(op, Fit):
         return (units - fit_shift(n, n_out, op.odd),) * 2
@@ -52,7 +68,7 @@ def rows_of(op: Op, n: int, n_out: int, units: Ints) -> tuple[Ints, Ints]:
         return rows[0], rows[-1]
     if isinstance(op, Transposed):
         turns, phase = (units + op.padding[0]) // op.stride, (units + op.padding[0]) % op.stride
-        firsts, lasts = _rows_of_phases(op.kernel, op.stride, op.dilation)
+        firsts, lasts = _rows_of_phases(op)
         if isinstance(phase, int):
             return turns + firsts[phase], turns + lasts[phase]
         at = phase.astype(np.int64)
@@ -68,17 +84,17 @@ def all_rows_of(op: Op, n: int, n_out: int, units: Rows) -> Rows:
     """List all rows that each of an array of units reads, shape (rows, units); rows may be
     repeated.
     """
-    rows, real = real_rows_of(op, n, n_out, units)
+    rows, real = reads(op, n, n_out, units)
     if real.all():
         return rows
     return np.where(real, rows, rows_of(op, n, n_out, units)[0])
 
 
-def real_rows_of(op: Op, n: int, n_out: int, units: Rows) -> tuple[Rows, NDArray[np.bool_]]:
+def reads(op: Op, n: int, n_out: int, units: Rows) -> tuple[Rows, NDArray[np.bool_]]:
     """List the rows that each of an array of units may read, shape (rows, units), and which of them
     it does read.
 
-    >>> rows, real = real_rows_of(Transposed(3, stride=2), 2, 5, np.array([0, 1]))
+    >>> rows, real = reads(Transposed(3, stride=2), 2, 5, np.array([0, 1]))
     >>> rows.tolist(), real.tolist()
     ([[0, 0], [-1, 0], [-1, -1]], [[True, False], [False, True], [True, False]])
     """
@@ -101,6 +117,40 @@ def real_rows_of(op: Op, n: int, n_out: int, units: Rows) -> tuple[Rows, NDArray
     return rows, np.ones(rows.shape, dtype=bool)
 
 
+def real_rows(op: Op, n: int, rows: Rows) -> Rows:
+    """Return the row of the map that each row of an endless axis is; PADDING where it reads
+    nothing.
+
+    >>> real_rows(Window(3, padding=(2, 1), mode="reflect"), 5, np.arange(-2, 6)).tolist()
+    [2, 1, 0, 1, 2, 3, 4, 3]
+    """
+    if isinstance(op, Resize):
+        return np.asarray(np.clip(rows, 0, n - 1))
+    end = n
+    if isinstance(op, Window):
+        before, after = (max(int(pad), 0) for pad in pads_at(op, n))
+        end += after  # ceil rounding reads beyond
+        if SCHEMES[op.mode].reads and before + after:
+            (a, b), (c, d) = fold(op.mode, n, before, after) or ((1, 0), (1, 0))
+            inside = np.where(rows < 0, a * rows + b, np.where(rows >= n, c * rows + d, rows))
+            return np.where(rows < end, inside, PADDING)
+    return np.where((rows < 0) | (rows >= n), PADDING, rows)
+
+
+def span(op: Op, n: int, n_out: int, first: int, end: int) -> tuple[int, int]:
+    """Return the rows of an endless axis, the first and the last + 1, that units first to end - 1
+    read.
+
+    >>> span(Window(3, stride=2, padding=(1, 1)), 9, 5, 1, 3)
+    (1, 6)
+    """
+    # Units of other phases may start further back, or end later, than those at the ends.
+    period = rate_of(op, n, n_out).denominator
+    near, far = range(first, min(first + period, end)), range(max(end - period, first), end)
+    lowest = min(rows_of(op, n, n_out, unit)[0] for unit in near)
+    return lowest, max(rows_of(op, n, n_out, unit)[1] for unit in far) + 1
+
+
 def is_wavy(op: Op) -> bool:
     """Return whether a unit may start further back, or end earlier, than the one before it.
 
@@ -115,15 +165,15 @@ def is_wavy(op: Op) -> bool:
 
 
 @lru_cache(CACHED)
-def _rows_of_phases(kernel: int, stride: int, dilation: int) -> tuple[list[int], list[int]]:
-    """Return the first and last row that outputs 0 .. stride - 1 of a `Transposed` read; 0 where
-    they read none.
+def _rows_of_phases(op: Transposed) -> tuple[list[int], list[int]]:
+    """Return the first and last row that outputs 0 .. stride - 1 of an unpadded `Transposed` read;
+    0 where they read none.
     """
-    rows: list[list[int]] = [[] for _ in range(stride)]
-    for tap in range(kernel):
-        phase = tap * dilation % stride
-        rows[phase].append((phase - tap * dilation) // stride)
-    return [min(read, default=0) for read in rows], [max(read, default=0) for read in rows]
+    rows, real = reads(op, 0, 0, np.arange(op.stride) - op.padding[0])
+    most = int(np.abs(rows).max()) + 1
+    firsts, lasts = np.where(real, rows, most).min(0), np.where(real, rows, -most).max(0)
+    some = real.any(axis=0)
+    return np.where(some, firsts, 0).tolist(), np.where(some, lasts, 0).tolist()
 
 
 def _wide(units: Ints, factor: int) -> Ints:
