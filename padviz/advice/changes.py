@@ -246,9 +246,8 @@ def wraps(padding: str | None) -> bool:
 def _edits(scheme: str, source: str) -> tuple[str, ...]:
     """Return the edits that pad by a scheme: of a module, of a file, or in new code."""
     is_file = source.lower().endswith(".onnx")
-    command = (
-        f"padviz repad {typed(_file(source))} --padding {scheme} -o {scheme.replace('/', '-')}.onnx"
-    )
+    output = f"{scheme.replace('/', '-')}.onnx"
+    command = f"padviz repad {typed(onnx_file(source))} --padding {scheme} -o {output}"
     module = f'padviz.repad(module, "{scheme}")'
     if is_file:
         edit = (command, module)
@@ -258,17 +257,18 @@ def _edits(scheme: str, source: str) -> tuple[str, ...]:
     return (*edit, f'anew: padviz.nn.PaddedConv2d(..., scheme="{scheme}")', *meets)
 
 
-def _file(source: str) -> str:
+def onnx_file(source: str) -> str:
+    """Return the ONNX file that a network was read from, or a placeholder."""
     if source.lower().endswith(".onnx"):
         return source
-    return "model.onnx"
+    return "MODEL.onnx"
 
 
 def even_pads(today: Case) -> Iterator[Change]:
     """Distribute evenly the pads of uneven convolutions that read an even number of rows."""
     evened = with_even_pads(today)
     if evened is not None:
-        command = f"padviz repad {typed(_file(today.network.source))} --even -o even.onnx"
+        command = f"padviz repad {typed(onnx_file(today.network.source))} --even -o even.onnx"
         edit = (
             command,
             *(f"{name}: padding=({high}, {wide})" for name, (high, wide) in evened.pads.items()),

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import ceil
 
-from padviz.advice.changes import NEEDS
+from padviz.advice.changes import NEEDS, onnx_file
 from padviz.advice.evidence import Standing
 from padviz.advice.remedies import FOVEATED, Attempt, MapOutcome, Remedy
 from padviz.advice.suggestions import Faults, Suggestions
@@ -18,7 +18,7 @@ from padviz.geometry.ledger import padded_before
 from padviz.geometry.reaching.near_padding import BeforeAfter, NearPadding
 from padviz.geometry.reaching.shifts import seams_in_words
 from padviz.geometry.receptive_fields import ReceptiveField, rounded_offset
-from padviz.network.network import FILES, Network
+from padviz.network.network import Network
 from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import sizes_of_each
 from padviz.phrases import counted, listed, some_names
@@ -314,10 +314,9 @@ def measure(network: Network) -> str:
     """Return the command that measures what the rim costs a trained network."""
     if len(network.targets) > 1:
         return "padviz rings --gt instances.json --pred results.json"
-    source = "model.onnx"
-    if network.source.lower().endswith(FILES):
-        source = network.source
-    return f"padviz seen {typed(source)} --images FOLDER"
+    if ":" in network.source:
+        return f"padviz seen {typed(network.source)} --weights FILE --images FOLDER"
+    return f"padviz seen {typed(onnx_file(network.source))} --images FOLDER"
 
 
 def symmetry(

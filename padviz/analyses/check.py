@@ -28,7 +28,7 @@ from padviz.geometry.comparing.differences import compared
 from padviz.geometry.sizing.at_size import at_size, exported_for_another
 from padviz.geometry.sizing.nearest import near_sizes
 from padviz.geometry.sizing.rules import axis_sizes, sizes_under
-from padviz.network.network import Network, Size, as_size, in_words, sizes_in
+from padviz.network.network import AXES, Network, Size, as_size, in_words, sizes_in
 from padviz.network.sizes import resolve_each
 from padviz.network.targets import upto
 from padviz.options import (
@@ -175,8 +175,8 @@ def check(
     context : int, optional
         Context of a tile, in pixels on each side, with which stitched tiles equal the whole image.
     causal : bool or str
-        Whether no unit sees ahead along the first axis (the length, or a volume's depth), or along
-        the one named.
+        Whether no unit sees ahead along the axis named; True is a signal's length, or a volume's
+        depth.
     same_as : str, Path, torch.nn.Module or Network, optional
         A network whose units read the same at this size: the original of a port. Values are not
         compared.
@@ -328,10 +328,13 @@ def _context(case: Case, wanted: int) -> Iterator[Judged]:
 
 
 def _causal(case: Case, wanted: bool | str) -> Iterator[Judged]:
-    if wanted is True:
-        axis = 0
-    else:
+    if wanted is not True:
         axis = _axis(case, str(wanted), "causal")
+    elif case.network.axes == AXES[2]:
+        hint = 'in Python or pyproject.toml, causal = "height" or "width" names one'
+        raise OptionError("an image has no time axis", option="causal", hint=hint)
+    else:
+        axis = 0
     network, name, px = case.kept, case.network.axes[axis], case.network.px
     sights = rules.sights(network, axis, case.size[axis])
     for target in network.targets:

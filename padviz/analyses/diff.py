@@ -215,7 +215,9 @@ def report_of(
         drawn = Heading(f"Largest error over the largest value, on {answer.noise}")
         run: list[Block] = [Lines([answer.verdict]), drawn, _errors_table(answer.measured)]
         shown = [*run, *shown]
-    return Report("diff", facts, [[*shown, Lines(_about(comparison, answer.cause))]], table)
+    screen = [[*shown, Lines(_about(comparison, answer.cause))]]
+    code = 0 if answer.cause in ("", "none") else 1
+    return Report("diff", facts, screen, table, code=code)
 
 
 def _about(comparison: Comparison, cause: Cause) -> list[str]:
@@ -252,6 +254,7 @@ COMMAND = Command(
 
     --run runs both, modules and ONNX files, on the same noise. It compares their outputs inside
     and at the border, finds the first layer that differs, and says whether padding is the cause.
+    Outputs that differ exit with 1.
 
     \b
     Example:

@@ -393,7 +393,8 @@ def report_of(comparison: Comparison) -> Report:
     seams = Table((*columns("axis period"), *steps, at), comparison.seams, legend)
     if comparison.seams:
         screen.append([seams])
-    return Report("seams", facts, screen, seams)
+    code = 0 if comparison.kind == "none" else 1
+    return Report("seams", facts, screen, seams, code=code)
 
 
 def _draw(comparison: Comparison, errors: Values, cmap: str | None = None) -> Figure:
@@ -414,7 +415,7 @@ COMMAND = Command(
 
     Both are .npy, .npz or .png files, of height and width; pictures, and arrays of three or more
     axes of which the last has 1, 3 or 4 entries, have channels last. At seams, the error steps
-    further than around them.
+    further than around them. Outputs that differ exit with 1.
 
     \b
     Example:

@@ -205,7 +205,7 @@ class To(NamedTuple):
         if not report.code:
             return
         errors = [finding for finding in report.findings if finding.level == "error"]
-        failing = f"{errors[0].title}: {errors[0].text}" if errors else "the verification failed"
+        failing = f"{errors[0].title}: {errors[0].text}" if errors else "the outputs differ"
         more = ""
         if len(errors) > 1:
             more = f" ({len(errors)} findings in all)"

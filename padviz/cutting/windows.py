@@ -449,8 +449,8 @@ def _sizes_and_scales(
 
 @lru_cache(64)
 def _rows_and_weights(resize: _Resize, n: int, m: int) -> tuple[Tensor, Tensor]:
-    """Return for a resize of n rows to m the first row that each is made of, shape (m,), and the
-    weights of this row and of those behind it, shape (taps, m).
+    """Return the first row that each of m rows is made of, shape (m,), and the weights of it and
+    those behind it, shape (taps, m).
 
     The call itself is run on maps that are 1 at every few rows, which tell the weights apart.
     """

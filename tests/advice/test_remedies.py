@@ -169,7 +169,7 @@ def test_pads_share_out_evenly_where_their_number_is_even_though_another_window_
     for layers, uneven, left in (([LOPSIDED], ["a"], []), ([LOPSIDED, ODD], ["a", "b"], ["b"])):
         before = network(*layers)
         (change,) = even_pads(Case(before, (224, 224)))
-        edit = ("padviz repad model.onnx --even -o even.onnx", "a: padding=(1, 1)")
+        edit = ("padviz repad MODEL.onnx --even -o even.onnx", "a: padding=(1, 1)")
         assert (change.what, change.edit) == ("even pads", edit)
         assert [row.layer for row in padviz.uneven(before, 224).uneven] == uneven
         assert [row.layer for row in padviz.uneven(change.case.network, 224).uneven] == left

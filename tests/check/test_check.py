@@ -191,7 +191,7 @@ def test_a_network_is_causal_iff_no_unit_uses_a_row_ahead(data: Any) -> None:
             step["mode"] = "zero"
     net = parse({"layers": laid}, "net")
     try:
-        found = padviz.check(net, size, causal=True)
+        found = padviz.check(net, size, causal=net.axes[0])
         stride = alignment_on(net, 0, size[0]).strides[net.index[net.targets[0]]]
         shape = padviz.usage(net, size).target.shape
     except PadvizError:
@@ -455,6 +455,7 @@ def test_an_assertion_prints_what_failed() -> None:
         ({"wraps": "widht"}, "wraps: the input has no axis 'widht'; did you mean width?"),
         ({"wraps": "length"}, "wraps: the input has no axis 'length'; use height or width"),
         ({"causal": "time"}, "causal: the input has no axis 'time'"),
+        ({"causal": True}, "causal: an image has no time axis; in Python"),
         ({"causal": 1}, "causal: 1: must be true or false"),
         ({"context": -1}, "context: -1: must be an integer, at least 0"),
         ({"context": True}, "context: True: must be an integer, at least 0"),

@@ -46,9 +46,8 @@ def test_what_holds_exits_with_0_findings_with_1_and_what_is_not_judged_with_3()
         == 0
     )
     assert code("net.toml", "--size", "17", "--wraps", "width") == 1
-    Path("one.toml").write_text(NET.format(1))
-    assert code("net.toml", "--causal") == 0
-    assert code("one.toml", "--causal") == 1
+    assert code("tests.signals:CausalVideo", "--causal") == 0
+    assert code("net.toml", "--causal") == 2
     assert code("net.toml", "--size", "17", "--same-as", "net.toml") == 0
     assert code("net.toml", "--size", "17", "--same-as", "gone.toml") == 2
     for model in ("gone.toml", "resnt50"):
@@ -213,8 +212,9 @@ def test_a_baseline_passes_what_is_known_and_fails_what_is_new_worse_or_gone() -
 def test_a_baseline_compares_all_that_an_output_sees_ahead() -> None:
     later = '[[layers]]\nop = "conv"\nname = "b"\nkernel = [{}, 1]\npadding = [[0, {}], [0, 0]]\n'
     Path("net.toml").write_text(NET.format(1) + later.format(1, 0))
-    asked = "net.toml", "--size", "64", "--causal", "--baseline", "base.json"
-    assert code("net.toml", "--size", "64", "--causal", "--write-baseline", "base.json") == 0
+    project('model = "net.toml"\nsize = 64\ncausal = "height"')
+    asked = "--baseline", "base.json"
+    assert code("--write-baseline", "base.json") == 0
     assert code(*asked) == 0
     Path("net.toml").write_text(NET.format(1) + later.format(51, 50))
     result = run("check", *asked)

@@ -72,6 +72,9 @@ APART: dict[str, tuple[list[nn.Module], list[nn.Module], str, str]] = {  # in th
     "value": ([nn.ConstantPad2d(1, 0.0), conv(3)], [nn.ConstantPad2d(1, 0.5), conv(3)], "1", "mode"),
     "crop": ([Cropped(1, 0)], [Cropped(0, 1)], "1.slice", "crop"),
     "kind of pool": ([nn.MaxPool2d(2)], [nn.AvgPool2d(2)], "1", "kind"),
+    "an average and weights": ([nn.AvgPool2d(2)], [conv(2, 2, groups=3)], "1", "kind"),
+    "a padded average and weights": ([nn.AvgPool2d(3, 1, 1)], [conv(3, padding=1, groups=3)], "1", "kind"),
+    "a padded window and an adaptive pool": ([conv(3, padding=1)], [nn.AdaptiveAvgPool2d(7)], "1", "kind"),
     "ceil": ([nn.MaxPool2d(3, 2)], [nn.MaxPool2d(3, 2, ceil_mode=True)], "1", "rounding"),
     "counted padding": (
         [nn.AvgPool2d(3, 2, 1)], [nn.AvgPool2d(3, 2, 1, count_include_pad=False)], "1", "mode",
@@ -131,6 +134,7 @@ def test_one_fact_is_named_at_its_layer(fact: str) -> None:
     one, other, layer, what = APART[fact]
     rows = list(padviz.diff(whole(one), whole(other), SIZE))
     assert (str(rows[0].layer), rows[0].what) == (layer, what)
+    assert all(row.value != row.other_value for row in rows)
     assert list(padviz.diff(whole(other), whole(one), SIZE))
     later = [row for row in rows if row.layer == "2" and row.other_layer == "2"]
     assert not later or layer == "2"  # what only has another size is no difference

@@ -301,7 +301,10 @@ def test_half_precision_is_equal_within_its_rounding() -> None:
 def test_the_command_prints_and_saves_what_ran() -> None:
     plain, file = exported(net(), "plain.onnx"), edited(BORDER["ceil"][0])
     result = run("diff", plain, file, "--size", str(SIZE), "--run")
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, result.output
+    assert result.stderr.endswith("the outputs differ: exit code 1\n")
+    assert run("diff", plain, plain, "--size", str(SIZE), "--run").exit_code == 0
+    assert run("diff", plain, file, "--size", str(SIZE)).exit_code == 0
     assert "differs in rounding, up in A and down in B" in result.stdout
     found = json.loads(
         run("diff", plain, file, "--size", str(SIZE), "--run", "--format", "json").stdout

@@ -38,6 +38,8 @@ def cures(a: Network, size: Size, differences: Iterable[Difference]) -> list[str
         argument = ARGUMENTS.get((row.what, row.other_value))
         if row.what == "output padding":
             argument = f"output_padding={row.other_value}"
+        if not row.other_value:
+            continue
         if row.what == "padding" and layer.kind != "convtranspose":
             text = _about_pads(a, size, layer, row)
         elif argument and (row.what != "mode" or layer.kind == "avgpool"):

@@ -405,7 +405,7 @@ def _facts_of(x: _Step | None, y: _Step | None) -> Iterator[Difference]:
         yield Difference(x.name, None, "", "layer", *GONE)
     elif x is None:
         yield Difference(None, y.name, "", "layer", *ADDED)
-    elif x.op != y.op:  # else its rows differ since those before it do
+    elif (x.kind, x.op) != (y.kind, y.op):  # else its rows differ since those before it do
         first, second = _facts(x), _facts(y)
         names = _names(x, y)
         for what in {**first, **second}:
@@ -495,6 +495,8 @@ def _cure(what: str, wanted: str) -> str:
         return ""
     if "float32" in wanted:
         return "resize by 2, which every runtime rounds alike"
+    if what == "kind":
+        return f"use {wanted}"
     if what == "padding":
         before, _, after = wanted.partition("+")
         if before != after:
