@@ -42,9 +42,11 @@ from padviz.cutting.cut_map import (
     only,
     pointwise,
     put,
+    reading,
     rule_of,
     whole,
 )
+from padviz.network.operations import Window
 
 rule_of(aten.copy, aten.copy_, aten.fill, aten.fill_)(pointwise)
 rule_of(aten.alias, aten.clone, aten.detach, aten._to_copy)(local)
@@ -204,10 +206,7 @@ def _slice(
     if (begin, stop, step) == (0, n, 1):
         return local(aten.alias.default, x)
     short = n - max(begin, stop)
-    rule = Rule(
-        lambda n: -(-(n - short - begin) // step),
-        lambda first, end: (begin + first * step, begin + (end - 1) * step + 1),
-    )
+    rule = reading(Window(1, step, padding=(-begin, -short)))
     return by_dims(x, {dim: rule}, lambda part, rows: function(part, dim, 0, None, step))
 
 

@@ -8,6 +8,7 @@ needs. What is not in the table is run once, on the whole maps.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 from weakref import ref
 
@@ -33,6 +34,8 @@ from torch.utils._pytree import tree_map_only as tree_map_only
 from torch.utils._pytree import tree_unflatten as tree_unflatten
 
 from padviz.cutting.exact_units import Span
+from padviz.network.operations import Op, sized
+from padviz.network.reads import span
 
 aten = torch.ops.aten
 T = TypeVar("T")
@@ -83,6 +86,11 @@ Operand = tuple[Tensor, Sequence[Link]]
 # makes rows of a result, by its dimensions, from a region of each operand
 Make = Callable[[list[Tensor], Mapping[int, Rows]], Any]
 Pooled = list[tuple[int, Any]]  # the number of positions of each part, and what became of them
+
+
+def reading(op: Op, fill: float | str = 0.0, read_at_end: int = 0) -> Rule:
+    """Return the rule of an operation of a network, whose padding does not follow the size."""
+    return Rule(partial(sized, op), partial(span, op, 0, 0), fill, read_at_end)
 
 
 def only(first: int, end: int) -> Rule:

@@ -21,7 +21,7 @@ from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.network.operations import Adaptive, Blocks, Fit, Op, Transposed, Window
-from padviz.network.reads import rows_of
+from padviz.network.reads import span
 from padviz.network.resize import Resize, ratio_of
 from padviz.network.sizes import resolve, sizes_of, sizes_of_each
 from padviz.progress import Progress, counter
@@ -173,7 +173,7 @@ def _window(
         return (0, 0), (0, 0)
     window = int(rows[0]), int(rows[-1]) + 1
     if isinstance(op, Window | Fit) and units[0] < units[1]:
-        window = rows_of(op, n, m, units[0])[0], rows_of(op, n, m, units[1] - 1)[1] + 1
+        window = span(op, n, m, *units)
     return window, trims_of(op, n, m, window, units)
 
 

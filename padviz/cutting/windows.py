@@ -24,25 +24,16 @@ from padviz.cutting.cut_map import (
     arguments_of,
     aten,
     put,
+    reading,
     rule_of,
     whole,
 )
 from padviz.cutting.exact_units import Span
-from padviz.network.operations import Window, placement
+from padviz.network.operations import Op, Transposed, Window
 from padviz.network.padding_modes import SCHEMES
 from padviz.network.resize import SMALL
 
 MOST_ROWS = 1 << 24  # of a map that has an end
-
-
-def _sliding(window: Window, fill: float = 0.0) -> Rule:
-    before, stride = window.padding[0], window.stride
-    assert isinstance(before, int)
-    return Rule(
-        lambda n: placement(window, n).n_out,
-        lambda first, end: (first * stride - before, (end - 1) * stride - before + window.extent),
-        fill,
-    )
 
 
 def _each_axis(values: int | Sequence[int], axes: int) -> list[int]:
@@ -105,24 +96,15 @@ def _convolution(
     rules = {}
     for axis in range(axes):
         k, s, p, d = weight.shape[2 + axis], stride[axis], padding[axis], dilation[axis]
+        op: Op = Window(k, s, d, (p, p))
         if transposed:
-            rules[axis + 2] = _transposed(d * (k - 1) + 1, s, p, more[axis])
-        else:
-            rules[axis + 2] = _sliding(Window(k, s, d, (p, p)))
+            op = Transposed(k, s, d, (p, p), more[axis])
+        rules[axis + 2] = reading(op)
     make = added_up if transposed else lambda region, rows: run(region)
     taps = weight[:1].numel()
     if transposed:
         taps = weight[:, :1].numel()
     return by_dims(x, rules, make, whole=[1], costly=taps)
-
-
-def _transposed(extent: int, s: int, p: int, more: int) -> Rule:
-    def reads(first: int, end: int) -> Span:
-        """Output row y adds up rows (y + p - tap * d) / s, as far as these are whole numbers."""
-        lo = -((extent - 1 - first - p) // s)
-        return lo, max(lo, (end - 1 + p) // s + 1)
-
-    return Rule(lambda n: (n - 1) * s - 2 * p + extent + more, reads)
 
 
 def padded(x: Tensor, rows: Mapping[int, tuple[int, int]], value: float) -> Tensor:
@@ -154,7 +136,7 @@ class Windows(NamedTuple):
     def rules(self, x: Tensor, ceil: bool, fill: float) -> dict[int, Rule]:
         """Return the rule of each dimension of a map."""
         return {
-            dim: _sliding(Window(k, s, d, (p, p), ceil=ceil), fill)
+            dim: reading(Window(k, s, d, (p, p), ceil=ceil), fill)
             for dim, (k, s, p, d) in enumerate(zip(*self, strict=True), x.ndim - len(self.kernel))
         }
 
@@ -286,7 +268,8 @@ def _pad(
         dim, before, after = x.ndim - 1 - i // 2, pads[i], pads[i + 1]
         if dim in x.cut:
             others[i : i + 2] = 0, 0
-            rules[dim] = _shifted(before, after, fill)
+            read_at_end = after + 1 if isinstance(fill, str) else 0
+            rules[dim] = reading(Window(1, padding=(before, after)), fill, read_at_end)
 
     def make(region: Tensor, rows: object) -> Tensor:
         if any(others):
@@ -294,15 +277,6 @@ def _pad(
         return region.clone()
 
     return by_dims(x, rules, make)  # type: ignore[no-any-return]
-
-
-def _shifted(before: int, after: int, fill: float | str) -> Rule:
-    return Rule(
-        lambda n: n + before + after,
-        lambda first, end: (first - before, end - before),
-        fill,
-        read_at_end=after + 1 if isinstance(fill, str) else 0,
-    )
 
 
 @rule_of(aten.constant_pad_nd)

@@ -17,6 +17,7 @@ from padviz.network.layer import CONVOLUTIONS, WINDOWS, Kind, Layer
 from padviz.network.network import Network, Size
 from padviz.network.operations import CACHED, Window, place
 from padviz.network.padding_modes import SCHEMES
+from padviz.network.reads import reads
 from padviz.network.rewrites import circular_axes, padded_windows
 from padviz.network.sizes import AlongAxes, sizes_of_each
 from padviz.phrases import some_names
@@ -318,15 +319,12 @@ def tap_reads(window: Window, n: int, circular: bool = False) -> list[int]:
     """Count the units that read a real row with each tap; on a circular axis, padding counts as
     real.
     """
-    before, _, m = place(window, n)
+    m = place(window, n).n_out
     if circular and SCHEMES[window.mode].wraps:
         return [m] * window.kernel
-    reads = []
-    for tap in range(window.kernel):
-        first = tap * window.dilation - before
-        enter, leave = -(first // window.stride), -((first - n) // window.stride)
-        reads.append(max(min(leave, m) - max(enter, 0), 0))
-    return reads
+    rows, _ = reads(window, n, m, np.arange(m))
+    counts: list[int] = ((rows >= 0) & (rows < n)).sum(axis=1).tolist()
+    return counts
 
 
 def _imbalance(reads: NDArray[np.int64]) -> float:
