@@ -58,6 +58,12 @@ def run(
     except Refused as why:
         where = (modules.path if modules else "") or type(model).__name__
         raise DescriptionError(f"cannot be cut: it {why}", where=where, hint=WHOLE) from None
+    except PadvizError:
+        raise
+    except Exception as error:
+        where = (modules.path if modules else "") or type(model).__name__
+        what = f"cannot be cut: {line_of(error)}"
+        raise DescriptionError(what, where=where, hint=WHOLE) from error
 
 
 def _keep_whole(holders: Iterable[object], runner: Runner) -> None:
@@ -172,16 +178,9 @@ def dry_run(
             whole = empty(image)
         except Exception as error:
             return Tried(f"its forward does not run without data ({line_of(error)})")
-        try:
-            runner = runner_for(empty, image, parts)
-            runner.notes, runner.on_part = Notes(), on_part
-            tiled = run(empty, runner.cut_all(image), partial(_whole, runner=runner))
-        except PadvizError:
-            raise
-        except Exception as error:
-            raise DescriptionError(
-                f"cannot be cut: {line_of(error)}", where=name, hint=WHOLE
-            ) from None
+        runner = runner_for(empty, image, parts)
+        runner.notes, runner.on_part = Notes(), on_part
+        tiled = run(empty, runner.cut_all(image), partial(_whole, runner=runner))
     shapes = [[leaf.shape for leaf in tensors_in(output)] for output in (whole, tiled)]
     if shapes[0] != shapes[1]:
         raise DescriptionError(

@@ -63,7 +63,7 @@ def _view(function: object, x: CutMap, shape: Sequence[int]) -> object:
     Of a merged dimension, such as the tokens of attention, a part has whole rows of positions.
     """
     # PyTorch tells what -1 stands for, and raises its own error, which a module may catch.
-    shape = torch.empty(x.shape, device="meta").view(*shape).shape
+    shape = torch.empty_strided(x.shape, x.stride(), device="meta").view(*shape).shape
     links: list[Link] = []
     # By new dimension: the old, so many of whose rows become so many of the new.
     ratios: dict[int, tuple[int, int, int]] = {}
@@ -227,9 +227,9 @@ def by_dims(
 
 @rule_of(aten.split, aten.split_with_sizes)
 def _split(function: object, x: CutMap, sizes: int | Sequence[int], dim: int = 0) -> object:
-    n = x.shape[dim]
     if isinstance(sizes, int):
-        sizes = [min(sizes, n - first) for first in range(0, max(n, 1), sizes)]
+        firsts = range(0, max(x.shape[dim], 1), sizes)  # far too many of a stream for a list
+        return [aten.slice(x, dim, first, first + sizes) for first in firsts]
     ends = accumulate(sizes)
     return [aten.slice(x, dim, end - size, end) for size, end in zip(sizes, ends, strict=True)]
 
@@ -533,7 +533,7 @@ def _group_norm(
 
 @rule_of(aten.native_layer_norm)
 def _layer_norm(function: OpOverload, x: CutMap, shape: Sequence[int], *others: object) -> object:
-    if max(x.cut) < x.ndim - len(shape):
+    if max(x.cut, default=0) < x.ndim - len(shape):
         return first_of(function, x, shape, *others)
     return decomposition_table[function](x, shape, *others)
 

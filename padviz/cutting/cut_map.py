@@ -114,9 +114,17 @@ class CutMap(Tensor):
     call: object
 
     @classmethod
-    def shell(cls, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Self:
-        """Return a map with a shape, and without any data."""
-        empty: Self = Tensor._make_wrapper_subclass(cls, shape, dtype=dtype, device=device)
+    def shell(
+        cls,
+        shape: Sequence[int],
+        dtype: torch.dtype,
+        device: torch.device,
+        strides: Sequence[int] | None = None,
+    ) -> Self:
+        """Return a map with a shape, and without any data. It is contiguous by default."""
+        empty: Self = Tensor._make_wrapper_subclass(
+            cls, shape, strides=strides, dtype=dtype, device=device
+        )
         empty.family, empty.origin, empty.call = [ref(empty)], None, object()
         return empty
 
@@ -153,6 +161,14 @@ class CutMap(Tensor):
         """Become another map, as what is written in place does."""
         raise NotImplementedError
 
+    def with_strides(self, strides: Sequence[int]) -> CutMap:
+        """Return the same map with other strides."""
+        raise NotImplementedError
+
+    def uncut(self, view: Tensor) -> CutMap:
+        """Return a view of this map that is not cut, such as a single row, as a map."""
+        raise NotImplementedError
+
     def __repr__(self) -> str:  # type: ignore[override]
         along = ", ".join(map(str, self.cut))
         return f"<{type(self).__name__} {tuple(self.shape)}, cut along dimensions {along}>"
@@ -186,34 +202,23 @@ class CutMap(Tensor):
         args: Sequence[object] = (),
         kwargs: Mapping[str, object] | None = None,
     ) -> object:
-        result = cls._dispatched(function, args, kwargs or {})
-        if any(value.alias_info for value in function._schema.returns):
-            base, call = maps_in(args)[0], object()
-            write_back = cls.written_back.get(function.overloadpacket)
-            for view in maps_in(result):
-                if view is not base:
-                    view.family, view.call = base.family, call
-                    view.family.append(ref(view))
-                    if write_back:
-                        view.origin = base, write_back, args[1:]
-        return result
-
-    @classmethod
-    def _dispatched(
-        cls, function: OpOverload, args: Sequence[object], kwargs: Mapping[str, object]
-    ) -> object:
+        kwargs = kwargs or {}
         if any(argument.is_out for argument in function._schema.arguments):
             raise Refused("writes into what is given as `out`")
-        if rule := cls.rules.get(function.overloadpacket):
-            return rule(function, *args, **kwargs)
-        if is_pointwise(function):
-            return pointwise(function, *args, **kwargs)
+        rule = cls.rules.get(function.overloadpacket)
+        if not rule and is_pointwise(function):
+            rule = pointwise
+        if rule:
+            return _laid_out(function, args, kwargs, rule(function, *args, **kwargs))
         if torch.Tag.nondeterministic_seeded in function.tags:
             raise Refused("draws random numbers: call .eval() on the module")
         decompose = decomposition_table.get(function, function.decompose)
-        if (result := decompose(*args, **kwargs)) is not NotImplemented:
-            return result
-        return whole(function, *args, **kwargs)
+        result = decompose(*args, **kwargs)
+        if result is NotImplemented:
+            result = whole(function, *args, **kwargs)
+        elif function._can_decompose():
+            return result  # which the calls that it is made of have laid out
+        return _laid_out(function, args, kwargs, result)
 
 
 def rule_of(*keys: object) -> Callable[[Function], Function]:
@@ -232,6 +237,45 @@ def rule_of(*keys: object) -> Callable[[Function], Function]:
 def maps_in(*args: object) -> list[CutMap]:
     """Return the maps that are cut among some arguments, each once."""
     return [*{id(leaf): leaf for leaf in tree_leaves(args) if isinstance(leaf, CutMap)}.values()]
+
+
+def _laid_out(
+    function: OpOverload, args: Sequence[object], kwargs: Mapping[str, object], result: object
+) -> object:
+    """Return the result of a call with the strides of the whole run, by which PyTorch decides
+    whether later calls copy; and its views as views.
+    """
+    schema = function._schema
+    are_views = any(value.alias_info for value in schema.returns)
+    all_contiguous = all(x.is_contiguous() for x in maps_in(args, kwargs))
+    if schema.is_mutable or (all_contiguous and not are_views):
+        return result
+
+    def without_data(x: Tensor) -> Tensor:
+        return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
+
+    given, more = tree_map_only(Tensor, without_data, (args, kwargs))
+    try:
+        like = function(*given, **more)
+    except RuntimeError:  # what PyTorch cannot run without data
+        like = result
+    leaves, layout = tree_flatten(result)
+    base, call = maps_in(args)[0], object()
+    for i, (leaf, strided) in enumerate(zip(leaves, tree_leaves(like), strict=True)):
+        made_by_calls = isinstance(leaf, CutMap) and leaf.family is base.family
+        if are_views and not isinstance(leaf, CutMap):
+            leaf = base.uncut(leaf)
+        if isinstance(leaf, CutMap) and not made_by_calls:
+            leaf = leaf.with_strides(strided.stride())
+        if are_views and not made_by_calls:
+            leaf.family = base.family
+            leaf.family.append(ref(leaf))
+            if write_back := CutMap.written_back.get(function.overloadpacket):
+                leaf.origin = base, write_back, args[1:]
+        if are_views:
+            leaf.call = call
+        leaves[i] = leaf
+    return tree_unflatten(leaves, layout)
 
 
 def whole(function: Function, *args: object, **kwargs: object) -> object:
@@ -306,6 +350,21 @@ def _check_alone(target: CutMap) -> None:
             raise Refused("writes into a map that shares its memory with another")
 
 
+def counting_writes(x: Tensor) -> Tensor:
+    """Return a tensor that counts how often it is written into; one of inference mode is copied,
+    since it does not.
+    """
+    if not x.is_inference():
+        return x
+    with torch.inference_mode(False):
+        return x.clone()
+
+
+def check_unwritten(x: Tensor, version: int) -> None:
+    if x._version != version:
+        raise Refused("reads a tensor that was written into since")
+
+
 def linked(
     function: Function,
     args: Sequence[object],
@@ -336,8 +395,9 @@ def linked(
             elif leaf.numel() == 1:
                 # A counter of the module may go on before this is run.
                 leaves[place] = leaf.clone()
-            elif not leaf.is_inference():
-                versions[place] = leaf._version
+            else:
+                leaves[place] = counting_writes(leaf)
+                versions[place] = leaves[place]._version
 
     def make(regions: list[Tensor], rows: object) -> object:
         device = regions[0].device
@@ -346,8 +406,8 @@ def linked(
             if place in places:
                 filled[place] = regions[places[place]]
             elif isinstance(leaf, Tensor):
-                if place in versions and versions[place] != leaf._version:
-                    raise Refused("reads a tensor that was written into since")
+                if place in versions:
+                    check_unwritten(leaf, versions[place])
                 filled[place] = leaf.to(device)
         args, kwargs = tree_unflatten(filled, layout)
         return function(*args, **kwargs)

@@ -14,7 +14,7 @@ from weakref import ref
 import torch
 from torch import Tensor
 
-from padviz.cutting.cut_map import SAME, Function, Link, Make, Rule, only
+from padviz.cutting.cut_map import SAME, Function, Link, Make, Rule, counting_writes, only
 from padviz.cutting.exact_units import Span
 from padviz.cutting.shards import owned
 from padviz.cutting.windows import padded
@@ -46,6 +46,15 @@ class Node:
         self.fine = {**(fine or coarse)}
         self.operands, self.make, self.stored = operands, make, stored
         self.number = -1  # among the maps of a run
+        self.version: int | None = None
+
+    @classmethod
+    def constant(cls, x: Tensor) -> Node:
+        """Return a tensor that is not cut, and must not be written into before it is read."""
+        x = counting_writes(x)
+        node = cls(x.shape, x.dtype, {}, stored=x)
+        node.version = x._version
+        return node
 
     @property
     def bytes(self) -> int:

@@ -26,6 +26,7 @@ from padviz.cutting.cut_map import (
     Pooled,
     Refused,
     Rows,
+    check_unwritten,
     maps_in,
     tree_map_only,
 )
@@ -71,8 +72,8 @@ class SharedMap(CutMap):
     node: Node
 
     @classmethod
-    def of(cls, node: Node, runner: Runner) -> SharedMap:
-        shared = cls.shell(node.shape, node.dtype, runner.home)
+    def of(cls, node: Node, runner: Runner, strides: Sequence[int] | None = None) -> SharedMap:
+        shared = cls.shell(node.shape, node.dtype, runner.home, strides)
         shared.node, shared.runner = node, runner
         if runner.notes:
             runner.notes.maps.append(ref(shared))
@@ -104,7 +105,7 @@ class SharedMap(CutMap):
         runner = self.runner
         read = Read([], {}, {}, {}, [])
         for x, links in operands:
-            node = x.node if isinstance(x, SharedMap) else Node(x.shape, x.dtype, {}, stored=x)
+            node = x.node if isinstance(x, SharedMap) else Node.constant(x)
             everything = not_linked(node, links)
             if everything:
                 runner.gather(node)
@@ -191,10 +192,18 @@ class SharedMap(CutMap):
         runner.passed("pooled", node)
         return join([value for value in runner.team.collect(values) if value[0]])
 
-    def replace(self, other: CutMap) -> CutMap:
-        assert isinstance(other, SharedMap)
-        self.node = other.node
+    def replace(self, other: Tensor) -> CutMap:
+        if isinstance(other, SharedMap):
+            self.node = other.node
+        else:
+            self.node = Node.constant(other)
         return self
+
+    def with_strides(self, strides: Sequence[int]) -> CutMap:
+        return self.of(self.node, self.runner, strides)
+
+    def uncut(self, view: Tensor) -> CutMap:
+        return self.of(Node.constant(view), self.runner)
 
 
 class Runner:
@@ -240,7 +249,7 @@ class Runner:
         node.stored = self.team.adopt(node, x)
         if self.notes:
             self.notes.given[node] = self.events
-        return SharedMap.of(node, self)
+        return SharedMap.of(node, self, x.stride())
 
     def cut_all(self, image: Tensor) -> Tensor:
         """Cut an image along its axes, into a grid of parts."""
@@ -389,6 +398,8 @@ class Runner:
         box, held = segment.needs(k)[reader], segment.needs(k).get(node, {})
         x = node.stored
         is_stored = x is not None
+        if x is not None and node.version is not None:
+            check_unwritten(x, node.version)
         if x is None and node in values:
             x = values[node]
         if x is None:

@@ -99,10 +99,11 @@ class StreamedMap(CutMap):
         along: int,
         n: int,
         session: Session,
+        strides: Sequence[int] | None = None,
     ) -> StreamedMap:
         shape = [*piece.shape]
         shape[along] = n
-        streamed = cls.shell(shape, piece.dtype, piece.device)
+        streamed = cls.shell(shape, piece.dtype, piece.device, strides)
         streamed.piece, streamed.start, streamed.rows_if_ended = piece, start, rows_if_ended
         streamed.along, streamed.session = along, session
         return streamed
@@ -248,6 +249,10 @@ class StreamedMap(CutMap):
     ) -> object:
         name = getattr(function, "overloadpacket", function).__name__
         raise Refused(f"runs {name} over all positions, also those to come")
+
+    def with_strides(self, strides: Sequence[int]) -> CutMap:
+        rows = self.start, self.rows_if_ended
+        return self.of(self.piece, *rows, self.along, self.n, self.session, strides)
 
     def replace(self, other: CutMap) -> CutMap:
         """A stream then holds the rows that all of its operands have."""

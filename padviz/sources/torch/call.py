@@ -31,9 +31,10 @@ IMAGES = CONVS | {"conv_transpose", "max_pool", "max_pool_with_indices", "avg_po
 ADAPTIVE = {f"adaptive_{pool}" for pool in ("avg_pool", "max_pool", "max_pool_with_indices")}
 SLIDING = IMAGES | ADAPTIVE | {"pad", "constant_pad_nd", "padded", "pixel_shuffle", "unfold"}
 PARTS = frozenset((
-    "chunk", "getitem", "glu", "linear", "narrow", "select", "slice", "split",
-    "split_with_sizes", "tensor_split", "unbind",
+    "cat", "chunk", "concat", "concatenate", "getitem", "glu", "linear", "narrow", "select",
+    "slice", "split", "split_with_sizes", "stack", "tensor_split", "unbind",
 ))  # fmt: skip  # what makes parts of a vector, or other vectors
+PADS = frozenset(("pad", "constant_pad_nd", "padded"))
 MODES = ("nearest", "nearest_exact", "linear", "bilinear", "trilinear", "bicubic")
 RESIZES = frozenset(("interpolate", "upsample", *(f"upsample_{mode}" for mode in MODES)))
 SHAPED = (
@@ -150,6 +151,10 @@ class Call(calls.Call):
         return self.stem in stems and self.axes == len(self.trace.axes)
 
     @property
+    def slides(self) -> bool:
+        return self.is_one_of(SLIDING | RESIZES)
+
+    @property
     def output(self) -> Tensor:
         return tensors_in(self.out)[0]
 
@@ -248,23 +253,40 @@ class Call(calls.Call):
             return (
                 None  # a convolution costs something, and others may make several positions of one
             )
-        if self.stem in RESIZES and is_image:
+        if is_image and self._resizes:
             return self._resized_vector()
-        value = self.given[0]
-        if slides and prod(shape[-axes:]) > 1 and isinstance(value, Map):
-            self.memory.values[self.tensors[0]] = self.spread_vector(value, axes)
-            return None  # each position sees all that the vector was made of
+        if slides and prod(shape[-axes:]) > 1 and isinstance(self.given[0], Map):
+            return self._with_positions(self.given[0], is_image)
         if self.handler and self.stem in PARTS:
             with suppress(Stuck):
                 return self.run_handler(self.handler)
         return self.vector()
+
+    @property
+    def _resizes(self) -> bool:
+        repeats = self.stem == "repeat_interleave" and prod(self.output.shape[2:]) > 1
+        return repeats or self.stem in RESIZES
+
+    def _with_positions(self, vector: Map, is_image: bool) -> Result:
+        """Make an image of a vector, of which each position sees all, before a window reads it.
+
+        A pad alone makes an image only of what has the dimensions of one.
+        """
+        if self.stem not in PADS or is_image:
+            self.memory.values[self.tensors[0]] = self.spread_vector(vector, len(self.trace.axes))
+            return None
+        padded = as_map(self.vector())
+        return replace(padded, layer=self.trace.marked_unlike(self.name(), padded.at))
 
     def _resized_vector(self) -> Map:
         """Return a vector that was resized to a map: each position sees all of it."""
         batch, channels, *sizes = self.output.shape
         dims = plain(batch), plain(channels), *map(whole, self.trace.axes, sizes)
         ops = [Resize(n) for n in sizes]
-        return Map(dims, self.trace.add(self.name(), "resize", (self.vector().at,), ops))
+        vector = self.vector().at
+        if prod(self.tensors[0].shape[2:]) > 1:
+            self.check_alike([vector])
+        return Map(dims, self.trace.add(self.name(), "resize", (vector,), ops))
 
     def without_mixed(self) -> None:
         for tensor, x in zip(self.tensors, self.given, strict=True):

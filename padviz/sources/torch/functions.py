@@ -364,9 +364,7 @@ def cat(call: Call, tensors: Sequence[Value], dim: int = 0, **options: object) -
     if len(along) > 1 and any(dims.kind == "mixed" for dims in along):
         return call.join_flattened(call.spatial)
     call.without_mixed()
-    if call.spatial:
-        return views.concat(call, call.given, dim % call.output.ndim)
-    return call.without_positions()
+    return views.concat(call, call.given, dim % call.output.ndim)
 
 
 def stack(call: Call, tensors: Sequence[Value], dim: int = 0) -> Result:

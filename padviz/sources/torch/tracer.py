@@ -285,6 +285,8 @@ class Tracer(TorchFunctionMode):
         memory, layers, shape = self.memory, call.trace.layers, [*tensor.shape]
         before = memory.value(tensor)
         if layers[value.at].pooled:
+            if any(dim.stacked for dim in value.dims or ()):
+                value = replace(value, layer=call.trace.marked_unlike(call.name("merge"), value.at))
             value = replace(value, dims=tuple(map(plain, shape)))
         elif value.dims is not None and value.shape != shape:
             what = f"makes {in_words(shape)} of it, which padviz does not follow"

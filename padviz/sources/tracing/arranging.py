@@ -30,6 +30,7 @@ from padviz.sources.tracing.dims import (
 )
 from padviz.sources.tracing.trace import Ranges, Trace
 
+STACKED = "reads stacked or flattened values as height or width"
 MOST_PARTS = 1024  # crops that one space-to-depth may take
 Cuts = tuple[tuple[str, int], ...]  # after how many rows of which axis
 V = TypeVar("V", bound="Value")
@@ -372,7 +373,7 @@ class Arranger(Trace):
                 if not any(isinstance(factor, Channel) for factor in dim):
                     raise Stuck("reads mixed height, width and channels")
                 lost += dim.positions
-                dims.append(plain(dim.size))
+                dims.append(Dim(Block(dim.size)))
             else:
                 if dim.has_positions:
                     kept += dim.positions

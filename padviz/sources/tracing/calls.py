@@ -24,7 +24,15 @@ from padviz.network.layer import Kind, Layer
 from padviz.network.operations import Op, Window
 from padviz.network.resize import Resize
 from padviz.network.rewrites import merge_pad
-from padviz.sources.tracing.arranging import Arranger, Constant, Map, Stuck, Value, block_of
+from padviz.sources.tracing.arranging import (
+    STACKED,
+    Arranger,
+    Constant,
+    Map,
+    Stuck,
+    Value,
+    block_of,
+)
 from padviz.sources.tracing.dims import (
     ROLES,
     Axis,
@@ -88,6 +96,11 @@ class Call:
         return f"function {self.op}"
 
     @property
+    def slides(self) -> bool:
+        """Whether it makes a map of an image."""
+        return self.windowed
+
+    @property
     def spatial(self) -> list[Map]:
         return [x for x in self.maps if self.trace.is_spatial(x)]
 
@@ -133,12 +146,11 @@ class Call:
         `head` and `firm` are as in `Trace.broken`.
         """
         inputs = sorted(self.inputs)
-        if not self.spatial and any(x.dims is None for x in self.maps):
-            # The error says which `layer` stops before it, and that must be a map.
+        if not self.spatial and (self.slides or any(x.dims is None for x in self.maps)):
+            # An image made of a vector would be a map. The error says which `layer` stops before
+            # it, and that must be a map, too.
             inputs = [self.trace.last_map(inputs)]
         layer = self.trace.broken(self.name(), inputs, f"{self.what} {why}", head, firm)
-        if self.windowed:
-            self.trace.mark(layer, pooled=False)  # an image made of a vector would be a map
         return Map(None, layer)
 
     def stuck(self, error: Stuck) -> Value:
@@ -184,8 +196,14 @@ class Call:
     def pool(self, x: Value) -> Map:
         return Map(None, self.trace.add(self.name(), "global", (x.at,)))
 
+    def check_alike(self, layers: Iterable[int]) -> None:
+        """Reject vectors as rows or columns if their numbers are made of different positions."""
+        if any(self.trace.layers[at].unlike for at in layers):
+            raise Stuck(STACKED)
+
     def spread_vector(self, x: Map, rank: int) -> Map:
         """Copy a vector that was reshaped to several positions to each of these."""
+        self.check_alike([x.at])
         sizes = x.shape[-rank:]
         roles = [*self.trace.axes][-rank:]
         ops = [Resize(1)] * (len(self.trace.axes) - rank) + [Resize(n) for n in sizes]
@@ -268,6 +286,9 @@ def merge_maps(call: Call, kind: Kind, values: Sequence[Map]) -> Map:
     """
     trace = call.trace
     scores = [x for x in values if x.has_looked]
+    if scores:
+        # Paths leave out what scores are made of, such as a vector that is added to them.
+        values = [x for x in values if trace.is_spatial(x)]
     if scores and len({x.at for x in values}) == 1:
         # Scores have the layer of the queries that they are made of. What else is made of it is
         # left out.
@@ -295,6 +316,8 @@ def join(call: Call, kind: Kind, layers: Sequence[int]) -> int:
     """
     trace, name = call.trace, call.name("spread")
     maps = [at for at in layers if not trace.layers[at].pooled]
+    if maps and kind != "multiply":
+        call.check_alike(layers)
     if kind == "concat" and maps:
         maps = layers = trace.spread_vectors(name, layers, maps[0])
     if len({trace.layers[at].size for at in maps}) > 1:

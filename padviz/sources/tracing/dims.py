@@ -78,10 +78,15 @@ class Factor:
 
 @dataclass(frozen=True, slots=True)
 class Channel(Factor):
-    """Numbers of one position: channels, heads, groups, images of a batch."""
+    """Numbers of one position: channels, heads, groups, images of a batch.
+
+    Several maps that were `stacked` may differ, so that no window may slide along them.
+    """
+
+    stacked: bool = False
 
     def split(self, outer: int) -> tuple[Factor, Factor]:
-        return Channel(outer), Channel(self.size // outer)
+        return replace(self, size=outer), replace(self, size=self.size // outer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +215,11 @@ class Dim(tuple[Factor, ...]):
         return Dim(*(position for position in self.positions if position.looked))
 
     @property
+    def stacked(self) -> bool:
+        """Whether it has places of blocks, or several maps side by side."""
+        return self.kind in PLACES or any(channel.stacked for channel in self.within(Channel))
+
+    @property
     def axis(self) -> str:
         """The axis that it is, but for single rows and columns; or ""."""
         match [factor for factor in self if factor.size > 1] or self:
@@ -232,8 +242,8 @@ class Dim(tuple[Factor, ...]):
         out: list[Factor] = []
         for factor in self:
             match out[-1:], factor:
-                case [Channel(n)], Channel(m):
-                    out[-1] = Channel(n * m)
+                case [Channel(n, one)], Channel(m, other):
+                    out[-1] = Channel(n * m, one or other)
                 case [Axis() as outer], Axis(inner=True) as part if part.continues(outer):
                     out[-1] = replace(outer, size=outer.size * part.size, step=part.step)
                 case _ if factor != Channel(1):
@@ -315,6 +325,8 @@ def as_channels(dims: Sequence[Dim], n: int) -> Dim:
     """Return `n` channels picked or joined from dimensions, whose blocks are no longer whole."""
     if any(dim.kind in PLACES for dim in dims):
         return Dim(Block(n))
+    if n > 1 and any(dim.stacked for dim in dims):
+        return Dim(Channel(n, stacked=True))
     return plain(n)
 
 
@@ -424,7 +436,11 @@ def _broadcast(one: Dim, other: Dim) -> Dim | None:
     differ = [factor.unsized for factor in first] != [factor.unsized for factor in second]
     if first and second and differ:
         return None
-    return max(one, other, key=lambda dim: (dim.size, sum(not isinstance(f, Channel) for f in dim)))
+
+    def order(dim: Dim) -> tuple[int, int, bool]:
+        return dim.size, sum(not isinstance(factor, Channel) for factor in dim), dim.stacked
+
+    return max(one, other, key=order)
 
 
 def _without_channels(dim: Dim) -> list[Factor]:

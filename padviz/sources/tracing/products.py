@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
+from math import prod
 from typing import Literal, cast
 
 from padviz.network.layer import MERGES, Kind
@@ -266,7 +267,7 @@ def linear(
     dims = merge_places((*results,), gone)
     lost = flat(gone).positions
     if not lost or not call.trace.is_spatial(x):
-        return x.part_of(dims, call)
+        return _mixed(call, x, gone).part_of(dims, call)
     if back is not None:
         seen = _mix_linear(call, x, lost)
         return replace(seen, dims=dims).with_dim(back, gone[0])
@@ -278,6 +279,14 @@ def linear(
         line = call.trace.pool_over(f"{name}.line", base, roles)
         return Map(dims, call.trace.crop(name, line, runs))
     return Map(dims, call.trace.pool_over(name, call.trace.unsplit(x).at, roles))
+
+
+def _mixed(call: Call, x: Value, gone: Sequence[Dim]) -> Value:
+    """Return a vector of which all numbers are summed, so that each result is made of all."""
+    is_whole = prod(x.shape) == flat(gone).size
+    if isinstance(x, Map) and call.trace.layers[x.at].unlike and is_whole:
+        return replace(x, layer=call.trace.marked_unlike(call.name(), x.at, unlike=False))
+    return x
 
 
 def _gone(x: Value, letters: Letters, out: Letters) -> list[Dim]:

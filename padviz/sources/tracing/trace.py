@@ -50,6 +50,8 @@ MOST = {"kernel": MOST_KERNEL, "stride": MOST_STEP, "dilation": MOST_STEP}
 # cropped     `crop`, views of mirrored rows -                     `rows_of`: crops of crops are one
 #                                                                  `_is_spoilt`
 # rolled      `roll`                         -                     `roll`: rolls of rolls are one
+# unlike      `unlike`, and what is made of  convolutions, linear  `check_alike`: no row is made of
+#             such vectors                   layers                such a vector
 #
 # An unknown layer that is `alike` or `cropped` is not spoilt: some calls may still read it.
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ class Traced(Layer):
 
     `from_tokens`: it was pooled from positions beside tokens. `attended`: attention in heads looks
     at it. `cropped`: the layer that it is cropped or mirrored out of, and the rows it keeps.
-    `rolled`: the layer that it rolls, and by how many rows on each axis.
+    `rolled`: the layer that it rolls, and by how many rows on each axis. `unlike`: a vector whose
+    numbers are made of different positions or maps.
     """
 
     size: Size = ()
@@ -78,6 +81,7 @@ class Traced(Layer):
     attended: bool = False
     cropped: tuple[int, Ranges] | None = None
     rolled: tuple[int, tuple[int, ...]] | None = None
+    unlike: bool = False
 
     def of_network(self, inputs: tuple[int, ...], like: int | None, ops: Ops) -> Layer:
         """Return the layer as it is in a network, where its inputs have other positions."""
@@ -194,7 +198,8 @@ class Trace:
             return layer
         if not all(source.as_map for source in read):
             as_map = None
-        return replace(layer, pooled=True, as_map=as_map)
+        unlike = layer.kind != "conv" and any(source.unlike for source in read)
+        return replace(layer, pooled=True, as_map=as_map, unlike=unlike)
 
     def _size_of(self, name: str, inputs: Sequence[int], ops: Ops, like: int | None) -> Size:
         first = self.layers[inputs[0]]
@@ -230,6 +235,12 @@ class Trace:
         for at in restored:
             kind, ops = as_maps[at]
             self.mark(at, kind=kind, ops=ops, pooled=False, as_map=None)
+
+    def marked_unlike(self, name: str, vector: int, unlike: bool = True) -> int:
+        """Copy a vector, and mark whether its numbers are made of different positions."""
+        layer = self.add(name, "identity", (vector,))
+        self.mark(layer, unlike=unlike)
+        return layer
 
     def merge(self, name: str, kind: Kind, inputs: Sequence[int]) -> int:
         """Merge branches by "add", "multiply" or "concat"; one alone passes through.

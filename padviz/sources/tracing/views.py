@@ -14,13 +14,14 @@ from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
+from typing import cast
 
 from padviz.errors import SizeError
 from padviz.network.network import in_words
 from padviz.network.operations import MOST_ROWS, Blocks, Op, Window
 from padviz.network.padding_modes import COPYING, RUNNING_ON, SCHEMES, padded_rows
 from padviz.network.resize import Resize
-from padviz.sources.tracing.arranging import Constant, Map, Stuck, V, Value
+from padviz.sources.tracing.arranging import STACKED, Arranger, Constant, Map, Stuck, V, Value
 from padviz.sources.tracing.calls import Call, join
 from padviz.sources.tracing.dims import (
     ROWS,
@@ -111,7 +112,7 @@ def _grown(dims: Dims) -> tuple[Dims, dict[str, Op | None]]:
     ops: dict[str, Op | None] = {}
     for i, dim in enumerate(dims):
         match dim:
-            case (Axis() as rows, Channel(n)) if role := Dim(rows).axis:
+            case (Axis() as rows, Channel(n, stacked=False)) if role := Dim(rows).axis:
                 kept[i] = Dim(rows)
                 ops[role] = Resize(scale=Fraction(n))
     return (*kept,), ops
@@ -370,22 +371,74 @@ def concat(call: Call, values: Sequence[Value], axis: int) -> Value:
         raise Stuck(f"joins tensors of different sizes: {sizes}")
     if any(x.known[axis].kind != "channels" for x in values):
         values = [*map(call.trace.unsplit, values)]
+    with suppress(Stuck):
+        rows, role = _picked_rows(call, values, axis)
+        return _concat_rows(call, rows, axis, role)
     spatial = [x for x in values if call.trace.is_spatial(x)]
     if any(x.known[axis].kind in ROWS for x in spatial):
         return _concat_positions(call, values, spatial, axis)
     return _concat_channels(call, values, axis)
 
 
+def _picked_rows(call: Call, values: Sequence[Value], axis: int) -> tuple[list[Map], str]:
+    """Return single rows, or columns, of one map as such, and the axis that they were picked from.
+
+    A number that was picked from both is a row if all were picked from the same column.
+    """
+    trace = call.trace
+    rows = [_unpooled(trace, x) for x in values]
+    runs = [trace.rows_of(x.at)[1] for x in rows]
+    roles = [role for role in trace.axes if len({run.get(role) for run in runs}) > 1]
+    if len(roles) != 1 or any(x.known[axis] for x in rows):
+        raise Stuck("joins other than single rows")
+    (role,) = roles
+    if any(role in _roles(x) or trace.sides(x.at)[role] > 1 for x in rows):
+        raise Stuck("joins other than single rows")
+    return [x.with_dim(axis, whole(role, 1)) for x in rows], role
+
+
+def _unpooled(trace: Arranger, x: Value) -> Map:
+    """Return a vector as the single position that it was picked from."""
+    layer = trace.layers[x.at]
+    x = trace.unsplit(cast("Map", x))
+    if layer.kind == "global":
+        return replace(x, layer=layer.inputs[0])
+    return x
+
+
+def _roles(x: Map) -> set[str]:
+    return {part.role for part in flat(x.known).within(Axis)}
+
+
+def _side_by_side(call: Call, maps: Sequence[Map], axis: int, n: int) -> Dim:
+    """Return `n` channels of maps: places if rows of one map became these."""
+    joined = [x.known[axis] for x in maps]
+    spatial = [x for x in maps if call.trace.is_spatial(x)]
+    if len(spatial) < 2:
+        return as_channels(joined, n)
+    layers = {x.at for x in spatial}
+    bases = {call.trace.rows_of(at)[0] for at in layers}
+    is_new = {dim.size for dim in joined} == {1}
+    is_lost = any(_roles(x) != call.trace.axes.keys() for x in spatial)
+    if len(bases) < len(layers) or (is_lost and is_new):
+        return Dim(Block(n))
+    if is_lost or is_new:
+        return Dim(Channel(n, stacked=True))
+    return as_channels(joined, n)
+
+
 def _concat_channels(call: Call, values: Sequence[Value], axis: int) -> Value:
     n = sum(x.known[axis].size for x in values)
     maps = [x for x in values if isinstance(x, Map)]
-    channels = as_channels([x.known[axis] for x in maps], n)
+    channels = _side_by_side(call, maps, axis, n)
     maps = call.trace.split_alike(maps)
     line = call.broadcast([x.with_dim(axis, Dim()) for x in maps], axis)
     dims = with_dim(line, axis, channels)
     if not maps:
         return Constant(dims)
     layer = join(call, "concat", [x.at for x in maps])
+    if len(values) > 1 and call.trace.layers[layer].pooled:
+        layer = call.trace.marked_unlike(call.name("merge"), layer)
     joined = maps[0]
     if len(maps) > 1:
         joined = Map(None, layer, split_name=joined.split_name)
@@ -453,6 +506,12 @@ def _concat_rows(call: Call, values: Sequence[Value], axis: int, role: str) -> M
         raise Stuck("concatenates different maps along rows or columns")
     (x,) = bases.values()
     read = [row for row in rows if row is not None]
+    part = _slice_of(read)
+    if len(read) == len(rows) and part and part.step > 0:
+        layer, kept = x.at, range(call.trace.sides(x.at)[role])[part]
+        if kept != range(call.trace.sides(x.at)[role]):
+            layer = call.trace.crop(call.name("slice"), layer, {role: kept})
+        return replace(x, layer=layer, dims=call.trace.resize_dims(x.known, layer))
     run = range(min(read), max(read) + 1)
     if len(run) < call.trace.sides(x.at)[role]:
         # What is padded is a crop, as where a decoder has dropped its first frame.
@@ -529,5 +588,7 @@ def space_to_depth(call: Call, x: Map, roles: Sequence[str], block: int) -> Map:
 
 def _times_channels(x: Map, times: Fraction) -> Map:
     at = next(i for i, dim in enumerate(x.known) if dim.positions) - 1
+    if times < 1 and x.known[at].stacked:
+        raise Stuck(STACKED)
     channels = max(int(x.known[at].size * times), 1)
-    return x.with_dim(at, plain(channels))
+    return x.with_dim(at, Dim(Channel(channels, stacked=times > 1)))

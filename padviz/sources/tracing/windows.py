@@ -15,10 +15,9 @@ from math import inf, prod
 from padviz.network.layer import POOLS, Channels, Kind
 from padviz.network.operations import Adaptive, Fill, Op, Transposed, Window, out_size, sized
 from padviz.network.resize import Resize, Runtime, as_computed
-from padviz.sources.tracing.arranging import Arranger, Map, Stuck, Value, in_places
+from padviz.sources.tracing.arranging import STACKED, Arranger, Map, Stuck, Value, in_places
 from padviz.sources.tracing.calls import Call, with_kernel
 from padviz.sources.tracing.dims import (
-    PLACES,
     Axis,
     Dim,
     Dims,
@@ -82,7 +81,7 @@ def _is_spread_vector(trace: Arranger, x: Map, rank: int) -> bool:
     if not trace.layers[x.at].pooled or rank > len(trace.axes) or {*shape_of(last)} == {1}:
         return False
     is_image = not any(dim.has_positions for dim in before)
-    return is_image and not any(dim.kind in PLACES for dim in last)
+    return is_image and not any(dim.stacked for dim in last)
 
 
 def _roles(trace: Arranger, x: Map, rank: int) -> list[str]:
@@ -104,6 +103,8 @@ def _roles(trace: Arranger, x: Map, rank: int) -> list[str]:
 
 
 def _mixed(dims: Dims) -> Stuck:
+    if any(dim.stacked for dim in dims):
+        return Stuck(STACKED)
     kinds = {dim.kind for dim in dims}
     why = "reads mixed height, width and channels as an image"
     return Stuck(why, flattened="line" in kinds and "mixed" not in kinds)
@@ -258,7 +259,7 @@ def _among_channels(
     if not isinstance(x, Map) or not _slides_among_channels(dims, ops):
         return None
     # A convolution makes an image of a vector first, and joins channels of the dimension before.
-    if call.trace.layers[x.at].pooled and kind not in POOLS:
+    if call.trace.layers[x.at].pooled and _makes_image(call, kind, len(ops)):
         return None
     if before.has_positions and not each_alone:
         return None
@@ -279,6 +280,10 @@ def _among_channels(
     return x.part_of(known, call)
 
 
+def _makes_image(call: Call, kind: Kind, rank: int) -> bool:
+    return kind not in POOLS or rank == len(call.trace.axes)
+
+
 def _is_layer(kind: Kind, windows: Collection[Op | None]) -> bool:
     """Whether windows do anything; a convolution of one tap costs something at least."""
     if kind == "conv":
@@ -293,7 +298,7 @@ def _slides_among_channels(dims: Sequence[Dim], ops: Ops) -> bool:
     slides = False
     for dim, op in zip(dims, ops, strict=True):
         if not dim.axis and not is_idle(op):
-            if dim.kind != "channels":
+            if dim.kind != "channels" or dim.stacked:
                 return False
             slides = slides or dim.size > 1
     return slides

@@ -1,0 +1,351 @@
+"""Drawn modules that take rows apart and put them together: refused, or right by their own gradients."""
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+import padviz
+from padviz.errors import PadvizError
+from tests.sources.test_onnx_exports import SINCE_2_5
+from tests.sweeps import SLOW
+from tests.torch_calls import to_onnx
+
+Step = Callable[[Tensor], Tensor]
+Rows = list[Tensor]
+SEEDS = 30  # of one test; about 25 of their modules run
+TESTS, FILES = 20, 4  # of all modules, and of the files of each exporter
+READ = 0.4  # the least share of one test that is read, rather than refused
+
+
+class Draw(random.Random):
+    """Draws functions of a map of some `channels` along an axis, `d`, in which every path counts once."""
+
+    d, axes, channels = 2, 2, 1
+
+    def conv(self, axes: int = 0, into: int = 0, out: int = 0, parts: int = 1) -> Step:
+        """A convolution that averages channels, of which there are several `parts` to be added."""
+        axes, into = axes or self.axes, into or self.channels
+        shape = [out or self.channels, into * parts, *[3] * axes]
+        weight = torch.full(shape, 1 / into, dtype=torch.float64)
+        convolve = [functional.conv1d, functional.conv2d][axes - 1]
+        return lambda x: convolve(x, weight.to(x.dtype), padding=1)
+
+    def linear(self) -> Step:
+        """Mixes the channels of a row, or of a sample."""
+        weight = torch.full([self.channels] * 2, 1 / self.channels, dtype=torch.float64)
+
+        def run(row: Tensor) -> Tensor:
+            mixed = functional.linear(row.transpose(1, row.ndim - 1), weight.to(row.dtype))
+            return mixed.transpose(1, row.ndim - 1)
+
+        return run
+
+    def window(self) -> Step:
+        """What reads the rows that were put together."""
+        d = self.d
+
+        def pooled(x: Tensor) -> Tensor:
+            pool = functional.avg_pool1d if x.ndim == 3 else functional.avg_pool2d
+            return pool(x, 2, 2) * 2 ** (x.ndim - 2)
+
+        def padded(x: Tensor) -> Tensor:
+            return functional.pad(x, (1, 0) * (x.ndim - 2), "replicate")
+
+        def resized(x: Tensor) -> Tensor:
+            return functional.interpolate(x, scale_factor=2)
+
+        def shrunk(x: Tensor) -> Tensor:
+            return x.unflatten(d, (-1, 2)).sum(d + 1)
+
+        return self.choice([self.conv(), self.conv(), pooled, padded, resized, shrunk])
+
+    def apart(self) -> Callable[[Tensor], Rows]:
+        d = self.d
+        return self.choice([
+            lambda x: list(x.unbind(d)),
+            lambda x: [x.select(d, i) for i in range(x.shape[d])],
+            lambda x: [x[(slice(None),) * d + (i,)] for i in range(x.shape[d])],
+            lambda x: [row.squeeze(d) for row in x.split(1, d)],
+            lambda x: [row.squeeze(d) for row in x.chunk(x.shape[d], d)],
+            lambda x: list(x.movedim(d, 0)),
+        ])  # fmt: skip
+
+    def order(self) -> Callable[[Rows], Rows]:
+        same: Callable[[Rows], Rows] = list
+        return self.choice([
+            *[same] * 14,
+            lambda rows: rows[::-1],
+            lambda rows: rows[::2],
+            lambda rows: rows[1:-1],
+            lambda rows: rows[1:] + rows[:1],
+            lambda rows: [rows[0], *rows, rows[-1]],
+            lambda rows: rows[::2] + rows[1::2],
+            lambda rows: [rows[0]] * len(rows),
+        ])  # fmt: skip
+
+    def each(self) -> Callable[[Rows], Rows]:
+        linear = convolved = self.linear()
+        if self.axes > 1:
+            convolved = self.conv(axes=1)
+
+        def recurrent(rows: Rows) -> Rows:
+            states = rows[:1]
+            for row in rows[1:]:
+                states.append(row + linear(states[-1]))
+            return states
+
+        def passed_on(rows: Rows) -> Rows:
+            rows = [*rows]
+            for i in range(1, len(rows)):
+                rows[i] = rows[i] + convolved(rows[i - 1]).relu()
+            return rows
+
+        same: Callable[[Rows], Rows] = list
+        return self.choice([
+            *[same] * 9,
+            lambda rows: [row.relu() for row in rows],
+            lambda rows: [linear(row) for row in rows],
+            lambda rows: [linear(row).relu() for row in rows],
+            lambda rows: [convolved(row) for row in rows],
+            lambda rows: [linear(row) if i % 2 else row for i, row in enumerate(rows)],
+            recurrent,
+            passed_on,
+        ])  # fmt: skip
+
+    def together(self) -> Callable[[Rows], Tensor]:
+        d = self.d
+
+        def as_channels(rows: Rows) -> Tensor:
+            joined = torch.cat(rows, 1).unflatten(1, (len(rows), -1))
+            return joined.movedim(1, d)
+
+        return self.choice([
+            lambda rows: torch.stack(rows, d),
+            lambda rows: torch.stack(rows, d),
+            lambda rows: torch.stack(rows).movedim(0, d),
+            lambda rows: torch.stack(rows, -1).movedim(-1, d),
+            lambda rows: torch.cat([row.unsqueeze(d) for row in rows], d),
+            as_channels,
+        ])  # fmt: skip
+
+    def apart_and_together(self) -> Step:
+        apart, together = self.apart(), self.together()
+        steps = [self.order(), self.each()]
+        self.shuffle(steps)
+        return lambda x: together(steps[1](steps[0](apart(x))))
+
+    def halves(self) -> Step:
+        d, conv, both = self.d, self.conv(), self.conv(parts=2)
+
+        def joined(change: Callable[[Rows], Sequence[Tensor]], at: int = d) -> Step:
+            return lambda x: torch.cat([*change(list(x.chunk(2, at)))], at)
+
+        def blended(x: Tensor) -> Tensor:
+            """Halves as channels, and a convolution over both."""
+            return both(torch.cat(x.chunk(2, d), 1))
+
+        return self.choice([
+            joined(lambda parts: parts),
+            joined(lambda parts: parts[::-1]),
+            joined(lambda parts: [part.relu() for part in parts]),
+            joined(lambda parts: [conv(part) for part in parts]),
+            joined(lambda parts: [parts[0].flip(d), parts[1]]),
+            lambda x: torch.add(*x[(slice(None),) * d + (slice(x.shape[d] // 2 * 2),)].chunk(2, d)),
+            lambda x: torch.cat(x.chunk(2, d), 1)[:, : x.shape[1]],
+            blended,
+        ])  # fmt: skip
+
+    def turned(self) -> Step:
+        """What einops writes: rows split into blocks, moved and joined."""
+        d, both = self.d, self.conv(parts=2)
+
+        def even(x: Tensor) -> Tensor:
+            return x.narrow(d, 0, x.shape[d] // 2 * 2)
+
+        def to_channels(x: Tensor) -> Tensor:
+            blocks = even(x).unflatten(d, (-1, 2)).movedim(d + 1, 2).flatten(1, 2)
+            return both(blocks)
+
+        def halves_to_channels(x: Tensor) -> Tensor:
+            blocks = even(x).unflatten(d, (2, -1)).movedim(d, 2).flatten(1, 2)
+            return both(blocks)
+
+        def interleaved(x: Tensor) -> Tensor:
+            return even(x).unflatten(d, (2, -1)).transpose(d, d + 1).flatten(d, d + 1)
+
+        def through_channels(x: Tensor) -> Tensor:
+            parts = torch.cat(even(x).chunk(2, d), 1).unflatten(1, (2, -1))
+            return parts.movedim(1, d + 1).flatten(d, d + 1)
+
+        return self.choice([
+            lambda x: even(x).unflatten(d, (-1, 2)).relu().flatten(d, d + 1),
+            lambda x: x.transpose(1, d).relu().transpose(1, d),
+            lambda x: x.flatten(2).relu().view(x.shape),
+            lambda x: x.flatten(1).relu().view(x.shape),
+            lambda x: torch.cat(x.flatten(1).chunk(2, 1)[::-1], 1).view(x.shape),
+            to_channels, halves_to_channels, interleaved, through_channels,
+        ])  # fmt: skip
+
+    def other(self) -> Step:
+        d = self.d
+        return self.choice([
+            lambda x: x.flip(d).relu().flip(d),
+            lambda x: x.roll(2, d),
+            lambda x: torch.stack([x.sum(d), x.relu().sum(d)], d),
+            lambda x: torch.stack([x, x.relu() + x.roll(1, d)], d).sum(d),
+            lambda x: torch.stack(x.unbind(d)[::-1], d).narrow(d, 1, 3).sum(d, keepdim=True) + x,
+            lambda x: x + x.select(d, 1).unsqueeze(d),
+            lambda x: x.index_select(d, torch.arange(x.shape[d] - 1)),
+            lambda x: x.sum(d, keepdim=True).repeat_interleave(5, d),
+        ])  # fmt: skip
+
+
+class Drawn(nn.Module):
+    """A convolution, one to three drawn steps each with a window behind, and a convolution to one channel."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        draw = Draw(seed)
+        self.size = draw.choice([(draw.randint(5, 9), draw.randint(5, 9)), (draw.randint(6, 12),)])
+        draw.axes, draw.channels = len(self.size), draw.randint(1, 2)
+        self.steps: list[Step] = [draw.conv(into=1)]
+        for _ in range(draw.choice([1, 1, 1, 2])):
+            draw.d = draw.randint(2, len(self.size) + 1)
+            kinds = [draw.apart_and_together] * 4 + [draw.halves, draw.turned, draw.other]
+            self.steps += [draw.choice(kinds)(), draw.window()]
+        self.steps.append(draw.conv(out=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for step in self.steps:
+            x = step(x)
+        return x
+
+
+def truth(module: nn.Module, size: tuple[int, ...]) -> tuple[list[int], NDArray[np.float64]]:
+    """The shape of what a module makes, and the gradient of its sum."""
+    image = torch.ones(1, 1, *size, dtype=torch.float64, requires_grad=True)
+    made = module(image)
+    made.sum().backward()
+    assert image.grad is not None
+    return [*made.shape[2:]], image.grad[0, 0].numpy()
+
+
+def runs(seed: int) -> bool:
+    """Whether a module runs; a map that was taken apart may be too small for what follows."""
+    module = Drawn(seed)
+    try:
+        shape, _ = truth(module, module.size)
+    except (RuntimeError, IndexError, ValueError):
+        return False
+    return min(shape) > 1
+
+
+def is_read(source: nn.Module | Path, module: nn.Module, size: tuple[int, ...]) -> bool:
+    """Whether padviz reads a module, or its file: then each pixel's usage is its gradient."""
+    shape, wanted = truth(module, size)
+    try:
+        usage = padviz.usage(source, size)
+    except PadvizError:
+        return False
+    assert [*usage.target.shape][-len(shape) :] == shape
+    np.testing.assert_array_equal(usage.counts.reshape(wanted.shape), wanted)
+    return True
+
+
+def drawn(test: int) -> list[Drawn]:
+    return [Drawn(seed) for seed in range(test * SEEDS, (test + 1) * SEEDS) if runs(seed)]
+
+
+@pytest.mark.parametrize("test", [pytest.param(i, marks=SLOW if i else ()) for i in range(TESTS)])
+def test_rows_that_are_put_together_are_right_or_refused(test: int) -> None:
+    read = [is_read(module, module, module.size) for module in drawn(test)]
+    assert sum(read) >= READ * len(read)
+
+
+@SLOW
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dynamo", [False, pytest.param(True, marks=SINCE_2_5)])
+@pytest.mark.parametrize("test", range(FILES))
+def test_files_of_rows_put_together_are_right_or_refused(
+    test: int, dynamo: bool, tmp_path: Path
+) -> None:
+    read: list[bool] = []
+    for module in drawn(test):
+        image = torch.ones(1, 1, *module.size, dtype=torch.float64)
+        path = to_onnx(module, tmp_path / "net.onnx", image, dynamo=dynamo)
+        read.append(is_read(path, module, module.size))
+    assert sum(read) >= READ / 2 * len(read)
+
+
+def mirrored(rows: Rows) -> Rows:
+    return rows[::-1]
+
+
+def one_by_one(rows: Rows) -> Rows:
+    """A recurrence along the rows."""
+    states = rows[:1]
+    for row in rows[1:]:
+        states.append(torch.tanh(row + states[-1]))
+    return states
+
+
+def message(rows: Rows) -> Rows:
+    """Each row is convolved, and added to the next, as SCNN has it."""
+    conv, rows = Draw().conv(axes=1), [*rows]
+    for i in range(1, len(rows)):
+        rows[i] = rows[i] + conv(rows[i - 1].view(1, 1, -1)).view_as(rows[i])
+    return rows
+
+
+ROWS: dict[str, Callable[[Rows], Rows]] = {
+    "as they are": list,
+    "linear": lambda rows: [*map(Draw().linear(), rows)],
+    "every second": lambda rows: rows[::2],
+    "mirrored": mirrored,
+    "recurrent": one_by_one,
+    "message passing": message,
+}
+TOGETHER: dict[str, Callable[[Tensor, Rows], Tensor]] = {
+    "stack": lambda x, rows: torch.stack(rows, 2),
+    "unsqueeze and cat": lambda x, rows: torch.cat([row.unsqueeze(2) for row in rows], 2),
+    "channels": lambda x, rows: torch.cat(rows, 1).unflatten(1, (len(rows), 1)).transpose(1, 2),
+    "mean and maximum": lambda x, rows: torch.stack([x.mean(2), x.amax(2)], 2),
+    "picked again": lambda x, rows: x + torch.stack(rows, 2)[:, :, 1:2],
+}
+
+
+class Stacked(nn.Module):
+    """Rows, or samples, of a convolution that are stacked before another."""
+
+    def __init__(self, size: tuple[int, ...], change: str, together: str) -> None:
+        super().__init__()
+        self.change, self.together = ROWS[change], TOGETHER[together]
+        self.conv = Draw().conv(axes=len(size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return self.conv(self.together(x, self.change([*x.unbind(2)])))
+
+
+@pytest.mark.parametrize("size", [(6, 9), (9,)], ids=["image", "signal"])
+@pytest.mark.parametrize("together", TOGETHER)
+@pytest.mark.parametrize("change", ROWS)
+def test_stacked_rows_are_rows_in_their_order_alone(
+    change: str, together: str, size: tuple[int, ...], tmp_path: Path
+) -> None:
+    module = Stacked(size, change, together)
+    path = to_onnx(module, tmp_path / "net.onnx", torch.ones(1, 1, *size, dtype=torch.float64))
+    in_order = change in ("as they are", "linear", "every second")
+    for source in (module, path):
+        if in_order and together != "mean and maximum":
+            assert is_read(source, module, size)
+            continue
+        with pytest.raises(PadvizError, match=r"height or width|picks rows or columns; .* stops"):
+            padviz.usage(source, size)
