@@ -109,7 +109,7 @@ class Draw(random.Random):
 
         same: Callable[[Rows], Rows] = list
         return self.choice([
-            *[same] * 9,
+            *[same] * 12,
             lambda rows: [row.relu() for row in rows],
             lambda rows: [linear(row) for row in rows],
             lambda rows: [linear(row).relu() for row in rows],
