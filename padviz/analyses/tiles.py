@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, NotRequired, TypedDict, cast
 
-from padviz.analyses.asked import Pixels, Source, asked_up_to
+from padviz.analyses.asked import Pixels, Source, asked
 from padviz.analyses.result import Result
 from padviz.cutting.context import Context, barrier_of, output_contexts
 from padviz.cutting.exact_units import pools_sums
@@ -28,6 +28,7 @@ from padviz.cutting.running import try_by_layer
 from padviz.errors import OptionError
 from padviz.geometry.reaching.near_padding import Barrier
 from padviz.network.network import Network, Size, in_words
+from padviz.network.targets import last_maps, up_to_outputs
 from padviz.options import (
     FOR,
     LAYERS,
@@ -177,7 +178,8 @@ def tiles(
     _check_planned(size, tile, {"tile": tile, "for_": for_, "level": level, "object_": object_})
     if memory is not None and norms != "shared":
         raise OptionError("is for `norms` shared", option="memory", hint="leave it out")
-    with asked_up_to(layer, network, size, padding, same) as (kept, image):
+    with asked(network, size, padding, same) as (whole, image):
+        kept = up_to_outputs(layer, whole)
         tiling = Tiling(kept, image, (), training=training(network))
         if norms == "shared":
             # Layers that run one after another need no context.
@@ -192,6 +194,10 @@ def tiles(
             planned = plan_tiles(
                 kept, image, kept.pixels(tile, "tile"), object_, ignore_norms=per_tile, level=level
             )
+            returned = {*whole.targets, *last_maps(whole)}
+            if layer is not None and (whole.behind or not {*kept.targets} <= returned):
+                model = network.origin if isinstance(network, Network) else network
+                planned = replace(planned, inside=model)
             recipe = None
             if for_:
                 recipe = handover(planned, for_)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from padviz.cutting import calls, windows  # noqa: F401  # whose rules maps find
-from padviz.cutting.cut_map import Refused, maps_in, tree_leaves, tree_map_only
+from padviz.cutting.cut_map import WHOLE, Refused, maps_in, tree_leaves, tree_map_only
 from padviz.cutting.nodes import Notes
 from padviz.cutting.parts import Runner, SharedMap
 from padviz.cutting.plan import Gathered, Segments, check_evaluating
@@ -30,7 +30,6 @@ from padviz.sources.torch.call import Modules
 from padviz.sources.torch.load import copy_module, float_type, line_of, quiet, without_data
 
 Model = Callable[[Tensor], object]
-WHOLE = "run it on the whole image"
 
 
 def run(
@@ -57,7 +56,7 @@ def run(
             return outputs
     except Refused as why:
         where = (modules.path if modules else "") or type(model).__name__
-        raise DescriptionError(f"cannot be cut: it {why}", where=where, hint=WHOLE) from None
+        raise DescriptionError(f"cannot be cut: it {why}", where=where, hint=why.hint) from None
     except PadvizError:
         raise
     except Exception as error:
@@ -168,19 +167,24 @@ def dry_run(
     Raises DescriptionError naming the layer that does not allow it.
     """
     name = type(model).__name__
-    # A number in a module may decide what it does, so single numbers keep their values.
-    empty = copy_module(
-        model, name, lambda tensor: deepcopy(tensor) if tensor.ndim == 0 else without_data(tensor)
-    )
+
+    def copied() -> nn.Module:
+        # A number in a module may decide what it does, so single numbers keep their values.
+        return copy_module(
+            model, name, lambda tensor: tensor.clone() if tensor.ndim == 0 else without_data(tensor)
+        )
+
+    # Two, since a module may keep maps, and run otherwise at its second call.
+    empty, again = copied(), copied()
     with torch.no_grad(), quiet(), torch.device("meta"):
         image = torch.empty(1, channels, *size, dtype=float_type(empty))
         try:
             whole = empty(image)
         except Exception as error:
             return Tried(f"its forward does not run without data ({line_of(error)})")
-        runner = runner_for(empty, image, parts)
+        runner = runner_for(again, image, parts)
         runner.notes, runner.on_part = Notes(), on_part
-        tiled = run(empty, runner.cut_all(image), partial(_whole, runner=runner))
+        tiled = run(again, runner.cut_all(image), partial(_whole, runner=runner))
     shapes = [[leaf.shape for leaf in tensors_in(output)] for output in (whole, tiled)]
     if shapes[0] != shapes[1]:
         raise DescriptionError(

@@ -227,7 +227,7 @@ def graded_contexts(
     """Return the contexts of a head from within which units draw the share `level` of their paths,
     on each axis.
     """
-    if not 0 < level < 1:
+    if not 1e-6 <= level < 1:  # of less, rounding leaves nothing
         raise OptionError(
             f"{level:g} is no share of the paths", option="level", hint="use .99 or .999"
         )

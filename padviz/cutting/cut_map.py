@@ -40,10 +40,17 @@ from padviz.network.reads import span
 aten = torch.ops.aten
 T = TypeVar("T")
 Function = Callable[..., Any]
+WHOLE = "run it on the whole image"
 
 
 class Refused(Exception):
-    """A map that is cut does not allow what a layer does; the message says what."""
+    """A map that is cut does not allow what a layer does; the message says what, and `hint` what to
+    do.
+    """
+
+    def __init__(self, what: str, hint: str = WHOLE) -> None:
+        super().__init__(what)
+        self.hint = hint
 
 
 class Rule(NamedTuple):
@@ -247,8 +254,8 @@ def _laid_out(
     """
     schema = function._schema
     are_views = any(value.alias_info for value in schema.returns)
-    all_contiguous = all(x.is_contiguous() for x in maps_in(args, kwargs))
-    if schema.is_mutable or (all_contiguous and not are_views):
+    contiguous = all(x.is_contiguous() for x in maps_in(args, kwargs))
+    if schema.is_mutable or (contiguous and not are_views and not kwargs.get("memory_format")):
         return result
 
     def without_data(x: Tensor) -> Tensor:

@@ -363,6 +363,8 @@ class Runner:
         """Return part k of a map, on the device."""
         if node.stored is not None:
             return self.team.part(node, k).to(self.device)
+        if node.make is None:
+            raise Refused("runs otherwise than when it was planned", "plan it again")
         segment, values = Segment(node), dict[Node, Tensor]()
         for reader in segment.order:
             regions = [
@@ -403,7 +405,7 @@ class Runner:
         if x is None and node in values:
             x = values[node]
         if x is None:
-            raise Refused("runs otherwise than when it was planned")
+            raise Refused("runs otherwise than when it was planned", "plan it again")
         for link in links:
             n = node.shape[link.dim]
             wanted = segment.wanted(reader, link, n)

@@ -93,7 +93,8 @@ class Plan(Sequence[Tile]):
     """The tiles of an image for a network, one after another along the last axis.
 
     `contexts` are those of each head on each axis: exact, or from within which every unit draws the
-    share `level` of its paths. `ignored` are layers that count as local, and why they are not.
+    share `level` of its paths. `ignored` are layers that count as local, and why they are not. Of a
+    plan for a layer inside a module, `inside` is that module, which returns another map.
 
     >>> from padviz.cutting.plan import plan_tiles
     >>> import padviz
@@ -109,6 +110,10 @@ class Plan(Sequence[Tile]):
     lines: tuple[Line, ...] = field(repr=False)
     level: float | None = None
     ignored: tuple[tuple[str, str], ...] = ()
+    inside: object = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**vars(self), "inside": None}
 
     def __len__(self) -> int:
         return prod(len(line.starts) for line in self.lines)

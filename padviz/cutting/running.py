@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.cutting.plan import LayerPlan, Plan, Tile, check_evaluating, smallest_plan
-from padviz.errors import DescriptionError, OptionError, PadvizError
+from padviz.errors import DescriptionError, OptionError
 from padviz.network.network import ENDS, Network, Size, in_words
+from padviz.phrases import some_names
 from padviz.progress import Progress, counter
 
 if TYPE_CHECKING:
@@ -151,6 +152,10 @@ def _check(model: object, image: Array, plan: Plan, batch: int) -> None:
             "a module takes tensors", option="image", hint="give torch.from_numpy(image)"
         )
     _check_size(image, plan)
+    if plan.inside is not None and getattr(model, "_orig_mod", model) is plan.inside:
+        what = f"does not return {some_names(plan.heads)}, for which the plan is"
+        hint = "give what returns that, or plan without a `layer`"
+        raise OptionError(what, option="model", hint=hint)
     axes = len(plan.image)
     if batch < 1 or (batch > 1 and (len(image.shape) != axes + 2 or image.shape[0] != 1)):
         what = f"{batch} tiles cannot be run at once on an image of shape {tuple(image.shape)}"
@@ -173,8 +178,6 @@ def _channels_named(image: Array, network: Network) -> Iterator[None]:
     """Reject an image on which a model fails, if it has other channels than were planned for."""
     try:
         yield
-    except PadvizError:
-        raise
     except Exception:
         channels = tuple(image.shape[: -len(network.axes)])[1:]
         if not network.channels or channels == (network.channels,):

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from padviz.cutting.by_layer import WHOLE, Model, run
+from padviz.cutting.by_layer import Model, run
 from padviz.cutting.cut_map import (
     SAME,
+    WHOLE,
     CutMap,
     Function,
     Make,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import inf
+from math import inf, prod
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +61,8 @@ def tiles_of(model: nn.Module, x: Tensor, rows: int, columns: int) -> Any:
     return by_layer.by_layer(model, x, {-2: rows, -1: columns})
 
 
-def planned(model: nn.Module, x: Tensor, rows: int, columns: int) -> Any:
+def planned(model: nn.Module, x: Tensor, parts: dict[int, int]) -> Any:
     """Run a module on parts, storing no more maps than was planned without data."""
-    parts = {-2: rows, -1: columns}
     tried = by_layer.dry_run(model, x.shape[1], x.shape[2:], parts)
     assert tried.notes
     segments = choose(tried.notes, inf)
@@ -142,27 +141,7 @@ CALLS: dict[str, Callable[[Tensor], Any]] = {
     "squeeze of one row": lambda x: x[:, :, :7].squeeze(2),
     "circular crop": lambda x: functional.pad(x, (-1, 2, 3, -2), mode="circular"),
     "pad by nothing": lambda x: (lambda y: (functional.pad(y, (0, 0)).mul_(2), y)[1])(x * 1),
-    "resize to the same": lambda x: (
-        lambda y: (functional.interpolate(y, scale_factor=1).mul_(2), y)[1]
-    )(x * 1),
     "pixels": lambda x: functional.pixel_shuffle(functional.pixel_unshuffle(x, 2), 2),
-    **{
-        f"{mode} {size}{' corners' * bool(corners)}": lambda x, mode=mode, size=size, corners=corners: (
-            functional.interpolate(
-                x,
-                mode=mode,
-                align_corners=corners,
-                **{"scale_factor" if isinstance(size, float) else "size": size},
-            )
-        )
-        for mode, corners in (
-            ("nearest", None),
-            ("bilinear", False),
-            ("bilinear", True),
-            ("bicubic", False),
-        )
-        for size in (2.0, 3.0, 0.5, 2.3, (41, 29))
-    },
     **{
         f"pad {mode}": lambda x, mode=mode: functional.pad(x, (2, 1, 4, 0), mode)
         for mode in ("reflect", "replicate", "circular")
@@ -191,13 +170,51 @@ CALLS: dict[str, Callable[[Tensor], Any]] = {
         x, ((3, 2), (2, 4)), ("symmetric", "circular"), (-1, -2)
     ),
 }
+RESIZES: dict[str, Callable[[Tensor], Any]] = {
+    "resize to the same": lambda x: (
+        lambda y: (functional.interpolate(y, scale_factor=1).mul_(2), y)[1]
+    )(x * 1),
+    **{
+        f"{mode} {size}{' corners' * bool(corners)}": lambda x, mode=mode, size=size, corners=corners: (
+            functional.interpolate(
+                x,
+                mode=mode,
+                align_corners=corners,
+                **{"scale_factor" if isinstance(size, float) else "size": size},
+            )
+        )
+        for mode, corners in (
+            ("nearest", None),
+            ("bilinear", False),
+            ("bilinear", True),
+            ("bicubic", False),
+        )
+        for size in (2.0, 3.0, 0.5, 2.3, (41, 29))
+    },
+}
 
 
+PARTS = ({-2: 3, -1: 2}, {-1: 5}, {-2: 7})
+
+
+@pytest.mark.usefixtures("mode")
 @pytest.mark.parametrize("name", CALLS)
-@pytest.mark.parametrize("parts", [(3, 2), (1, 5), (7, 1)])
-def test_calls_on_parts_are_calls_on_the_whole(name: str, parts: tuple[int, int]) -> None:
-    x = image(1, 3, 18, 12)
-    assert apart(CALLS[name](x), tiles_of(Call(CALLS[name]), x, *parts)) < 1e-12
+@pytest.mark.parametrize("parts", PARTS)
+def test_calls_on_parts_are_calls_on_the_whole(name: str, parts: dict[int, int]) -> None:
+    x, model = image(1, 3, 18, 12), Call(CALLS[name])
+    assert apart(CALLS[name](x), by_layer.by_layer(model, x, parts)) < 1e-12
+
+
+@pytest.mark.usefixtures("mode")
+@pytest.mark.parametrize("name", RESIZES)
+@pytest.mark.parametrize("parts", PARTS)
+def test_resizes_on_parts_are_resizes_of_the_whole(
+    name: str, parts: dict[int, int], request: pytest.FixtureRequest
+) -> None:
+    if torch.is_inference_mode_enabled():
+        request.applymarker(pytest.mark.xfail(reason="interpolate arrives in one call there"))
+    x, model = image(1, 3, 18, 12), Call(RESIZES[name])
+    assert apart(RESIZES[name](x), by_layer.by_layer(model, x, parts)) < 1e-12
 
 
 def written(write: Callable[[Tensor], Any]) -> Callable[[Tensor], Tensor]:
@@ -247,18 +264,36 @@ IN_PARTS: dict[str, Callable[[Tensor], Any]] = {
     "number": written(lambda y: y.__setitem__((..., 0, slice(None)), 7.0)),
     "view that fails": lambda x: (lambda y: viewed_or(y, (1, 3, -1, 7)) * 2)(x * 1),
     "woven": woven,
+    "last column": written(lambda y: y[..., -1].fill_(7)),
+    "first column": written(lambda y: y[..., :1].mul_(2)),
+    "channel of a column": written(lambda y: y[..., 0][:, 1].fill_(7)),
+    "column of a channel": written(lambda y: y[:, 1][..., 0].fill_(7)),
+    "column of a mean": written(lambda y: y[..., 0].copy_(y.mean(-1))),
+    "token": lambda x: (lambda t: (t[:, 0].zero_(), t)[1])(x.flatten(2).transpose(1, 2) * 1),
+    "columns by index": written(lambda y: y.__setitem__((..., torch.tensor([0, 3])), 7.0)),
+    "column of the unbound": written(lambda y: y.unbind(-1)[1].mul_(2)),
+    "copy of the permuted": lambda x: (
+        lambda y: y.permute(0, 2, 3, 1).contiguous().mul_(2).sum(-1) + y.sum(1)
+    )(x * 1),
+    "copy of the reshaped": lambda x: (lambda y: (y.transpose(1, 3).reshape(-1).mul_(2), y)[1])(
+        x * 1
+    ),
+    "channels last": lambda x: (
+        lambda y: (y.contiguous(memory_format=torch.channels_last).mul_(2), y)[1]
+    )((x * 1).contiguous(memory_format=torch.channels_last)),
     "activation of a part": lambda x: torch.cat(
         [functional.relu((x * 1)[:, :1], inplace=True), x[:, 1:]], 1
     ),
 }
 
 
+@pytest.mark.usefixtures("mode")
 @pytest.mark.parametrize("name", IN_PARTS)
-@pytest.mark.parametrize("parts", [(3, 2), (1, 5)])
-def test_parts_of_maps_are_written_into(name: str, parts: tuple[int, int]) -> None:
+@pytest.mark.parametrize("parts", PARTS)
+def test_parts_of_maps_are_written_into(name: str, parts: dict[int, int]) -> None:
     x, model = image(1, 3, 18, 12), Call(IN_PARTS[name])
-    assert apart(IN_PARTS[name](x), tiles_of(model, x, *parts)) < 1e-12
-    assert apart(IN_PARTS[name](x), planned(model, x, *parts)) < 1e-12
+    assert apart(IN_PARTS[name](x), by_layer.by_layer(model, x, parts)) < 1e-12
+    assert apart(IN_PARTS[name](x), planned(model, x, parts)) < 1e-12
 
 
 RESIZED: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
@@ -360,12 +395,13 @@ def attended(x: Tensor) -> Tensor:
     return made.transpose(1, 2).reshape(x.shape)
 
 
+@pytest.mark.usefixtures("mode")
 @pytest.mark.parametrize("name", GATHERED)
-@pytest.mark.parametrize("parts", [(3, 2), (1, 5), (7, 1)])
-def test_what_reads_all_positions_is_put_together(name: str, parts: tuple[int, int]) -> None:
+@pytest.mark.parametrize("parts", PARTS)
+def test_what_reads_all_positions_is_put_together(name: str, parts: dict[int, int]) -> None:
     x = image(1, 3, 18, 12)
     whole = GATHERED[name](x)
-    found = tiles_of(Call(GATHERED[name]), x, *parts)
+    found = by_layer.by_layer(Call(GATHERED[name]), x, parts)
     assert found.dtype == whole.dtype
     assert apart(whole, found) < 1e-12
 
@@ -387,17 +423,23 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         lambda x: functional.batch_norm(x, KERNEL[0, :3] * 1, KERNEL[1, :3] * 1, training=True),
         "training mode: call .eval()",
     ),
+    "with a row": (
+        lambda x: (lambda y: (y[:, :, 0], y.mul_(2)))(x * 1),
+        "writes into a map that shares its memory",
+    ),
     "empty": (lambda x: x[:, :, :0].mean(), "an empty map"),
 }
 
 
+@pytest.mark.usefixtures("mode")
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_cut_is_refused_by_name(name: str) -> None:
     function, says = REFUSED[name]
     model = nn.Sequential(nn.Identity(), Call(function))
-    with pytest.raises(DescriptionError, match=r"^1: cannot be cut: ") as caught:
-        tiles_of(model, image(1, 3, 18, 12), 3, 2)
-    assert says in str(caught.value)
+    for parts in PARTS[0], {-2: 3}:
+        with pytest.raises(DescriptionError, match=r"^1: cannot be cut: ") as caught:
+            by_layer.by_layer(model, image(1, 3, 18, 12), parts)
+        assert says in str(caught.value)
 
 
 class Counting(nn.Module):
@@ -484,17 +526,46 @@ def test_what_is_kept_outside_of_the_module_is_refused() -> None:
     KEPT.clear()
 
 
-def test_a_tensor_that_is_written_into_later_is_not_read() -> None:
-    class Written(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            bias = torch.arange(3.0, dtype=x.dtype)[:, None, None]
-            y = x + bias
-            bias += 1
-            return y
+@pytest.mark.usefixtures("mode")
+@pytest.mark.parametrize("shape", [(3, 1, 1), (3, 18, 12)])
+def test_a_tensor_that_is_written_into_later_is_not_read(shape: tuple[int, ...]) -> None:
+    def written(x: Tensor) -> Tensor:
+        bias = torch.linspace(0, 1, prod(shape), dtype=x.dtype).reshape(shape)
+        y = x + bias
+        bias += 1
+        return y
 
     x = image(1, 3, 18, 12)
+    if torch.is_inference_mode_enabled():  # which counts no writes, so the tensor is copied
+        assert apart(written(x), tiles_of(Call(written), x, 3, 2)) < 1e-12
+        return
     with pytest.raises(DescriptionError, match="reads a tensor that was written into since"):
-        tiles_of(Written(), x, 3, 2)
+        tiles_of(Call(written), x, 3, 2)
+
+
+def test_a_module_that_runs_otherwise_is_planned_again() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.last = nn.Conv2d(3, 3, 3, padding=1), None
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.conv(x)
+            if self.last is not None:
+                y = self.conv(y + self.last)
+            self.last = y
+            return y
+
+    torch.manual_seed(0)
+    model, x = Twice().double().eval(), image(1, 3, 18, 12)
+    first = padviz.tiles(model, (18, 12), (9, 6), norms="shared").plan
+    y = model.conv(x)
+    assert apart(y, padviz.tiled(model, x, first)) < 1e-12
+    second = padviz.tiles(model, (18, 12), (9, 6), norms="shared").plan
+    assert apart(model.conv(y + y), padviz.tiled(model, x, second)) < 1e-12
+    model.last = None
+    with pytest.raises(DescriptionError, match="runs otherwise than when it was planned; plan it"):
+        padviz.tiled(model, x, second)
 
 
 @dataclass(frozen=True)
@@ -513,7 +584,7 @@ class Decoding(nn.Module):
 
 def test_what_is_returned_in_objects_and_beside_others_is_whole() -> None:
     model, x = Decoding().double(), image(1, 3, 18, 12)
-    conv, found = model.conv, planned(model, x, 3, 2)
+    conv, found = model.conv, planned(model, x, {-2: 3, -1: 2})
     assert type(found[0].sample) is Tensor
     assert found[1:3] == (None, 3)
     assert apart(conv(x), found[0].sample) < 1e-12
@@ -725,6 +796,12 @@ STREAMED = {
     "wraps": (nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular"), "pads circularly"),
     "two axes": (Call(lambda x: x + x.transpose(1, 2)), "reads all positions, also those to come"),
     "positions": (Call(lambda x: x * torch.arange(64.0)), "has a value for each position"),
+    "as many samples": (
+        Call(lambda x: x + torch.zeros(x.shape)),
+        "Call: cannot be cut: RuntimeErr",
+    ),
+    "each sample": (Call(lambda x: sum(x.split(1, -1))), "depends on the length of the signal"),
+    "one sample": (Call(lambda x: (x * 1)[..., 0].mul_(2)), "reads all positions, also those to"),
 }
 
 
@@ -759,6 +836,10 @@ def test_bad_input_gets_a_line() -> None:
         OptionError, match="image: must have a batch, channels and one to three axes; give a tensor"
     ):
         sharded(model, image(8, 8), 2)
+    with pytest.raises(
+        DescriptionError, match=r"^Conv2d: cannot be cut: .* to have 3 channels, but"
+    ):
+        sharded(model, image(1, 4, 8, 8), 2)
     with pytest.raises(OptionError, match="image: must be a tensor"):
         sharded(model, image(1, 3, 8, 8).numpy(), 2)
     apart_weights = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, device="meta")).eval()
@@ -805,9 +886,13 @@ IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
     "copy": lambda x: (
         torch.zeros_like(x).copy_(functional.conv1d(x, KERNEL[:1, None, :], padding=2)).relu_()
     ),
+    "copy of the transposed": lambda x: (
+        lambda y: y.transpose(1, 2).contiguous().mul_(2).transpose(1, 2) + y
+    )(torch.cat([x, x * 3], 1)),
 }
 
 
+@pytest.mark.usefixtures("mode")
 @pytest.mark.parametrize("name", IN_PLACE)
 def test_streams_write_in_place(name: str) -> None:
     stream, x = Streamed(Call(IN_PLACE[name])), image(1, 1, 40)

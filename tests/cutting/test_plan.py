@@ -343,6 +343,20 @@ def test_the_ways_out_of_what_is_not_the_last_map_are_exact(name: str) -> None:
     plan = padviz.tiles(module, 64, 24, layer="conv").plan
     assert isinstance(plan, Plan)
     assert stitched(module.conv, plan) <= 1e-12
+    with pytest.raises(OptionError, match="model: does not return conv, for which the plan is; "):
+        tiled(module, image, plan)
+
+
+def test_a_plan_for_a_layer_inside_does_not_run_the_whole_module() -> None:
+    layers = [nn.Conv2d(4, 4, 3, padding=1, **DOUBLE) for _ in range(3)]
+    module, image = nn.Sequential(*layers).eval(), torch.rand(1, 4, 64, 64, **DOUBLE)
+    plan = padviz.tiles(padviz.load(module, 64), 64, 24, layer="1").plan
+    with pytest.raises(OptionError, match="model: does not return 1, for which the plan is; give"):
+        tiled(module, image, plan)
+    part = module[:2].eval()
+    torch.testing.assert_close(tiled(part, image, plan), part(image), rtol=0, atol=1e-12)
+    last = padviz.tiles(module, 64, 24, layer="2").plan
+    torch.testing.assert_close(tiled(module, image, last), module(image), rtol=0, atol=1e-12)
 
 
 VECTORS: dict[str, Callable[[Tensor], Tensor]] = {

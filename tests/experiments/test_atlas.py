@@ -20,7 +20,7 @@ RESNETS = [
 ]
 OTHERS = [
     Entry("timm", "vit_tiny_patch16_224", "vit", (224, 224)),
-    Entry("timm", "botnet26t_256", "botnet", (256, 256)),
+    Entry("timm", "halonet26t", "halonet", (256, 256)),
     Entry("timm", "no_such_network", "no", (224, 224)),
 ]
 
@@ -53,9 +53,9 @@ def test_networks_of_equal_layers_are_one_row_with_all_names(lines: list[dict[st
 def test_what_is_not_read_says_why(lines: list[dict[str, Any]]) -> None:
     outcome = {line["name"]: line["outcome"] for line in lines}
     assert outcome["vit_tiny_patch16_224"] == "patches"
-    assert outcome["botnet26t_256"] == outcome["no_such_network"] == "refused"
+    assert outcome["halonet26t"] == outcome["no_such_network"] == "refused"
     why = {line["name"]: line.get("why", "") for line in lines}
-    assert "pos_embed" in why["botnet26t_256"]
+    assert "unfold" in why["halonet26t"]
     assert "cannot be built" in why["no_such_network"]
 
 

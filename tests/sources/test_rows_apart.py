@@ -109,7 +109,7 @@ class Draw(random.Random):
 
         same: Callable[[Rows], Rows] = list
         return self.choice([
-            *[same] * 9,
+            *[same] * 12,
             lambda rows: [row.relu() for row in rows],
             lambda rows: [linear(row) for row in rows],
             lambda rows: [linear(row).relu() for row in rows],
@@ -349,3 +349,19 @@ def test_stacked_rows_are_rows_in_their_order_alone(
             continue
         with pytest.raises(PadvizError, match=r"height or width|picks rows or columns; .* stops"):
             padviz.usage(source, size)
+
+
+@pytest.mark.parametrize("size", [(6, 9), (9,)], ids=["image", "signal"])
+def test_a_vector_that_is_repeated_and_returned_is_a_map(size: tuple[int, ...]) -> None:
+    class Repeated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = Draw().conv(axes=len(size))
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.conv(x).sum(tuple(range(2, x.ndim)), keepdim=True)
+            for axis in range(2, x.ndim):
+                x = x.repeat_interleave(4, axis)
+            return x
+
+    assert is_read(Repeated(), Repeated(), size)

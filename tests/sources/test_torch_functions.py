@@ -442,3 +442,29 @@ def test_each_window_is_known_to_slide() -> None:
     """A vector that was spread over a map is followed through windows only if they are known to slide."""
     names = {name for names in WINDOWS_TABLE for name in names.split()}
     assert names - SLIDING - RESIZES == OTHER_LAYERS
+
+
+def relative(logits: Tensor, height: int, width: int) -> Tensor:
+    """Relative positions of attention, shifted by pads of flattened rows, as BoTNet has them."""
+    padded = functional.pad(logits.reshape(-1, width, 2 * width - 1), [0, 1]).flatten(1)
+    padded = functional.pad(padded, [0, width - 1]).reshape(-1, width + 1, 2 * width - 1)
+    shifted = padded[:, :width, width - 1 :].reshape(-1, height, 1, width, width)
+    return shifted.expand(-1, -1, height, -1, -1).permute(0, 1, 3, 2, 4)
+
+
+def attending(places: bool) -> nn.Module:
+    def run(x: Tensor) -> Tensor:
+        _, _, h, w = x.shape
+        heads = x.reshape(2, 4, h * w).mT
+        scores = heads @ heads.mT
+        if places:
+            logits = heads.reshape(2, h, w, 4) @ torch.ones(4, 2 * w - 1)
+            scores = scores + relative(logits, h, w).reshape(2, h * w, h * w)
+        return (scores.softmax(-1) @ heads).mT.reshape(x.shape)
+
+    return After(run)
+
+
+def test_pads_of_vectors_in_attention_make_no_map() -> None:
+    counts = [padviz.usage(attending(places), 8).counts for places in (True, False)]
+    np.testing.assert_array_equal(*counts)

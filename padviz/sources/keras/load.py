@@ -385,7 +385,7 @@ class _Run:
             return self.model(
                 step.model, dict(zip(step.model.inputs, read, strict=True)), f"{title}/"
             )
-        if step.kind in self.trace.neutral:
+        if step.kind in self.trace.neutral and step.kind not in HANDLERS:
             handler: Callable[..., Result] | None = as_elementwise
         else:
             handler = HANDLERS.get(step.kind)

@@ -38,8 +38,8 @@ from padviz.sources.onnx.model import (
     title,
     value_of,
 )
-from padviz.sources.onnx.node import Node
-from padviz.sources.onnx.operators import OPS, WINDOWED
+from padviz.sources.onnx.node import Handler, Node
+from padviz.sources.onnx.operators import ELEMENTWISE, OPS, WINDOWED
 from padviz.sources.tracing.arranging import Arranger, Constant, Malformed, Map, Stuck, Value
 from padviz.sources.tracing.calls import Result, as_elementwise, follow
 from padviz.sources.tracing.dims import plain
@@ -257,8 +257,14 @@ class _Run:
             attrs={name: value for name, value in values.items() if value is not None},
             read=tuple(scope[name] if name else None for name in proto.input),
             windowed=op in WINDOWED,
-            handler=as_elementwise if op in self.trace.neutral else OPS.get(op),
+            handler=self.handler(op),
         )
+
+    def handler(self, op: str) -> Handler | None:
+        """Return what follows an operation; one that joins positions stays what it is."""
+        if op in self.trace.neutral and (op not in OPS or op in ELEMENTWISE):
+            return as_elementwise
+        return OPS.get(op)
 
     def inner(
         self,

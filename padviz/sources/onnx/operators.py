@@ -169,6 +169,14 @@ NEUTRAL = """
 """
 
 
+ADDED = "Add Sub Sum Mean Max Min"
+MULTIPLIED = """
+    Mul Div Pow Mod Where And Or Xor Equal Greater GreaterOrEqual Less LessOrEqual
+    BitwiseAnd BitwiseOr BitwiseXor
+"""
+ELEMENTWISE = {*f"{LINEAR} {NEUTRAL} {ADDED} {MULTIPLIED}".split()}
+
+
 def merged(kind: Kind) -> Handler:
     """Return a handler that merges maps elementwise; constants are neutral, and one pooled map
     makes a gate.
@@ -527,11 +535,8 @@ TABLE: dict[str, Handler] = {
     LINEAR + NEUTRAL: unary,
     " ".join(NORMS): norm,
     " ".join(f"Reduce{how}" for how in REDUCTIONS): reduced,
-    "Add Sub Sum Mean Max Min": merged("add"),
-    "Mul Div Pow Mod Where And Or Xor Equal Greater GreaterOrEqual Less LessOrEqual": merged(
-        "multiply"
-    ),
-    "BitwiseAnd BitwiseOr BitwiseXor": merged("multiply"),
+    ADDED: merged("add"),
+    MULTIPLIED: merged("multiply"),
     "ArgMax ArgMin": lambda node, x: reduce_over(
         node, x, [node.axis(len(x.known), 0)], node.keeps_dims
     ),

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_map_only
 
 from padviz.network.network import in_words
 from padviz.network.resize import Resize
-from padviz.sources.torch.tensors import Args, Kwargs, Memory, tensors_in
+from padviz.sources.torch.tensors import Args, Kwargs, Memory, is_own, tensors_in
 from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Constant, Map, Stuck, Value
 from padviz.sources.tracing.calls import Numbers, Result
@@ -223,6 +223,9 @@ class Call(calls.Call):
             if not moves(self.op):  # and still `neutral` would not help
                 what = f"{self.which} is not known, and {error}"
                 return Map(None, self.trace.broken(self.name(), self.inputs, what))
+        if is_own(self.op) and not moves(self.op):
+            what = f"{self.which} is not known"
+            return Map(None, self.trace.broken(self.name(), self.inputs, what))
         return super().unknown()
 
     def run_handler(self, handler: Callable[..., Result]) -> Result:

@@ -15,7 +15,14 @@ from torch._ops import OpOverloadPacket
 from padviz.network.operations import Op, Window
 from padviz.sources.torch import windows
 from padviz.sources.torch.call import Call, as_map
-from padviz.sources.torch.tensors import BY_VALUES, CONSTANTS, RECURRENT, as_list, tensors_in
+from padviz.sources.torch.tensors import (
+    BY_VALUES,
+    CONSTANTS,
+    RECURRENT,
+    as_list,
+    is_own,
+    tensors_in,
+)
 from padviz.sources.tracing import calls, products, views
 from padviz.sources.tracing.arranging import Map, Stuck, Value
 from padviz.sources.tracing.calls import (
@@ -479,7 +486,7 @@ def lower(call: Call) -> Result:
         return None
     if call.by_value and call.spatial:
         return call.broken(BY_VALUES, head=BY_VALUES, firm=True)
-    neutral = call.op in call.trace.neutral
+    neutral = call.op in call.trace.neutral and not is_own(call.op)
     if call.output.ndim == 0 and call.stem not in TABLE:
         return call.vector()  # a number, such as a loss, is no map
     known = TABLE.get("add" if neutral else call.stem)

@@ -57,6 +57,12 @@ def op_of(func: object) -> str:
     return name.rsplit(".", 1)[-1].strip("_")
 
 
+def is_own(op: str) -> bool:
+    """Whether a function is PyTorch's: then it is known to be elementwise, or it is not neutral."""
+    places = (torch.ops.aten, torch, Tensor, nn.functional)
+    return any(hasattr(place, op) for place in places)
+
+
 def as_list(numbers: object) -> list[int]:
     """List one number or several, which may be given as a sequence of their own: as `2`, `(2, 3)`
     or `([2, 3],)`.

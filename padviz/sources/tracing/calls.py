@@ -204,6 +204,8 @@ class Call:
     def spread_vector(self, x: Map, rank: int) -> Map:
         """Copy a vector that was reshaped to several positions to each of these."""
         self.check_alike([x.at])
+        if any(dim.stacked for dim in x.known[-rank:]):
+            raise Stuck(STACKED)
         sizes = x.shape[-rank:]
         roles = [*self.trace.axes][-rank:]
         ops = [Resize(1)] * (len(self.trace.axes) - rank) + [Resize(n) for n in sizes]

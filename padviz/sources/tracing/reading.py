@@ -14,17 +14,17 @@ from padviz.network.network import Size
 
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 MOVES = """
-    adjoint align aminmax argsort attention bincount cdist cholesky chunk compress conv convolution
-    corr corrcoef correlation cosine cov crop cum cummax cummin cumprod cumsum deform depth det dft
-    diag diagonal diff distance dsplit dstack eig fbgemm fft flip fliplr flipud fold foreach gather
-    geqrf grid gru hist histc histogram histogramdd hsplit hstack if im index inner interpolate inv
-    inverse irfft kron kthvalue linalg lobpcg logcumsumexp logdet logsumexp loop lowrank lstm lstsq
-    lu matmul matrix mean mode nanmean nanmedian nanquantile nansum nms nonzero outer pad pairwise
-    pdist permute pinverse pixel pool pooling put qr quantile renorm resample resize reverse rfft
-    rnn roi roll rot sample sampler scan scatter searchsorted select similarity slice slogdet
-    softmax solve sort space split stack std stft strided sum suppression svd svdvals take top topk
-    trace transpose trapezoid trapz tril trilu triu unbind unfold unique unpool upsample var vecdot
-    vsplit vstack warp
+    adjoint align aminmax argsort attention bincount cdist cholesky chunk compress concat conv
+    convolution corr corrcoef correlation cosine cov crop cum cummax cummin cumprod cumsum deform
+    depth det dft diag diagonal diff distance dsplit dstack eig fbgemm fft flip fliplr flipud fold
+    foreach gather geqrf gradient grid gru hist histc histogram histogramdd hsplit hstack if im
+    index inner interpolate inv inverse irfft kron kthvalue linalg lobpcg logcumsumexp logdet
+    logsumexp loop lowrank lstm lstsq lu mat matmul matrix mean mode nanmean nanmedian nanquantile
+    nansum nms nonzero outer pad pairwise pdist permute pinverse pixel pool pooling put qr
+    quantile renorm resample resize reverse reversed rfft rnn roi roll rot sample sampler scan
+    scatter searchsorted select sequence similarity slice slogdet softmax solve sort space split
+    stack std stft strided sum suppression svd svdvals take top topk trace transpose trapezoid
+    trapz tril trilu triu unbind unfold unique unpool upsample var vecdot vsplit vstack warp
 """  # positions, or joins them: words in names of operations
 MOVING = frozenset(MOVES.split())
 Shape = int | float | tuple[int | str, ...]  # of another input; letters are the image's sides
