@@ -194,10 +194,8 @@ def tiles(
             planned = plan_tiles(
                 kept, image, kept.pixels(tile, "tile"), object_, ignore_norms=per_tile, level=level
             )
-            returned = {*whole.targets, *last_maps(whole)}
-            if layer is not None and (whole.behind or not {*kept.targets} <= returned):
-                model = network.origin if isinstance(network, Network) else network
-                planned = replace(planned, inside=model)
+            if layer is not None:
+                planned = _inside(planned, network, whole)
             recipe = None
             if for_:
                 recipe = handover(planned, for_)
@@ -245,6 +243,15 @@ def _check_shared(size: Pixels, tile: Pixels, others: object) -> None:
         raise OptionError(
             "shared plans exact tiles by `size` and `tile` alone", option="norms", hint=hint
         )
+
+
+def _inside(plan: Plan, network: Source, whole: Network) -> Plan:
+    """Name the model in a plan for layers that it does not return as they are."""
+    returned = {*whole.targets, *last_maps(whole)}
+    if not whole.behind and {*plan.heads} <= returned:
+        return plan
+    model = network.origin if isinstance(network, Network) else network
+    return replace(plan, inside=model)
 
 
 def _listed(tiling: Tiling, per_tile: bool, one_image: bool) -> Tiling:

@@ -54,15 +54,14 @@ def run(
                     holders += model.modules()
                 _keep_whole(holders, x.runner)
             return outputs
-    except Refused as why:
-        where = (modules.path if modules else "") or type(model).__name__
-        raise DescriptionError(f"cannot be cut: it {why}", where=where, hint=why.hint) from None
     except PadvizError:
         raise
     except Exception as error:
+        why, hint = line_of(error), WHOLE
+        if isinstance(error, Refused):
+            why, hint = f"it {error}", error.hint
         where = (modules.path if modules else "") or type(model).__name__
-        what = f"cannot be cut: {line_of(error)}"
-        raise DescriptionError(what, where=where, hint=WHOLE) from error
+        raise DescriptionError(f"cannot be cut: {why}", where=where, hint=hint) from error
 
 
 def _keep_whole(holders: Iterable[object], runner: Runner) -> None:

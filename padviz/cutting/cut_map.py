@@ -257,32 +257,40 @@ def _laid_out(
     contiguous = all(x.is_contiguous() for x in maps_in(args, kwargs))
     if schema.is_mutable or (contiguous and not are_views and not kwargs.get("memory_format")):
         return result
-
-    def without_data(x: Tensor) -> Tensor:
-        return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
-
-    given, more = tree_map_only(Tensor, without_data, (args, kwargs))
-    try:
-        like = function(*given, **more)
-    except RuntimeError:  # what PyTorch cannot run without data
-        like = result
     leaves, layout = tree_flatten(result)
     base, call = maps_in(args)[0], object()
-    for i, (leaf, strided) in enumerate(zip(leaves, tree_leaves(like), strict=True)):
-        made_by_calls = isinstance(leaf, CutMap) and leaf.family is base.family
+    whole_run = _without_data(function, args, kwargs, result)
+    write_back = CutMap.written_back.get(function.overloadpacket)
+    for i, (leaf, strided) in enumerate(zip(leaves, tree_leaves(whole_run), strict=True)):
         if are_views and not isinstance(leaf, CutMap):
             leaf = base.uncut(leaf)
-        if isinstance(leaf, CutMap) and not made_by_calls:
+        # What calls have made of it is laid out already.
+        if isinstance(leaf, CutMap) and leaf.family is not base.family:
             leaf = leaf.with_strides(strided.stride())
-        if are_views and not made_by_calls:
-            leaf.family = base.family
-            leaf.family.append(ref(leaf))
-            if write_back := CutMap.written_back.get(function.overloadpacket):
-                leaf.origin = base, write_back, args[1:]
+            if are_views:
+                leaf.family = base.family
+                leaf.family.append(ref(leaf))
+                if write_back:
+                    leaf.origin = base, write_back, args[1:]
         if are_views:
             leaf.call = call
         leaves[i] = leaf
     return tree_unflatten(leaves, layout)
+
+
+def _without_data(
+    function: OpOverload, args: Sequence[object], kwargs: Mapping[str, object], result: object
+) -> object:
+    """Return what a call makes in the whole run, but for its values."""
+
+    def empty(x: Tensor) -> Tensor:
+        return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
+
+    given, more = tree_map_only(Tensor, empty, (args, kwargs))
+    try:
+        return function(*given, **more)
+    except RuntimeError:  # what PyTorch cannot run without data
+        return result
 
 
 def whole(function: Function, *args: object, **kwargs: object) -> object:
