@@ -144,11 +144,15 @@ def span(op: Op, n: int, n_out: int, first: int, end: int) -> tuple[int, int]:
     >>> span(Window(3, stride=2, padding=(1, 1)), 9, 5, 1, 3)
     (1, 6)
     """
-    # Units of other phases may start further back, or end later, than those at the ends.
     period = rate_of(op, n, n_out).denominator
-    near, far = range(first, min(first + period, end)), range(max(end - period, first), end)
-    lowest = min(rows_of(op, n, n_out, unit)[0] for unit in near)
-    return lowest, max(rows_of(op, n, n_out, unit)[1] for unit in far) + 1
+    if period == 1:
+        return rows_of(op, n, n_out, first)[0], rows_of(op, n, n_out, end - 1)[1] + 1
+    # Units behind the first may start further back, and units before the last end later: what is
+    # read goes up with the units, so that streams may drop all rows before it.
+    near, at_near = reads(op, n, n_out, np.arange(first, first + period))
+    far, at_far = reads(op, n, n_out, np.arange(end - period, end))
+    lowest = int(near[at_near].min())
+    return lowest, max(int(far[at_far].max()) + 1, lowest)
 
 
 def is_wavy(op: Op) -> bool:

@@ -208,11 +208,7 @@ def test_calls_on_parts_are_calls_on_the_whole(name: str, parts: dict[int, int])
 @pytest.mark.usefixtures("mode")
 @pytest.mark.parametrize("name", RESIZES)
 @pytest.mark.parametrize("parts", PARTS)
-def test_resizes_on_parts_are_resizes_of_the_whole(
-    name: str, parts: dict[int, int], request: pytest.FixtureRequest
-) -> None:
-    if torch.is_inference_mode_enabled():
-        request.applymarker(pytest.mark.xfail(reason="interpolate arrives in one call there"))
+def test_resizes_on_parts_are_resizes_of_the_whole(name: str, parts: dict[int, int]) -> None:
     x, model = image(1, 3, 18, 12), Call(RESIZES[name])
     assert apart(RESIZES[name](x), by_layer.by_layer(model, x, parts)) < 1e-12
 
