@@ -271,7 +271,7 @@ class Call(calls.Call):
         return repeats or self.stem in RESIZES
 
     def _with_positions(self, vector: Map, is_image: bool) -> Result:
-        """Turn a vector into an image, of which each position sees all, before a window reads it.
+        """Return an image of a vector, of which each position sees all, before a window reads it.
 
         A pad alone makes an image only of what has the dimensions of one.
         """
