@@ -246,7 +246,7 @@ def _check_shared(size: Pixels, tile: Pixels, others: object) -> None:
 
 
 def _inside(plan: Plan, network: Source, whole: Network) -> Plan:
-    """Name the model in a plan for layers that it does not return as they are."""
+    """Return a plan with its model, for layers that it does not return as they are."""
     returned = {*whole.targets, *last_maps(whole)}
     if not whole.behind and {*plan.heads} <= returned:
         return plan

@@ -72,7 +72,7 @@ def _strips(op: Op, n: int, n_out: int) -> Iterable[Strip]:
 
 
 def _weighted(window: Window, n: int, strips: tuple[Strip, ...]) -> tuple[Strip, ...]:
-    """Give the strips of a window the weights of partial padding, and of means."""
+    """Weight the strips of a window for partial padding, and of means."""
     if window.mode == "partial" and window.kernel > 1:
         weights = partial_weights(window, n)
         if len(strips) * np.count_nonzero(np.diff(weights)) > MOST_STRIPS:
