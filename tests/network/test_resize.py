@@ -24,8 +24,8 @@ from padviz.network.resize import (
     Resize,
     Runtime,
     as_computed,
+    interpolated,
     nearest_rows,
-    reads,
 )
 from padviz.network.rewrites import with_exact_resizes
 from tests.sweeps import SLOW
@@ -57,7 +57,7 @@ EACH = [pytest.param(False, id="some"), pytest.param(True, id="all", marks=SLOW)
 def read_by(op: Resize, n: int, m: int, x: NDArray[np.float64]) -> NDArray[np.float64]:
     """What a resize makes of a signal, by the rows and weights that padviz says."""
     made = np.zeros(m)
-    for units, rows, weights in reads(op, n, m):
+    for units, rows, weights in interpolated(op, n, m):
         made[units] += weights * x[rows]
     return made
 
