@@ -374,6 +374,13 @@ def cat(call: Call, tensors: Sequence[Value], dim: int = 0, **options: object) -
     return views.concat(call, call.given, dim % call.output.ndim)
 
 
+def unbind(call: Call, input: Value, dim: int = 0) -> Result:
+    if input.known[dim].kind == "mixed":
+        call.without_mixed()
+        input = call.given[0]
+    return [_indexed(call, input, {dim: i}) for i in range(input.shape[dim])]
+
+
 def stack(call: Call, tensors: Sequence[Value], dim: int = 0) -> Result:
     at = dim % call.output.ndim
     return views.concat(call, [views.unsqueeze(x, [at]) for x in tensors], at)
@@ -417,6 +424,7 @@ WHOLE: Mapping[
         lambda call, input, dim0=-2, dim1=-1: views.transpose(input, dim0, dim1)
     ),
     "movedim moveaxis": movedim,
+    "unbind": unbind,
     "squeeze": squeeze,
     "view_as_complex": lambda call, input: products.reduce_over(
         call, input, [len(input.known) - 1], keep=False
@@ -446,9 +454,6 @@ APART: Mapping[str, Handler] = {  # and these read rows and columns as dimension
     "cdist": cdist,
     " ".join(RECURRENT): recurrence,
     "chunk split split_with_sizes tensor_split": split,
-    "unbind": lambda call, input, dim=0: [
-        _indexed(call, input, {dim: i}) for i in range(input.shape[dim])
-    ],
     "roll": roll,
     "flip": flip,
     "select index_select": lambda call, input, dim, index: _indexed(call, input, {dim: index}),
