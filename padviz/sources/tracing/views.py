@@ -16,10 +16,13 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import cast
 
+import numpy as np
+
 from padviz.errors import SizeError
 from padviz.network.network import in_words
 from padviz.network.operations import MOST_ROWS, Blocks, Op, Window
-from padviz.network.padding_modes import COPYING, RUNNING_ON, SCHEMES, padded_rows
+from padviz.network.padding_modes import COPYING, RUNNING_ON, SCHEMES
+from padviz.network.reads import PADDING, real_rows
 from padviz.network.resize import Resize
 from padviz.sources.tracing.arranging import STACKED, Arranger, Constant, Map, Stuck, V, Value
 from padviz.sources.tracing.calls import Call, join
@@ -540,14 +543,17 @@ def mode_of(rows: Sequence[Row], n: int) -> tuple[int, str]:
     >>> mode_of([2, 0, 1, 2, 0], 3)
     (1, 'circular')
     """
+    wanted = [PADDING if row is None else row for row in rows]
     firsts = [at for at, row in enumerate(rows) if row == 0]
     starts = [at for at in firsts if rows[at + n - 1 : at + n] == [n - 1]]
     for before in starts[:MOST_TRIES]:
         if [*rows[before : before + n]] != [*range(n)]:
             continue
+        padded = np.arange(len(rows)) - before
         for mode in TRIED:
+            pad = Window(1, padding=(before, len(rows) - n - before), mode=mode)
             with suppress(SizeError):
-                if [*rows] == padded_rows(mode, n, before, len(rows) - n - before):
+                if real_rows(pad, n, padded).tolist() == wanted:
                     return before, mode
     raise Stuck("joins rows of a map in an order that no padding has")
 
