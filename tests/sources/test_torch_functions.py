@@ -146,6 +146,26 @@ def test_what_acts_on_each_position_alone_is_no_layer(name: str) -> None:
     assert [layer.name for layer in network.layers] == ["input", "conv", "max_pool"]
 
 
+def _joined_windows(x: Tensor) -> Tensor:
+    """Windows of a map and of its ReLU, joined before they become layers."""
+    x = windows(x, 2)
+    x = torch.cat([x, x.relu()], 1)
+    return functional.max_pool2d(x.permute(0, 1, 4, 5, 2, 3).flatten(1, 3), 2)
+
+
+def _joined_vectors(x: Tensor) -> Tensor:
+    first, second = x.mean((2, 3)).chunk(2, 1)
+    vector = torch.cat([first.relu(), second], 1)
+    return torch.cat([x, x * vector[..., None, None]], 1)
+
+
+@pytest.mark.parametrize(
+    ("function", "name"), [(_joined_windows, "reshape"), (_joined_vectors, "cat_2")]
+)
+def test_names_count_no_layers_that_were_tried(function: Any, name: str) -> None:
+    assert name in padviz.load(After(function), size=8).index
+
+
 WHOLE = (
     "and",
     "or",

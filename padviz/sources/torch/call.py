@@ -279,7 +279,7 @@ class Call(calls.Call):
             self.memory.values[self.tensors[0]] = self.spread_vector(vector, len(self.trace.axes))
             return None
         padded = as_map(self.vector())
-        return replace(padded, layer=self.trace.marked_unlike(self.name(), padded.at))
+        return replace(padded, layer=self.trace.marked_unlike(padded.at))
 
     def _resized_vector(self) -> Map:
         """Return a vector that was resized to a map: each position sees all of it."""

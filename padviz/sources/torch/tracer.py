@@ -286,7 +286,7 @@ class Tracer(TorchFunctionMode):
         before = memory.value(tensor)
         if layers[value.at].pooled:
             if any(dim.stacked for dim in value.dims or ()):
-                value = replace(value, layer=call.trace.marked_unlike(call.name("merge"), value.at))
+                value = replace(value, layer=call.trace.marked_unlike(value.at))
             value = replace(value, dims=tuple(map(plain, shape)))
         elif value.dims is not None and value.shape != shape:
             what = f"makes {in_words(shape)} of it, which padviz does not follow"

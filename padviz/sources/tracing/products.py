@@ -285,7 +285,7 @@ def _mixed(call: Call, x: Value, gone: Sequence[Dim]) -> Value:
     """Return a vector of which all numbers are summed, so that each result is made of all."""
     is_whole = prod(x.shape) == flat(gone).size
     if isinstance(x, Map) and call.trace.layers[x.at].unlike and is_whole:
-        return replace(x, layer=call.trace.marked_unlike(call.name(), x.at, unlike=False))
+        return replace(x, layer=call.trace.marked_unlike(x.at, unlike=False))
     return x
 
 

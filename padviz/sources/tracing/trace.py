@@ -236,9 +236,9 @@ class Trace:
             kind, ops = as_maps[at]
             self.mark(at, kind=kind, ops=ops, pooled=False, as_map=None)
 
-    def marked_unlike(self, name: str, vector: int, unlike: bool = True) -> int:
+    def marked_unlike(self, vector: int, unlike: bool = True) -> int:
         """Copy a vector, and mark whether its numbers are made of different positions."""
-        layer = self.add(name, "identity", (vector,))
+        layer = self.add(f"{self.layers[vector].name}.copy", "identity", (vector,))
         self.mark(layer, unlike=unlike)
         return layer
 

@@ -388,11 +388,13 @@ def _picked_rows(call: Call, values: Sequence[Value], axis: int) -> tuple[list[M
 
     A number that was picked from both is a row if all were picked from the same column.
     """
+    if any(x.known[axis] for x in values):
+        raise Stuck("joins other than single rows")
     trace = call.trace
     rows = [_unpooled(trace, x) for x in values]
     runs = [trace.rows_of(x.at)[1] for x in rows]
     roles = [role for role in trace.axes if len({run.get(role) for run in runs}) > 1]
-    if len(roles) != 1 or any(x.known[axis] for x in rows):
+    if len(roles) != 1:
         raise Stuck("joins other than single rows")
     (role,) = roles
     if any(role in _roles(x) or trace.sides(x.at)[role] > 1 for x in rows):
@@ -441,7 +443,7 @@ def _concat_channels(call: Call, values: Sequence[Value], axis: int) -> Value:
         return Constant(dims)
     layer = join(call, "concat", [x.at for x in maps])
     if len(values) > 1 and call.trace.layers[layer].pooled:
-        layer = call.trace.marked_unlike(call.name("merge"), layer)
+        layer = call.trace.marked_unlike(layer)
     joined = maps[0]
     if len(maps) > 1:
         joined = Map(None, layer, split_name=joined.split_name)
