@@ -21,7 +21,7 @@ Step = Callable[[Tensor], Tensor]
 Rows = list[Tensor]
 SEEDS = 30  # of one test; about 25 of their modules run
 TESTS, FILES = 22, 4  # of all modules, and of the files of each exporter
-READ = 0.4  # the least share of one test that is read, rather than refused
+READ = 0.3  # the least share of one test that is read, rather than refused
 
 
 class Draw(random.Random):
