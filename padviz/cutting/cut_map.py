@@ -217,14 +217,15 @@ class CutMap(Tensor):
             rule = pointwise
         if rule:
             return _laid_out(function, args, kwargs, rule(function, *args, **kwargs))
-        if torch.Tag.nondeterministic_seeded in function.tags:
+        is_made_of_calls = function._can_decompose()
+        if torch.Tag.nondeterministic_seeded in function.tags and not is_made_of_calls:
             raise Refused("draws random numbers: call .eval() on the module")
         decompose = decomposition_table.get(function, function.decompose)
         result = decompose(*args, **kwargs)
         if result is NotImplemented:
             result = whole(function, *args, **kwargs)
-        elif function._can_decompose():
-            return result  # which the calls that it is made of have laid out
+        elif is_made_of_calls:
+            return result  # which these calls have laid out
         return _laid_out(function, args, kwargs, result)
 
 

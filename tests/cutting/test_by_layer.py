@@ -598,6 +598,7 @@ WRAPPED: dict[str, Callable[[nn.Module], nn.Module]] = {
 }
 
 
+@pytest.mark.usefixtures("mode")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", WRAPPED)
 def test_wrapped_modules_are_cut(name: str) -> None:
@@ -673,7 +674,8 @@ def runs(model: nn.Module, x: Tensor) -> Tensor | None:
         return None  # the image is too small
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.usefixtures("mode")
+@pytest.mark.parametrize("seed", range(20))
 def test_random_layers_on_shards_are_the_whole(seed: int) -> None:
     model, x = random_layers(seed), image(1, 4, 23 + seed % 7, 31, seed=seed)
     whole = runs(model, x)
@@ -685,7 +687,8 @@ def test_random_layers_on_shards_are_the_whole(seed: int) -> None:
     assert apart(whole, tiles_of(model, x, 3, 4)) < 1e-12
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.usefixtures("mode")
+@pytest.mark.parametrize("seed", range(20))
 def test_random_layers_on_streams_are_the_whole(seed: int) -> None:
     model, x = random_layers(seed, signal=True), image(1, 4, 97 + seed, seed=seed)
     whole = runs(model, x)
@@ -811,6 +814,7 @@ def test_streams_count_the_taps_of_a_mean_at_the_end(n: int, counts_padding: boo
         assert apart(model(x), torch.cat(pieces, -1)) < 1e-12
 
 
+@pytest.mark.usefixtures("mode")
 @pytest.mark.parametrize("name", STREAMED)
 def test_what_cannot_be_streamed_is_refused_by_name(name: str) -> None:
     model, says = STREAMED[name]
