@@ -246,6 +246,19 @@ def viewed_or(x: Tensor, shape: Sequence[int]) -> Tensor:
         return x
 
 
+def weight(kernel: int) -> Tensor:
+    return KERNEL[:, :3, None, None].expand(3, 3, kernel, kernel).contiguous()
+
+
+def normed_and_mixed(x: Tensor) -> Tensor:
+    """Normalise a channels-last map by groups, which copies it without data alone."""
+    y = functional.layer_norm(x.permute(0, 2, 3, 1), (3,)).permute(0, 3, 1, 2)
+    y = functional.group_norm(y, 1)
+    for _ in range(3):
+        y = functional.conv2d(y, weight(1))
+    return y
+
+
 IN_PARTS: dict[str, Callable[[Tensor], Any]] = {
     "channel": written(lambda y: y[:, 1].zero_()),
     "rows": written(lambda y: y[:, :, 2:7].mul_(2)),
@@ -277,6 +290,7 @@ IN_PARTS: dict[str, Callable[[Tensor], Any]] = {
     "channels last": lambda x: (
         lambda y: (y.contiguous(memory_format=torch.channels_last).mul_(2), y)[1]
     )((x * 1).contiguous(memory_format=torch.channels_last)),
+    "group norm of channels last": normed_and_mixed,
     "activation of a part": lambda x: torch.cat(
         [functional.relu((x * 1)[:, :1], inplace=True), x[:, 1:]], 1
     ),
