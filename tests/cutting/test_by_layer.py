@@ -250,6 +250,11 @@ def weight(kernel: int) -> Tensor:
     return KERNEL[:, :3, None, None].expand(3, 3, kernel, kernel).contiguous()
 
 
+def doubled_copy(x: Tensor) -> Tensor:
+    """Add a copy that is written into; of a channels-last map it is the map itself."""
+    return x + x.permute(0, 2, 3, 1).contiguous().mul_(2).permute(0, 3, 1, 2)
+
+
 def normed_and_mixed(x: Tensor) -> Tensor:
     """Normalise a channels-last map by groups, which copies it without data alone."""
     y = functional.layer_norm(x.permute(0, 2, 3, 1), (3,)).permute(0, 3, 1, 2)
@@ -290,6 +295,15 @@ IN_PARTS: dict[str, Callable[[Tensor], Any]] = {
     "channels last": lambda x: (
         lambda y: (y.contiguous(memory_format=torch.channels_last).mul_(2), y)[1]
     )((x * 1).contiguous(memory_format=torch.channels_last)),
+    "convolution of channels last": lambda x: doubled_copy(
+        functional.conv2d(x.contiguous(memory_format=torch.channels_last), weight(1))
+    ),
+    "pointwise weights of channels last": lambda x: doubled_copy(
+        functional.conv2d(x, weight(1).to(memory_format=torch.channels_last))
+    ),
+    "weights of channels last": lambda x: doubled_copy(
+        functional.conv2d(x, weight(3).to(memory_format=torch.channels_last))
+    ),
     "group norm of channels last": normed_and_mixed,
     "activation of a part": lambda x: torch.cat(
         [functional.relu((x * 1)[:, :1], inplace=True), x[:, 1:]], 1
