@@ -166,11 +166,16 @@ CALLS: dict[str, Callable[[Tensor], Any]] = {
     "pads and crops by a scheme": lambda x: padded(
         x, ((3, -1), (-2, 4)), ("symmetric", "zero"), value=2.0
     ),
+    "a row padded by schemes": lambda x: padded(
+        x[:, :, 4:5], ((1, 0), (2, 3)), ("symmetric", "circular")
+    ),
     "columns in front of rows": lambda x: padded(
         x, ((3, 2), (2, 4)), ("symmetric", "circular"), (-1, -2)
     ),
 }
 RESIZES: dict[str, Callable[[Tensor], Any]] = {
+    "resize of one row": lambda x: functional.interpolate(x[:, :, 4:5], (3, 7), mode="bilinear"),
+    "resize to one row": lambda x: functional.interpolate(x, (1, 7), mode="bilinear"),
     "resize to the same": lambda x: (
         lambda y: (functional.interpolate(y, scale_factor=1).mul_(2), y)[1]
     )(x * 1),
