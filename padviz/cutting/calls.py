@@ -211,7 +211,7 @@ def _slice(
 
 
 def by_dims(
-    x: CutMap,
+    x: Tensor,
     rules: dict[int, Rule],
     make: Callable[[Tensor, dict[int, Rows]], Tensor],
     *,
@@ -221,6 +221,8 @@ def by_dims(
     """Return a map of the same dimensions by a rule along some of them, of all rows along what is
     `whole`, and along others row by row.
     """
+    if not isinstance(x, CutMap):  # of which a call along another dimension left a single row
+        return make(x, {})
     links = [Link(dim, dim, rules.get(dim, SAME)) for dim in x.cut if dim not in whole]
     return x.spans([(x, links)], lambda regions, rows: make(regions[0], {**rows}), costly=costly)
 

@@ -141,7 +141,8 @@ class SharedMap(CutMap):
             times = ceil(parts / others / cut[first])
             cut[first] = min(cut[first] * times, sizes[first])
         node = Node(shape, unit.dtype, coarse, read.operands, make, fine=cut)
-        runner.number(node)
+        if costly:
+            runner.number(node)
         if runner.notes:
             runner.notes.calls[node] = Call(node.operands, max(costly, 1))
         if not cut:
@@ -256,6 +257,7 @@ class Runner:
         return self.cut(image, range(image.ndim - self.behind, image.ndim)[: len(self.grid)])
 
     def number(self, node: Node) -> Node:
+        """Number a map that is stored, or may be; what copies there are depends on the device."""
         node.number = self.numbered
         self.numbered += 1
         if self.segments:
@@ -286,6 +288,8 @@ class Runner:
     def store(self, node: Node) -> None:
         """Compute all rows of a map, part by part, if they are not stored."""
         if node.stored is None:
+            if node.number < 0:
+                self.number(node)
             whole = None
             for k in self.team.mine(node):
                 value = self.value(node, k).to(self.home)

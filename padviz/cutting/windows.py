@@ -258,15 +258,15 @@ def _adaptive_pool(function: OpOverload, x: CutMap, sizes: Sequence[int]) -> obj
 
 
 def _pad(
-    x: CutMap, pads: Sequence[int], fill: float | str, pad: Callable[[Tensor, list[int]], Tensor]
-) -> CutMap:
+    x: Tensor, pads: Sequence[int], fill: float | str, pad: Callable[[Tensor, list[int]], Tensor]
+) -> Tensor:
     """Pad along the rows that are cut, and the other dimensions of each part; `pads` begin with the
     last dimension.
     """
     others, rules = [*pads], {}
     for i in range(0, len(pads), 2):
         dim, before, after = x.ndim - 1 - i // 2, pads[i], pads[i + 1]
-        if dim in x.cut:
+        if dim in getattr(x, "cut", ()):
             others[i : i + 2] = 0, 0
             read_at_end = after + 1 if isinstance(fill, str) else 0
             rules[dim] = reading(Window(1, padding=(before, after)), fill, read_at_end)
@@ -282,7 +282,7 @@ def _pad(
 @rule_of(aten.constant_pad_nd)
 def _constant_pad(
     function: OpOverload, x: CutMap, pads: Sequence[int], value: float = 0.0
-) -> CutMap:
+) -> Tensor:
     return _pad(x, pads, float(value), lambda region, others: function(region, others, value))
 
 
@@ -315,12 +315,12 @@ def _pad_by_mode(
 @rule_of(nn.padded)
 def _pad_by_scheme(
     function: Function,
-    x: CutMap,
+    x: Tensor,
     pads: nn.Pads,
     schemes: nn.Schemes,
     dims: tuple[int, int] = nn.IMAGE,
     value: float | None = None,
-) -> CutMap:
+) -> Tensor:
     """Pad one dimension after the other."""
     for k, (dim, scheme) in enumerate(zip(dims, schemes, strict=True)):
         alone = put([(0, 0), (0, 0)], k, pads[k])
@@ -454,7 +454,7 @@ def _first_rows(resize: _Resize, n: int, m: int) -> Tensor:
     return places.floor().long() - before
 
 
-def _resized(x: CutMap, dim: int, m: int, resize: _Resize) -> object:
+def _resized(x: Tensor, dim: int, m: int, resize: _Resize) -> object:
     """Resize a dimension to m rows."""
     n = x.shape[dim]
 

@@ -286,6 +286,11 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "columns that are emptied": (lambda x: (x.__setitem__((..., slice(2)), 0), x)[1], "stops before it"),
     "columns that are rewritten": (lambda x: (x[..., 1:].copy_(x[..., :-1].clone()), x)[1], "stops before it"),
     "rows that are scaled": (scaled, "stops before it"),
+    "rows that are scaled in place": (lambda x: (x[:, :, 2:7].mul_(2), x)[1], "mul changes a part of a tensor"),
+    "a column that is set": (lambda x: (x[..., 3].__setitem__(..., 0.5), x)[1], "setitem changes a part of a tensor"),
+    "rows that are activated in place": (
+        lambda x: (functional.relu_(x[:, :, 2:7]), x)[1], "relu changes a part of a tensor"
+    ),
     "one half of the columns gating the other": (lambda x: functional.glu(x, 3), "one half of the rows or columns"),
     "a part of what is joined": (
         lambda x: functional.conv2d(joined(x)[:, :, : x[0, 0].numel()].reshape(x.shape), ONES), "stops before it"

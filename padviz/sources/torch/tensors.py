@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import torch
@@ -153,6 +154,10 @@ class Storage:
     why: str = ""
 
 
+def positions_of(map_: Map) -> int:
+    return prod(position.size for dim in map_.dims or () for position in dim.positions)
+
+
 class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While active, sees every call below all that calls PyTorch, so that compiled code cannot hide
     one.
@@ -211,6 +216,16 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.add(tensor, frozenset({value.at}))
         self.of(tensor).followed = True
         self.values[tensor] = value
+
+    def holds_all(self, tensor: Tensor) -> bool:
+        """Return whether a tensor has a map, and none in its memory has more positions, as `y` has
+        more than `y[..., 0]`.
+        """
+        map_ = self.value(tensor)
+        if map_ is None:
+            return False
+        sharing = [self.values.get(other, map_) for other in self.of(tensor).tensors]
+        return positions_of(map_) == max(map(positions_of, [map_, *sharing]))
 
     def forget(self, storage: Storage, op: str, returned: Tensor | None = None) -> None:
         """Forget the maps in a memory that a call wrote to, which may have `returned` one of its

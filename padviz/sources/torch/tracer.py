@@ -231,7 +231,7 @@ class Tracer(TorchFunctionMode):
         """
         memory, copies = self.memory, dict[Tensor, Tensor]()
         # PyTorch works long on shapes that are known.
-        if op in ALIKE and args and memory.value(args[0]) and weights_fit(op, *args):
+        if op in ALIKE and args and memory.holds_all(args[0]) and weights_fit(op, *args):
             return torch.empty_like(args[0])
         if (
             op in NEW
@@ -283,7 +283,7 @@ class Tracer(TorchFunctionMode):
         with another.
         """
         memory, layers, shape = self.memory, call.trace.layers, [*tensor.shape]
-        before = memory.value(tensor)
+        before, holds_all = memory.value(tensor), memory.holds_all(tensor)
         if layers[value.at].pooled:
             if any(dim.stacked for dim in value.dims or ()):
                 value = replace(value, layer=call.trace.marked_unlike(value.at))
@@ -292,9 +292,11 @@ class Tracer(TorchFunctionMode):
             what = f"makes {in_words(shape)} of it, which padviz does not follow"
             value = call.broken(what)
         if before is not None:
+            storage = memory.of(tensor)
             is_unknown = layers[value.at].kind == "unknown"
-            if before.at != value.at or is_unknown or call.op in ("fill", "zero"):
-                memory.forget(memory.of(tensor), call.op, tensor)
+            is_other = before.at != value.at or is_unknown or call.op in ("fill", "zero")
+            if is_other or (storage in memory.written and not holds_all):
+                memory.forget(storage, call.op, tensor)
         memory.learn(tensor, value)
 
     def _has_data(self, tensor: Tensor) -> bool:
