@@ -397,7 +397,7 @@ class Doubles(nn.Conv2d):
 
 NONE: dict[str, tuple[nn.Module, str]] = {
     "too many channels": (
-        Doubles(11, 4, 3), r"on 11 x 224 x 224: .*weight 4 x 11 x 3 x 3 is given 22 channels \(.*, line \d+\); .*say its channels"
+        Doubles(11, 4, 3), r"on 11 x 224 x 224: .*a convolution of 11 channels is given 22 \(.*, line \d+\); .*say its channels"
     ),
     "two images": (Doing(lambda x, y: x + y), "Doing: its forward fails on 3 x 224 x 224: TypeError: .*missing 1 requ"),
     "no map": (Doing(lambda x: {"a": "text", 3: None}), "Doing: no output is made of a spatial layer"),

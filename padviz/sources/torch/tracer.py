@@ -448,10 +448,9 @@ def run(func: Function, op: str, args: Args, kwargs: Kwargs) -> object:
         if "Invalid channel dimensions" not in str(error):
             raise
         given, weight = tensors_in((args, kwargs))[:2]
-        shape = in_words(tuple(weight.shape))
-        raise RuntimeError(
-            f"a convolution of weight {shape} is given {given.shape[1]} channels"
-        ) from None
+        groups: Any = next(iter(args[6:7]), kwargs.get("groups", 1))
+        read = weight.shape[1] * groups
+        raise RuntimeError(f"a convolution of {read} channels is given {given.shape[1]}") from None
     if (
         _makes_constant(op, args, kwargs)
         and isinstance(out, Tensor)
