@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from padviz.analyses.asked import Pixels, TrainedSource
+import numpy as np
+
+from padviz.analyses.asked import Pixels, TrainedSource, repadded
 from padviz.analyses.result import Result
 from padviz.analyses.tiles import check_norms
-from padviz.errors import OptionError
+from padviz.errors import OptionError, PadvizError
+from padviz.geometry.reaching.near_padding import near_padding
 from padviz.geometry.sizing.nearest import near_sizes_named
 from padviz.network.network import Network, as_size, in_words
+from padviz.network.sizes import sizes_of_each
 from padviz.network.targets import up_to_outputs
 from padviz.options import (
     LAYERS,
@@ -30,9 +35,13 @@ from padviz.phrases import counted, some_names
 from padviz.progress import Progress
 from padviz.reports.report import Heading, Lines, Report
 from padviz.reports.rows import about, rows_of
-from padviz.trained.asking import Answer, Verified, ask
+from padviz.trained.asking import Answer, Verified, ask, positions
 from padviz.trained.cut_runs import Cut, compare_cut
-from padviz.trained.networks.reading import as_trained
+from padviz.trained.networks.reading import as_trained, runner_of
+from padviz.trained.networks.running import outputs_of
+from padviz.trained.networks.trained_network import Trained
+
+OTHER_PADDING = "replicate"  # whose rows differ from those of zeros
 
 
 class VerifyResult(Result[Answer], Verified):
@@ -109,9 +118,8 @@ def verify(
         trained = as_trained(network, size, weights)
     cuts = [name for name, part in named.items() if part is not None]
     if len(cuts) > 1:
-        raise OptionError(
-            "is one way to cut too many", option=cuts[1], hint=f"use `{cuts[0]}` alone"
-        )
+        what = f"does not go with `{cuts[0]}`"
+        raise OptionError(what, option=cuts[1], hint="use one of them")
     if cuts:
         kept = up_to_outputs(layer, trained.network)
         sides = None if tile is None else kept.pixels(tile, "tile")
@@ -119,8 +127,50 @@ def verify(
         verified = compare_cut(trained, kept, cut, seed, on_progress)
     else:
         verified = ask(trained, layer, seed, on_progress)
+        if layer is None:
+            verified.answers.extend(_free_of_padding(trained, seed, verified.tolerance))
     report = partial(report_of, trained.network, verified)
     return VerifyResult.made_of(verified, verified.answers, report, notes=trained.notes)
+
+
+def _free_of_padding(trained: Trained, seed: int, tolerance: float) -> Iterator[Answer]:
+    """Run an image network with another padding, too.
+
+    Units of its outputs that padding does not reach must be the same.
+    """
+    network, size = trained.network, trained.size
+    if len(size) != 2 or not network.pads:
+        return
+    sizes = sizes_of_each(network, size)
+    near = {row.layer: row for row in near_padding(network, size)}
+    free: dict[str, tuple[slice, ...]] = {}
+    for name, layer in network.aliases.items():
+        units = tuple(along[network.index[layer]] for along in sizes)
+        row = near[layer]
+        inside = [slice(a, n - b) for (a, b), n in zip(row.axes.values(), units, strict=True)]
+        if not row.barrier and all(part.start < part.stop for part in inside):
+            free[name] = (slice(None), *inside)
+    if not free:
+        return
+    try:
+        other, _ = repadded(trained, OTHER_PADDING)
+    except PadvizError:  # what cannot be repadded is not asked
+        return
+    noise = np.random.default_rng(seed).standard_normal((1, trained.channels, *size))
+    outputs = [outputs_of(each, noise.astype(np.float32)) for each in (runner_of(trained), other)]
+    for name in (name for name in free if name in outputs[0]):
+        layer = network.aliases[name]
+        units = tuple(along[network.index[layer]] for along in sizes)
+        first, second = (positions(maps[name], units) for maps in outputs)
+        # Where nothing changes at all, nothing is seen.
+        if first is None or second is None or np.array_equal(first, second):
+            continue
+        change = np.abs(first - second)[free[name]].max()
+        if change <= tolerance * np.abs(first).max():
+            yield Answer(layer, "padding", None, "holds")
+        else:
+            words = f"changes with {OTHER_PADDING} padding where padviz says that none is read"
+            yield Answer(layer, "padding", None, "wrong", words)
 
 
 def report_of(network: Network, verified: Verified) -> Report:
@@ -135,9 +185,9 @@ def report_of(network: Network, verified: Verified) -> Report:
 def _lines(verified: Verified) -> Iterator[str]:
     """Yield the verdict, then what could not be seen or judged."""
     about = f"at {in_words(verified.size)}, {verified.precision}"
-    shown, finding, sizes = verified.of("holds", "not seen"), verified.finding, 0
-    for answer in verified.answers:
-        sizes += answer.asked == "size"
+    finding = verified.finding
+    shown = [each for each in verified.of("holds", "not seen") if each.asked != "padding"]
+    asked = Counter(answer.asked for answer in verified.answers)
     if finding is not None:
         yield f"Wrong: {_said(finding)} ({about})."
     elif not shown:
@@ -145,7 +195,10 @@ def _lines(verified: Verified) -> Iterator[str]:
     elif shown[0].asked == "unit":
         layers = some_names(dict.fromkeys(unit.layer for unit in shown))
         said = f"{counted(len(shown), 'unit')} of {layers} read only what padviz says"
-        yield f"Verified: the sizes of {counted(sizes, 'map')}; {said} ({about})."
+        if asked["padding"]:
+            outputs = counted(asked["padding"], "output")
+            said += f", and inner units of {outputs} are free of padding"
+        yield f"Verified: the sizes of {counted(asked['size'], 'map')}; {said} ({about})."
     else:
         often = counted(len(shown), "comparison")
         yield f"Verified: {shown[0].asked} give the whole's output, in {often}."

@@ -31,7 +31,7 @@ Map = NDArray[Any]
 Mask = NDArray[np.bool_]
 Drawn = tuple[Map, Map]  # a map (features, ...) of each of the two images of a draw
 Verdict = Literal["holds", "wrong", "not seen", "nothing to show", "not judged"]
-Asked = Literal["size", "unit", "tiles", "shards", "chunks"]
+Asked = Literal["size", "unit", "padding", "tiles", "shards", "chunks"]
 # Change of a unit over its spread, beyond the rounding that fast convolutions leak into it.
 TOLERANCES = {"float64": 1e-10, "float32": 1e-4}
 COARSE = 2e-2  # of shorter types
@@ -46,8 +46,8 @@ WINDOWS = ("conv", "convtranspose", "maxpool", "avgpool")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a network said about the size of a layer's map, about what a `unit` of it reads, or
-    about an output that was cut.
+    """What a network said about the size of a layer's map, about what a `unit` of it reads, about
+    units that padding does not reach, or about an output that was cut.
     """
 
     layer: str
@@ -69,6 +69,11 @@ class Verified:
     def holds(self) -> bool:
         """Whether nothing differs, and some unit or output shows it."""
         return self.finding is None and bool(self.of("holds", "not seen"))
+
+    @property
+    def tolerance(self) -> float:
+        """Change of a unit over its spread that rounding explains."""
+        return TOLERANCES.get(self.precision, COARSE)
 
     @property
     def finding(self) -> Answer | None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
+from padviz.analyses import verify
 from padviz.analyses.verify import VerifyResult
+from padviz.geometry.reaching.near_padding import NearPadding, near_padding
 from padviz.sources.torch import functions
 from padviz.sources.tracing import windows
 from padviz.trained import asking
@@ -194,6 +197,62 @@ def test_modules_and_their_files_do_what_padviz_says(name: str, tmp_path: Path) 
         assert found.holds, str(found)
         assert set(counts_of(found)) <= {"holds", "not seen"}
         assert counts_of(found)["holds"] > 3
+
+
+class Attends(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, 2, 1)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.conv(x).relu().flatten(2).mT
+        output: Tensor = self.attention(tokens, tokens, tokens)[0]
+        return output
+
+
+def dead_channels() -> nn.Module:
+    module = nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1), nn.ReLU(), nn.Dropout(), nn.Conv2d(8, 2, 3))
+    with torch.no_grad():
+        module[0].weight[::2] = 0
+    return module
+
+
+SEEDED: dict[str, Callable[[], nn.Module]] = {
+    "attention": Attends,
+    "dead channels": dead_channels,
+    "ReLU and max pools": lambda: nn.Sequential(
+        *[nn.Sequential(nn.Conv2d(3, 3, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(3, 2, 1)) for _ in "123"]
+    ),
+    "norms": lambda: nn.Sequential(
+        nn.Conv2d(3, 8, 5, 2, 2), nn.BatchNorm2d(8), nn.InstanceNorm2d(8), nn.Conv2d(8, 2, 3)
+    ),
+}
+
+
+@pytest.mark.parametrize("seed", every_third(range(12)))
+@pytest.mark.parametrize("name", SEEDED)
+def test_nothing_is_called_wrong_that_is_right(name: str, seed: int) -> None:
+    torch.manual_seed(seed)
+    module = SEEDED[name]().eval()
+    for kind in (torch.float32, torch.float64):
+        found = padviz.verify(module.to(kind), (45, 38), seed=seed)
+        assert found.holds, str(found)
+
+
+def test_units_that_padding_reaches_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = padviz.verify(UNet(), 64)
+    assert {row.layer for row in found if row.asked == "padding"} == {"end.output", "interpolate"}
+
+    def shallower(*given: Any) -> list[NearPadding]:
+        less = {"height": (1, 1), "width": (1, 1)}
+        return [replace(row, axes=less) for row in near_padding(*given)]
+
+    monkeypatch.setattr(verify, "near_padding", shallower)
+    found = padviz.verify(UNet(), 64)
+    assert not found.holds
+    said = "end.output changes with replicate padding where padviz says that none is read"
+    assert said in " ".join(str(found).split())
 
 
 def test_signals_do_what_padviz_says() -> None:
