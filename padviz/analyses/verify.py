@@ -35,6 +35,7 @@ from padviz.phrases import counted, some_names
 from padviz.progress import Progress
 from padviz.reports.report import Heading, Lines, Report
 from padviz.reports.rows import about, rows_of
+from padviz.sources import is_module
 from padviz.trained.asking import Answer, Verified, ask, positions
 from padviz.trained.cut_runs import Cut, compare_cut
 from padviz.trained.networks.reading import as_trained, runner_of
@@ -127,7 +128,7 @@ def verify(
         verified = compare_cut(trained, kept, cut, seed, on_progress)
     else:
         verified = ask(trained, layer, seed, on_progress)
-        if layer is None:
+        if layer is None and verified.holds:
             verified.answers.extend(_free_of_padding(trained, seed, verified.tolerance))
     report = partial(report_of, trained.network, verified)
     return VerifyResult.made_of(verified, verified.answers, report, notes=trained.notes)
@@ -157,7 +158,10 @@ def _free_of_padding(trained: Trained, seed: int, tolerance: float) -> Iterator[
     except PadvizError:  # what cannot be repadded is not asked
         return
     noise = np.random.default_rng(seed).standard_normal((1, trained.channels, *size))
-    outputs = [outputs_of(each, noise.astype(np.float32)) for each in (runner_of(trained), other)]
+    # A file may be exported for another size.
+    as_it_is = None if is_module(trained.model) else trained.model.sized(size)
+    runners = runner_of(trained, as_it_is), other
+    outputs = [outputs_of(runner, noise.astype(np.float32)) for runner in runners]
     for name in (name for name in free if name in outputs[0]):
         layer = network.aliases[name]
         units = tuple(along[network.index[layer]] for along in sizes)

@@ -46,9 +46,7 @@ WINDOWS = ("conv", "convtranspose", "maxpool", "avgpool")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a network said about the size of a layer's map, about what a `unit` of it reads, about
-    units that padding does not reach, or about an output that was cut.
-    """
+    """What a network said of a layer: what was `asked`, of which `unit`, and the verdict."""
 
     layer: str
     asked: Asked
@@ -199,8 +197,8 @@ class _Probe:
 
     def layer(self, target: str) -> Iterator[Answer]:
         """Ask units of a layer, or of the last one before it whose units read different pixels."""
-        if len(self.trained.size) > 2:
-            yield Answer(target, "unit", None, "not judged", "padviz maps no units of volumes")
+        if unfit := self.unfit():
+            yield Answer(target, "unit", None, "not judged", unfit)
             return
         mixes = ""
         for layer in reversed(upto(self.network, (target,)).layers[1:]):
@@ -221,6 +219,18 @@ class _Probe:
         if mixes:
             words = f"mixes all positions, so no unit of {target} shows what it reads"
             yield Answer(mixes, "unit", None, "nothing to show", words)
+
+    def unfit(self) -> str:
+        """Return why no unit of the network can be judged; "" if units can."""
+        model = self.trained.model
+        if len(self.trained.size) > 2:
+            return "has three axes, and units of volumes are not asked"
+        kinds = set[str]()
+        if not is_module(model):
+            kinds = {node.op_type for node in model.graph.node}
+        if "DynamicQuantizeLinear" in kinds:
+            return "is in 8 bits, and DynamicQuantizeLinear takes its scale from all values"
+        return ""
 
     def units(self, layer: str, name: str) -> Iterator[Answer]:
         first, again = (self.run(self.image(0), [name])[name] for _ in range(2))

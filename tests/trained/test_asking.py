@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from onnxruntime.quantization import quantize_dynamic
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -253,6 +254,21 @@ def test_units_that_padding_reaches_are_found(monkeypatch: pytest.MonkeyPatch) -
     assert not found.holds
     said = "end.output changes with replicate padding where padviz says that none is read"
     assert said in " ".join(str(found).split())
+
+
+def test_a_file_is_verified_at_another_size_than_it_is_exported_for(tmp_path: Path) -> None:
+    file = to_onnx(UNet().eval(), tmp_path / "file.onnx", torch.zeros(1, 3, 32, 32))
+    assert padviz.verify(file, 40).holds
+
+
+def test_units_behind_a_scale_of_all_values_are_not_judged(tmp_path: Path) -> None:
+    plain = to_onnx(
+        nn.Conv2d(3, 4, 3, padding=1), tmp_path / "plain.onnx", torch.zeros(1, 3, 16, 16)
+    )
+    quantize_dynamic(plain, tmp_path / "eight_bits.onnx")
+    found = padviz.verify(tmp_path / "eight_bits.onnx", 16)
+    assert (found.holds, found.finding, counts_of(found)) == (False, None, {"not judged": 1})
+    assert "DynamicQuantizeLinear takes its scale from all values" in " ".join(str(found).split())
 
 
 def test_signals_do_what_padviz_says() -> None:
