@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -145,7 +145,12 @@ def _free_of_padding(trained: Trained, seed: int, tolerance: float) -> Iterator[
     sizes = sizes_of_each(network, size)
     near = {row.layer: row for row in near_padding(network, size)}
     free: dict[str, tuple[slice, ...]] = {}
-    for name, layer in network.aliases.items():
+    names: Collection[str] = network.aliases
+    if not is_module(trained.model):
+        # A file's aliases are all of its tensors.
+        names = [output.name for output in trained.model.graph.output]
+    for name in filter(network.aliases.get, names):
+        layer = network.aliases[name]
         units = tuple(along[network.index[layer]] for along in sizes)
         row = near[layer]
         inside = [slice(a, n - b) for (a, b), n in zip(row.axes.values(), units, strict=True)]

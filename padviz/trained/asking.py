@@ -233,7 +233,12 @@ class _Probe:
         return ""
 
     def units(self, layer: str, name: str) -> Iterator[Answer]:
-        first, again = (self.run(self.image(0), [name])[name] for _ in range(2))
+        drawn: list[Drawn] = []
+        units = [
+            _Unit(self, layer, name, at, drawn) for at in units_of(self.said[layer], self.random)
+        ]
+        units[0].spread(0)  # draws two images
+        first, again = drawn[0][0], units[0].map_of(self.image(0))
         why = ""
         if not np.isfinite(first).all():
             why = "has NaN or infinite numbers for noise"
@@ -242,11 +247,9 @@ class _Probe:
         if why:
             yield Answer(layer, "unit", None, "not judged", why)
             return
-        drawn: list[Drawn] = []
-        for at in units_of(self.said[layer], self.random):
-            unit = _Unit(self, layer, name, at, drawn)
-            verdict, words = unit.asked(self.counts(layer, at))
-            yield Answer(layer, "unit", [*at], verdict, words)
+        for unit in units:
+            verdict, words = unit.asked(self.counts(layer, unit.at))
+            yield Answer(layer, "unit", [*unit.at], verdict, words)
 
     def counts(self, layer: str, unit: Size) -> NDArray[np.float64]:
         """Count the paths from each pixel to a unit."""
