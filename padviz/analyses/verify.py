@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,7 @@ from padviz.analyses.tiles import check_norms
 from padviz.errors import OptionError, PadvizError
 from padviz.geometry.reaching.near_padding import near_padding
 from padviz.geometry.sizing.nearest import near_sizes_named
-from padviz.network.network import Network, as_size, in_words
+from padviz.network.network import Network, Size, as_size, in_words
 from padviz.network.sizes import sizes_of_each
 from padviz.network.targets import up_to_outputs
 from padviz.options import (
@@ -142,44 +142,53 @@ def _free_of_padding(trained: Trained, seed: int, tolerance: float) -> Iterator[
     network, size = trained.network, trained.size
     if len(size) != 2 or not network.pads:
         return
-    sizes = sizes_of_each(network, size)
-    near = {row.layer: row for row in near_padding(network, size)}
-    free: dict[str, tuple[slice, ...]] = {}
-    names: Collection[str] = network.aliases
+    names, as_it_is = [*network.aliases], None
     if not is_module(trained.model):
-        # A file's aliases are all of its tensors.
+        # A file's aliases are all of its tensors, and it may be exported for another size.
+        as_it_is = trained.model.sized(size)
         names = [output.name for output in trained.model.graph.output]
-    for name in filter(network.aliases.get, names):
-        layer = network.aliases[name]
-        units = tuple(along[network.index[layer]] for along in sizes)
-        row = near[layer]
-        inside = [slice(a, n - b) for (a, b), n in zip(row.axes.values(), units, strict=True)]
-        if not row.barrier and all(part.start < part.stop for part in inside):
-            free[name] = (slice(None), *inside)
-    if not free:
+    free = _inner_units(network, size)
+    names = [name for name in names if network.aliases.get(name) in free]
+    if not names:
         return
     try:
         other, _ = repadded(trained, OTHER_PADDING)
     except PadvizError:  # what cannot be repadded is not asked
         return
     noise = np.random.default_rng(seed).standard_normal((1, trained.channels, *size))
-    # A file may be exported for another size.
-    as_it_is = None if is_module(trained.model) else trained.model.sized(size)
     runners = runner_of(trained, as_it_is), other
     outputs = [outputs_of(runner, noise.astype(np.float32)) for runner in runners]
-    for name in (name for name in free if name in outputs[0]):
+    for name in names:
         layer = network.aliases[name]
-        units = tuple(along[network.index[layer]] for along in sizes)
+        units = _units_of(network, layer, size)
         first, second = (positions(maps[name], units) for maps in outputs)
         # Where nothing changes at all, nothing is seen.
         if first is None or second is None or np.array_equal(first, second):
             continue
-        change = np.abs(first - second)[free[name]].max()
+        change = np.abs(first - second)[(slice(None), *free[layer])].max()
         if change <= tolerance * np.abs(first).max():
             yield Answer(layer, "padding", None, "holds")
         else:
             words = f"changes with {OTHER_PADDING} padding where padviz says that none is read"
             yield Answer(layer, "padding", None, "wrong", words)
+
+
+def _inner_units(network: Network, size: Size) -> dict[str, tuple[slice, ...]]:
+    """Return the units of each layer that padding does not reach; layers without any are left
+    out.
+    """
+    free = {}
+    for row in near_padding(network, size):
+        ends = zip(row.axes.values(), _units_of(network, row.layer, size), strict=True)
+        inside = tuple(slice(before, n - after) for (before, after), n in ends)
+        if not row.barrier and all(part.start < part.stop for part in inside):
+            free[row.layer] = inside
+    return free
+
+
+def _units_of(network: Network, layer: str, size: Size) -> Size:
+    """Return the size of a layer's map."""
+    return tuple(along[network.index[layer]] for along in sizes_of_each(network, size))
 
 
 def report_of(network: Network, verified: Verified) -> Report:
