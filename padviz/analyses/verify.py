@@ -128,7 +128,7 @@ def verify(
         verified = compare_cut(trained, kept, cut, seed, on_progress)
     else:
         verified = ask(trained, layer, seed, on_progress)
-        if layer is None and verified.holds:
+        if layer is None and verified.holds and len(trained.size) == 2:
             verified.answers.extend(_free_of_padding(trained, seed, verified.tolerance))
     report = partial(report_of, trained.network, verified)
     return VerifyResult.made_of(verified, verified.answers, report, notes=trained.notes)
@@ -140,8 +140,6 @@ def _free_of_padding(trained: Trained, seed: int, tolerance: float) -> Iterator[
     Units of its outputs that padding does not reach must be the same.
     """
     network, size = trained.network, trained.size
-    if len(size) != 2 or not network.pads:
-        return
     names, as_it_is = [*network.aliases], None
     if not is_module(trained.model):
         # A file's aliases are all of its tensors, and it may be exported for another size.
