@@ -38,6 +38,7 @@ CONSTANTS = frozenset((
     "randint_like", "new_zeros", "new_ones", "new_empty", "new_empty_strided", "new_full",
     "new_tensor",
 ))  # fmt: skip  # what reads a map's shape alone
+FILLS = frozenset(("full", "full_like", "ones", "ones_like", "zeros", "zeros_like"))
 EARLIER = WeakTensorKeyDictionary()  # constants of earlier forwards, as caches keep them
 
 
@@ -140,13 +141,15 @@ def constants_of(root: nn.Module) -> Iterator[Tensor]:
 @dataclass(eq=False, slots=True)
 class Storage:
     """The memory of one or more tensors: the layers that it was made of, whether also of constants
-    without data.
+    without data, whether all its numbers are the `same`, and a hash of how these were `made`.
 
     `why` says what happened to it where nothing is known of it any more.
     """
 
     layers: Layers = NONE
     unread: bool = False
+    same: bool = False
+    made: int = 0
     # all that lie in it; kept, so that no memory is used twice
     tensors: list[Tensor] = field(default_factory=list)
     followed: bool = False  # whether maps in it are known
@@ -241,8 +244,16 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 NONE.union(*(one.layers for one in read)),
                 any(one.unread for one in read),
             )
+            fills, pointwise = op_of(func) in FILLS, torch.Tag.pointwise in func.tags
+            same = fills or (pointwise and bool(read) and all(one.same for one in read))
+            made = 0
+            if fills or pointwise or func._schema.is_mutable:
+                plain = [leaf for leaf in (*args, *kwargs.values()) if type(leaf) in PLAIN]
+                made = hash((op_of(func), *map(repr, plain), *(one.made for one in read)))
             for tensor in tensors_in(out):
                 self.add(tensor, layers, unread)
+                if self.of(tensor) not in read:  # views share what they view
+                    self.of(tensor).same, self.of(tensor).made = same, made
             if func._schema.is_mutable:
                 given = {
                     argument.name: value
@@ -256,6 +267,7 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 ]
                 for tensor in tensors_in(written):
                     self.add(tensor, layers, unread)
+                    self.of(tensor).same, self.of(tensor).made = False, made
                     self.written.add(self.of(tensor))
         return out
 
