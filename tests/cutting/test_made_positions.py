@@ -252,3 +252,11 @@ def test_a_file_of_equal_numbers_is_tiled(tmp_path: Path) -> None:
 
     together = padviz.tiled(run, image.numpy(), padviz.tiles(path, SIZE, TILE).plan)
     assert np.abs(together - run(image.numpy())).max() < 1e-5
+
+
+def test_run_tiles_runs_a_module_with_positions_by_layer(tmp_path: Path) -> None:
+    model, x = network(MADE["a grid"]), torch.rand(3, SIZE, SIZE)
+    np.save(tmp_path / "image.npy", x.numpy())
+    padviz.run_tiles(model, tmp_path / "image.npy", tmp_path / "output.npy", TILE)
+    output = torch.from_numpy(np.load(tmp_path / "output.npy"))
+    assert apart(model(x[None])[0], output) < 1e-5
