@@ -194,6 +194,14 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
             storage.layers |= layers
             storage.unread |= unread
 
+    def hollow_copy(self, tensor: Tensor) -> Tensor:
+        """Return a copy of a constant, without data and in a memory of its own."""
+        copy, storage = hollow(tensor), self.of(tensor)
+        self.add(copy, storage.layers, storage.unread)
+        if tensor.numel() == 1:
+            self.of(copy).made = hash(repr(tensor))
+        return copy
+
     def value(self, tensor: object) -> Map | None:
         if isinstance(tensor, Tensor):
             return self.values.get(tensor)
@@ -244,28 +252,13 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 NONE.union(*(one.layers for one in read)),
                 any(one.unread for one in read),
             )
-            fills, pointwise = op_of(func) in FILLS, torch.Tag.pointwise in func.tags
-            same = fills or (pointwise and bool(read) and all(one.same for one in read))
-            made = 0
-            if fills or pointwise or func._schema.is_mutable:
-                plain = [leaf for leaf in (*args, *kwargs.values()) if type(leaf) in PLAIN]
-                made = hash((op_of(func), *map(repr, plain), *(one.made for one in read)))
+            same, made = numbers_made(func, (*args, *kwargs.values()), read)
             for tensor in tensors_in(out):
                 self.add(tensor, layers, unread)
                 if self.of(tensor) not in read:  # views share what they view
                     self.of(tensor).same, self.of(tensor).made = same, made
             if func._schema.is_mutable:
-                given = {
-                    argument.name: value
-                    for argument, value in zip(func._schema.arguments, args, strict=False)
-                }
-                given.update(kwargs)
-                written = [
-                    given.get(argument.name)
-                    for argument in func._schema.arguments
-                    if argument.is_write
-                ]
-                for tensor in tensors_in(written):
+                for tensor in tensors_in(written_by(func, args, kwargs)):
                     self.add(tensor, layers, unread)
                     self.of(tensor).same, self.of(tensor).made = False, made
                     self.written.add(self.of(tensor))
@@ -276,6 +269,26 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for storage in self.storages.values():
             if not storage.layers:
                 EARLIER.update(dict.fromkeys(storage.tensors))
+
+
+def numbers_made(func: OpOverload, args: Args, read: Sequence[Storage]) -> tuple[bool, int]:
+    """Return whether all numbers that a call makes of constants are the same, and a hash of how it
+    makes them.
+    """
+    op, pointwise = op_of(func), torch.Tag.pointwise in func.tags
+    if not (pointwise or op in FILLS or func._schema.is_mutable):
+        return False, 0
+    plain = [repr(value) for value in args if type(value) in PLAIN]
+    same = op in FILLS or (pointwise and read != [] and all(one.same for one in read))
+    return same, hash((op, *plain, *(one.made for one in read)))
+
+
+def written_by(func: OpOverload, args: Args, kwargs: Kwargs) -> list[object]:
+    """Return the arguments that a call writes to."""
+    arguments = func._schema.arguments
+    given = {argument.name: value for argument, value in zip(arguments, args, strict=False)}
+    given.update(kwargs)
+    return [given.get(argument.name) for argument in arguments if argument.is_write]
 
 
 def place(tensor: Tensor) -> int:

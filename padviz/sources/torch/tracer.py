@@ -243,10 +243,7 @@ class Tracer(TorchFunctionMode):
 
         def copy(tensor: Tensor) -> Tensor:
             if tensor not in copies and not tensor.is_meta:
-                copies[tensor] = hollow(tensor)
-                memory.add(copies[tensor], memory.of(tensor).layers, memory.of(tensor).unread)
-                if tensor.numel() == 1:
-                    memory.of(copies[tensor]).made = hash(repr(tensor))
+                copies[tensor] = memory.hollow_copy(tensor)
             return copies.get(tensor, tensor)
 
         out = run(func, op, *tree_map_only(Tensor, copy, (args, kwargs)))
