@@ -8,7 +8,7 @@ from itertools import zip_longest
 from math import prod
 from typing import Literal, cast
 
-from padviz.network.layer import MERGES, Kind
+from padviz.network.layer import MERGES, Act, Kind
 from padviz.network.operations import Adaptive, Blocks, Window
 from padviz.sources.tracing.arranging import (
     Arranger,
@@ -19,7 +19,7 @@ from padviz.sources.tracing.arranging import (
     map_factors,
     whole_axes,
 )
-from padviz.sources.tracing.calls import OTHERWISE, Call, distinct, join
+from padviz.sources.tracing.calls import OTHERWISE, Call, distinct, has_places, join
 from padviz.sources.tracing.dims import (
     ROWS,
     Axis,
@@ -424,6 +424,18 @@ def cumulate(x: Value, axis: int) -> Value:
 
 def product(call: Call, operands: Sequence[Operand], out: Letters) -> Value:
     """Multiply tensors with a letter for each dimension; sum over letters that are left out."""
+    result, places = _product(call, operands, out), set[object]()
+    for x, letters in operands:
+        if isinstance(x, Map):
+            pairs = zip(letters, x.dims or (), strict=False)
+            places |= {letter for letter, dim in pairs if has_places(x, dim)}
+    for x, letters in operands:
+        if not isinstance(x, Map) and places.intersection(letters, out):
+            call.trace.act(result.at, Act(call.name(), varies=True))
+    return result
+
+
+def _product(call: Call, operands: Sequence[Operand], out: Letters) -> Value:
     sizes: dict[object, int] = {}
     terms: list[Term] = []
     for x, letters in operands:
