@@ -141,10 +141,11 @@ def constants_of(root: nn.Module) -> Iterator[Tensor]:
 
 @dataclass(eq=False, slots=True)
 class Storage:
-    """The memory of one or more tensors: the layers that it was made of, whether also of constants
-    without data, whether all its numbers are the `same`, and a hash of how these were `made`.
+    """The memory of one or more tensors: the layers that it was made of, and whether also of
+    constants without data.
 
-    `why` says what happened to it where nothing is known of it any more.
+    All its numbers may be the `same`, and `made` is a hash of how they were made. `why` says what
+    happened to it where nothing is known of it any more.
     """
 
     layers: Layers = NONE

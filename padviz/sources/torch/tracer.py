@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
-from padviz.network.layer import Act
 from padviz.network.network import in_words
 from padviz.sources.torch.call import SHAPED, Call, Modules
 from padviz.sources.torch.functions import lower
@@ -298,11 +297,6 @@ class Tracer(TorchFunctionMode):
             if is_other or (storage in memory.written and not holds_all):
                 memory.forget(storage, call.op, tensor)
         memory.learn(tensor, value)
-        if memory.of(tensor) in memory.written:
-            for other in memory.of(tensor).tensors:
-                held = memory.value(other)
-                if held and held.at != value.at:  # of which it wrote some rows
-                    call.trace.act(held.at, Act(call.name(), varies=True))
 
     def _has_data(self, tensor: Tensor) -> bool:
         return not self.memory.value(tensor) and not self.memory.of(tensor).layers
