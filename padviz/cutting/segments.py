@@ -163,11 +163,11 @@ def choose(notes: Notes, limit: float) -> Segments:
             what = f"{in_bytes(int(limit))} are too few: the least found is {least / 1e6:.2f} MB"
             raise OptionError(what, option="memory", hint=hint)
         _, number, other = max(others, key=lambda choice: choice[:2])
-        before = Choice(outcome.peak, outcome.work / once.work)
+        before = Choice(outcome.peak, outcome.work / (once.work or 1))
         stores, outcome = stores - {number}, other
         least = min(least, outcome.peak)
     drops: dict[int, list[int]] = {}
     for node, index in outcome.last.items():
         drops.setdefault(index, []).append(node.number)
-    chosen = Choice(outcome.peak, outcome.work / once.work)
+    chosen = Choice(outcome.peak, outcome.work / (once.work or 1))
     return Segments(frozenset(stores), drops, chosen, before)
