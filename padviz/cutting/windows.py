@@ -401,8 +401,17 @@ class _Resize(NamedTuple):
         return resized.movedim(2 + self.axis, 1).reshape(len(maps), m, -1)[..., 0].cpu()
 
 
-LAYOUTS = {torch.channels_last: 4, torch.channels_last_3d: 5}  # by dimensions
+LAYOUTS = torch.channels_last, torch.channels_last_3d
 FEWEST = 4  # channels for which PyTorch has kernels of these layouts
+
+
+def _layout_of(x: Tensor) -> torch.memory_format:
+    """Return the layout by which PyTorch chooses the kernel that resizes a map."""
+    if x.shape[1] >= FEWEST and not x.is_contiguous():
+        for layout in LAYOUTS:
+            if x.is_contiguous(memory_format=layout):
+                return layout
+    return torch.contiguous_format
 
 
 @rule_of(*RESIZES)
@@ -418,11 +427,7 @@ def _resize(function: OpOverload, x: CutMap, *args: object) -> object:
     result: Any = x
     if sizes == [*shape]:
         result = x.clone()
-    layout = torch.contiguous_format
-    for kind, ndim in LAYOUTS.items():
-        is_other = x.ndim == ndim and x.shape[1] >= FEWEST and not x.is_contiguous()
-        if is_other and x.is_contiguous(memory_format=kind):
-            layout = kind
+    layout = _layout_of(x)
     for axis, (n, m, scale) in enumerate(zip(shape, sizes, scales, strict=True)):
         if (m, scale or 1) != (n, 1):
             call = _Resize(packet, (*corners,), scale, axis, (*sizes,), x.dtype, x.device, layout)

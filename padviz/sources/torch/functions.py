@@ -385,8 +385,7 @@ def cat(call: Call, tensors: Sequence[Value], dim: int = 0, **options: object) -
 def unbind(call: Call, input: Value, dim: int = 0) -> Result:
     if input.known[dim].kind == "mixed":
         call.without_mixed()
-        input = call.given[0]
-    return [_indexed(call, input, {dim: i}) for i in range(input.shape[dim])]
+    return [_indexed(call, call.given[0], {dim: i}) for i in range(input.shape[dim])]
 
 
 def stack(call: Call, tensors: Sequence[Value], dim: int = 0) -> Result:

@@ -279,9 +279,9 @@ def follow(call: Call) -> Result:
         return Map(None, at)
     try:
         result = call.without_positions()
-        if result is None and call.handler is None:
-            return call.unknown()
-        if result is None and call.handler:
+        if result is None:
+            if call.handler is None:
+                return call.unknown()
             result = call.run_handler(call.handler)
     except Stuck as error:
         return call.stuck(error)
@@ -298,9 +298,9 @@ def note_act(call: Call, result: Result) -> None:
     layers = call.trace.layers
     if isinstance(result, Map) and (layers[result.at].kind != "conv" or result.at in call.inputs):
         beside = [_beside(call, x, result) for x in call.given if isinstance(x, Constant)]
-        given = [call.op, *map(repr, call.plain), *(made for _, made in beside)]
+        given = (call.op, *map(repr, call.plain), *(made for _, made in beside))
         varies = any(varies for varies, _ in beside)
-        call.trace.act(result.at, Act(call.name(), (*given,), varies))
+        call.trace.act(result.at, Act(call.name(), given, varies))
 
 
 def has_places(x: Map, dim: Dim) -> bool:
