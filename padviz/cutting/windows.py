@@ -19,6 +19,7 @@ from padviz.cutting.cut_map import (
     Function,
     OpOverload,
     OpOverloadPacket,
+    Refused,
     Rows,
     Rule,
     arguments_of,
@@ -239,6 +240,16 @@ rule_of(
         for kind in ("max_pool", "adaptive_max_pool")
     )
 )(whole)
+# Decomposed, it would count by the strides in memory of the whole map.
+rule_of(aten.unfold)(whole)
+
+
+@rule_of(aten.as_strided)
+def _as_strided(function: OpOverload, x: CutMap, *args: object) -> object:
+    """Run it on the whole map, which is put together with the strides of a new one."""
+    if not x.is_contiguous():
+        raise Refused("picks numbers of a map by its strides in memory")
+    return whole(function, x, *args)
 
 
 @rule_of(aten._adaptive_avg_pool2d, aten._adaptive_avg_pool3d)
@@ -354,7 +365,9 @@ RESIZES = {
 
 
 class _Resize(NamedTuple):
-    """A resize of PyTorch along one axis, to a map of these sizes; of a type, on a device."""
+    """A resize of PyTorch along one axis, to a map of these sizes; of a type, on a device, and laid
+    out in memory as a map is.
+    """
 
     function: OpOverloadPacket
     corners: tuple[bool, ...]
@@ -363,6 +376,7 @@ class _Resize(NamedTuple):
     sizes: tuple[int, ...]
     dtype: torch.dtype
     device: torch.device
+    layout: torch.memory_format
 
     @property
     def taps(self) -> int:
@@ -381,8 +395,23 @@ class _Resize(NamedTuple):
         sizes, scales = put(sizes, self.axis, m), put([None] * axes, self.axis, self.scale)
         with torch.inference_mode(False), torch.no_grad():
             maps = maps.to(device, dtype).reshape(len(maps), 1, *shape)
+            if self.layout != torch.contiguous_format:
+                maps = maps.repeat(1, FEWEST, *[1] * axes).contiguous(memory_format=self.layout)
             resized: Tensor = self.function.default(maps, sizes, *self.corners, *scales)
         return resized.movedim(2 + self.axis, 1).reshape(len(maps), m, -1)[..., 0].cpu()
+
+
+LAYOUTS = torch.channels_last, torch.channels_last_3d
+FEWEST = 4  # channels for which PyTorch has kernels of these layouts
+
+
+def _layout_of(x: Tensor) -> torch.memory_format:
+    """Return the layout by which PyTorch chooses the kernel that resizes a map."""
+    if x.shape[1] >= FEWEST and not x.is_contiguous():
+        for layout in LAYOUTS:
+            if x.is_contiguous(memory_format=layout):
+                return layout
+    return torch.contiguous_format
 
 
 @rule_of(*RESIZES)
@@ -398,9 +427,10 @@ def _resize(function: OpOverload, x: CutMap, *args: object) -> object:
     result: Any = x
     if sizes == [*shape]:
         result = x.clone()
+    layout = _layout_of(x)
     for axis, (n, m, scale) in enumerate(zip(shape, sizes, scales, strict=True)):
         if (m, scale or 1) != (n, 1):
-            call = _Resize(packet, (*corners,), scale, axis, (*sizes,), x.dtype, x.device)
+            call = _Resize(packet, (*corners,), scale, axis, (*sizes,), x.dtype, x.device, layout)
             result = _resized(result, axis + 2, m, call)
     return result
 

@@ -218,6 +218,14 @@ def test_resizes_on_parts_are_resizes_of_the_whole(name: str, parts: dict[int, i
     assert apart(RESIZES[name](x), by_layer.by_layer(model, x, parts)) < 1e-12
 
 
+@pytest.mark.parametrize("parts", [{2: 2}, {3: 2, 4: 3}])
+def test_a_volume_is_resized_by_the_kernel_of_its_layout(parts: dict[int, int]) -> None:
+    """Of nine columns PyTorch takes others at this scale if channels are last."""
+    x = image(1, 4, 6, 5, 9).contiguous(memory_format=torch.channels_last_3d)
+    model = nn.Upsample(scale_factor=(1.0, 1.0, 1.1))
+    assert apart(model(x), by_layer.by_layer(model, x, parts)) == 0
+
+
 def written(write: Callable[[Tensor], Any]) -> Callable[[Tensor], Tensor]:
     """Return what writes into a copy, and returns it."""
 
@@ -310,6 +318,11 @@ IN_PARTS: dict[str, Callable[[Tensor], Any]] = {
         functional.conv2d(x, weight(3).to(memory_format=torch.channels_last))
     ),
     "group norm of channels last": normed_and_mixed,
+    "windows of channels last": lambda x: (
+        functional.conv2d(x.contiguous(memory_format=torch.channels_last), weight(3))
+        .unfold(2, 3, 1)
+        .mean(-1)
+    ),
     "activation of a part": lambda x: torch.cat(
         [functional.relu((x * 1)[:, :1], inplace=True), x[:, 1:]], 1
     ),

@@ -74,9 +74,9 @@ def test_networks_with_writes_are_the_whole(axes: int) -> None:
 
 @SLOW
 @pytest.mark.parametrize("axes", [1, 2, 3])
-@pytest.mark.parametrize("first", range(1000, 1333, 111))
+@pytest.mark.parametrize("first", [1000, 1030, 1060])
 def test_many_networks_with_writes_are_the_whole(axes: int, first: int) -> None:
-    check_writes(range(first, first + 111), axes)
+    check_writes(range(first, first + 30), axes)
 
 
 def test_a_seed_draws_one_network() -> None:

@@ -97,6 +97,18 @@ def test_less_memory_takes_more_computing() -> None:
     assert faster.computing <= plans[-1].segments.chosen.computing
 
 
+class Mean(nn.Module):
+    """Reads a map that is put together, and computes nothing besides."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.unfold(-1, 3, 1).mean(-1)
+
+
+def test_a_module_that_only_puts_maps_together_is_planned() -> None:
+    plan = padviz.tiles(Mean(), (24, 30), 12, norms="shared").plan
+    assert plan.segments.chosen.computing == 0
+
+
 def test_too_little_memory_is_said_with_the_least() -> None:
     with pytest.raises(
         OptionError, match=r"memory: 1\.0 MB are too few: the least found is \d+\.\d\d MB; make"

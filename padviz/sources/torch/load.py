@@ -125,32 +125,34 @@ def network_of(
     furthest, pixels = max(failures, key=lambda failure: _layers_run(failure[0]))
     if not isinstance(furthest, ForwardError):
         raise furthest
-    # Where the channels are said, no others have been tried.
-    others = {*furthest.channels, *usual_channels(module, len(pixels))} - reached.keys()
-    reached |= _reached(partial(trace, empty, where, reading, size=pixels), others)
+    usual = usual_channels(module, len(pixels))
     shape = f"{image_input(module, reading)}=1x%dx{'x'.join(SIDES[len(pixels)])}"
-    hint = _hint_on_channels(furthest, reached, shape)
+    follow = partial(trace, empty, where, reading, size=pixels)
+    hint = _hint_on_channels(furthest, follow, usual, reached, shape)
     raise ForwardError(furthest.what, where=furthest.where, hint=hint)
 
 
-def _reached(follow: Callable[[int], object], channels: Iterable[int]) -> dict[int, float]:
-    """Return how many layers run with each number of channels."""
-    reached = dict.fromkeys(channels, inf)
-    for n in reached:
-        try:
-            follow(n)
-        except PadvizError as error:
-            reached[n] = _layers_run(error)
-    return reached
-
-
-def _hint_on_channels(error: ForwardError, reached: Mapping[int, float], shape: str) -> str:
+def _hint_on_channels(
+    error: ForwardError,
+    follow: Callable[[int], object],
+    usual: Iterable[int],
+    reached: dict[int, float],
+    shape: str,
+) -> str:
     """Return the next step after an error, by how many layers ran with other channels.
 
-    `shape` spells the shape of the image, with %d for its channels.
+    `follow` runs the forward with a number of channels: here with those `usual` ones that were not
+    tried. `shape` spells the shape of the image, with %d for its channels.
     """
     if not error.hint.endswith(ANOTHER_SIZE):
         return error.hint
+    # Where the channels are said, no others have been tried.
+    for n in {*error.channels, *usual} - reached.keys():
+        reached[n] = inf
+        try:
+            follow(n)
+        except PadvizError as failure:
+            reached[n] = _layers_run(failure)
     best = max(reached, key=reached.__getitem__)
     if reached[best] > error.layers:
         return f"say other channels: `shape` {typed(shape % best)} has {best}"

@@ -242,8 +242,7 @@ class Tracer(TorchFunctionMode):
 
         def copy(tensor: Tensor) -> Tensor:
             if tensor not in copies and not tensor.is_meta:
-                copies[tensor] = hollow(tensor)
-                memory.add(copies[tensor], memory.of(tensor).layers, memory.of(tensor).unread)
+                copies[tensor] = memory.hollow_copy(tensor)
             return copies.get(tensor, tensor)
 
         out = run(func, op, *tree_map_only(Tensor, copy, (args, kwargs)))

@@ -19,6 +19,7 @@ from typing import cast
 import numpy as np
 
 from padviz.errors import SizeError
+from padviz.network.layer import Act
 from padviz.network.network import in_words
 from padviz.network.operations import MOST_ROWS, Blocks, Op, Window
 from padviz.network.padding_modes import COPYING, RUNNING_ON, SCHEMES
@@ -376,7 +377,7 @@ def concat(call: Call, values: Sequence[Value], axis: int) -> Value:
         values = [*map(call.trace.unsplit, values)]
     with suppress(Stuck):
         rows, role = _picked_rows(call, values, axis)
-        return _concat_rows(call, rows, axis, role)
+        return _with_acts(call, values, _concat_rows(call, rows, axis, role))
     spatial = [x for x in values if call.trace.is_spatial(x)]
     if any(x.known[axis].kind in ROWS for x in spatial):
         return _concat_positions(call, values, spatial, axis)
@@ -476,7 +477,7 @@ def _concat_positions(call: Call, values: Sequence[Value], maps: Sequence[Map], 
             raise Stuck("concatenates rows with columns, as coordinate attention does")
         lines = [x.with_dim(axis, Dim()) for x in values if isinstance(x, Map)]
         call.broadcast(lines, axis)  # they must fit
-        return _concat_rows(call, values, axis, *roles)
+        return _with_acts(call, values, _concat_rows(call, values, axis, *roles))
     if len(maps) > 1 or not call.trace.follow_tokens:
         return call.join_flattened(maps)
     call.trace.tokens_added = True
@@ -484,6 +485,14 @@ def _concat_positions(call: Call, values: Sequence[Value], maps: Sequence[Map], 
     dim = x.known[axis]
     more = sum(value.known[axis].size for value in values) - dim.size
     return x.with_dim(axis, dim.with_tokens(more, behind=values[0] is x))
+
+
+def _with_acts(call: Call, values: Sequence[Value], joined: Map) -> Map:
+    """Return rows that were joined; if calls acted on some of them alone, positions differ."""
+    parts = [call.trace.layers[x.at] for x in values if isinstance(x, Map)]
+    if any(part.acts and (part.cropped or part.pooled) for part in parts):
+        call.trace.act(joined.at, Act(call.name(), varies=True))
+    return joined
 
 
 def _concat_rows(call: Call, values: Sequence[Value], axis: int, role: str) -> Map:
