@@ -26,6 +26,7 @@ from padviz.options import (
     SHARDS,
     SIZE,
     STREAM,
+    THOROUGH,
     TILE,
     TRAINED_MODEL,
     WEIGHTS,
@@ -59,6 +60,7 @@ def verify(
     shards: Annotated[int | None, SHARDS] = None,
     stream: Annotated[int | None, STREAM] = None,
     weights: Annotated[str | Path | None, WEIGHTS] = None,
+    thorough: Annotated[bool, THOROUGH] = False,
     seed: Annotated[int, SEED] = 0,
     on_progress: Progress | None = None,
 ) -> VerifyResult:
@@ -87,6 +89,9 @@ def verify(
         The number of shards, as for `padviz.sharded`.
     stream : int, optional
         Samples of a chunk, as for `padviz.streamed`.
+    thorough : bool
+        Whether units of all layers are asked, of modules in float64 too; of cuts, whether both
+        types run in inference mode and without gradients.
     seed : int
         Of the noise, and of two units beside those in a corner, on two sides and in the middle.
     on_progress : callable, optional
@@ -125,9 +130,9 @@ def verify(
         kept = up_to_outputs(layer, trained.network)
         sides = None if tile is None else kept.pixels(tile, "tile")
         cut = Cut(sides, norms, shards, stream)
-        verified = compare_cut(trained, kept, cut, seed, on_progress)
+        verified = compare_cut(trained, kept, cut, thorough, seed, on_progress)
     else:
-        verified = ask(trained, layer, seed, on_progress)
+        verified = ask(trained, layer, thorough, seed, on_progress)
         if layer is None and verified.holds and len(trained.size) == 2:
             verified.answers.extend(_free_of_padding(trained, seed, verified.tolerance))
     report = partial(report_of, trained.network, verified)

@@ -8,7 +8,8 @@ values decide, and modules and files are asked alike.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
 from typing import Any, Literal
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.count import usage
+from padviz.errors import DescriptionError
 from padviz.network.network import Network, Size, in_words
 from padviz.network.sizes import resolve_each, sizes_of_each
 from padviz.network.targets import target_names, upto
@@ -38,6 +40,7 @@ COARSE = 2e-2  # of shorter types
 # A unit that hardly varies has this share of the largest value of its map for a spread.
 LEAST_SPREAD = 0.02
 FAINT = 10  # times the tolerance: the share of paths below which a line is too faint to be seen
+NOT_DOUBLE = "does not run in float64"
 DRAWS = 5  # of two images, for what one of them hides
 DRAWN = 2  # units beside those in a corner, on two sides and in the middle
 PREFIX = 8  # tokens without a position, at most, in front of those of a map
@@ -57,7 +60,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Verified:
-    """What a network said at a `size`, in the type of its weights: one answer for each question."""
+    """What a network said at a `size`, in the type of its weights: one answer for each question.
+
+    >>> import padviz
+    >>> from torch import nn
+    >>> found = padviz.verify(nn.Conv2d(3, 4, 3, padding=1), 16)
+    >>> found.precision, found.finding is None, len(found.of("holds"))
+    ('float32', True, 7)
+    """
 
     size: Size
     precision: str
@@ -71,7 +81,7 @@ class Verified:
     @property
     def tolerance(self) -> float:
         """Change of a unit over its spread that rounding explains."""
-        return TOLERANCES.get(self.precision, COARSE)
+        return TOLERANCES.get(self.precision.partition(",")[0], COARSE)
 
     @property
     def finding(self) -> Answer | None:
@@ -86,20 +96,43 @@ class Verified:
 def ask(
     trained: Trained,
     layer: str | Sequence[str] | None = None,
+    thorough: bool = False,
     seed: int = 0,
     on_progress: Progress | None = None,
 ) -> Verified:
     """Ask a network about the sizes of its maps, and about units of some layers.
 
     By default these are its last maps. Where all units of a layer read the whole image, units of
-    the last layer before it that do not are asked.
+    the last layer before it that do not are asked. `thorough` asks units of all layers in front of
+    them too, and runs a module in float64 as well.
     """
     targets = target_names(layer, trained.network)
-    probe = _Probe(trained, upto(trained.network, targets), seed, on_progress)
-    answers = [*probe.sizes()]
-    for name in targets:
-        answers += probe.layer(name)
-    return Verified(trained.size, probe.runs.dtype, answers)
+    network = upto(trained.network, targets)
+    asked, ways = [*targets], [trained]
+    if thorough:
+        asked = [each.name for each in network.layers[:0:-1]]
+        if is_module(trained.model):
+            ways.append(in_float64(trained))
+    answers: list[Answer] = []
+    types = []
+    for way in ways:
+        try:
+            probe = _Probe(way, network, seed, on_progress)
+        except (DescriptionError, RuntimeError):
+            if way is trained:
+                raise
+            answers.append(Answer(network.name, "unit", None, "not judged", NOT_DOUBLE))
+            continue
+        types.append(probe.runs.dtype)
+        answers += probe.sizes()
+        for name in asked:
+            answers += probe.layer(name)
+    return Verified(trained.size, ", ".join(types), answers)
+
+
+def in_float64(trained: Trained) -> Trained:
+    """Return a module's network with a copy of the module in float64."""
+    return replace(trained, model=deepcopy(trained.model).double())
 
 
 class _Module:
@@ -149,6 +182,7 @@ class _Probe:
         self.tolerance = TOLERANCES.get(self.runs.dtype, COARSE)
         self.random = np.random.default_rng(seed)
         self.images: list[Map] = []
+        self.asked: set[str] = set()  # layers whose units were asked
         self.advance = counter(0, on_progress)
         sizes = zip(*sizes_of_each(self.network, trained.size), strict=True)
         self.said = dict(zip(self.network.index, sizes, strict=True))
@@ -205,6 +239,9 @@ class _Probe:
             name = self.map_of(layer.name)
             if name is None:
                 continue
+            if layer.name in self.asked:
+                break
+            self.asked.add(layer.name)
             mixing = mixing_layer(upto(self.network, (layer.name,)))
             if not mixing and self.counts(layer.name, (0,) * len(self.trained.size)).all():
                 mixing = layer.name

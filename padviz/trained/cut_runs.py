@@ -18,7 +18,7 @@ from padviz.errors import DescriptionError, OptionError, SizeError
 from padviz.network.network import Network, Size, in_words
 from padviz.progress import Progress, counter
 from padviz.sources import is_module
-from padviz.trained.asking import Answer, Asked, Verdict, Verified
+from padviz.trained.asking import NOT_DOUBLE, Answer, Asked, Verdict, Verified, in_float64
 from padviz.trained.networks.reading import head_maps
 from padviz.trained.networks.trained_network import Trained
 
@@ -58,17 +58,14 @@ class Cut(NamedTuple):
 
 
 def compare_cut(
-    trained: Trained, network: Network, cut: Cut, seed: int, on_progress: Progress | None
+    trained: Trained,
+    network: Network,
+    cut: Cut,
+    thorough: bool = False,
+    seed: int = 0,
+    on_progress: Progress | None = None,
 ) -> Verified:
-    """Run a network whole and cut at two sizes, in its own type and in float64.
-
-    A module runs in its own type in inference mode, and in float64 without gradients.
-    """
-    ways: list[tuple[Trained, AbstractContextManager[object]]] = [(trained, nullcontext())]
-    if is_module(trained.model):
-        from padviz.trained.networks.torch_network import inference_and_float64
-
-        ways = inference_and_float64(trained)
+    """Run a network whole and cut at two sizes, in its own type and in float64."""
     if cut.norms != "shared" and cut.name == "tiles":
         plan = partial(_by_tiles, cut)
     elif not is_module(trained.model):
@@ -82,7 +79,7 @@ def compare_cut(
     precisions: dict[str, None] = {}
     for size, both in _sizes(network, trained.size, cut, partial(plan, advance)):
         noise = random.random((1, trained.channels, *size))
-        for model, mode in ways:
+        for model, mode in _ways(trained, thorough):
             with mode:
                 try:
                     outputs = both(model, noise)
@@ -90,13 +87,33 @@ def compare_cut(
                     # What makes numbers of single precision inside does not take others.
                     if model is trained:
                         raise
-                    words = "does not run in float64"
-                    answers.append(Answer(network.name, cut.name, None, "not judged", words))
+                    answers.append(Answer(network.name, cut.name, None, "not judged", NOT_DOUBLE))
                     continue
             for name, whole, parts in outputs:
                 precisions[str(whole.dtype)] = None
                 answers.append(_compared(cut.name, size, name, whole, parts))
     return Verified(trained.size, ", ".join(precisions), answers)
+
+
+def _ways(
+    trained: Trained, thorough: bool
+) -> Iterator[tuple[Trained, AbstractContextManager[object]]]:
+    """Yield a network in each type, and the mode in which it runs.
+
+    A module runs in its own type in inference mode, and in float64 without gradients; `thorough`
+    runs both in both modes.
+    """
+    if not is_module(trained.model):
+        yield trained, nullcontext()
+        return
+    from torch import inference_mode, no_grad
+
+    double = in_float64(trained)
+    yield trained, inference_mode()
+    yield double, no_grad()
+    if thorough:
+        yield trained, no_grad()
+        yield double, inference_mode()
 
 
 def _sizes(

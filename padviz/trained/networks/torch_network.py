@@ -10,8 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from copy import copy, deepcopy
-from dataclasses import replace
+from copy import copy
 from enum import EnumType
 from functools import cache, partial
 from itertools import chain
@@ -568,12 +567,6 @@ def whole_and_cut(
     whole = _named_arrays(module(image.clone()), "output")
     parts = _named_arrays(cut(module, image), "output")
     return [*zip(whole, whole.values(), parts.values(), strict=True)]
-
-
-def inference_and_float64(trained: Trained) -> list[tuple[Trained, AbstractContextManager[object]]]:
-    """Return a network as it is, to run in inference mode, and in float64, without gradients."""
-    double = replace(trained, model=deepcopy(trained.model).double())
-    return [(trained, torch.inference_mode()), (double, torch.no_grad())]
 
 
 class _AllRan(BaseException):
