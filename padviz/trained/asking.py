@@ -260,8 +260,6 @@ class _Probe:
     def unfit(self) -> str:
         """Return why no unit of the network can be judged; "" if units can."""
         model = self.trained.model
-        if len(self.trained.size) > 2:
-            return "has three axes, and units of volumes are not asked"
         kinds = set[str]()
         if not is_module(model):
             kinds = {node.op_type for node in model.graph.node}
@@ -289,7 +287,10 @@ class _Probe:
             yield Answer(layer, "unit", [*unit.at], verdict, words)
 
     def counts(self, layer: str, unit: Size) -> NDArray[np.float64]:
-        """Count the paths from each pixel to a unit."""
+        """Count the paths from each pixel to a unit; of a volume, 1 where there are any."""
+        if len(unit) > 2:
+            masks = leading(upto(self.network, (layer,)), self.trained.size, unit)
+            return next(iter(masks.values())).astype(float)
         row, column = (0, *unit)[-2:]
         counted = usage(self.network, self.trained.size, layer=layer, unit=(row, column))
         return counted.counts.astype(float).reshape(self.trained.size)

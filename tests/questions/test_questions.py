@@ -1,4 +1,6 @@
-"""Each question is answered by its command, and where the cause is mended the command does not name it."""
+"""Each question is answered by its command, and where the cause is mended the command does not name it. What padviz
+says of the network of a question is asked of the network, too.
+"""
 
 from pathlib import Path
 
