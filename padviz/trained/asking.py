@@ -8,8 +8,7 @@ values decide, and modules and files are asked alike.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from math import prod
 from typing import Any, Literal
@@ -112,6 +111,8 @@ def ask(
     if thorough:
         asked = [each.name for each in network.layers[:0:-1]]
         if is_module(trained.model):
+            from padviz.trained.networks.torch_network import in_float64
+
             ways.append(in_float64(trained))
     answers: list[Answer] = []
     types = []
@@ -128,11 +129,6 @@ def ask(
         for name in asked:
             answers += probe.layer(name)
     return Verified(trained.size, ", ".join(types), answers)
-
-
-def in_float64(trained: Trained) -> Trained:
-    """Return a module's network with a copy of the module in float64."""
-    return replace(trained, model=deepcopy(trained.model).double())
 
 
 class _Module:

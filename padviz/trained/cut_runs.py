@@ -18,7 +18,7 @@ from padviz.errors import DescriptionError, OptionError, SizeError
 from padviz.network.network import Network, Size, in_words
 from padviz.progress import Progress, counter
 from padviz.sources import is_module
-from padviz.trained.asking import NOT_DOUBLE, Answer, Asked, Verdict, Verified, in_float64
+from padviz.trained.asking import NOT_DOUBLE, Answer, Asked, Verdict, Verified
 from padviz.trained.networks.reading import head_maps
 from padviz.trained.networks.trained_network import Trained
 
@@ -65,7 +65,12 @@ def compare_cut(
     seed: int = 0,
     on_progress: Progress | None = None,
 ) -> Verified:
-    """Run a network whole and cut at two sizes, in its own type and in float64."""
+    """Run a network whole and cut at two sizes, a module in its own type and in float64."""
+    ways: list[tuple[Trained, AbstractContextManager[object]]] = [(trained, nullcontext())]
+    if is_module(trained.model):
+        from padviz.trained.networks.torch_network import types_and_modes
+
+        ways = types_and_modes(trained, thorough)
     if cut.norms != "shared" and cut.name == "tiles":
         plan = partial(_by_tiles, cut)
     elif not is_module(trained.model):
@@ -79,7 +84,7 @@ def compare_cut(
     precisions: dict[str, None] = {}
     for size, both in _sizes(network, trained.size, cut, partial(plan, advance)):
         noise = random.random((1, trained.channels, *size))
-        for model, mode in _ways(trained, thorough):
+        for model, mode in ways:
             with mode:
                 try:
                     outputs = both(model, noise)
@@ -93,27 +98,6 @@ def compare_cut(
                 precisions[str(whole.dtype)] = None
                 answers.append(_compared(cut.name, size, name, whole, parts))
     return Verified(trained.size, ", ".join(precisions), answers)
-
-
-def _ways(
-    trained: Trained, thorough: bool
-) -> Iterator[tuple[Trained, AbstractContextManager[object]]]:
-    """Yield a network in each type, and the mode in which it runs.
-
-    A module runs in its own type in inference mode, and in float64 without gradients; `thorough`
-    runs both in both modes.
-    """
-    if not is_module(trained.model):
-        yield trained, nullcontext()
-        return
-    from torch import inference_mode, no_grad
-
-    double = in_float64(trained)
-    yield trained, inference_mode()
-    yield double, no_grad()
-    if thorough:
-        yield trained, no_grad()
-        yield double, inference_mode()
 
 
 def _sizes(

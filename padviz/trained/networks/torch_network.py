@@ -10,7 +10,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from copy import copy
+from copy import copy, deepcopy
+from dataclasses import replace
 from enum import EnumType
 from functools import cache, partial
 from itertools import chain
@@ -567,6 +568,24 @@ def whole_and_cut(
     whole = _named_arrays(module(image.clone()), "output")
     parts = _named_arrays(cut(module, image), "output")
     return [*zip(whole, whole.values(), parts.values(), strict=True)]
+
+
+def in_float64(trained: Trained) -> Trained:
+    """Return a network with a copy of its module in float64."""
+    return replace(trained, model=deepcopy(trained.model).double())
+
+
+def types_and_modes(
+    trained: Trained, thorough: bool
+) -> list[tuple[Trained, AbstractContextManager[object]]]:
+    """Return a network as it is, to run in inference mode, and in float64, without gradients;
+    `thorough` runs both in both modes.
+    """
+    double = in_float64(trained)
+    ways = [(trained, torch.inference_mode()), (double, torch.no_grad())]
+    if thorough:
+        ways += [(trained, torch.no_grad()), (double, torch.inference_mode())]
+    return ways
 
 
 class _AllRan(BaseException):
