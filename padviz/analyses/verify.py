@@ -208,7 +208,7 @@ def _lines(verified: Verified) -> Iterator[str]:
     about = f"at {in_words(verified.size)}, {verified.precision}"
     finding = verified.finding
     shown = [each for each in verified.of("holds", "not seen") if each.asked != "padding"]
-    asked = Counter(answer.asked for answer in verified.answers)
+    asked = Counter(kind for kind, _ in {(each.asked, each.layer) for each in verified.answers})
     if finding is not None:
         yield f"Wrong: {_said(finding)} ({about})."
     elif not shown:

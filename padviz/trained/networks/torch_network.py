@@ -582,10 +582,9 @@ def types_and_modes(
     `thorough` runs both in both modes.
     """
     double = in_float64(trained)
-    ways = [(trained, torch.inference_mode()), (double, torch.no_grad())]
-    if thorough:
-        ways += [(trained, torch.no_grad()), (double, torch.inference_mode())]
-    return ways
+    usual = [(trained, torch.inference_mode()), (double, torch.no_grad())]
+    others = [(trained, torch.no_grad()), (double, torch.inference_mode())]
+    return [*usual, *(others if thorough else [])]
 
 
 class _AllRan(BaseException):
