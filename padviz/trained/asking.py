@@ -1,8 +1,9 @@
 """Ask a network whether it does what padviz says: the sizes of its maps, and what units read.
 
 All pixels that a unit does not read are drawn anew: it must stay as it was. Then each outermost
-line of pixels that it reads is drawn anew: it should change. The network runs forward, so that
-values decide, and modules and files are asked alike.
+line of pixels that it reads is drawn anew: it should change. Units that change with lines which
+they do not read are asked, too. The network runs forward, so that values decide, and modules and
+files are asked alike.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.count import usage
+from padviz.engine.apply import apply
 from padviz.errors import DescriptionError
 from padviz.network.network import Network, Size, in_words
 from padviz.network.sizes import resolve_each, sizes_of_each
@@ -42,6 +44,7 @@ FAINT = 10  # times the tolerance: the share of paths below which a line is too 
 NOT_DOUBLE = "does not run in float64"
 DRAWS = 5  # of two images, for what one of them hides
 DRAWN = 2  # units beside those in a corner, on two sides and in the middle
+COMBS = 6  # images in which every few lines differ
 PREFIX = 8  # tokens without a position, at most, in front of those of a map
 WINDOWS = ("conv", "convtranspose", "maxpool", "avgpool")
 
@@ -278,9 +281,29 @@ class _Probe:
         if why:
             yield Answer(layer, "unit", None, "not judged", why)
             return
-        for unit in units:
+        suspects = [_Unit(self, layer, name, at, drawn) for at in self.suspects(units[0])]
+        for unit in [*units, *suspects]:
             verdict, words = unit.asked(self.counts(layer, unit.at))
             yield Answer(layer, "unit", [*unit.at], verdict, words)
+
+    def suspects(self, unit: _Unit) -> Iterator[Size]:
+        """Yield units of a unit's map that change with lines which padviz says they do not read.
+
+        The lines are as far apart as a unit in the middle reads, so that a few runs try all units.
+        """
+        before = unit.drawn[0][0]
+        middle = tuple(n // 2 for n in self.said[unit.layer])
+        steps = [len(lines) + 1 for lines in lines_of(self.counts(unit.layer, middle) > 0)]
+        network = upto(self.network, (unit.layer,))
+        firsts = [self.random.permutation(step) for step in steps]
+        for comb in range(min(COMBS, max(steps))):
+            lines = np.zeros(self.trained.size, bool)
+            for axis, step in enumerate(steps):
+                np.moveaxis(lines, axis, 0)[firsts[axis][comb % step] :: step] = True
+            change = np.abs(unit.map_of(unit.mixed(0, lines)) - before).max(0)
+            change[reading(network, lines)] = 0
+            if change.max() > self.tolerance * np.abs(before).max():
+                yield tuple(map(int, np.unravel_index(change.argmax(), change.shape)))
 
     def counts(self, layer: str, unit: Size) -> NDArray[np.float64]:
         """Count the paths from each pixel to a unit; of a volume, 1 where there are any."""
@@ -448,6 +471,22 @@ def leading(network: Network, size: Size, unit: Size) -> dict[str, Mask]:
         for entering in network.layers[at].inputs:
             masks[entering] |= read
     return dict(zip(network.index, masks, strict=True))
+
+
+def reading(network: Network, pixels: Mask) -> Mask:
+    """Return the units of a network's target that read any of some pixels."""
+    # Maps of one axis have a height of 1.
+    masks = [pixels.reshape(1, -1, pixels.shape[-1])]
+    axes = resolve_each(network, pixels.shape)
+    for at, layer in enumerate(network.layers[1:], start=1):
+        read = np.logical_or.reduce([masks[entering] for entering in layer.inputs])
+        for place, along in enumerate(axes, start=3 - len(axes)):
+            axis_map = along.maps[at]
+            if axis_map is not None:
+                read = apply(axis_map, read.astype(float), place, engine="numpy") > 0
+        masks.append(read)
+    units = masks[network.index[network.targets[0]]]
+    return units.reshape(units.shape[-pixels.ndim :])
 
 
 def units_of(size: Size, random: np.random.Generator) -> list[Size]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from padviz.cutting.plan import check_evaluating, plan_by_layer, plan_tiles
 from padviz.cutting.running import tiled
 from padviz.cutting.streams import check_signal
-from padviz.errors import DescriptionError, OptionError, SizeError
+from padviz.errors import DescriptionError, ForwardError, OptionError, SizeError
 from padviz.network.network import Network, Size, in_words
 from padviz.progress import Progress, counter
 from padviz.sources import is_module
@@ -114,7 +114,7 @@ def _sizes(
             continue
         try:
             both = plan(network.at(larger), larger)
-        except SizeError:  # the network does not take that size
+        except (SizeError, ForwardError):  # the network does not take that size
             continue
         found += 1
         yield larger, both

@@ -15,7 +15,11 @@ from torch.nn import functional
 import padviz
 from padviz.analyses import verify
 from padviz.analyses.verify import VerifyResult
+from padviz.cutting import context, nodes
+from padviz.cutting import windows as cutting_windows
+from padviz.cutting.parts import SharedMap
 from padviz.geometry.reaching.near_padding import NearPadding, near_padding
+from padviz.network.padding_modes import fold
 from padviz.sources.torch import functions
 from padviz.sources.tracing import windows
 from padviz.trained import asking
@@ -29,11 +33,13 @@ from tests.zoo.building import Entry, build, entries, load_library
 class Two(nn.Module):
     """Two convolutions, and a function of what the first gives in between."""
 
-    def __init__(self, between: Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self, between: Callable[[Tensor], Tensor], conv: type[nn.Conv1d | nn.Conv2d] = nn.Conv2d
+    ) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.a = nn.Conv2d(3, 4, 3, padding=1)
-        self.b = nn.Conv2d(4, 4, 3, padding=1)
+        self.a = conv(3, 4, 3, padding=1)
+        self.b = conv(4, 4, 3, padding=1)
         self.between = between
 
     def forward(self, x: Tensor) -> Tensor:
@@ -88,8 +94,18 @@ WRONG: dict[str, tuple[Callable[[Tensor], Tensor], str, Callable[..., Any], str]
         smaller,
         "the first result to change is avg_pool2d",
     ),
+    "one row of twenty, read as the next": (
+        lambda x: x[:, :, [*range(15), 16, *range(16, 20)]],
+        "getitem",
+        pointwise,
+        "the first result to change is getitem",
+    ),
 }
-UNREAD = "a gradient, read as elementwise", "a flip, read as elementwise"  # which padviz refuses
+UNREAD = (  # which padviz refuses
+    "a gradient, read as elementwise",
+    "a flip, read as elementwise",
+    "one row of twenty, read as the next",
+)
 
 
 def counts_of(result: VerifyResult) -> dict[str, int]:
@@ -109,6 +125,59 @@ def test_a_rule_that_reads_wrongly_is_found(name: str, monkeypatch: pytest.Monke
     monkeypatch.undo()
     if name not in UNREAD:
         assert padviz.verify(Two(does), (20, 24)).holds
+
+
+def written(x: Tensor) -> Tensor:
+    x = x.clone()
+    x[..., 0] = 0
+    return x
+
+
+ROWS_AND_WEIGHTS = cutting_windows._rows_and_weights
+# what a module does to a signal, a wrong rule and the one it takes the place of, and how it is cut
+WRONG_CUTS: dict[str, tuple[Callable[[Tensor], Tensor], Any, object, str, dict[str, Any]]] = {
+    "a resize, by the rows of float64": (
+        lambda x: functional.interpolate(x, scale_factor=41),
+        lambda resize, *sizes: ROWS_AND_WEIGHTS(resize._replace(dtype=torch.float64), *sizes),
+        cutting_windows,
+        "_rows_and_weights",
+        {"tile": 32, "norms": "shared"},
+    ),
+    "a write that is lost": (written, lambda x, view: view, SharedMap, "uncut", {"shards": 4}),
+    "a mirror, read with the outermost row": (
+        lambda x: functional.pad(x, (2, 2), mode="reflect"),
+        lambda mode, *rows: fold("symmetric", *rows),
+        nodes,
+        "fold",
+        {"shards": 4},
+    ),
+}
+
+
+def cut(does: Callable[[Tensor], Tensor], **how: Any) -> VerifyResult:
+    """Verify a module of signals that does this, cut."""
+    shape = {"x": (1, 3, "L")}
+    network = padviz.load(Two(does, nn.Conv1d).eval(), (97,), shape=shape, neutral=["setitem"])
+    return padviz.verify(as_trained(network, None, None), **how)
+
+
+@pytest.mark.parametrize("name", WRONG_CUTS)
+def test_a_rule_that_cuts_wrongly_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    does, wrong, place, rule, how = WRONG_CUTS[name]
+    monkeypatch.setattr(place, rule, wrong)
+    assert cut(does, **how).finding is not None
+    monkeypatch.undo()
+    assert cut(does, **how).holds
+
+
+def test_positions_that_plain_tiles_count_anew_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "barriers_on", lambda network, *rest: [None] * len(network.layers))
+    assert cut(lambda x: x + torch.arange(x.shape[-1]).to(x), tile=32).finding is not None
+
+
+def test_sizes_that_a_forward_does_not_take_are_left_out() -> None:
+    module = nn.Sequential(nn.PixelUnshuffle(4), nn.Conv2d(48, 4, 3, padding=1))
+    assert padviz.verify(module.eval(), 48, shards=5).holds
 
 
 def test_a_resize_that_rounds_otherwise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
