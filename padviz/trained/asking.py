@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 from math import prod
 from typing import Any, Literal
 
@@ -475,18 +475,19 @@ def leading(network: Network, size: Size, unit: Size) -> dict[str, Mask]:
 
 def reading(network: Network, pixels: Mask) -> Mask:
     """Return the units of a network's target that read any of some pixels."""
-    # Maps of one axis have a height of 1.
-    masks = [pixels.reshape(1, -1, pixels.shape[-1])]
+    masks = [pixels]
     axes = resolve_each(network, pixels.shape)
     for at, layer in enumerate(network.layers[1:], start=1):
-        read = np.logical_or.reduce([masks[entering] for entering in layer.inputs])
-        for place, along in enumerate(axes, start=3 - len(axes)):
+        read = reduce(np.logical_or, [masks[entering] for entering in layer.inputs])
+        for place, along in enumerate(axes):
             axis_map = along.maps[at]
             if axis_map is not None:
-                read = apply(axis_map, read.astype(float), place, engine="numpy") > 0
+                lines = np.moveaxis(read, place, 0)
+                counts = lines.reshape(1, len(lines), -1).astype(float)
+                units = apply(axis_map, counts, 1, engine="numpy")[0] > 0
+                read = np.moveaxis(units.reshape(-1, *lines.shape[1:]), 0, place)
         masks.append(read)
-    units = masks[network.index[network.targets[0]]]
-    return units.reshape(units.shape[-pixels.ndim :])
+    return masks[network.index[network.targets[0]]]
 
 
 def units_of(size: Size, random: np.random.Generator) -> list[Size]:

@@ -310,6 +310,14 @@ def test_nothing_is_called_wrong_that_is_right(name: str, seed: int) -> None:
         assert found.holds, str(found)
 
 
+def test_volumes_do_what_padviz_says() -> None:
+    module = nn.Sequential(
+        nn.Conv3d(2, 4, 3, padding=1), nn.Conv3d(4, 4, (1, 3, 3), 2), nn.ConvTranspose3d(4, 2, 2, 2)
+    )
+    found = padviz.verify(module, (12, 20, 16))
+    assert (found.holds, {*counts_of(found)}) == (True, {"holds"})
+
+
 def test_units_that_padding_reaches_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     found = padviz.verify(UNet(), 64)
     assert {row.layer for row in found if row.asked == "padding"} == {"end.output", "interpolate"}
