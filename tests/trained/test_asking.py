@@ -1,5 +1,6 @@
 """The probe that asks networks: it finds what padviz reads wrongly, and holds what it reads right."""
 
+import gc
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -308,6 +309,23 @@ def test_nothing_is_called_wrong_that_is_right(name: str, seed: int) -> None:
     for kind in (torch.float32, torch.float64):
         found = padviz.verify(module.to(kind), (45, 38), seed=seed)
         assert found.holds, str(found)
+
+
+def test_a_run_leaves_no_maps_behind() -> None:
+    """Commands seldom look for cycles, so what only refers to itself would stay."""
+
+    def alive() -> int:
+        return sum(isinstance(each, Tensor) for each in gc.get_objects())
+
+    trained = as_trained(UNet().eval(), 64, None)
+    probe = asking._Probe(trained, trained.network, 0, None)
+    image, before = probe.image(0), alive()
+    gc.disable()
+    try:
+        probe.run(image)
+        assert alive() == before
+    finally:
+        gc.enable()
 
 
 def test_volumes_do_what_padviz_says() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import prod
@@ -79,21 +79,19 @@ def as_list(numbers: object) -> list[int]:
 
 
 def tensors_in(value: object) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    parts: Iterable[object] = ()
+    if isinstance(value, list | tuple):
+        parts = value
+    elif isinstance(value, Mapping):
+        parts = value.values()
+    elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        parts = [getattr(value, name, None) for name in value.__dataclass_fields__]
     tensors: list[Tensor] = []
-
-    def collect(value: object) -> None:
-        if isinstance(value, Tensor):
-            tensors.append(value)
-        elif isinstance(value, list | tuple):
-            for item in value:
-                if item is not None and type(item) not in PLAIN:
-                    collect(item)
-        elif isinstance(value, Mapping):
-            collect([*value.values()])
-        elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-            collect([getattr(value, name, None) for name in value.__dataclass_fields__])
-
-    collect(value)
+    for part in parts:
+        if part is not None and type(part) not in PLAIN:
+            tensors += tensors_in(part)
     return tensors
 
 
