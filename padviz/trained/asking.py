@@ -145,7 +145,6 @@ class _Module:
         self.outputs = {f"return {name}": of for name, of in trained.network.aliases.items()}
         self.layers |= self.outputs
         self.dtype = str(self.runner.like.dtype).removeprefix("torch.")
-        self.batch = 1
 
     def run(self, image: Map, names: Collection[str] | None) -> Outputs:
         results, outputs = self.runner.every_map(image, names)

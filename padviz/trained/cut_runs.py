@@ -18,7 +18,7 @@ from padviz.errors import DescriptionError, ForwardError, OptionError, SizeError
 from padviz.network.network import Network, Size, in_words
 from padviz.progress import Progress, counter
 from padviz.sources import is_module
-from padviz.trained.asking import NOT_DOUBLE, Answer, Asked, Verdict, Verified
+from padviz.trained.asking import COARSE, NOT_DOUBLE, Answer, Asked, Verdict, Verified
 from padviz.trained.networks.reading import head_maps
 from padviz.trained.networks.trained_network import Trained
 
@@ -27,7 +27,6 @@ Map = NDArray[Any]
 Both = Callable[[Trained, Map], list[tuple[str, Map, Map]]]
 # Difference over the largest value that rounding explains.
 TOLERANCES = {"float64": 1e-12, "float32": 1e-4}
-COARSE = 2e-2  # of shorter types
 SEAM = 10  # times the median row: what a row may differ by
 MOST_PIXELS = 2048 * 2048
 FURTHER = (0, 1, 2, 4, 8, 16, 32, 64)  # pixels by which the sizes that are run exceed the one named

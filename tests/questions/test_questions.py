@@ -44,7 +44,7 @@ def asking(question: Question) -> list[str]:
     for command in question.commands:
         small = re.search(r" --size \d?[02468](x\d?[02468]){0,2}\b", command)
         size = small.group() if small else ""
-        if not small and re.search("decoder:|restorer:", command):  # some take 15 GB at 224 px
+        if not small and re.search("decoder:|restorer:", command):  # which take long
             size = " --size 64"
         for model in re.findall(r"\S+:\S+|\S+\.onnx", command):
             weights = " --weights random" if ":" in model else ""
