@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from padviz.cutting.plan import Plan, smallest_plan
+from padviz.cutting.plan import Plan, plan_tiles, tile_sizes
 from padviz.cutting.running import tiled
-from padviz.network.network import ENDS
+from padviz.network.network import ENDS, Network, Size
 from padviz.network.targets import up_to_outputs
 from padviz.trained.networks.reading import as_trained, head_maps
 
@@ -35,6 +35,13 @@ class Smallest:
     @property
     def holds(self) -> bool:
         return self.difference <= {"float64": 1e-12, "float32": 1e-5}[self.precision]
+
+
+def smallest_plan(network: Network, size: Size, ignore_norms: bool) -> Plan:
+    """Plan the smallest tiles, three along each axis, of an image as long as `size` modulo the alignment."""
+    least = tile_sizes(network, size, ignore_norms)[0]
+    image = tuple(n + 2 * step for n, step in zip(least.tile, least.keeps, strict=True))
+    return plan_tiles(network, image, least.tile, ignore_norms=ignore_norms)
 
 
 def in_smallest_tiles(

@@ -13,12 +13,12 @@ from torch.nn import functional
 
 import padviz
 from padviz.cutting.context import context_on, pixels_around
-from padviz.cutting.plan import Plan, kept_of, plan_tiles, smallest_plan
+from padviz.cutting.plan import Plan, kept_of, plan_tiles
 from padviz.cutting.running import tiled
 from padviz.errors import OptionError, PadvizError
 from padviz.network.targets import last_maps, output_layers, upto
 from padviz.sources.toml.load import parse
-from tests.cutting.smallest_tiles import in_smallest_tiles
+from tests.cutting.smallest_tiles import in_smallest_tiles, smallest_plan
 from tests.geometry.test_reaching import Gated
 from tests.signals import decoder as signal_decoder
 from tests.wheels import real_file
