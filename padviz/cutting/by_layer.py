@@ -7,7 +7,7 @@ shards of a `Team`, or chunks of a `StreamedMap` that come one after another.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from copy import deepcopy
 from functools import partial
 from gc import collect
@@ -222,24 +222,24 @@ def differ(
             "runs PyTorch modules only", where="model", hint="name one as package.module:attribute"
         )
     noise = np.random.default_rng(seed).random(shape)
+    why = ""
     for module, precision in ((deepcopy(model).double(), "float64"), (model, "float32")):
         image = torch.from_numpy(noise).to(getattr(torch, precision))
-        with (
-            torch.no_grad(),
-            suppress(RuntimeError),
-        ):  # a module may make tensors of single precision inside
-            outputs = module(image), cut(module, image)
-            apart = []
-            for one, other in zip(*map(tensors_in, outputs), strict=True):
-                difference = inf
-                if one.shape == other.shape:
-                    difference = float((one - other).abs().max() / one.abs().max())
-                apart.append(difference)
-            return precision, max(apart)
-    what = f"does not run on noise of {' x '.join(map(str, shape))}"
-    hint = (
-        "say its channels with the `shape` that padviz.load takes, or name a module that takes it"
-    )
+        try:
+            with torch.no_grad():
+                outputs = module(image), cut(module, image)
+        except RuntimeError as error:  # a module may make tensors of single precision inside
+            why = line_of(error)
+            continue
+        apart = []
+        for one, other in zip(*map(tensors_in, outputs), strict=True):
+            difference = inf
+            if one.shape == other.shape:
+                difference = float((one - other).abs().max() / one.abs().max())
+            apart.append(difference)
+        return precision, max(apart)
+    what = f"does not run on noise of {' x '.join(map(str, shape))} ({why})"
+    hint = "try its forward on that, or say its channels by padviz.load(module, shape=...)"
     raise DescriptionError(what, where=type(model).__name__, hint=hint)
 
 

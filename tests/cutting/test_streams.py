@@ -238,3 +238,24 @@ def test_a_stream_that_runs_makes_what_is_planned(name: str, chunk: int) -> None
     steady = made[len(made) // 2 :]
     assert plan.heads[0].makes == (min(steady), max(steady))
     assert plan.lag == ceil(max(k * chunk - end for k, end in enumerate(ends, start=1)))
+
+
+class Remembering(nn.Module):
+    """Adds the first signal that it met."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(1, 1, 3, padding=1)
+        self.first: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.conv(x)
+        if self.first is None:
+            self.first = x
+        return x + self.first
+
+
+def test_a_forward_that_fails_on_noise_says_why() -> None:
+    says = "does not run on noise of 1 x 1 x .* (RuntimeError: .* broadcast.*try its forward"
+    with pytest.raises(PadvizError, match=says.replace("(", "[(]")):
+        padviz.streamed(Remembering(), 16)
