@@ -195,11 +195,11 @@ def _units_of(network: Network, layer: str, size: Size) -> Size:
 
 
 def report_of(network: Network, verified: Verified) -> Report:
-    """Report what a network said; it fails with 1 if that differs."""
+    """Report what a network said; it fails with 1 if that differs, or shows nothing."""
     facts = about(network.name, verified.size, network.padding)
     facts |= {"precision": verified.precision, "holds": verified.holds}
     screen = [Heading(network.title), Lines([*_lines(verified)])]
-    code = 1 if verified.finding else 0
+    code = 0 if verified.holds else 1
     return Report("verify", facts, [screen], rows_of(verified.answers, Answer), code=code)
 
 
@@ -244,7 +244,8 @@ COMMAND = Command(
     """Run MODEL, a module or an ONNX file, on noise, and compare it with what padviz says of it.
 
     Every map must have the size that padviz lists. Pixels that a unit does not read must not change
-    it, and the outermost ones that it reads must. What differs first is named, and exits with 1.
+    it, and the outermost ones that it reads must. What differs first is named. It exits with 1 unless
+    something is verified and nothing differs.
 
     --tile, --shards or --stream runs it whole and cut instead, and compares the outputs.
 

@@ -232,7 +232,7 @@ class _Probe:
         if unfit := self.unfit():
             yield Answer(target, "unit", None, "not judged", unfit)
             return
-        mixes = ""
+        barrier, why = "", ""
         for layer in reversed(upto(self.network, (target,)).layers[1:]):
             name = self.map_of(layer.name)
             if name is None:
@@ -240,20 +240,20 @@ class _Probe:
             if layer.name in self.asked:
                 break
             self.asked.add(layer.name)
-            mixing = mixing_layer(upto(self.network, (layer.name,)))
-            if not mixing and self.counts(layer.name, (0,) * len(self.trained.size)).all():
-                mixing = layer.name
-            if not mixing:
+            if mixing := mixing_layer(upto(self.network, (layer.name,))):
+                barrier, why = mixing, "mixes all positions"
+            elif self.counts(layer.name, (0,) * len(self.trained.size)).all():
+                barrier, why = layer.name, "reads the whole image"
+            else:
                 yield from self.units(layer.name, name)
                 break
-            mixes = mixing
         else:
-            if not mixes:
+            if not barrier:
                 words = "no result of the network has its size"
                 yield Answer(target, "unit", None, "not judged", words)
-        if mixes:
-            words = f"mixes all positions, so no unit of {target} shows what it reads"
-            yield Answer(mixes, "unit", None, "nothing to show", words)
+        if barrier:
+            words = f"{why}, so no unit of {target} shows what it reads"
+            yield Answer(barrier, "unit", None, "nothing to show", words)
 
     def unfit(self) -> str:
         """Return why no unit of the network can be judged; "" if units can."""

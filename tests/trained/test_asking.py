@@ -196,6 +196,8 @@ def test_what_mixes_all_positions_shows_nothing() -> None:
     assert "between mixes all positions, so no unit of b shows what it reads." in str(found)
     found = padviz.verify(Two(nn.GroupNorm(2, 4)).b, (2, 2))
     assert (found.holds, {*counts_of(found)}) == (False, {"nothing to show"})
+    assert "conv reads the whole image, so no unit of conv shows what it reads." in str(found)
+    assert found._shown.report().code == 1
 
 
 def test_a_layer_is_asked_in_front_of_one_that_is_not_read() -> None:
