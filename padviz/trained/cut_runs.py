@@ -105,7 +105,7 @@ def _sizes(
     """Yield two sizes that are no multiples of a part, with what runs there."""
     if prod(size) > MOST_PIXELS:
         what = f"runs the network on {in_words(size)} {network.px}, which takes too long"
-        raise OptionError(what, option="size", hint="use a smaller one")
+        raise OptionError(what, option="size", hint="use a smaller one, and smaller parts")
     found = 0
     for more in FURTHER:
         larger = tuple(n + more for n in size)
