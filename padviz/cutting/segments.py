@@ -144,20 +144,19 @@ def choose(notes: Notes, limit: float) -> Segments:
     Raises OptionError with the least that was reached, if that is more.
     """
     run = _Simulated(notes)
-    stores = {node.number for kind, node in notes.events if kind == "costly"}
+    stores = {index for index, (kind, _) in enumerate(notes.events) if kind == "costly"}
     outcome = once = run.stored(stores)
     before: Choice | None = None
     least = outcome.peak
     while outcome.peak > limit:
         worst = max(range(len(outcome.peaks)), key=outcome.peaks.__getitem__)
         others = []
-        for node in outcome.alive[worst]:
-            if node.number in stores:
-                other = run.stored(stores - {node.number})
-                saved = outcome.excess(limit) - other.excess(limit)
-                price = max(other.work - outcome.work, 1.0)
-                # Two that only save together are left out one after the other.
-                others.append((saved / price if saved > 0 else saved * price, node.number, other))
+        for number in {node.number for node in outcome.alive[worst]} & stores:
+            other = run.stored(stores - {number})
+            saved = outcome.excess(limit) - other.excess(limit)
+            price = max(other.work - outcome.work, 1.0)
+            # Two that only save together are left out one after the other.
+            others.append((saved / price if saved > 0 else saved * price, number, other))
         if not others:
             hint = "make the tiles smaller, or name a folder for maps with `scratch`"
             what = f"{in_bytes(int(limit))} are too few: the least found is {least / 1e6:.2f} MB"
@@ -168,6 +167,7 @@ def choose(notes: Notes, limit: float) -> Segments:
         least = min(least, outcome.peak)
     drops: dict[int, list[int]] = {}
     for node, index in outcome.last.items():
-        drops.setdefault(index, []).append(node.number)
+        if node.number is not None:
+            drops.setdefault(index, []).append(node.number)
     chosen = Choice(outcome.peak, outcome.work / once.work)
     return Segments(frozenset(stores), drops, chosen, before)

@@ -12,7 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 import padviz
 from padviz.cutting.plan import LayerPlan
 from padviz.errors import OptionError
-from tests.cutting.test_by_layer import apart, image
+from tests.cutting.test_by_layer import Call, apart, image
 from tests.cutting.test_shared_norms import Decoder, UNet
 
 
@@ -81,6 +81,18 @@ def test_the_scores_of_attention_count() -> None:
     result, taken = peak_of(lambda: padviz.tiled(model, x, plan))
     assert apart(whole, result) < 1e-5
     assert taken + x.nbytes < 1.25 * plan.segments.chosen.bytes
+
+
+def test_a_copy_on_one_device_alone_does_not_shift_the_plan() -> None:
+    """A group norm without data copies a map whose channels are last; on a CPU it does not."""
+    torch.manual_seed(0)
+    norm, conv = nn.GroupNorm(2, 8), nn.Conv2d(8, 8, 3, padding=1)
+    last = Call(lambda x: x.contiguous(memory_format=torch.channels_last))
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), last, norm, conv, norm, conv).eval()
+    x = image(1, 3, 48, 48).float()
+    plan = padviz.tiles(model, 48, 16, norms="shared").plan
+    with torch.no_grad():
+        assert apart(model(x), padviz.tiled(model, x, plan)) < 1e-5
 
 
 def test_less_memory_takes_more_computing() -> None:
