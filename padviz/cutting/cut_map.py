@@ -8,6 +8,7 @@ needs. What is not in the table is run once, on the whole maps.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 from weakref import ref
@@ -19,12 +20,19 @@ from torch import Tensor
 # again, ...
 from torch._C import DisableTorchFunctionSubclass as DisableTorchFunctionSubclass
 
+# ... which kernel a convolution gets, ...
+from torch._C import _select_conv_backend
+
 # ... its table of what an operation is made of, ...
 from torch._decomp import decomposition_table as decomposition_table
 
 # ... the type of an operation as it is dispatched, with its schema, ...
 from torch._ops import OpOverload as OpOverload
 from torch._ops import OpOverloadPacket as OpOverloadPacket
+
+# ... a mode that counts memory, and what hides calls from it, ...
+from torch.utils._python_dispatch import TorchDispatchMode as TorchDispatchMode
+from torch.utils._python_dispatch import _disable_current_modes as unseen
 
 # ... and the leaves of arguments that are nested, as PyTorch itself nests them. Beside these
 # stands `_make_wrapper_subclass`, a tensor with a shape and no data.
@@ -38,6 +46,7 @@ from padviz.network.operations import Op, sized
 from padviz.network.reads import span
 
 aten = torch.ops.aten
+select_conv_backend = _select_conv_backend
 T = TypeVar("T")
 Function = Callable[..., Any]
 WHOLE = "run it on the whole image"
@@ -259,7 +268,9 @@ def _laid_out(
         return result
     leaves, layout = tree_flatten(result)
     base, call = maps_in(args)[0], object()
-    whole_run = _without_data(function, args, kwargs, result)
+    whole_run = result
+    with suppress(RuntimeError):  # for what PyTorch cannot run without data
+        whole_run = without_data(function, *args, **kwargs)
     write_back = CutMap.written_back.get(function.overloadpacket)
     for i, (leaf, strided) in enumerate(zip(leaves, tree_leaves(whole_run), strict=True)):
         if are_views and not isinstance(leaf, CutMap):
@@ -278,19 +289,15 @@ def _laid_out(
     return tree_unflatten(leaves, layout)
 
 
-def _without_data(
-    function: OpOverload, args: Sequence[object], kwargs: Mapping[str, object], result: object
-) -> object:
+@unseen()
+def without_data(function: Function, *args: object, **kwargs: object) -> Any:
     """Return what a call makes in the whole run, but for its values."""
 
     def empty(x: Tensor) -> Tensor:
         return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
 
     given, more = tree_map_only(Tensor, empty, (args, kwargs))
-    try:
-        return function(*given, **more)
-    except RuntimeError:  # what PyTorch cannot run without data
-        return result
+    return function(*given, **more)
 
 
 def whole(function: Function, *args: object, **kwargs: object) -> object:

@@ -6,8 +6,8 @@ each part of a map that reads it: longer segments need less memory, and take mor
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from math import prod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from math import inf, prod
 
 from padviz.cutting.nodes import Box, Node, Notes, Operands, needs_of, reads_around, rows_of, unmade
 from padviz.cutting.plan import Choice, Segments
@@ -135,19 +135,42 @@ def _values(node: Node, box: Box) -> int:
     return prod(sizes)
 
 
-def choose(notes: Notes, limit: float) -> Segments:
+def choose(notes: Notes, limit: float, taken_by: Callable[[Segments], int]) -> Segments:
     """Choose the maps that are stored, so that a run needs no more than a number of bytes.
 
-    Beginning with all costly maps, the one is left out, again and again, that saves most beyond the
-    limit for the computing that it takes.
+    The choice goes by an estimate. `taken_by` counts what a run with it takes; if that is more than
+    the limit, the next choice is held to so much less.
 
     Raises OptionError with the least that was reached, if that is more.
     """
-    run = _Simulated(notes)
-    stores = {index for index, (kind, _) in enumerate(notes.events) if kind == "costly"}
+    run, most, least = _Simulated(notes), limit, inf
+    while True:
+        segments = _estimated(run, most)
+        estimate, computing = segments.chosen
+        taken = taken_by(segments)
+        least = min(least, taken)
+        if taken <= limit:
+            break
+        if estimate > most:
+            hint = "make the tiles smaller, or name a folder for maps with `scratch`"
+            what = f"{in_bytes(int(limit))} are too few: the least found is {least / 1e6:.2f} MB"
+            raise OptionError(what, option="memory", hint=hint)
+        most = estimate * limit / taken
+    faster = segments.faster
+    if faster:
+        faster = faster._replace(bytes=int(faster.bytes * taken / estimate))
+    return segments._replace(chosen=Choice(taken, computing), faster=faster)
+
+
+def _estimated(run: _Simulated, limit: float) -> Segments:
+    """Choose the maps that are stored by estimates, which may end above the limit.
+
+    Beginning with all costly maps, the one is left out, again and again, that saves most beyond the
+    limit for the computing that it takes.
+    """
+    stores = {index for index, (kind, _) in enumerate(run.notes.events) if kind == "costly"}
     outcome = once = run.stored(stores)
     before: Choice | None = None
-    least = outcome.peak
     while outcome.peak > limit:
         worst = max(range(len(outcome.peaks)), key=outcome.peaks.__getitem__)
         others = []
@@ -158,13 +181,10 @@ def choose(notes: Notes, limit: float) -> Segments:
             # Two that only save together are left out one after the other.
             others.append((saved / price if saved > 0 else saved * price, number, other))
         if not others:
-            hint = "make the tiles smaller, or name a folder for maps with `scratch`"
-            what = f"{in_bytes(int(limit))} are too few: the least found is {least / 1e6:.2f} MB"
-            raise OptionError(what, option="memory", hint=hint)
+            break
         _, number, other = max(others, key=lambda choice: choice[:2])
         before = Choice(outcome.peak, outcome.work / once.work)
         stores, outcome = stores - {number}, other
-        least = min(least, outcome.peak)
     drops: dict[int, list[int]] = {}
     for node, index in outcome.last.items():
         if node.number is not None:

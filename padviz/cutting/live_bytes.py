@@ -1,0 +1,130 @@
+"""The bytes of the tensors that are alive in a run without data, and those of the process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import ceil, inf, prod
+from os import sysconf
+from pathlib import Path
+from typing import Any
+from weakref import finalize
+
+import torch
+from torch import Tensor
+
+from padviz.cutting.cut_map import (
+    CutMap,
+    OpOverload,
+    TorchDispatchMode,
+    aten,
+    select_conv_backend,
+    tree_leaves,
+)
+from padviz.sources.torch.tensors import place
+
+# Attention to fewer rows than the first number goes so many at once.
+BLOCKS = ((192, 32), (768, 64), (inf, 256))
+
+
+class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the bytes of the tensors that calls make, `now` and at the `peak`.
+
+    >>> import torch
+    >>> with LiveBytes() as live, torch.device("meta"):
+    ...     x = torch.empty(100, dtype=torch.uint8)
+    ...     y = x + 1
+    ...     del x
+    >>> live.now, live.peak
+    (100, 200)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.now = self.peak = 0
+        self.places = set[int]()
+
+    def __torch_dispatch__(
+        self,
+        function: OpOverload,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        if any(issubclass(kind, CutMap) for kind in types):
+            return NotImplemented  # the map makes its parts by calls of its own
+        result = function(*args, **(kwargs or {}))
+        is_view = any(value.alias_info for value in function._schema.returns)
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor) and not is_view and place(leaf) not in self.places:
+                self._add(leaf)
+        inside = 0
+        if function.overloadpacket in (aten.convolution, aten._convolution):
+            inside = _of_convolution(result, *args)
+        elif function is aten._scaled_dot_product_flash_attention_for_cpu.default:
+            inside = _of_attention(*args[:2])
+        self.peak = max(self.peak, self.now + inside)
+        return result
+
+    def _add(self, x: Tensor) -> None:
+        memory = x.untyped_storage()
+        self.places.add(place(x))
+        self.now += memory.nbytes()
+        self.peak = max(self.peak, self.now)
+        finalize(memory, self._freed, place(x), memory.nbytes())
+
+    def _freed(self, place: int, size: int) -> None:
+        self.places.remove(place)
+        self.now -= size
+
+
+def _of_convolution(
+    result: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+    *flags: bool,
+) -> int:
+    """Return the bytes that a convolution needs on a CPU beside its map, weights and result."""
+    zero = torch.zeros((), dtype=x.dtype, device="cpu")
+    maps = zero.expand(x.shape), zero.expand(weight.shape), None
+    given = stride, padding, dilation, transposed, output_padding, groups
+    kernel = select_conv_backend(*maps, *given, None)
+    copied = 0 if x.is_contiguous() else x.nbytes
+    if "Slow" not in kernel.name:
+        # oneDNN copies maps into blocks of 16 channels.
+        read, made = [y.nbytes // y.shape[1] * (ceil(y.shape[1] / 16) * 16) for y in (x, result)]
+        times = 1 + transposed
+        return copied + times * max(read + weight.nbytes, made)
+    taps = prod(weight.shape[2:])
+    if taps == 1:
+        return copied
+    # PyTorch copies the values under each tap, and joins the results of groups.
+    many, few = (result, x) if transposed else (x, result)
+    columns = many.nbytes // prod(many.shape[2:]) * prod(few.shape[2:]) * taps
+    return copied + max(columns // groups, (groups > 1) * result.nbytes)
+
+
+def _of_attention(query: Tensor, key: Tensor) -> int:
+    """Return the bytes of the scores that attention has at once on a CPU, in blocks."""
+    rows = next(rows for most, rows in BLOCKS if query.shape[-2] < most)
+    columns = min(key.shape[-2], 512)
+    return torch.get_num_threads() * rows * (columns + query.shape[-1] + 2) * max(4, query.itemsize)
+
+
+def resident_bytes() -> int:
+    """Return the main memory of this process; 0 where the system does not report it.
+
+    >>> resident_bytes() >= 0
+    True
+    """
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[1]
+        return int(pages) * sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
