@@ -59,6 +59,31 @@ def test_values_in_lines_to_be_typed_are_quoted() -> None:
     assert quoted > 7
 
 
+ROWS_OF_TAPS = {  # and what each other place is for
+    "network/reads.py: reads": "the one that says which rows an operation reads",
+    "analyses/rules.py: _ripples": "phases of a transposed convolution, not rows",
+    "geometry/one_layer.py: _taps_that_meet": "taps that a row meets on an endless axis, as the fair uses",
+    "nn.py: _traced_factors": "the same in tensors, where sizes are symbols of an export",
+}
+
+
+def test_rows_that_taps_read_are_computed_in_one_place() -> None:
+    found = set()
+    for path in MODULES:
+        for function in ast.walk(ast.parse(path.read_text())):
+            if isinstance(function, ast.FunctionDef):
+                parts = [*ast.walk(function)]
+                calls = {ast.unparse(x.func) for x in parts if isinstance(x, ast.Call)}
+                products = [
+                    x for x in parts if isinstance(x, ast.BinOp) and isinstance(x.op, ast.Mult)
+                ]
+                if calls & {"range", "np.arange", "torch.arange"} and "dilation" in " ".join(
+                    map(ast.unparse, products)
+                ):
+                    found.add(f"{path.relative_to(PACKAGE)}: {function.name}")
+    assert found == {*ROWS_OF_TAPS}
+
+
 def test_benchmarks_import_what_there_is() -> None:
     """They are run by hand: a name that moved would be noticed too late."""
     for path in sorted((ROOT / "tests" / "benchmarks").glob("*.py")):

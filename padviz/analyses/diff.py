@@ -179,7 +179,7 @@ def _answer(
     elif measured[-1].where.startswith("only"):
         cause, why = "border", "both read the same: look at the value of the padding."
     else:
-        cause, why = "values", "at first not because of padding: look at weights and norms."
+        cause, why = "values", "both read the same: look at weights, norms and activations."
     said = f"Not equal: {why} {where}"
     if differences and not suspects:
         said += " Layers behind it differ in what they read, too."

@@ -13,6 +13,7 @@ from padviz.analyses.asked import Pixels, TrainedSource
 from padviz.analyses.result import Result
 from padviz.analyses.tiles import check_norms, words_of
 from padviz.counting.shares.summary import percent
+from padviz.cutting.context import barrier_of, output_contexts
 from padviz.cutting.plan import LayerPlan, Plan, plan_by_layer, plan_tiles
 from padviz.cutting.running import tiled, try_by_layer
 from padviz.errors import OptionError
@@ -111,7 +112,7 @@ def run_tiles(
     layer : str, optional
         The layer whose output is written; the network's last map by default.
     norms, level, memory
-        As for `tiles`.
+        As for `tiles`. By default a module of which no tile is exact shares norms.
     scratch : str or Path, optional
         A folder for the maps of shared norms, if they do not fit into memory.
     mean, std : sequence of float, optional
@@ -190,6 +191,10 @@ def _planned(
     name, target = named_map(trained, layer)
     network = up_to_outputs(target, trained.network)
     most = network.pixels(tile)
+    # What a forward makes of the image's size is then made once, for the whole map.
+    by_layer = norms is None and is_module(trained.model) and not (layer or level)
+    if by_layer and barrier_of(network, output_contexts(network, trained.size)):
+        norms = "shared"
     if norms != "shared":
         if memory is not None:
             raise OptionError("is for `norms` shared", option="memory", hint="leave it out")

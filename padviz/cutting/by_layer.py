@@ -195,7 +195,7 @@ def dry_run(
             "cannot be cut: its output gets another shape", where=name, hint=WHOLE
         )
     for node in runner.notes.calls:
-        node.make = None  # which may refer to the map that it reads
+        node.make = None  # which may hold the map that it reads
     if any(kept() is not None for kept in runner.notes.maps):
         collect()  # what only refers to itself
     if any(kept() is not None for kept in runner.notes.maps):

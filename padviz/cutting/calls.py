@@ -44,8 +44,8 @@ from padviz.cutting.cut_map import (
     put,
     reading,
     rule_of,
+    uncounted,
     whole,
-    without_data,
 )
 from padviz.network.operations import Window
 
@@ -64,7 +64,8 @@ def _view(function: object, x: CutMap, shape: Sequence[int]) -> object:
     Of a merged dimension, such as the tokens of attention, a part has whole rows of positions.
     """
     # PyTorch tells what -1 stands for, and raises its own error, which a module may catch.
-    shape = without_data(aten.view, x, shape).shape
+    with uncounted():
+        shape = torch.empty_strided(x.shape, x.stride(), device="meta").view(*shape).shape
     links: list[Link] = []
     # By new dimension: the old, so many of whose rows become so many of the new.
     ratios: dict[int, tuple[int, int, int]] = {}
@@ -212,7 +213,7 @@ def _slice(
 
 
 def by_dims(
-    x: CutMap,
+    x: Tensor,
     rules: dict[int, Rule],
     make: Callable[[Tensor, dict[int, Rows]], Tensor],
     *,
@@ -222,6 +223,8 @@ def by_dims(
     """Return a map of the same dimensions by a rule along some of them, of all rows along what is
     `whole`, and along others row by row.
     """
+    if not isinstance(x, CutMap):  # of which a call along another dimension left a single row
+        return make(x, {})
     links = [Link(dim, dim, rules.get(dim, SAME)) for dim in x.cut if dim not in whole]
     return x.spans([(x, links)], lambda regions, rows: make(regions[0], {**rows}), costly=costly)
 

@@ -8,8 +8,9 @@ needs. What is not in the table is run once, on the whole maps.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext
 from functools import partial
+from math import prod
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 from weakref import ref
 
@@ -30,9 +31,12 @@ from torch._decomp import decomposition_table as decomposition_table
 from torch._ops import OpOverload as OpOverload
 from torch._ops import OpOverloadPacket as OpOverloadPacket
 
+# ... tensors without data that are laid out as on a device, which those of "meta" are not, ...
+from torch._subclasses import FakeTensorMode as FakeTensorMode
+
 # ... a mode that counts memory, and what hides calls from it, ...
 from torch.utils._python_dispatch import TorchDispatchMode as TorchDispatchMode
-from torch.utils._python_dispatch import _disable_current_modes as unseen
+from torch.utils._python_dispatch import _disable_current_modes
 
 # ... and the leaves of arguments that are nested, as PyTorch itself nests them. Beside these
 # stands `_make_wrapper_subclass`, a tensor with a shape and no data.
@@ -46,7 +50,7 @@ from padviz.network.operations import Op, sized
 from padviz.network.reads import span
 
 aten = torch.ops.aten
-select_conv_backend = _select_conv_backend
+select_conv_backend, uncounted = _select_conv_backend, _disable_current_modes
 T = TypeVar("T")
 Function = Callable[..., Any]
 WHOLE = "run it on the whole image"
@@ -226,14 +230,15 @@ class CutMap(Tensor):
             rule = pointwise
         if rule:
             return _laid_out(function, args, kwargs, rule(function, *args, **kwargs))
-        if torch.Tag.nondeterministic_seeded in function.tags:
+        is_made_of_calls = function._can_decompose()
+        if torch.Tag.nondeterministic_seeded in function.tags and not is_made_of_calls:
             raise Refused("draws random numbers: call .eval() on the module")
         decompose = decomposition_table.get(function, function.decompose)
         result = decompose(*args, **kwargs)
         if result is NotImplemented:
             result = whole(function, *args, **kwargs)
-        elif function._can_decompose():
-            return result  # which the calls that it is made of have laid out
+        elif is_made_of_calls:
+            return result  # which these calls have laid out
         return _laid_out(function, args, kwargs, result)
 
 
@@ -263,14 +268,13 @@ def _laid_out(
     """
     schema = function._schema
     are_views = any(value.alias_info for value in schema.returns)
-    contiguous = all(x.is_contiguous() for x in maps_in(args, kwargs))
-    if schema.is_mutable or (contiguous and not are_views and not kwargs.get("memory_format")):
+    # Weights count, too: by channels-last ones a convolution makes a channels-last map.
+    in_order = all(map(_is_in_order, tree_leaves((args, kwargs))))
+    if schema.is_mutable or (in_order and not are_views and not kwargs.get("memory_format")):
         return result
     leaves, layout = tree_flatten(result)
     base, call = maps_in(args)[0], object()
-    whole_run = result
-    with suppress(RuntimeError):  # for what PyTorch cannot run without data
-        whole_run = without_data(function, *args, **kwargs)
+    whole_run = _without_data(function, args, kwargs, result, are_views)
     write_back = CutMap.written_back.get(function.overloadpacket)
     for i, (leaf, strided) in enumerate(zip(leaves, tree_leaves(whole_run), strict=True)):
         if are_views and not isinstance(leaf, CutMap):
@@ -289,15 +293,40 @@ def _laid_out(
     return tree_unflatten(leaves, layout)
 
 
-@unseen()
-def without_data(function: Function, *args: object, **kwargs: object) -> Any:
+def _is_in_order(leaf: object) -> bool:
+    """Return whether a tensor among arguments has the strides of a new one; PyTorch calls others
+    contiguous, too, but lays results out by them.
+    """
+    if not isinstance(leaf, Tensor):
+        return True
+    return leaf.stride() == tuple([prod(leaf.shape[dim + 1 :]) for dim in range(leaf.ndim)])
+
+
+@uncounted()
+def _without_data(
+    function: OpOverload,
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+    result: object,
+    are_views: bool,
+) -> object:
     """Return what a call makes in the whole run, but for its values."""
 
     def empty(x: Tensor) -> Tensor:
-        return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
+        device = x.device
+        if are_views:
+            device = torch.device("meta")
+        elif device.type == "meta":  # of a plan
+            device = torch.device("cpu")
+        return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device=device)
 
-    given, more = tree_map_only(Tensor, empty, (args, kwargs))
-    return function(*given, **more)
+    try:
+        # Views are laid out alike on all devices, and this mode takes long to begin.
+        with nullcontext() if are_views else FakeTensorMode():
+            given, more = tree_map_only(Tensor, empty, (args, kwargs))
+            return function(*given, **more)
+    except RuntimeError:  # what PyTorch cannot run without data
+        return result
 
 
 def whole(function: Function, *args: object, **kwargs: object) -> object:

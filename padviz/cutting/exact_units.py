@@ -24,6 +24,7 @@ from padviz.network.reads import PADDING, rate_of, reads, real_rows
 from padviz.network.resize import Resize
 from padviz.network.sizes import sizes_of
 
+BY_POSITION = "it differs by position"
 Flags = NDArray[np.bool_]
 Span = tuple[int, int]  # rows or units from the first up to the last + 1
 
@@ -125,6 +126,7 @@ def barriers_on(
         before = [barriers[j] for j in layer.inputs]
         if why:
             before.append(Barrier(layer.name, why))
+        before += [Barrier(act.name, BY_POSITION) for act in layer.acts if act.varies]
         barriers.append(hardest(before))
     return tuple(barriers)
 

@@ -45,9 +45,7 @@ class Node:
         self.shape, self.dtype, self.coarse = (*shape,), dtype, {**coarse}
         self.fine = {**(fine or coarse)}
         self.operands, self.make, self.stored = operands, make, stored
-        # The event that made it. What is given has a negative number. A copy that a norm makes of a
-        # map on one device alone has none, so that all devices number alike.
-        self.number: int | None = None
+        self.number = -1  # among the maps of a run
         self.version: int | None = None
 
     @classmethod

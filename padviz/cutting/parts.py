@@ -141,6 +141,8 @@ class SharedMap(CutMap):
             times = ceil(parts / others / cut[first])
             cut[first] = min(cut[first] * times, sizes[first])
         node = Node(shape, unit.dtype, coarse, read.operands, make, fine=cut)
+        if costly:
+            runner.number(node)
         if runner.notes:
             runner.notes.calls[node] = Call(node.operands, max(costly, 1))
         if not cut:
@@ -148,7 +150,7 @@ class SharedMap(CutMap):
             runner.passed("pooled", node)
             return whole
         if costly:
-            if runner.segments is None or runner.events in runner.segments.stores:
+            if runner.segments is None or node.number in runner.segments.stores:
                 runner.store(node)
             runner.passed("costly", node)
         return SharedMap.of(node, runner)
@@ -230,7 +232,7 @@ class Runner:
         self.gathers = list[Gathered]()
         self.segments: Segments | None = None
         self.notes: Notes | None = None
-        self.given = 0
+        self.numbered = 0
         self.kept: dict[int, Node] = {}
         self.events = 0
         self.scratch: str | PathLike[str] | None = None
@@ -244,10 +246,8 @@ class Runner:
         counts = {dim: count for dim, count in counts.items() if x.shape[dim] > 1}
         if not counts:
             return x
-        node = Node(x.shape, x.dtype, counts)
+        node = self.number(Node(x.shape, x.dtype, counts))
         node.stored = self.team.adopt(node, x)
-        self.given += 1
-        self.number(node, -self.given)
         if self.notes:
             self.notes.given[node] = self.events
         return SharedMap.of(node, self, x.stride())
@@ -256,15 +256,16 @@ class Runner:
         """Cut an image along its axes, into a grid of parts."""
         return self.cut(image, range(image.ndim - self.behind, image.ndim)[: len(self.grid)])
 
-    def number(self, node: Node, number: int) -> None:
-        if node.number is None:
-            node.number = number
-            if self.segments:
-                self.kept[number] = node
+    def number(self, node: Node) -> Node:
+        """Number a map that is stored, or may be; what copies there are depends on the device."""
+        node.number = self.numbered
+        self.numbered += 1
+        if self.segments:
+            self.kept[node.number] = node
+        return node
 
     def passed(self, kind: Event, node: Node) -> None:
         """Count what a map was made for, and forget maps that are read no more."""
-        self.number(node, self.events)
         if self.notes:
             self.notes.events.append((kind, node))
         if self.segments:
@@ -287,6 +288,8 @@ class Runner:
     def store(self, node: Node) -> None:
         """Compute all rows of a map, part by part, if they are not stored."""
         if node.stored is None:
+            if node.number < 0:
+                self.number(node)
             whole = None
             for k in self.team.mine(node):
                 value = self.value(node, k).to(self.home)

@@ -20,7 +20,8 @@ MOST_PARTS = 16  # of a map of which the computing is counted; of more these are
 class _Outcome:
     """What it takes to store some maps: the computing, and the bytes at each event."""
 
-    def __init__(self, events: int) -> None:
+    def __init__(self, stores: Collection[int], events: int) -> None:
+        self.stores = {*stores}
         self.work = 0.0
         self.peaks = [0] * events
         self.alive: list[list[Node]] = [[] for _ in range(events)]
@@ -45,7 +46,7 @@ class _Simulated:
     def stored(self, stores: Collection[int]) -> _Outcome:
         """Return what it takes if costly maps of these numbers are stored."""
         events, calls = self.notes.events, self.notes.calls
-        outcome = _Outcome(len(events))
+        outcome = _Outcome(stores, len(events))
         made = dict(self.notes.given)
         while_made = [0] * len(events)
         for index, (kind, node) in enumerate(events):
@@ -69,6 +70,19 @@ class _Simulated:
         for index, nodes in enumerate(outcome.alive):
             outcome.peaks[index] = sum(node.bytes for node in nodes) + while_made[index]
         return outcome
+
+    def one_less(self, outcome: _Outcome, limit: float) -> _Outcome | None:
+        """Leave out the map that saves most beyond the limit for the computing that it takes."""
+        worst = max(range(len(outcome.peaks)), key=outcome.peaks.__getitem__)
+        gains: dict[_Outcome, tuple[float, int]] = {}
+        for node in outcome.alive[worst]:
+            if node.number in outcome.stores:
+                other = self.stored(outcome.stores - {node.number})
+                saved = outcome.excess(limit) - other.excess(limit)
+                price = max(other.work - outcome.work, 1.0)
+                # Two that only save together are left out one after the other.
+                gains[other] = saved / price if saved > 0 else saved * price, node.number
+        return max(gains, key=gains.__getitem__, default=None)
 
     def _add_alive(self, outcome: _Outcome, made: Mapping[Node, int]) -> None:
         """List the maps that are stored at each event, from the one that made them on."""
@@ -138,56 +152,40 @@ def _values(node: Node, box: Box) -> int:
 def choose(notes: Notes, limit: float, taken_by: Callable[[Segments], int]) -> Segments:
     """Choose the maps that are stored, so that a run needs no more than a number of bytes.
 
-    The choice goes by an estimate. `taken_by` counts what a run with it takes; if that is more than
-    the limit, the next choice is held to so much less.
+    Beginning with all costly maps, one after another is left out, by estimates. What a choice takes
+    is counted by `taken_by`: if that is more than the limit, the next estimate must be less by the
+    excess.
 
     Raises OptionError with the least that was reached, if that is more.
     """
-    run, most, least = _Simulated(notes), limit, inf
+    run = _Simulated(notes)
+    outcome = run.stored({node.number for kind, node in notes.events if kind == "costly"})
+    # A module that only puts a map together computes nothing.
+    once = outcome.work or 1
+    fuller: _Outcome | None = None
+    most, least = limit, inf
     while True:
-        segments = _estimated(run, most)
-        estimate, computing = segments.chosen
+        less = None
+        if outcome.peak > most:
+            less = run.one_less(outcome, most)
+        if less:
+            fuller, outcome = outcome, less
+            continue
+        drops: dict[int, list[int]] = {}
+        for node, index in outcome.last.items():
+            drops.setdefault(index, []).append(node.number)
+        estimate = Choice(outcome.peak, outcome.work / once)
+        segments = Segments(frozenset(outcome.stores), drops, estimate, None)
         taken = taken_by(segments)
-        least = min(least, taken)
         if taken <= limit:
             break
-        if estimate > most:
+        least = min(least, taken)
+        if outcome.peak > most:
             hint = "make the tiles smaller, or name a folder for maps with `scratch`"
             what = f"{in_bytes(int(limit))} are too few: the least found is {least / 1e6:.2f} MB"
             raise OptionError(what, option="memory", hint=hint)
-        most = estimate * limit / taken
-    faster = segments.faster
-    if faster:
-        faster = faster._replace(bytes=int(faster.bytes * taken / estimate))
-    return segments._replace(chosen=Choice(taken, computing), faster=faster)
-
-
-def _estimated(run: _Simulated, limit: float) -> Segments:
-    """Choose the maps that are stored by estimates, which may end above the limit.
-
-    Beginning with all costly maps, the one is left out, again and again, that saves most beyond the
-    limit for the computing that it takes.
-    """
-    stores = {index for index, (kind, _) in enumerate(run.notes.events) if kind == "costly"}
-    outcome = once = run.stored(stores)
-    before: Choice | None = None
-    while outcome.peak > limit:
-        worst = max(range(len(outcome.peaks)), key=outcome.peaks.__getitem__)
-        others = []
-        for number in {node.number for node in outcome.alive[worst]} & stores:
-            other = run.stored(stores - {number})
-            saved = outcome.excess(limit) - other.excess(limit)
-            price = max(other.work - outcome.work, 1.0)
-            # Two that only save together are left out one after the other.
-            others.append((saved / price if saved > 0 else saved * price, number, other))
-        if not others:
-            break
-        _, number, other = max(others, key=lambda choice: choice[:2])
-        before = Choice(outcome.peak, outcome.work / once.work)
-        stores, outcome = stores - {number}, other
-    drops: dict[int, list[int]] = {}
-    for node, index in outcome.last.items():
-        if node.number is not None:
-            drops.setdefault(index, []).append(node.number)
-    chosen = Choice(outcome.peak, outcome.work / once.work)
-    return Segments(frozenset(stores), drops, chosen, before)
+        most = outcome.peak - (taken - limit)
+    faster = None
+    if fuller:
+        faster = Choice(fuller.peak + taken - outcome.peak, fuller.work / once)
+    return segments._replace(chosen=estimate._replace(bytes=taken), faster=faster)

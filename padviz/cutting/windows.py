@@ -19,6 +19,7 @@ from padviz.cutting.cut_map import (
     Function,
     OpOverload,
     OpOverloadPacket,
+    Refused,
     Rows,
     Rule,
     arguments_of,
@@ -239,6 +240,16 @@ rule_of(
         for kind in ("max_pool", "adaptive_max_pool")
     )
 )(whole)
+# Decomposed, it would count by the strides in memory of the whole map.
+rule_of(aten.unfold)(whole)
+
+
+@rule_of(aten.as_strided)
+def _as_strided(function: OpOverload, x: CutMap, *args: object) -> object:
+    """Run it on the whole map, which is put together with the strides of a new one."""
+    if not x.is_contiguous():
+        raise Refused("picks numbers of a map by its strides in memory")
+    return whole(function, x, *args)
 
 
 @rule_of(aten._adaptive_avg_pool2d, aten._adaptive_avg_pool3d)
@@ -258,15 +269,15 @@ def _adaptive_pool(function: OpOverload, x: CutMap, sizes: Sequence[int]) -> obj
 
 
 def _pad(
-    x: CutMap, pads: Sequence[int], fill: float | str, pad: Callable[[Tensor, list[int]], Tensor]
-) -> CutMap:
+    x: Tensor, pads: Sequence[int], fill: float | str, pad: Callable[[Tensor, list[int]], Tensor]
+) -> Tensor:
     """Pad along the rows that are cut, and the other dimensions of each part; `pads` begin with the
     last dimension.
     """
     others, rules = [*pads], {}
     for i in range(0, len(pads), 2):
         dim, before, after = x.ndim - 1 - i // 2, pads[i], pads[i + 1]
-        if dim in x.cut:
+        if dim in getattr(x, "cut", ()):
             others[i : i + 2] = 0, 0
             read_at_end = after + 1 if isinstance(fill, str) else 0
             rules[dim] = reading(Window(1, padding=(before, after)), fill, read_at_end)
@@ -282,7 +293,7 @@ def _pad(
 @rule_of(aten.constant_pad_nd)
 def _constant_pad(
     function: OpOverload, x: CutMap, pads: Sequence[int], value: float = 0.0
-) -> CutMap:
+) -> Tensor:
     return _pad(x, pads, float(value), lambda region, others: function(region, others, value))
 
 
@@ -315,12 +326,12 @@ def _pad_by_mode(
 @rule_of(nn.padded)
 def _pad_by_scheme(
     function: Function,
-    x: CutMap,
+    x: Tensor,
     pads: nn.Pads,
     schemes: nn.Schemes,
     dims: tuple[int, int] = nn.IMAGE,
     value: float | None = None,
-) -> CutMap:
+) -> Tensor:
     """Pad one dimension after the other."""
     for k, (dim, scheme) in enumerate(zip(dims, schemes, strict=True)):
         alone = put([(0, 0), (0, 0)], k, pads[k])
@@ -354,7 +365,9 @@ RESIZES = {
 
 
 class _Resize(NamedTuple):
-    """A resize of PyTorch along one axis, to a map of these sizes; of a type, on a device."""
+    """A resize of PyTorch along one axis, to a map of these sizes; of a type, on a device, and laid
+    out in memory as a map is.
+    """
 
     function: OpOverloadPacket
     corners: tuple[bool, ...]
@@ -363,6 +376,7 @@ class _Resize(NamedTuple):
     sizes: tuple[int, ...]
     dtype: torch.dtype
     device: torch.device
+    layout: torch.memory_format
 
     @property
     def taps(self) -> int:
@@ -381,8 +395,23 @@ class _Resize(NamedTuple):
         sizes, scales = put(sizes, self.axis, m), put([None] * axes, self.axis, self.scale)
         with torch.inference_mode(False), torch.no_grad():
             maps = maps.to(device, dtype).reshape(len(maps), 1, *shape)
+            if self.layout != torch.contiguous_format:
+                maps = maps.repeat(1, FEWEST, *[1] * axes).contiguous(memory_format=self.layout)
             resized: Tensor = self.function.default(maps, sizes, *self.corners, *scales)
         return resized.movedim(2 + self.axis, 1).reshape(len(maps), m, -1)[..., 0].cpu()
+
+
+LAYOUTS = torch.channels_last, torch.channels_last_3d
+FEWEST = 4  # channels for which PyTorch has kernels of these layouts
+
+
+def _layout_of(x: Tensor) -> torch.memory_format:
+    """Return the layout by which PyTorch chooses the kernel that resizes a map."""
+    if x.shape[1] >= FEWEST and not x.is_contiguous():
+        for layout in LAYOUTS:
+            if x.is_contiguous(memory_format=layout):
+                return layout
+    return torch.contiguous_format
 
 
 @rule_of(*RESIZES)
@@ -398,9 +427,10 @@ def _resize(function: OpOverload, x: CutMap, *args: object) -> object:
     result: Any = x
     if sizes == [*shape]:
         result = x.clone()
+    layout = _layout_of(x)
     for axis, (n, m, scale) in enumerate(zip(shape, sizes, scales, strict=True)):
         if (m, scale or 1) != (n, 1):
-            call = _Resize(packet, (*corners,), scale, axis, (*sizes,), x.dtype, x.device)
+            call = _Resize(packet, (*corners,), scale, axis, (*sizes,), x.dtype, x.device, layout)
             result = _resized(result, axis + 2, m, call)
     return result
 
@@ -454,7 +484,7 @@ def _first_rows(resize: _Resize, n: int, m: int) -> Tensor:
     return places.floor().long() - before
 
 
-def _resized(x: CutMap, dim: int, m: int, resize: _Resize) -> object:
+def _resized(x: Tensor, dim: int, m: int, resize: _Resize) -> object:
     """Resize a dimension to m rows."""
     n = x.shape[dim]
 

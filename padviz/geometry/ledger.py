@@ -241,11 +241,9 @@ def axis_padding(window: Window, n: int, circular: bool = False) -> AxisPadding:
     between other taps.
     """
     before, after, m = place(window, n)
-    end = (m - 1) * window.stride + window.extent
-    read = np.zeros(max(before + n + after, end), dtype=bool)
-    for tap in range(window.kernel):
-        first = tap * window.dilation
-        read[first : first + (m - 1) * window.stride + 1 : window.stride] = True
+    rows = reads(window, n, m, np.arange(m))[0] + before
+    read = np.zeros(max(before + n + after, rows.max() + 1), dtype=bool)
+    read[rows] = True
     real = read[before : before + n]
     missed = int(n - np.count_nonzero(real))
     if circular and m * window.stride == n:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from string import ascii_letters
 
+import numpy as np
+
 from padviz.errors import OptionError, SizeError
 from padviz.network.layer import Layer
 from padviz.network.network import Size
 from padviz.network.operations import Window, place
-from padviz.network.padding_modes import padded_rows
+from padviz.network.reads import PADDING, reads, real_rows
 from padviz.network.rewrites import canonical, padded_layer, schemes_of
 
 Count = int | Fraction
@@ -102,7 +104,7 @@ def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str)
     )
     rows, cols = map(_copied, windows, size)
     padded = [
-        [EMPTY if row is None or col is None else symbols[row * size[1] + col] for col in cols]
+        [EMPTY if PADDING in (row, col) else symbols[row * size[1] + col] for col in cols]
         for row in rows
     ]
     return Illustration(scheme, windows, size, padded, before, _outer(tall, wide))
@@ -114,7 +116,8 @@ def padded_axis(kernel: int, dilation: int, n: int, scheme: str) -> tuple[int, l
     """
     window = _windows(kernel, 1, dilation, scheme)[0]
     try:
-        return place(window, n).before, _copied(window, n)
+        rows = [None if row == PADDING else row for row in _copied(window, n)]
+        return place(window, n).before, rows
     except SizeError as error:
         raise SizeError(error.what, where=scheme) from None
 
@@ -130,25 +133,21 @@ def _windows(kernel: int, stride: int, dilation: int, scheme: str) -> tuple[Wind
     return height, width
 
 
-def _weighted_reads(window: Window, n: int) -> list[tuple[Fraction, list[int | None]]]:
-    """Return for each unit the row that each of its taps reads, or None, and the weight of these
-    reads.
+def _weighted_reads(window: Window, n: int) -> list[tuple[Fraction, list[int]]]:
+    """Return for each unit the row that each of its taps reads, or PADDING, and the weight of
+    these reads.
 
     The weight is 1, or in a partial convolution the number of taps over those that hit real rows.
     """
-    copied, units = _copied(window, n), []
-    for unit in range(place(window, n).n_out):
-        rows = [
-            copied[unit * window.stride + tap * window.dilation] for tap in range(window.kernel)
-        ]
-        hits = window.kernel - rows.count(None)
-        units.append(
-            (
-                Fraction(window.kernel, hits) if window.mode == "partial" and hits else Fraction(1),
-                rows,
-            )
-        )
-    return units
+    units = np.arange(place(window, n).n_out)
+    rows = real_rows(window, n, reads(window, n, len(units), units)[0])
+    weighted = []
+    for taps in rows.T.tolist():
+        hits, weight = window.kernel - taps.count(PADDING), Fraction(1)
+        if window.mode == "partial" and hits:
+            weight = Fraction(window.kernel, hits)
+        weighted.append((weight, taps))
+    return weighted
 
 
 def _taps_that_meet(window: Window, at: int) -> Fraction:
@@ -162,5 +161,7 @@ def _outer(tall: list[Fraction], wide: list[Fraction]) -> CountGrid:
     return [[int(value) if value.denominator == 1 else value for value in row] for row in products]
 
 
-def _copied(window: Window, n: int) -> list[int | None]:
-    return padded_rows(window.mode, n, *place(window, n)[:2])
+def _copied(window: Window, n: int) -> list[int]:
+    before, after, _ = place(window, n)
+    rows: list[int] = real_rows(window, n, np.arange(-before, n + after)).tolist()
+    return rows

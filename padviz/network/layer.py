@@ -66,6 +66,17 @@ class Channels(NamedTuple):
         return self.in_ // self.groups * self.out
 
 
+class Act(NamedTuple):
+    """An elementwise call on a layer's map: its name, and the function and numbers it is given.
+
+    It `varies` if these numbers differ by position, as a grid of coordinates does.
+    """
+
+    name: str
+    given: tuple[str, ...] = ()
+    varies: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
     """One spatial operation; `inputs` and `like` are positions in `Network.layers`, always earlier
@@ -79,7 +90,8 @@ class Layer:
     unknown layer's `note` is the error to raise if anything depends on it. `everywhere` names an
     operation by which each position depends on all, though paths ignore it: "instance norm".
     `origin` is None for the image and for described networks, `channels` for all but convolutions
-    and where unknown; layers compare without the two.
+    and where unknown. `acts` are the elementwise calls on its map, where it was traced. Layers
+    compare without these three.
 
     >>> import padviz
     >>> padviz.load("vgg11").layers[1].ops[0].kernel
@@ -95,6 +107,7 @@ class Layer:
     everywhere: str = ""
     origin: Origin | None = field(default=None, compare=False, repr=False)
     channels: Channels | None = field(default=None, compare=False, repr=False)
+    acts: tuple[Act, ...] = field(default=(), compare=False, repr=False)
 
     def followed(self, values: Sequence[T] | Mapping[int, T]) -> T | None:
         """Return the value of the layer whose size it follows, of one value for each layer; None if

@@ -96,19 +96,6 @@ def fold(mode: str, n: int, before: int, after: int) -> Ends | None:
     return (-step, first - step), (-step, n - 1 - first + step * n)
 
 
-def padded_rows(mode: str, n: int, before: int, after: int) -> list[int | None]:
-    """Return the row that each position of the padded axis reads; None where it reads nothing."""
-    ends = fold(mode, n, before, after)
-    if ends is None:
-        return [*[None] * before, *range(n), *[None] * after]
-    (a, b), (c, d) = ends
-    return [
-        *(a * p + b for p in range(-before, 0)),
-        *range(n),
-        *(c * p + d for p in range(n, n + after)),
-    ]
-
-
 def depth(mode: str, count: Ints) -> Ints:
     """Return the depth of the row that the outermost of `count` padded rows reads; 0 is the row at
     the border.

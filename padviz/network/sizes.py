@@ -200,12 +200,16 @@ def another_at(network: Network, size: Size) -> tuple[str, str] | None:
             else:
                 what = f"has {other.name} in its place"
             return f"{network.name}, {name}", f"it {what} at {in_words(size)}"
+        for act, there_act in zip_longest(layer.acts, other.acts):
+            if act != there_act:
+                name = (act or there_act).name
+                return f"{network.name}, {name}", f"it is another call at {in_words(size)}"
     return None
 
 
 def _without_pads(layer: Layer) -> tuple[object, ...]:
     ops = tuple(replace(op, padding=(0, 0)) if isinstance(op, Window) else op for op in layer.ops)
-    return layer.kind, layer.inputs, layer.like, layer.everywhere, ops
+    return layer.name, layer.kind, layer.inputs, layer.like, layer.everywhere, ops
 
 
 def _named(error: SizeError, network: Network, layer: Layer, axis: int, n: int) -> SizeError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, product
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
 from padviz.network.graph import ancestors
-from padviz.network.network import Network, in_words
+from padviz.network.network import in_words
 from padviz.phrases import counted, listed
 from padviz.sources import is_module
 from padviz.trained.networks.reading import input_type, run_up_to
-from padviz.trained.networks.running import LEAST, Images, Outputs, middle
+from padviz.trained.networks.running import LEAST, Images, Outputs, Results, middle
 from padviz.trained.networks.trained_network import Trained
 
 # Of the largest value, what rounding makes of it layer after layer: 1.4e-5 in ten exports.
@@ -65,7 +65,8 @@ def side_by_side(a: Trained, b: Trained, seed: int) -> SideBySide:
         what = f"takes {counted(b.channels, 'channel')}, and {a.where} {a.channels}"
         raise DescriptionError(what, where=b.where, hint="compare networks of the same input")
     noise, about = _noise(a, b, seed)
-    (first, ends), (second, other_ends) = _run(a, noise), _run(b, noise)
+    (results, ends), (other_results, other_ends) = _run(a, noise), _run(b, noise)
+    first, second = results.maps, other_results.maps
     if len(ends) != len(other_ends):
         what = f"returns {counted(len(other_ends), 'output')}, and {a.where} {len(ends)}"
         raise DescriptionError(what, where=b.where, hint="compare networks of the same outputs")
@@ -80,8 +81,8 @@ def side_by_side(a: Trained, b: Trained, seed: int) -> SideBySide:
     if sides.are_equal:
         return sides
     equal, others_equal = _matched(first, second, tolerance)
-    apart, suspects = _first_apart(a.network, first, equal)
-    others_apart, other_suspects = _first_apart(b.network, second, others_equal)
+    apart, suspects = _first_apart(a, results, equal)
+    others_apart, other_suspects = _first_apart(b, other_results, others_equal)
     sides = sides._replace(suspects=suspects | other_suspects)
     for name in first:
         if name in apart:
@@ -108,8 +109,8 @@ def _noise(a: Trained, b: Trained, seed: int) -> tuple[Images, str]:
     return images, f"{in_words(shape)} of noise, {drawn}, seed {seed}"
 
 
-def _run(trained: Trained, noise: Images) -> tuple[Outputs, list[str]]:
-    """Return all maps of a network in the order in which they are made, and which are outputs."""
+def _run(trained: Trained, noise: Images) -> tuple[Results, list[str]]:
+    """Return all results of a network, and the names of its outputs."""
     inside, outputs = _maps(trained, noise)
     _, again = _maps(trained, noise)
     for name, values in outputs.items():
@@ -120,10 +121,10 @@ def _run(trained: Trained, noise: Images) -> tuple[Outputs, list[str]]:
             what = "returns other outputs when it runs again on the same noise"
             hint = "switch off dropout and other random operations"
             raise DescriptionError(what, where=trained.where, hint=hint)
-    return inside | outputs, [*outputs]
+    return inside._replace(maps=inside.maps | outputs), [*outputs]
 
 
-def _maps(trained: Trained, noise: Images) -> tuple[Outputs, Outputs]:
+def _maps(trained: Trained, noise: Images) -> tuple[Results, Outputs]:
     if is_module(trained.model):
         from padviz.trained.networks.torch_network import TorchRunner
 
@@ -140,7 +141,24 @@ def _maps(trained: Trained, noise: Images) -> tuple[Outputs, Outputs]:
     outputs = {name: maps[name] for name in ends}
     if trained.model.image.channels_last:
         outputs = {name: np.moveaxis(values, -1, 1) for name, values in outputs.items()}
-    return {name: values for name, values in maps.items() if np.ndim(values) > 2}, outputs
+    reads = _reads_in(graph, trained.model.image.name, maps)
+    return Results({name: maps[name] for name in reads}, reads), outputs
+
+
+def _reads_in(graph: Any, image: str, maps: Outputs) -> dict[str, set[str]]:
+    """Return which results each result of a file was computed from, as in `Results`."""
+    reads = dict[str, set[str]]()
+    sources = {image: {""}}
+    for node in graph.node:
+        read = set[str]()
+        if node.op_type != "Shape":  # sizes are the same whatever the values are
+            read = read.union(*(sources.get(name, ()) for name in node.input))
+        for name in filter(None, node.output) if read else ():
+            sources[name] = read
+            is_result = np.ndim(maps[name]) > 1 and maps[name].dtype.kind == "f"
+            if is_result and node.op_type != "Pad":
+                reads[name], sources[name] = read, {name}
+    return reads
 
 
 def _matched(first: Outputs, second: Outputs, tolerance: float) -> tuple[set[str], set[str]]:
@@ -159,36 +177,49 @@ def _matched(first: Outputs, second: Outputs, tolerance: float) -> tuple[set[str
 
 
 def _first_apart(
-    network: Network, maps: Outputs, equal: set[str]
+    trained: Trained, results: Results, equal: set[str]
 ) -> tuple[Outputs, frozenset[str]]:
-    """Return the maps of the first layer that differs, and the layers that may be the cause.
-
-    A layer is right if an equal map follows from it.
+    """Return the first result that differs, with later ones of the same layer, and the layers that
+    may be the cause.
     """
-    at, places = 0, dict[str, int]()
-    for name in maps:
-        # What is no layer itself, as a norm, belongs to the layer that ran before it.
-        at = network.index.get(network.aliases.get(name, name), at)
-        places[name] = at
-    ends = [places[name] for name in maps if name in equal]
-    inputs = chain.from_iterable(network.layers[end].inputs for end in ends)
-    right = ancestors(network.layers, inputs, followed=False)
-    apart: dict[int, Outputs] = {}
-    for name, at in places.items():
-        if name in equal:
-            apart.pop(at, None)
-        # The other network may pad in the layer behind.
-        elif at not in right and network.layers[at].kind != "pad":
-            apart.setdefault(at, {})[name] = maps[name]
+    right = set(equal)
+    for name in reversed(results.maps):
+        # What an equal result was computed from is right.
+        if name in right:
+            right |= results.reads.get(name, set())
+    apart = [name for name in results.reads if name not in right]
     if not apart:
         return {}, frozenset()
-    first = min(apart)
-    wrong = {*range(first + 1)} - right.union(ends)
-    return apart[first], frozenset([network.layers[at].name for at in wrong])
+    layers, places = trained.network.layers, _places(trained)
+    first = apart[0]
+    if first not in places:
+        return {first: results.maps[first]}, frozenset()
+    same = {name: results.maps[name] for name in apart if places.get(name) == places[first]}
+    suspects = ancestors(layers, [places[first]], followed=False)
+    suspects -= ancestors(layers, [places[name] for name in right & {*places}], followed=False)
+    return same, frozenset([layers[at].name for at in suspects])
+
+
+def _places(trained: Trained) -> dict[str, int]:
+    """Return the position of the layer that each result belongs to, an elementwise result to that
+    of its input.
+    """
+    names = trained.network.aliases
+    if is_module(trained.model):
+        from padviz.trained.networks.torch_network import layers_of_results
+
+        names = layers_of_results(trained)
+    index = trained.network.index
+    return {name: index[layer] for name, layer in names.items() if layer in index}
 
 
 def _most_alike(apart: Outputs, others_apart: Outputs) -> tuple[str, str] | None:
-    """Return the maps of one layer in both that are most alike, the first of those nearly so."""
+    """Return the maps of one layer in both that are most alike, the first of those nearly so.
+
+    Layers of as many maps are spelled alike, so their first maps are a pair.
+    """
+    if len(apart) == len(others_apart) > 0:
+        return next(iter(apart)), next(iter(others_apart))
     distances: dict[tuple[str, str], float] = {}
     for (name, values), (other, others) in product(apart.items(), others_apart.items()):
         # A row more or less is a difference; twice as many are another layer.

@@ -188,6 +188,10 @@ def test_what_the_error_advises_works(name: str, module: type[nn.Module], which:
     network = module().eval()
     said = advice(name, network)
     loaded = eval(said[which], {"padviz": padviz, "network": network})
+    if name == "tiles" and module is Mask:  # which adds a number to each position
+        with pytest.raises(padviz.PadvizError, match=r"add \(it differs by position\)"):
+            answer(name, loaded)
+        return
     assert answer(name, loaded) is not None
 
 

@@ -563,7 +563,7 @@ def fitting(draw: Draw, x: Tensor, kinds: Kinds) -> tuple[str, nn.Module, Any]:
             continue
         if kinds is ENDS or _goes_on(made, x.ndim):
             return name, layer, made
-    windows = {3: nn.Conv1d, 4: nn.Conv2d}
+    windows = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}
     layer = draw.fill(windows[x.ndim](x.shape[1], 4, 1))
     return "conv", layer, layer(x)
 

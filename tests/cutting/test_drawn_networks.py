@@ -9,8 +9,17 @@ from torch import nn
 import padviz
 from padviz.cutting.plan import LayerPlan
 from tests.cutting.drawn_networks import ENDS, KINDS, Attention, Gate, apart, drawn_network
-from tests.cutting.drawn_outcomes import Outcome, cause, chunked, cut, verdict_of
+from tests.cutting.drawn_outcomes import (
+    Outcome,
+    cause,
+    chunked,
+    cut,
+    cut_along_axes,
+    uneven,
+    verdict_of,
+)
 from tests.cutting.drawn_signals import drawn_stream
+from tests.cutting.drawn_writes import drawn_with_writes
 from tests.sweeps import SLOW
 
 MOST_REFUSED = 0.01
@@ -47,6 +56,29 @@ def test_many_streams_are_the_whole() -> None:
     assert not refused
 
 
+def check_writes(seeds: range, axes: int) -> None:
+    """Hold networks with writes; a write may be refused, and the tiles may be too small."""
+    outcomes = [
+        (seed, outcome)
+        for seed in seeds
+        for outcome in cut_along_axes(drawn_with_writes(seed, axes))
+    ]
+    assert not [each for each in outcomes if each[1].verdict == "wrong"]
+    assert sum(outcome.verdict == "exact" for _, outcome in outcomes) > len(outcomes) / 4
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_networks_with_writes_are_the_whole(axes: int) -> None:
+    check_writes(range(4), axes)
+
+
+@SLOW
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize("first", [1000, 1030, 1060])
+def test_many_networks_with_writes_are_the_whole(axes: int, first: int) -> None:
+    check_writes(range(first, first + 30), axes)
+
+
 def test_a_seed_draws_one_network() -> None:
     for draw in (drawn_network, drawn_stream):
         for seed in (3, 7):
@@ -54,6 +86,14 @@ def test_a_seed_draws_one_network() -> None:
             assert str(one.model) == str(other.model)
             assert torch.equal(one.x, other.x)
             assert apart(one.whole, other.whole) == 0
+
+
+def test_a_row_that_differs_alone_is_seen() -> None:
+    one = torch.rand(1, 2, 9, 7)
+    other = one.clone()
+    other[:, :, 4] += 1e-4
+    assert uneven(one, other)
+    assert not uneven(one, one + 1e-6 * torch.rand(one.shape))
 
 
 def test_each_kind_is_drawn() -> None:

@@ -102,7 +102,7 @@ def test_maps_of_shared_norms_take_limited_memory() -> None:
         padviz.run_tiles(module, "image.npy", "other.npy", 32, scratch=".", norms="per-tile")
     assert {*os.listdir()} == {"image.npy", "output.npy", "stored.npy"}
     with pytest.raises(padviz.PadvizError, match="memory: is for `norms` shared"):
-        padviz.run_tiles(module, "image.npy", "other.npy", 32, memory=1)
+        padviz.run_tiles(module, "image.npy", "other.npy", 32, memory=1, norms="per-tile")
 
 
 def test_an_onnx_file_makes_what_onnxruntime_makes_of_the_whole_image() -> None:

@@ -42,6 +42,15 @@ class Skip(nn.Module):
         return inner + x if self.first else x + inner
 
 
+class Branches(nn.Module):
+    def __init__(self, branches: nn.ModuleDict) -> None:
+        super().__init__()
+        self.branches = branches
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([branch(x) for branch in self.branches.values()], 1)
+
+
 class Swish(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.sigmoid(x)
@@ -268,6 +277,14 @@ class Sums(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         a, b, c = (branch(x) for branch in self.branches)
         return (a + b) + c if self.first else a + (b + c)
+
+
+def test_of_equal_branches_the_one_that_differs_is_named() -> None:
+    one, other = (nn.ModuleDict({name: conv(3, padding=1) for name in "ab"}) for _ in range(2))
+    one["c"] = other["c"] = conv(5, padding=2)
+    other["a"] = conv(3, padding=1, padding_mode="reflect")
+    rows = padviz.diff(Branches(one), Branches(other), SIZE)
+    assert [(row.layer, row.other_layer) for row in rows] == [("branches.a", "branches.a")]
 
 
 def test_brackets_of_a_sum_are_no_difference() -> None:

@@ -194,6 +194,17 @@ def test_the_error_is_that_of_the_channels_that_got_furthest() -> None:
         padviz.load(Deep(), 24)
 
 
+class Mismatched(nn.Module):
+    """A module that takes no image, since `b` takes 4 channels and `a` makes 8."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 8, 3), nn.Conv2d(4, 6, 3, groups=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(self.a(x))  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize("latents", [4, 16])
 def test_a_plan_of_a_wrapper_is_tried_with_the_channels_of_its_latents(latents: int) -> None:
     vae = Autoencoder(latents)

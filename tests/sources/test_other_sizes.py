@@ -119,10 +119,14 @@ class Pool(nn.MaxPool2d):
 
 
 def nearest(x: Tensor, size: Size) -> Tensor:
-    """Resize; by exact numbers where gradients are taken, since PyTorch's of 32 bits miss a row now and then."""
+    """Resize by the rows of float32, which padviz counts, where the gradients are of float64."""
     if not x.requires_grad:
         return functional.interpolate(x, size=size)
-    rows, cols = (torch.arange(m) * n // m for n, m in zip(x.shape[2:], size, strict=True))
+    ramps = (torch.arange(n, dtype=torch.float32)[None, None] for n in x.shape[2:])
+    rows, cols = (
+        functional.interpolate(ramp, size=m)[0, 0].long()
+        for ramp, m in zip(ramps, size, strict=True)
+    )
     return x[:, :, rows][..., cols]
 
 

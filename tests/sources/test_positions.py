@@ -335,6 +335,16 @@ def by_queries_convolved_in_windows(x: Tensor, keys: bool = False) -> Tensor:
     return whole_of((scores.softmax(-1) @ own).mT.unflatten(2, (4, 4)), x.shape[2] // 4)
 
 
+def by_heads_beside_windows(x: Tensor) -> Tensor:
+    """Attention in windows whose batch has the heads of each beside one another, as in SAM."""
+    tokens = cells(x).flatten(2).mT
+    n = len(tokens)
+    heads = tokens.repeat(1, 1, 3).view(n, 16, 3, 2, 4).permute(2, 0, 3, 1, 4)
+    seen = functional.scaled_dot_product_attention(*heads.reshape(3, 2 * n, 16, 4).unbind())
+    seen = seen.view(n, 2, 16, 4).transpose(1, 2).reshape(tokens.shape)
+    return whole_of(seen.mT.unflatten(2, (4, 4)), x.shape[2] // 4)
+
+
 def along_columns(x: Tensor) -> Tensor:
     return x.permute(0, 3, 2, 1)
 
@@ -354,6 +364,7 @@ FUNCTIONS |= {
     "queries that are pooled in windows": by_queries_pooled_in_windows,
     "queries that are convolved in windows": by_queries_convolved_in_windows,
     "keys that are convolved in windows": lambda x: by_queries_convolved_in_windows(x, keys=True),
+    "heads beside windows in a batch": by_heads_beside_windows,
     "a convolution of one tap of rows as a batch": lambda x: functional.conv2d(
         x.permute(2, 1, 0, 3), torch.rand(8, 8, 1, 1).to(x)
     ).permute(2, 1, 0, 3),

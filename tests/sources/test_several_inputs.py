@@ -123,6 +123,7 @@ class Mapped(nn.Module):
         return self.conv(x.mean(1, keepdim=True))
 
 
+# 1 and 8, the channels of the weights, and the usual ones have been tried.
 SHAPES = {nn.Conv1d: (1, 5, "L"), nn.Conv2d: (1, 5, "H", "W"), nn.Conv3d: (1, 5, "D", "H", "W")}
 
 
@@ -130,7 +131,7 @@ SHAPES = {nn.Conv1d: (1, 5, "L"), nn.Conv2d: (1, 5, "H", "W"), nn.Conv3d: (1, 5,
 def test_the_shape_of_a_modules_image_says_its_channels(kind: Any) -> None:
     what, shape = {nn.Conv1d: "signal", nn.Conv2d: "image", nn.Conv3d: "volume"}[kind], SHAPES[kind]
     sides = ", ".join(f'"{side}"' for side in shape[2:])
-    hint = f'try another size, or say its channels: padviz.load(network, shape={{"x": (1, 8, {sides})}})'
+    hint = f'try another size, or say its channels: padviz.load(network, shape={{"x": (1, 9, {sides})}})'
     with pytest.raises(padviz.PadvizError, match=re.escape(f"it must take one {what}; {hint}")):
         padviz.load(Mapped(kind), 16)
     network = padviz.load(Mapped(kind), 16, shape={"x": shape})

@@ -146,6 +146,26 @@ def test_what_acts_on_each_position_alone_is_no_layer(name: str) -> None:
     assert [layer.name for layer in network.layers] == ["input", "conv", "max_pool"]
 
 
+def _joined_windows(x: Tensor) -> Tensor:
+    """Windows of a map and of its ReLU, joined before they become layers."""
+    x = windows(x, 2)
+    x = torch.cat([x, x.relu()], 1)
+    return functional.max_pool2d(x.permute(0, 1, 4, 5, 2, 3).flatten(1, 3), 2)
+
+
+def _joined_vectors(x: Tensor) -> Tensor:
+    first, second = x.mean((2, 3)).chunk(2, 1)
+    vector = torch.cat([first.relu(), second], 1)
+    return torch.cat([x, x * vector[..., None, None]], 1)
+
+
+@pytest.mark.parametrize(
+    ("function", "name"), [(_joined_windows, "reshape"), (_joined_vectors, "cat_2")]
+)
+def test_names_count_no_layers_that_were_tried(function: Any, name: str) -> None:
+    assert name in padviz.load(After(function), size=8).index
+
+
 WHOLE = (
     "and",
     "or",
@@ -266,6 +286,11 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "columns that are emptied": (lambda x: (x.__setitem__((..., slice(2)), 0), x)[1], "stops before it"),
     "columns that are rewritten": (lambda x: (x[..., 1:].copy_(x[..., :-1].clone()), x)[1], "stops before it"),
     "rows that are scaled": (scaled, "stops before it"),
+    "rows that are scaled in place": (lambda x: (x[:, :, 2:7].mul_(2), x)[1], "mul changes a part of a tensor"),
+    "a column that is set": (lambda x: (x[..., 3].__setitem__(..., 0.5), x)[1], "setitem changes a part of a tensor"),
+    "rows that are activated in place": (
+        lambda x: (functional.relu_(x[:, :, 2:7]), x)[1], "relu changes a part of a tensor"
+    ),
     "one half of the columns gating the other": (lambda x: functional.glu(x, 3), "one half of the rows or columns"),
     "a part of what is joined": (
         lambda x: functional.conv2d(joined(x)[:, :, : x[0, 0].numel()].reshape(x.shape), ONES), "stops before it"
@@ -372,7 +397,7 @@ class Doubles(nn.Conv2d):
 
 NONE: dict[str, tuple[nn.Module, str]] = {
     "too many channels": (
-        Doubles(11, 4, 3), r"on 11 x 224 x 224: .*weight 4 x 11 x 3 x 3 is given 22 channels \(.*, line \d+\); .*say its channels"
+        Doubles(11, 4, 3), r"on 11 x 224 x 224: .*a convolution of 11 channels is given 22 \(.*, line \d+\); .*say its channels"
     ),
     "two images": (Doing(lambda x, y: x + y), "Doing: its forward fails on 3 x 224 x 224: TypeError: .*missing 1 requ"),
     "no map": (Doing(lambda x: {"a": "text", 3: None}), "Doing: no output is made of a spatial layer"),

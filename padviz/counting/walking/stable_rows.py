@@ -15,7 +15,7 @@ from padviz.network.graph import ancestors, backward, forward
 from padviz.network.network import Network
 from padviz.network.operations import CACHED, Adaptive, Blocks, Fit, Op, Transposed, Window, place
 from padviz.network.padding_modes import RUNNING_ON, SCHEMES, depth
-from padviz.network.reads import rows_read
+from padviz.network.reads import rows_of, rows_read
 from padviz.network.resize import Resize, ratio_of
 from padviz.network.rewrites import rounds, with_zeros
 from padviz.network.sizes import is_square, sizes_of
@@ -315,11 +315,12 @@ def read_span(op: Op, n: int, n_out: int) -> ReadSpan | None:
 
 def _window_span(op: Window, n: int, n_out: int) -> ReadSpan:
     before, after, _ = place(op, n)
-    reach, most = op.dilation * (op.kernel - 1), max(before, after)
+    low, high = rows_of(op, n, n_out, 0)
+    most = max(before, after)
     alike, edge = StableRows(0, n_out), 0
     if op.mode == "partial":
-        alike = StableRows(-(-before // op.stride), (n + before - reach - 1) // op.stride + 1)
+        alike = StableRows(-(low // op.stride), (n - 1 - high) // op.stride + 1)
     # copies of what lies beyond `edge` would move with the far end
     elif SCHEMES[op.mode].reads and most > 0:
         edge = max(depth(op.mode, most) + 1, most + 1 if op.mode in RUNNING_ON else 0)
-    return ReadSpan(op.stride, -before, reach - before, edge, alike)
+    return ReadSpan(op.stride, low, high, edge, alike)

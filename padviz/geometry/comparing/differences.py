@@ -7,7 +7,7 @@ differ are named.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import count, zip_longest
@@ -95,7 +95,9 @@ def compared(a: Network, b: Network, size: Size) -> Comparison:
     numbers: dict[object, int] = {}
     first, second = graph_of(a, size, numbers, tails), graph_of(b, size, numbers, tails)
     mine, others = live_nodes(first), live_nodes(second)
-    pairs = _aligned(first, _unmatched(mine, others), second, _unmatched(others, mine))
+    left = _unmatched(first, mine, second, others)
+    others_left = _unmatched(second, others, first, mine)
+    pairs = _aligned(first, left, second, others_left)
     partners = {x.number: y.number for x, y in pairs if x and y}
     rows, later = list[Difference](), 0
     for x, y in pairs:
@@ -121,14 +123,19 @@ def _out_of_order(a: Graph, b: Graph, x: Node | None, y: Node | None) -> Differe
     return Difference(*names, _every(a.network), "order of layers", "", "")
 
 
-def _unmatched(nodes: Iterable[Node], others: Iterable[Node]) -> list[Node]:
+def _unmatched(a: Graph, mine: Sequence[Node], b: Graph, others: Sequence[Node]) -> list[Node]:
+    """Return the nodes of A without an equal in B; of equal ones, one that B has under another
+    name.
+    """
     left, unmatched = Counter(node.number for node in others), []
-    for node in nodes:
+    names = {(node.number, b.layer(node).name) for node in others}
+    # Nodes of one name in both are matched first.
+    for node in sorted(mine, key=lambda x: (x.number, a.layer(x).name) not in names):
         if left[node.number]:
             left[node.number] -= 1
         else:
             unmatched.append(node)
-    return unmatched
+    return sorted(unmatched, key=lambda node: node.at)
 
 
 Pair = tuple[Node | None, Node | None]

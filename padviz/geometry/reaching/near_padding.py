@@ -152,8 +152,8 @@ def _through(op: Op, n: int, m: int, end: int, touched: Flags) -> Flags:
         return np.full(min(max(0, -((first - len(touched)) // op.stride)), MOST_UNITS), True)
     several = min(max(1, ceil((len(touched) - first + slack) / rate) + SLACK), MOST_UNITS)
     rows, real = reads(op, n, m, _from(end, np.arange(several), m))
-    if isinstance(op, Blocks):
-        rows = rows.clip(0, n - 1)
+    if isinstance(op, Blocks):  # it reads no row past an end
+        real &= (rows >= 0) & (rows < n)
     rows = _from(end, rows, n).astype(np.int64)
     near = np.append(touched, False)[rows.clip(0, len(touched))]
     hit: Flags = (((rows < 0) | near) & real).any(axis=0)

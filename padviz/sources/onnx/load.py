@@ -39,7 +39,7 @@ from padviz.sources.onnx.model import (
     value_of,
 )
 from padviz.sources.onnx.node import Handler, Node
-from padviz.sources.onnx.operators import ELEMENTWISE, OPS, WINDOWED
+from padviz.sources.onnx.operators import ACTS, ELEMENTWISE, OPS, WINDOWED
 from padviz.sources.tracing.arranging import Arranger, Constant, Malformed, Map, Stuck, Value
 from padviz.sources.tracing.calls import Result, as_elementwise, follow
 from padviz.sources.tracing.dims import plain
@@ -257,6 +257,7 @@ class _Run:
             attrs={name: value for name, value in values.items() if value is not None},
             read=tuple(scope[name] if name else None for name in proto.input),
             windowed=op in WINDOWED,
+            acts=op in ACTS,
             handler=self.handler(op),
         )
 

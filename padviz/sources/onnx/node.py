@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,16 +51,15 @@ class Node(calls.Call):
     def weight(self) -> Value:
         return self.tensor(WEIGHT.get(self.op, 1))
 
-    def constants(self) -> Iterator[Array]:
-        for x in self.given:
-            if not isinstance(x, Constant):
-                continue
-            if x.array is None and x.later is None:
-                raise Stuck("masks attention with numbers that are not known")
-            try:
-                yield evaluate(x, self.budget)
-            except Unread as error:
-                raise Stuck(f"masks attention with numbers that {error}") from None
+    def array_of(self, value: object) -> Array | None:
+        if not isinstance(value, Constant):
+            return None
+        if value.array is None and value.later is None:
+            raise Stuck("masks attention with numbers that are not known")
+        try:
+            return evaluate(value, self.budget)
+        except Unread as error:
+            raise Stuck(f"masks attention with numbers that {error}") from None
 
     def arrays(self, start: int) -> list[Array | None]:
         """Read the inputs from `start` on as small constants; raise `Stuck` for any other."""

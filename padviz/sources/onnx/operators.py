@@ -174,6 +174,7 @@ MULTIPLIED = """
     Mul Div Pow Mod Where And Or Xor Equal Greater GreaterOrEqual Less LessOrEqual
     BitwiseAnd BitwiseOr BitwiseXor
 """
+ACTS = {"Clip", "Concat", "PRelu", *f"{ADDED} {MULTIPLIED}".split()}
 ELEMENTWISE = {*f"{LINEAR} {NEUTRAL} {ADDED} {MULTIPLIED}".split()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from math import prod
@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from padviz.network.network import in_words
 from padviz.network.resize import Resize
@@ -158,15 +158,14 @@ class Call(calls.Call):
     def output(self) -> Tensor:
         return tensors_in(self.out)[0]
 
-    def constants(self) -> Iterator[Numbers]:
-        return (numbers for x in self.given if (numbers := self.number(x)) is not None)
-
-    def number(self, value: object) -> Numbers | None:
+    def array_of(self, value: object) -> Numbers | None:
         """Return the numbers of a constant; None for a map, and for what is made of weights."""
         if isinstance(value, Value):
             numbers = self.numbers_of(value)
             if numbers is None:
                 return None
+            if numbers.is_complex():
+                raise Stuck("reads complex numbers")
             return numbers.detach().double().numpy()
         return np.asarray(value, dtype=np.float64)
 
@@ -175,6 +174,15 @@ class Call(calls.Call):
         if isinstance(value, Constant):
             return self.memory.numbers(cast("Tensor", value.later))
         return None
+
+    @property
+    def plain(self) -> list[object]:
+        leaves = tree_leaves((self.args, self.kwargs))
+        return [leaf for leaf in leaves if isinstance(leaf, int | float | complex | np.generic)]
+
+    def made(self, x: Constant) -> tuple[bool, str]:
+        storage = self.memory.of(cast("Tensor", x.later))
+        return storage.same, str(storage.made)
 
     def value(self, tensor: Tensor) -> Value:
         return self.memory.value(tensor) or Constant(tuple(map(plain, tensor.shape)), later=tensor)
@@ -279,7 +287,7 @@ class Call(calls.Call):
             self.memory.values[self.tensors[0]] = self.spread_vector(vector, len(self.trace.axes))
             return None
         padded = as_map(self.vector())
-        return replace(padded, layer=self.trace.marked_unlike(self.name(), padded.at))
+        return replace(padded, layer=self.trace.marked_unlike(padded.at))
 
     def _resized_vector(self) -> Map:
         """Return a vector that was resized to a map: each position sees all of it."""

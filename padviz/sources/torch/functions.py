@@ -44,12 +44,20 @@ def pick(call: Call, *args: object, **options: object) -> Result:
     picks = merge_maps(call, "add", call.maps)
     if call.op != "where" or len(args) != 3 or not picks.has_looked:
         return picks
-    return calls.apply_where(picks, *map(call.number, args))
+    return calls.apply_where(picks, *map(call.array_of, args))
+
+
+def add(call: Call, *args: object, **options: object) -> Result:
+    return apply_masks(call, merge_maps(call, "add", call.maps))
+
+
+def subtract(call: Call, *args: object, **options: object) -> Result:
+    return calls.subtract(call)
 
 
 def masked_fill(call: Call, input: Value, mask: Value, value: object) -> Result:
     def hides(numbers: Numbers) -> Mask:
-        filled = call.number(value)
+        filled = call.array_of(value)
         return np.asarray(numbers != 0) & (filled is not None and bool(filled <= MASKED))
 
     return apply_masks(call, merge_maps(call, "add", call.maps), hides)
@@ -374,6 +382,12 @@ def cat(call: Call, tensors: Sequence[Value], dim: int = 0, **options: object) -
     return views.concat(call, call.given, dim % call.output.ndim)
 
 
+def unbind(call: Call, input: Value, dim: int = 0) -> Result:
+    if input.known[dim].kind == "mixed":
+        call.without_mixed()
+    return [_indexed(call, call.given[0], {dim: i}) for i in range(input.shape[dim])]
+
+
 def stack(call: Call, tensors: Sequence[Value], dim: int = 0) -> Result:
     at = dim % call.output.ndim
     return views.concat(call, [views.unsqueeze(x, [at]) for x in tensors], at)
@@ -393,10 +407,8 @@ WHOLE: Mapping[
     str, Handler
 ] = {  # these read rows, columns and channels that are one dimension as it is
     ALONE: pointwise,
-    "add iadd radd": lambda call, *args, **options: apply_masks(
-        call, merge_maps(call, "add", call.maps)
-    ),
-    "sub isub rsub subtract": lambda call, *args, **options: calls.subtract(call),
+    "add iadd radd": add,
+    "sub isub rsub subtract": subtract,
     "maximum minimum fmax fmin lerp where addcmul addcdiv eq ne gt ge lt le": pick,
     "masked_fill": masked_fill,
     "mean sum amax amin max min std var norm linalg_vector_norm logsumexp prod median "
@@ -417,6 +429,7 @@ WHOLE: Mapping[
         lambda call, input, dim0=-2, dim1=-1: views.transpose(input, dim0, dim1)
     ),
     "movedim moveaxis": movedim,
+    "unbind": unbind,
     "squeeze": squeeze,
     "view_as_complex": lambda call, input: products.reduce_over(
         call, input, [len(input.known) - 1], keep=False
@@ -446,9 +459,6 @@ APART: Mapping[str, Handler] = {  # and these read rows and columns as dimension
     "cdist": cdist,
     " ".join(RECURRENT): recurrence,
     "chunk split split_with_sizes tensor_split": split,
-    "unbind": lambda call, input, dim=0: [
-        _indexed(call, input, {dim: i}) for i in range(input.shape[dim])
-    ],
     "roll": roll,
     "flip": flip,
     "select index_select": lambda call, input, dim, index: _indexed(call, input, {dim: index}),
@@ -466,6 +476,7 @@ APART: Mapping[str, Handler] = {  # and these read rows and columns as dimension
 TABLE = {
     name: handler for names, handler in [*WHOLE.items(), *APART.items()] for name in names.split()
 }
+ACTS = (add, cat, masked_fill, pick, pointwise, setitem, stack, subtract)
 WHOLE_NAMES = frozenset(" ".join(WHOLE).split())
 
 
@@ -491,5 +502,6 @@ def lower(call: Call) -> Result:
         return call.vector()  # a number, such as a loss, is no map
     known = TABLE.get("add" if neutral else call.stem)
     call.handler = known or (pointwise if is_pointwise(call.op) else None)
+    call.acts = call.handler in ACTS and call.stem != "prelu"  # whose weights are of channels
     call.whole = call.handler is pointwise or neutral or call.stem in WHOLE_NAMES
     return calls.follow(call)

@@ -16,7 +16,7 @@ import sys
 import sysconfig
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import (
     AbstractContextManager,
     contextmanager,
@@ -25,6 +25,7 @@ from contextlib import (
     suppress,
 )
 from functools import partial
+from itertools import count
 from math import inf
 from pathlib import Path
 from typing import TypeVar
@@ -50,6 +51,7 @@ SIZES: dict[int, tuple[Size, ...]] = {  # tried, by axes, where the module names
     3: ((64, 64, 64), (17, 64, 64), (16, 224, 224)),
 }
 MOST_TRIED = 32  # numbers of channels, at each size
+ANOTHER_SIZE = "try another size"
 UNTRAINED = {
     "weights": None,
     "weights_backbone": None,
@@ -102,7 +104,8 @@ def network_of(
         where,
         lambda tensor: tensor.detach().clone() if tensor in kept else without_data(tensor),
     )
-    failures: list[PadvizError] = []
+    failures: list[tuple[PadvizError, Size]] = []
+    reached: dict[int, float] = {}  # layers that ran, by the channels of the image
     for said, pixels in _images(module, where, size, reading):
         tried = set[int]()
         untried = [said] if said else usual_channels(module, len(pixels))
@@ -115,10 +118,48 @@ def network_of(
             try:
                 return foreign_network(tracer, name, pixels, where, channels=channels)
             except PadvizError as error:
-                failures.append(error)
+                failures.append((error, pixels))
+                reached[channels] = max(_layers_run(error), reached.get(channels, 0))
                 if isinstance(error, ForwardError) and not said:
                     untried = [*error.channels, *untried]
-    raise max(failures, key=_layers_run)
+    furthest, pixels = max(failures, key=lambda failure: _layers_run(failure[0]))
+    if not isinstance(furthest, ForwardError):
+        raise furthest
+    usual = usual_channels(module, len(pixels))
+    shape = f"{image_input(module, reading)}=1x%dx{'x'.join(SIDES[len(pixels)])}"
+    follow = partial(trace, empty, where, reading, size=pixels)
+    hint = _hint_on_channels(furthest, follow, usual, reached, shape)
+    raise ForwardError(furthest.what, where=furthest.where, hint=hint)
+
+
+def _hint_on_channels(
+    error: ForwardError,
+    follow: Callable[[int], object],
+    usual: Iterable[int],
+    reached: dict[int, float],
+    shape: str,
+) -> str:
+    """Return the next step after an error, by how many layers ran with other channels.
+
+    `follow` runs the forward with a number of channels: here with those `usual` ones that were not
+    tried. `shape` spells the shape of the image, with %d for its channels.
+    """
+    if not error.hint.endswith(ANOTHER_SIZE):
+        return error.hint
+    # Where the channels are said, no others have been tried.
+    for n in {*error.channels, *usual} - reached.keys():
+        reached[n] = inf
+        try:
+            follow(n)
+        except PadvizError as failure:
+            reached[n] = _layers_run(failure)
+    best = max(reached, key=reached.__getitem__)
+    if reached[best] > error.layers:
+        return f"say other channels: `shape` {typed(shape % best)} has {best}"
+    if min(reached.values()) < error.layers:
+        return f"the layers before it take {best} channels: correct it, or {ANOTHER_SIZE}"
+    other = next(n for n in count(8) if n not in reached)
+    return f"{error.hint}, or say its channels: `shape` {typed(shape % other)} has {other}"
 
 
 def _unwrapped(module: object, where: str) -> nn.Module:
@@ -493,6 +534,8 @@ def _needed(module: nn.Module) -> list[str]:
 
 def _way_out(module: nn.Module, reading: Reading, others: Mapping[str, object], axes: int) -> str:
     image = image_input(module, reading)
+    if not image:
+        return "write a forward that takes one image"
     missing = [name for name in _needed(module) if name not in (image, *others)]
     if missing:
         name = missing[0]
@@ -514,8 +557,4 @@ def _way_out(module: nn.Module, reading: Reading, others: Mapping[str, object], 
     if hasattr(module, "backbone"):
         return "its attribute .backbone may be what you mean"
     kind = {1: "signal", 2: "image", 3: "volume"}[axes]
-    shape = f"{image or 'x'}=1x8x{'x'.join(SIDES[axes])}"
-    return (
-        f"it must take one {kind}; try another size, or say its channels: `shape` {typed(shape)} "
-        "has 8"
-    )
+    return f"it must take one {kind}; {ANOTHER_SIZE}"

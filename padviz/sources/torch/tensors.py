@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import torch
@@ -38,6 +39,7 @@ CONSTANTS = frozenset((
     "randint_like", "new_zeros", "new_ones", "new_empty", "new_empty_strided", "new_full",
     "new_tensor",
 ))  # fmt: skip  # what reads a map's shape alone
+FILLS = frozenset(("full", "full_like", "ones", "ones_like", "zeros", "zeros_like"))
 EARLIER = WeakTensorKeyDictionary()  # constants of earlier forwards, as caches keep them
 
 
@@ -139,18 +141,25 @@ def constants_of(root: nn.Module) -> Iterator[Tensor]:
 
 @dataclass(eq=False, slots=True)
 class Storage:
-    """The memory of one or more tensors: the layers that it was made of, whether also of constants
-    without data.
+    """The memory of one or more tensors: the layers that it was made of, and whether also of
+    constants without data.
 
-    `why` says what happened to it where nothing is known of it any more.
+    All its numbers may be the `same`, and `made` is a hash of how they were made. `why` says what
+    happened to it where nothing is known of it any more.
     """
 
     layers: Layers = NONE
     unread: bool = False
+    same: bool = False
+    made: int = 0
     # all that lie in it; kept, so that no memory is used twice
     tensors: list[Tensor] = field(default_factory=list)
     followed: bool = False  # whether maps in it are known
     why: str = ""
+
+
+def positions_of(map_: Map) -> int:
+    return prod(position.size for dim in map_.dims or () for position in dim.positions)
 
 
 class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -191,6 +200,14 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
             storage.layers |= layers
             storage.unread |= unread
 
+    def hollow_copy(self, tensor: Tensor) -> Tensor:
+        """Return a copy of a constant, without data and in a memory of its own."""
+        copy, storage = hollow(tensor), self.of(tensor)
+        self.add(copy, storage.layers, storage.unread)
+        if tensor.numel() == 1:
+            self.of(copy).made = hash(repr(tensor))
+        return copy
+
     def value(self, tensor: object) -> Map | None:
         if isinstance(tensor, Tensor):
             return self.values.get(tensor)
@@ -211,6 +228,16 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.add(tensor, frozenset({value.at}))
         self.of(tensor).followed = True
         self.values[tensor] = value
+
+    def holds_all(self, tensor: Tensor) -> bool:
+        """Return whether a tensor has a map, and none in its memory has more positions, as `y` has
+        more than `y[..., 0]`.
+        """
+        map_ = self.value(tensor)
+        if map_ is None:
+            return False
+        sharing = [self.values.get(other, map_) for other in self.of(tensor).tensors]
+        return positions_of(map_) == max(map(positions_of, [map_, *sharing]))
 
     def forget(self, storage: Storage, op: str, returned: Tensor | None = None) -> None:
         """Forget the maps in a memory that a call wrote to, which may have `returned` one of its
@@ -241,21 +268,15 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 NONE.union(*(one.layers for one in read)),
                 any(one.unread for one in read),
             )
+            same, made = numbers_made(func, (*args, *kwargs.values()), read)
             for tensor in tensors_in(out):
                 self.add(tensor, layers, unread)
+                if self.of(tensor) not in read:  # views share what they view
+                    self.of(tensor).same, self.of(tensor).made = same, made
             if func._schema.is_mutable:
-                given = {
-                    argument.name: value
-                    for argument, value in zip(func._schema.arguments, args, strict=False)
-                }
-                given.update(kwargs)
-                written = [
-                    given.get(argument.name)
-                    for argument in func._schema.arguments
-                    if argument.is_write
-                ]
-                for tensor in tensors_in(written):
+                for tensor in tensors_in(written_by(func, args, kwargs)):
                     self.add(tensor, layers, unread)
+                    self.of(tensor).same, self.of(tensor).made = False, made
                     self.written.add(self.of(tensor))
         return out
 
@@ -264,6 +285,26 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for storage in self.storages.values():
             if not storage.layers:
                 EARLIER.update(dict.fromkeys(storage.tensors))
+
+
+def numbers_made(func: OpOverload, args: Args, read: Sequence[Storage]) -> tuple[bool, int]:
+    """Return whether all numbers that a call makes of constants are the same, and a hash of how it
+    makes them.
+    """
+    op, pointwise = op_of(func), torch.Tag.pointwise in func.tags
+    if not (pointwise or op in FILLS or func._schema.is_mutable):
+        return False, 0
+    plain = [repr(value) for value in args if type(value) in PLAIN]
+    same = op in FILLS or (pointwise and read != [] and all(one.same for one in read))
+    return same, hash((op, *plain, *(one.made for one in read)))
+
+
+def written_by(func: OpOverload, args: Args, kwargs: Kwargs) -> list[object]:
+    """Return the arguments that a call writes to."""
+    arguments = func._schema.arguments
+    given = {argument.name: value for argument, value in zip(arguments, args, strict=False)}
+    given.update(kwargs)
+    return [given.get(argument.name) for argument in arguments if argument.is_write]
 
 
 def place(tensor: Tensor) -> int:

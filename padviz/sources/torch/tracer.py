@@ -231,7 +231,7 @@ class Tracer(TorchFunctionMode):
         """
         memory, copies = self.memory, dict[Tensor, Tensor]()
         # PyTorch works long on shapes that are known.
-        if op in ALIKE and args and memory.value(args[0]) and weights_fit(op, *args):
+        if op in ALIKE and args and memory.holds_all(args[0]) and weights_fit(op, *args):
             return torch.empty_like(args[0])
         if (
             op in NEW
@@ -242,8 +242,7 @@ class Tracer(TorchFunctionMode):
 
         def copy(tensor: Tensor) -> Tensor:
             if tensor not in copies and not tensor.is_meta:
-                copies[tensor] = hollow(tensor)
-                memory.add(copies[tensor], memory.of(tensor).layers, memory.of(tensor).unread)
+                copies[tensor] = memory.hollow_copy(tensor)
             return copies.get(tensor, tensor)
 
         out = run(func, op, *tree_map_only(Tensor, copy, (args, kwargs)))
@@ -283,18 +282,20 @@ class Tracer(TorchFunctionMode):
         with another.
         """
         memory, layers, shape = self.memory, call.trace.layers, [*tensor.shape]
-        before = memory.value(tensor)
+        before, holds_all = memory.value(tensor), memory.holds_all(tensor)
         if layers[value.at].pooled:
             if any(dim.stacked for dim in value.dims or ()):
-                value = replace(value, layer=call.trace.marked_unlike(call.name("merge"), value.at))
+                value = replace(value, layer=call.trace.marked_unlike(value.at))
             value = replace(value, dims=tuple(map(plain, shape)))
         elif value.dims is not None and value.shape != shape:
             what = f"makes {in_words(shape)} of it, which padviz does not follow"
             value = call.broken(what)
         if before is not None:
+            storage = memory.of(tensor)
             is_unknown = layers[value.at].kind == "unknown"
-            if before.at != value.at or is_unknown or call.op in ("fill", "zero"):
-                memory.forget(memory.of(tensor), call.op, tensor)
+            is_other = before.at != value.at or is_unknown or call.op in ("fill", "zero")
+            if is_other or (storage in memory.written and not holds_all):
+                memory.forget(storage, call.op, tensor)
         memory.learn(tensor, value)
 
     def _has_data(self, tensor: Tensor) -> bool:
@@ -446,10 +447,9 @@ def run(func: Function, op: str, args: Args, kwargs: Kwargs) -> object:
         if "Invalid channel dimensions" not in str(error):
             raise
         given, weight = tensors_in((args, kwargs))[:2]
-        shape = in_words(tuple(weight.shape))
-        raise RuntimeError(
-            f"a convolution of weight {shape} is given {given.shape[1]} channels"
-        ) from None
+        groups: Any = next(iter(args[6:7]), kwargs.get("groups", 1))
+        read = weight.shape[1] * groups
+        raise RuntimeError(f"a convolution of {read} channels is given {given.shape[1]}") from None
     if (
         _makes_constant(op, args, kwargs)
         and isinstance(out, Tensor)

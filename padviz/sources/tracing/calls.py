@@ -9,6 +9,7 @@ convolution.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import combinations
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from padviz.network.axis_maps import partial_weights
 from padviz.network.graph import ancestors
-from padviz.network.layer import Kind, Layer
+from padviz.network.layer import Act, Kind, Layer
 from padviz.network.operations import Op, Window
 from padviz.network.resize import Resize
 from padviz.network.rewrites import merge_pad
@@ -47,6 +48,7 @@ from padviz.sources.tracing.dims import (
 )
 from padviz.sources.tracing.trace import Trace
 
+FEW = 4096  # numbers that are compared from size to size
 MASKED = -50  # what is added to scores that count for nothing
 Array = NDArray[np.generic]
 Numbers = NDArray[np.float64]
@@ -65,7 +67,8 @@ class Call:
 
     `given` are those values that are there. Each framework names its calls, and has a `handler` for
     each operation that it knows. A call is `windowed` if it reads an image by windows, `pointwise`
-    if its kernel has one tap.
+    if its kernel has one tap. It `acts` if it reads each position alone, and constants as they are
+    broadcast to its map.
 
     A call that cannot be followed returns one of three. `vector` is no map any more, `unknown` a
     layer whose error `neutral` may resolve, `broken` any other error. A handler raises `Stuck`, and
@@ -78,6 +81,7 @@ class Call:
     read: tuple[Value | None, ...]
     handler: Callable[..., Result] | None = None
     windowed: bool = False
+    acts: bool = False
     pointwise: ClassVar[bool] = False
     has_vectors: ClassVar[bool] = True  # rather than errors where positions are lost
     given: list[Value] = field(init=False)
@@ -108,14 +112,27 @@ class Call:
     def inputs(self) -> list[int]:
         return list(dict.fromkeys(x.at for x in self.spatial or self.maps))
 
-    def constants(self) -> Iterator[NDArray[np.generic]]:
-        yield from ()
+    def array_of(self, value: object) -> Array | None:
+        """Return the numbers of a constant, None for a map; raise `Stuck` if they are not known."""
+        return None
+
+    def constants(self) -> Iterator[Array]:
+        return (numbers for x in self.given if (numbers := self.array_of(x)) is not None)
 
     def name(self, part: str = "") -> str:
         """Return the name of its layer, or of a further one, its `part`."""
         if part in PARTS:
             return f"{self.title}.{part}"
         return self.title
+
+    @property
+    def plain(self) -> list[object]:
+        """The plain numbers among its arguments."""
+        return []
+
+    def made(self, x: Constant) -> tuple[bool, str]:
+        """Return whether all numbers of a constant are the same, and how they were computed."""
+        return False, ""
 
     @property
     def is_flat(self) -> bool:
@@ -262,13 +279,58 @@ def follow(call: Call) -> Result:
         return Map(None, at)
     try:
         result = call.without_positions()
-        if result is not None:
-            return result
-        if call.handler is None:
-            return call.unknown()
-        return call.run_handler(call.handler)
+        if result is None:
+            if call.handler is None:
+                return call.unknown()
+            result = call.run_handler(call.handler)
     except Stuck as error:
         return call.stuck(error)
+    if call.acts:
+        note_act(call, result)
+    return result
+
+
+def note_act(call: Call, result: Result) -> None:
+    """Record on the layer of a result that a call acts on it, and what it reads besides.
+
+    A constant that made a convolution a partial one is its padding.
+    """
+    layers = call.trace.layers
+    if isinstance(result, Map) and (layers[result.at].kind != "conv" or result.at in call.inputs):
+        beside = [_beside(call, x, result) for x in call.given if isinstance(x, Constant)]
+        given = (call.op, *map(repr, call.plain), *(made for _, made in beside))
+        varies = any(varies for varies, _ in beside)
+        call.trace.act(result.at, Act(call.name(), given, varies))
+
+
+def has_places(x: Map, dim: Dim) -> bool:
+    """Whether numbers along a dimension differ by position.
+
+    Those of scores in windows are the same in all windows, with which tiles start.
+    """
+    inside = x.has_looked and len(dim.inner) == len(dim.positions)
+    return dim.has_positions and not inside
+
+
+def _beside(call: Call, constant: Constant, x: Map) -> tuple[bool, str]:
+    """Return whether the numbers of a constant may differ along positions of a map that it meets,
+    and a text that differs where they do at another size.
+    """
+    if x.dims is None or constant.dims is None:
+        return call.trace.is_spatial(x), ""
+    pairs = enumerate(zip(x.dims[::-1], constant.dims[::-1], strict=False), start=1)
+    along = [-i for i, (dim, other) in pairs if other.size > 1 and has_places(x, dim)]
+    same, made = call.made(constant)
+    array = None
+    if not same and (along or prod(constant.shape) <= FEW):
+        with suppress(Stuck):
+            array = call.array_of(constant)
+    if array is None:
+        return bool(along) and not same, made
+    first = array
+    for axis in along:
+        first = first.take([0], axis)
+    return bool((array != first).any()), str(hash(first.tobytes()))
 
 
 def _is_spoilt(trace: Trace, at: int) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from padviz.errors import DescriptionError, SizeError, typed
 from padviz.network.graph import ancestors
-from padviz.network.layer import MERGES, Channels, Kind, Layer, Origin
+from padviz.network.layer import MERGES, Act, Channels, Kind, Layer, Origin
 from padviz.network.network import Network, Size, in_words
 from padviz.network.operations import Adaptive, Op, Same, Transposed, Window, out_size, pads_at
 from padviz.network.resize import Resize, nearest_rows
@@ -95,6 +95,7 @@ class Traced(Layer):
             self.everywhere,
             self.origin,
             self.channels,
+            self.acts,
         )
 
 
@@ -137,6 +138,10 @@ class Trace:
         self.layers[old] = replace(before, name=after.name)
         self.layers[new] = replace(after, name=before.name, origin=origin)
         return new
+
+    def act(self, layer: int, act: Act) -> None:
+        """Record an elementwise call on a layer."""
+        self.mark(layer, acts=(*self.layers[layer].acts, act))
 
     def mark(self, layer: int, **facts: Any) -> None:
         """Record further facts of a layer."""
@@ -236,9 +241,9 @@ class Trace:
             kind, ops = as_maps[at]
             self.mark(at, kind=kind, ops=ops, pooled=False, as_map=None)
 
-    def marked_unlike(self, name: str, vector: int, unlike: bool = True) -> int:
+    def marked_unlike(self, vector: int, unlike: bool = True) -> int:
         """Copy a vector, and mark whether its numbers are made of different positions."""
-        layer = self.add(name, "identity", (vector,))
+        layer = self.add(f"{self.layers[vector].name}.copy", "identity", (vector,))
         self.mark(layer, unlike=unlike)
         return layer
 
@@ -496,7 +501,8 @@ def _lay_wanted(
     place: dict[int, int] = {}
     for i in sorted(wanted):
         layer = trace.layers[i]
-        if layer.kind in ("pad", "crop") and i not in targets and all(map(is_idle, layer.ops)):
+        idle = layer.kind in ("pad", "crop") and all(map(is_idle, layer.ops)) and not layer.acts
+        if idle and i not in targets:
             place[i] = place[layer.inputs[0]]
             continue
         inputs = tuple(place[j] for j in layer.inputs)

@@ -16,10 +16,14 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import cast
 
+import numpy as np
+
 from padviz.errors import SizeError
+from padviz.network.layer import Act
 from padviz.network.network import in_words
 from padviz.network.operations import MOST_ROWS, Blocks, Op, Window
-from padviz.network.padding_modes import COPYING, RUNNING_ON, SCHEMES, padded_rows
+from padviz.network.padding_modes import COPYING, RUNNING_ON, SCHEMES
+from padviz.network.reads import PADDING, real_rows
 from padviz.network.resize import Resize
 from padviz.sources.tracing.arranging import STACKED, Arranger, Constant, Map, Stuck, V, Value
 from padviz.sources.tracing.calls import Call, join
@@ -373,7 +377,7 @@ def concat(call: Call, values: Sequence[Value], axis: int) -> Value:
         values = [*map(call.trace.unsplit, values)]
     with suppress(Stuck):
         rows, role = _picked_rows(call, values, axis)
-        return _concat_rows(call, rows, axis, role)
+        return _with_acts(call, values, _concat_rows(call, rows, axis, role))
     spatial = [x for x in values if call.trace.is_spatial(x)]
     if any(x.known[axis].kind in ROWS for x in spatial):
         return _concat_positions(call, values, spatial, axis)
@@ -385,11 +389,13 @@ def _picked_rows(call: Call, values: Sequence[Value], axis: int) -> tuple[list[M
 
     A number that was picked from both is a row if all were picked from the same column.
     """
+    if any(x.known[axis] for x in values):
+        raise Stuck("joins other than single rows")
     trace = call.trace
     rows = [_unpooled(trace, x) for x in values]
     runs = [trace.rows_of(x.at)[1] for x in rows]
     roles = [role for role in trace.axes if len({run.get(role) for run in runs}) > 1]
-    if len(roles) != 1 or any(x.known[axis] for x in rows):
+    if len(roles) != 1:
         raise Stuck("joins other than single rows")
     (role,) = roles
     if any(role in _roles(x) or trace.sides(x.at)[role] > 1 for x in rows):
@@ -438,7 +444,7 @@ def _concat_channels(call: Call, values: Sequence[Value], axis: int) -> Value:
         return Constant(dims)
     layer = join(call, "concat", [x.at for x in maps])
     if len(values) > 1 and call.trace.layers[layer].pooled:
-        layer = call.trace.marked_unlike(call.name("merge"), layer)
+        layer = call.trace.marked_unlike(layer)
     joined = maps[0]
     if len(maps) > 1:
         joined = Map(None, layer, split_name=joined.split_name)
@@ -471,7 +477,7 @@ def _concat_positions(call: Call, values: Sequence[Value], maps: Sequence[Map], 
             raise Stuck("concatenates rows with columns, as coordinate attention does")
         lines = [x.with_dim(axis, Dim()) for x in values if isinstance(x, Map)]
         call.broadcast(lines, axis)  # they must fit
-        return _concat_rows(call, values, axis, *roles)
+        return _with_acts(call, values, _concat_rows(call, values, axis, *roles))
     if len(maps) > 1 or not call.trace.follow_tokens:
         return call.join_flattened(maps)
     call.trace.tokens_added = True
@@ -479,6 +485,14 @@ def _concat_positions(call: Call, values: Sequence[Value], maps: Sequence[Map], 
     dim = x.known[axis]
     more = sum(value.known[axis].size for value in values) - dim.size
     return x.with_dim(axis, dim.with_tokens(more, behind=values[0] is x))
+
+
+def _with_acts(call: Call, values: Sequence[Value], joined: Map) -> Map:
+    """Return rows that were joined; if calls acted on some of them alone, positions differ."""
+    parts = [call.trace.layers[x.at] for x in values if isinstance(x, Map)]
+    if any(part.acts and (part.cropped or part.pooled) for part in parts):
+        call.trace.act(joined.at, Act(call.name(), varies=True))
+    return joined
 
 
 def _concat_rows(call: Call, values: Sequence[Value], axis: int, role: str) -> Map:
@@ -540,14 +554,17 @@ def mode_of(rows: Sequence[Row], n: int) -> tuple[int, str]:
     >>> mode_of([2, 0, 1, 2, 0], 3)
     (1, 'circular')
     """
+    wanted = [PADDING if row is None else row for row in rows]
     firsts = [at for at, row in enumerate(rows) if row == 0]
     starts = [at for at in firsts if rows[at + n - 1 : at + n] == [n - 1]]
     for before in starts[:MOST_TRIES]:
         if [*rows[before : before + n]] != [*range(n)]:
             continue
+        padded = np.arange(len(rows)) - before
         for mode in TRIED:
+            pad = Window(1, padding=(before, len(rows) - n - before), mode=mode)
             with suppress(SizeError):
-                if [*rows] == padded_rows(mode, n, before, len(rows) - n - before):
+                if real_rows(pad, n, padded).tolist() == wanted:
                     return before, mode
     raise Stuck("joins rows of a map in an order that no padding has")
 

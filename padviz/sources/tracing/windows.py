@@ -29,7 +29,8 @@ from padviz.sources.tracing.dims import (
     whole,
     without_single,
 )
-from padviz.sources.tracing.products import dense, pool_inside, reduce_over
+from padviz.sources.tracing.mixing import pool_inside
+from padviz.sources.tracing.products import dense, reduce_over
 from padviz.sources.tracing.trace import is_idle
 
 Ops = Sequence[Op | None]

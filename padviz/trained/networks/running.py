@@ -18,6 +18,19 @@ from padviz.network.network import Size, in_words
 Floats = NDArray[np.float64]
 Images = NDArray[np.float32]  # (images, channels, height, width), as the network reads them
 Outputs = dict[str, NDArray[Any]]  # by name; images are their first dimension, if they have one
+
+
+class Results(NamedTuple):
+    """The results inside of a network that depend on the image, in the order of their calls.
+
+    Those of pads are left out, since another network may pad in the layer behind. `reads` has the
+    names of the results that each was computed from; "" is the image.
+    """
+
+    maps: Outputs
+    reads: dict[str, set[str]]
+
+
 OutputKind = Literal["map", "classes"]
 # Pixels of the images that are run together: more maps at once leave the cache.
 AT_ONCE = 2 * 320 * 320

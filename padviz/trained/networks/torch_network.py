@@ -36,14 +36,15 @@ from padviz.progress import Progress
 from padviz.sources import WEIGHTS
 from padviz.sources.torch import load
 from padviz.sources.torch.call import Modules
-from padviz.sources.torch.tensors import constants_of, named_tensors, op_of
+from padviz.sources.torch.tensors import constants_of, named_tensors, op_of, tensors_in
 from padviz.sources.torch.tracer import Tracer
-from padviz.sources.tracing.reading import Reading
+from padviz.sources.tracing.reading import AS_IT_IS, Reading
 from padviz.trained.networks import running
 from padviz.trained.networks.running import (
     Images,
     Outputs,
     Reduced,
+    Results,
     check_room,
     has_borders,
     middle,
@@ -411,7 +412,7 @@ class TorchRunner:
         maps: list[Reduced] = []
         calls = Counter[str]()
 
-        def reduce(func: Callable[..., Any], output: Any) -> None:
+        def reduce(func: Callable[..., Any], inputs: object, output: Any) -> None:
             if func is not torch.conv2d or output.dim() != 4:
                 return
             name = layer = printable(self.modules.path or "conv2d")
@@ -459,21 +460,17 @@ class TorchRunner:
             maps |= _named_arrays(self._run(images), "output")
         return maps
 
-    def every_map(self, images: NDArray[np.floating]) -> tuple[Outputs, Outputs]:
-        """Return the result of each call on tensors, by the module that makes it, in that order;
-        and the outputs.
-        """
+    def every_map(self, images: NDArray[np.floating]) -> tuple[Results, Outputs]:
+        """Return the result of each call on tensors, and the outputs."""
         maps: Outputs = {}
 
-        def keep(func: Callable[..., Any], output: object) -> None:
-            key = self.modules.path or op_of(func)
-            while key in maps:
-                key += " again"
-            if isinstance(output, Tensor) and output.is_floating_point():
-                (maps[key],) = _named_arrays(output.clone(), key).values()
+        def keep(name: str, result: Tensor) -> None:
+            (maps[name],) = _named_arrays(result.clone(), name).values()
 
-        output = self._run(images, self.modules, _Results(keep))
-        return maps, _named_arrays(output, "output")
+        calls = _Calls(self.modules, keep)
+        with self.module.register_forward_pre_hook(lambda module, args: calls.begin(args[0])):
+            output = self._run(images, self.modules, _Results(calls.follow))
+        return Results(maps, calls.reads), _named_arrays(output, "output")
 
     def contents(self) -> Iterator[bytes]:
         # Without addresses, which differ by process.
@@ -561,11 +558,11 @@ class _AllRan(BaseException):
 
 
 class _Results(TorchFunctionMode):
-    """While active, hands on every function that is called and its result, before later calls may
-    write into that.
+    """While active, hands on every function that is called, what it reads and its result, before
+    later calls may write into that.
     """
 
-    def __init__(self, hand_on: Callable[[Callable[..., Any], Any], None]) -> None:
+    def __init__(self, hand_on: Callable[[Callable[..., Any], object, Any], None]) -> None:
         super().__init__()
         self.hand_on = hand_on
 
@@ -577,8 +574,58 @@ class _Results(TorchFunctionMode):
         kwargs: dict[str, object] | None = None,
     ) -> object:
         output = func(*args, **(kwargs or {}))
-        self.hand_on(func, output)
+        self.hand_on(func, (args, kwargs), output)
         return output
+
+
+class _Calls:
+    """Names the results of calls that read the image, by the module that makes each.
+
+    `keep` is given each result; `reads` is as in `Results`.
+    """
+
+    def __init__(self, modules: Modules, keep: Callable[[str, Tensor], None]) -> None:
+        self.modules, self.keep = modules, keep
+        self.reads: dict[str, set[str]] = {}
+        self.sources: dict[Tensor, set[str]] = {}
+
+    def begin(self, image: Tensor) -> None:
+        self.sources[image] = {""}
+
+    def follow(self, func: Callable[..., Any], inputs: object, output: object) -> None:
+        tensors = tensors_in(inputs)
+        read = set[str]().union(*(self.sources.get(tensor, ()) for tensor in tensors))
+        if not read:
+            return
+        if output is None:  # x[...] = y writes into x
+            output = tensors[0]
+        for tensor in tensors_in(output):
+            self.sources[tensor] = read
+        if isinstance(output, Tensor) and output.is_floating_point() and op_of(func) != "pad":
+            name = self.modules.path or op_of(func)
+            while name in self.reads:
+                name += " again"
+            self.reads[name] = read
+            self.sources[output] = {name}
+            self.keep(name, output)
+
+
+def layers_of_results(trained: Trained) -> dict[str, str]:
+    """Return the layer that each result of a module belongs to, by its name in `every_map`."""
+    layers: dict[str, str] = {}
+
+    def watch(tracer: Tracer) -> _Results:
+        def keep(name: str, result: Tensor) -> None:
+            if value := tracer.memory.value(result):
+                layers[name] = tracer.trace.layers[value.at].name
+
+        calls = _Calls(tracer.modules, keep)
+        calls.begin(next(iter(tracer.memory.values)))
+        return _Results(calls.follow)
+
+    reading = trained.network.reading or AS_IT_IS
+    load.trace(trained.model, trained.where, reading, trained.channels, trained.size, watch=watch)
+    return layers
 
 
 def reduce_maps(layer: str, maps: NDArray[np.float32]) -> Reduced:
