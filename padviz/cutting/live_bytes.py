@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil, inf, prod
+from math import ceil, prod
 from os import sysconf
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,6 @@ from padviz.cutting.cut_map import (
     tree_leaves,
 )
 from padviz.sources.torch.tensors import place
-
-# Attention to fewer rows than the first number goes so many at once.
-BLOCKS = ((192, 32), (768, 64), (inf, 256))
 
 
 class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -59,7 +56,7 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._add(leaf)
         inside = 0
         if function.overloadpacket in (aten.convolution, aten._convolution):
-            inside = _of_convolution(result, *args)
+            inside = _of_convolution(result, *args[:9])
         elif function is aten._scaled_dot_product_flash_attention_for_cpu.default:
             inside = _of_attention(*args[:2])
         self.peak = max(self.peak, self.now + inside)
@@ -78,42 +75,32 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _of_convolution(
-    result: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    transposed: bool,
-    output_padding: Sequence[int],
-    groups: int,
-    *flags: bool,
+    result: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, *given: Any
 ) -> int:
-    """Return the bytes that a convolution needs on a CPU beside its map, weights and result."""
-    zero = torch.zeros((), dtype=x.dtype, device="cpu")
-    maps = zero.expand(x.shape), zero.expand(weight.shape), None
-    given = stride, padding, dilation, transposed, output_padding, groups
-    kernel = select_conv_backend(*maps, *given, None)
+    """Return the bytes that a convolution takes at most on a CPU beside its map, weights and
+    result.
+    """
+    transposed: bool = given[3]
+    groups: int = given[5]
+    one = torch.zeros((), dtype=x.dtype, device="cpu")
+    kernel = select_conv_backend(one.expand(x.shape), one.expand(weight.shape), None, *given, None)
     copied = 0 if x.is_contiguous() else x.nbytes
-    if "Slow" not in kernel.name:
-        # oneDNN copies maps into blocks of 16 channels.
-        read, made = [y.nbytes // y.shape[1] * (ceil(y.shape[1] / 16) * 16) for y in (x, result)]
-        times = 1 + transposed
-        return copied + times * max(read + weight.nbytes, made)
-    taps = prod(weight.shape[2:])
-    if taps == 1:
-        return copied
-    # PyTorch copies the values under each tap, and joins the results of groups.
-    many, few = (result, x) if transposed else (x, result)
-    columns = many.nbytes // prod(many.shape[2:]) * prod(few.shape[2:]) * taps
-    return copied + max(columns // groups, (groups > 1) * result.nbytes)
+    if "Slow" in kernel.name:
+        # PyTorch copies the values under each tap, and joins the results of groups.
+        many, few = (result, x) if transposed else (x, result)
+        positions = prod(few.shape[2:]) * prod(weight.shape[2:])
+        columns = many.nbytes // prod(many.shape[2:]) * positions // groups
+        return copied + columns + (groups > 1) * result.nbytes
+    # oneDNN copies maps into blocks of 16 channels.
+    read, made = [y.nbytes // y.shape[1] * (ceil(y.shape[1] / 16) * 16) for y in (x, result)]
+    return copied + (1 + transposed) * max(read + weight.nbytes, made)
 
 
 def _of_attention(query: Tensor, key: Tensor) -> int:
-    """Return the bytes of the scores that attention has at once on a CPU, in blocks."""
-    rows = next(rows for most, rows in BLOCKS if query.shape[-2] < most)
-    columns = min(key.shape[-2], 512)
+    """Return the bytes of the scores that attention has at once on a CPU: of 256 queries and 512
+    keys at most, for each thread.
+    """
+    rows, columns = min(query.shape[-2], 256), min(key.shape[-2], 512)
     return torch.get_num_threads() * rows * (columns + query.shape[-1] + 2) * max(4, query.itemsize)
 
 

@@ -93,13 +93,14 @@ def test_drawn_networks_take_what_was_planned(seed: int, dtype: torch.dtype) -> 
     model, x = Drawn(seed).to(dtype).eval(), image(1, 3, 96, 96).to(dtype)
     plan = padviz.tiles(model, 96, 32, norms="shared").plan
     assert isinstance(plan, LayerPlan)
-    for share in (0.8, 0.6, 0.4):
+    padviz.tiled(model, x, plan)  # which keeps the rows that resizes read for later runs
+    for share in (1.0, 0.8, 0.6, 0.4):
         limit = share * plan.segments.chosen.bytes
         with suppress(OptionError):
             less = try_by_layer(model, plan, limit / 1e6)
             _, taken = peak_of(lambda less=less: padviz.tiled(model, x, less))
-            assert taken + x.nbytes <= limit
-            assert 0.9 * less.segments.chosen.bytes <= taken + x.nbytes
+            planned = less.segments.chosen.bytes
+            assert 0.85 * planned < taken + x.nbytes <= planned <= limit
 
 
 class Attending(nn.Module):
