@@ -145,9 +145,10 @@ def runner_for(model: Model, image: Tensor, parts: Mapping[int, int]) -> Runner:
 
 
 class Tried(NamedTuple):
-    """What a run on an image without data showed: the maps that are put together, how many parts
-    are made, the most bytes that its tensors had at once, and notes of all; or why it showed
-    nothing.
+    """What a run on an image without data showed, or why it showed nothing.
+
+    `gathered` are the maps that are put together, and `steps` counts the parts that are made.
+    `bytes` are the most that its tensors took at once.
     """
 
     why_not: str

@@ -90,10 +90,20 @@ def _of_convolution(
         many, few = (result, x) if transposed else (x, result)
         positions = prod(few.shape[2:]) * prod(weight.shape[2:])
         columns = many.nbytes // prod(many.shape[2:]) * positions // groups
-        return copied + columns + (groups > 1) * result.nbytes
-    # oneDNN copies maps into blocks of 16 channels.
-    read, made = [y.nbytes // y.shape[1] * (ceil(y.shape[1] / 16) * 16) for y in (x, result)]
-    return copied + (1 + transposed) * max(read + weight.nbytes, made)
+        return copied + max(columns, (groups > 1) * result.nbytes)
+    weights = _in_blocks(weight, 0, 1) + 4 * result.shape[1] + 192  # with the bias
+    if transposed:
+        return copied + max(4 * x.nbytes + weights, 2 * result.nbytes)
+    # oneDNN copies maps and weights into blocks of 16 channels, and its result out of them.
+    read, made = _in_blocks(x, 1), _in_blocks(result, 1)
+    return copied + max(read + weights + made - result.nbytes, made)
+
+
+def _in_blocks(x: Tensor, *dims: int) -> int:
+    sizes = [*x.shape]
+    for dim in dims:
+        sizes[dim] = ceil(sizes[dim] / 16) * 16
+    return int(prod(sizes) * x.itemsize)
 
 
 def _of_attention(query: Tensor, key: Tensor) -> int:

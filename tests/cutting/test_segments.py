@@ -63,23 +63,24 @@ def test_a_run_takes_no_more_memory_than_it_may(name: str, share: float) -> None
 class Drawn(nn.Module):
     """Some layers of several kinds, with a skip from the first to the last."""
 
-    LAYERS: tuple[Callable[[], nn.Module], ...] = (
-        lambda: nn.Conv2d(16, 16, 3, padding=1),
-        lambda: nn.Conv2d(16, 16, 3, 2, 1),
-        lambda: nn.Conv2d(16, 16, 5, padding=2, groups=16),
-        lambda: nn.ConvTranspose2d(16, 16, 4, 2, 1),
-        lambda: nn.Sequential(nn.ZeroPad2d((2, 0, 2, 0)), nn.Conv2d(16, 16, 3)),  # causal
-        lambda: nn.Sequential(nn.GroupNorm(4, 16), nn.SiLU()),
-        lambda: nn.Upsample(scale_factor=2.0),
-        lambda: nn.Sequential(nn.AvgPool2d(4), Call(attended), nn.Upsample(scale_factor=4.0)),
-        lambda: Call(lambda x: torch.cat([x, x[:, :8].contiguous()], 1)[:, 8:]),
+    LAYERS: tuple[Callable[[int], nn.Module], ...] = (
+        lambda n: nn.Conv2d(n, n, 3, padding=1),
+        lambda n: nn.Conv2d(n, n, 3, 2, 1),
+        lambda n: nn.Conv2d(n, n, 5, padding=2, groups=n),
+        lambda n: nn.ConvTranspose2d(n, n, 4, 2, 1),
+        lambda n: nn.Sequential(nn.ZeroPad2d((2, 0, 2, 0)), nn.Conv2d(n, n, 3)),  # causal
+        lambda n: nn.Sequential(nn.GroupNorm(4, n), nn.SiLU()),
+        lambda n: nn.Upsample(scale_factor=2.0),
+        lambda n: nn.Sequential(nn.AvgPool2d(4), Call(attended), nn.Upsample(scale_factor=4.0)),
+        lambda n: Call(lambda x: torch.cat([x, x[:, : n // 2].contiguous()], 1)[:, n // 2 :]),
     )
 
     def __init__(self, seed: int) -> None:
         super().__init__()
         draw = np.random.default_rng(seed)
-        self.first = nn.Conv2d(3, 16, 3, padding=1)
-        self.layers = nn.Sequential(*(self.LAYERS[i]() for i in draw.integers(0, 9, 7)))
+        n = draw.choice([8, 16, 20])  # kernels take blocks of 8 or 16 channels
+        self.first = nn.Conv2d(3, n, 3, padding=1)
+        self.layers = nn.Sequential(*(self.LAYERS[i](n) for i in draw.integers(0, 9, 7)))
 
     def forward(self, x: Tensor) -> Tensor:
         skip = y = self.first(x)
