@@ -79,21 +79,20 @@ def as_list(numbers: object) -> list[int]:
 
 
 def tensors_in(value: object) -> list[Tensor]:
-    tensors: list[Tensor] = []
-
-    def collect(value: object) -> None:
-        if isinstance(value, Tensor):
-            tensors.append(value)
-        elif isinstance(value, list | tuple):
-            for item in value:
-                if item is not None and type(item) not in PLAIN:
-                    collect(item)
-        elif isinstance(value, Mapping):
-            collect([*value.values()])
-        elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-            collect([getattr(value, name, None) for name in value.__dataclass_fields__])
-
-    collect(value)
+    # A recursive function inside would refer to itself, and so keep the tensors for long.
+    if isinstance(value, Tensor):
+        return [value]
+    items: Sequence[object] = ()
+    if isinstance(value, list | tuple):
+        items = value
+    elif isinstance(value, Mapping):
+        items = [*value.values()]
+    elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        items = [getattr(value, name, None) for name in value.__dataclass_fields__]
+    tensors = []
+    for item in items:
+        if item is not None and type(item) not in PLAIN:
+            tensors += tensors_in(item)
     return tensors
 
 
