@@ -33,7 +33,7 @@ from padviz.analyses import (
     tiles,
     trial,
     uneven,
-    verify_tiles,
+    verify,
 )
 from padviz.counting.shares.summary import Summary
 from padviz.cutting.plan import Kept
@@ -71,7 +71,7 @@ ROWS: dict[str, tuple[type, ...]] = {
     "trial": (trial.TrialResultRow,),
     "uneven": (uneven.UnevenRow,),
     "usage": (Summary,),
-    "verify-tiles": (verify_tiles.VerifiedRow,),
+    "verify": (verify.Answer,),
 }
 # Keys of classes that no row has, and what compare has in place of the class of a failure.
 LEFT_OUT = {"shards": {"parts"}, "compare": {"title", "scheme"}}

@@ -4,7 +4,9 @@
     python -m experiments.atlas_file .bench/atlas.jsonl padviz/advice/atlas.json -o docs/rims.png
 
 The first keeps a line for each network as soon as it is read, and goes on from there when it is run
-again. It ends with the rules of accepted and balanced sizes of one network of each family. The second writes the file that the package has.
+again. It ends with the rules of accepted and balanced sizes of one network of each family, and asks
+that network whether it does what padviz says of it; where one does not, it exits with 1. The second
+writes the file that the package has.
 
 A network is built without weights, or with random ones where it reads them. It is read in a process
 of its own, which may take two minutes of a core, and 2 GB beyond what the libraries take.
@@ -260,6 +262,16 @@ def sizes_of(entry: Entry, known: set[str]) -> Row:
     return row
 
 
+def asked_of(entry: Entry, known: set[str]) -> Row:
+    """Return what a network with random weights says of what padviz reads."""
+    found = padviz.verify(build(entry), entry.size)
+    row: Row = {"outcome": "asked", "holds": found.holds}
+    if found.finding:
+        row["why"] = f"{found.finding.layer} {found.finding.words}"[:LONGEST]
+        row["wrong"] = True
+    return row
+
+
 def accepted_rule(sides: Sequence[int]) -> str | None:
     """Return the rule of the sizes that are accepted among those that are read, if it is a power of
     two.
@@ -275,6 +287,7 @@ def accepted_rule(sides: Sequence[int]) -> str | None:
 
 
 Make = Callable[[Entry, set[str]], Row]
+LATER: dict[Make, str] = {sizes_of: "sizes", asked_of: "asked"}  # of one network of each family
 
 
 def _answer(make: Make, entry: Entry, known: set[str], pipe: Connection) -> None:
@@ -349,8 +362,8 @@ def run(path: Path, todo: list[Entry], make: Make, known: set[str], jobs: int) -
 
     def one(entry: Entry) -> tuple[Entry, Row]:
         row = apart(make, entry, known)
-        if make is sizes_of:  # also where it was stopped: the network itself was read
-            row["outcome"] = "sizes"
+        if make in LATER:  # also where it was stopped: the network itself was read
+            row["outcome"] = LATER[make]
         return entry, row
 
     with ThreadPool(jobs) as pool, path.open("a") as lines:
@@ -370,8 +383,8 @@ def leading(rows: list[Row]) -> set[tuple[str, str]]:
     return {*first.values()}
 
 
-def main() -> None:
-    """Read what is not read yet: all networks, then one of each family at other sizes."""
+def main() -> int:
+    """Read what is not read yet: all networks, then one of each family at other sizes; and ask it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("rows", type=Path)
     parser.add_argument("--library", action="append", choices=MODULES)
@@ -384,17 +397,18 @@ def main() -> None:
     padviz.usage("vgg11", 64)  # compiles what all processes use
     listed = [entry for entry in entries(libraries) if options.only in entry.name]
     gc.freeze()  # what all processes share is not copied by a collection in one of them
-    for make in (row_of, sizes_of):
+    for make in (row_of, *LATER):
         rows = kept(options.rows)
-        sized = {name_of(row) for row in rows if row["outcome"] == "sizes"}
-        wanted = {name_of(row) for row in rows if row["outcome"] != "sizes"}
-        if make is sizes_of:
-            todo = [entry for entry in listed if name_of(about(entry)) in leading(rows) - sized]
+        outcome = LATER.get(make)
+        done = {name_of(row) for row in rows if (outcome or row["outcome"]) == row["outcome"]}
+        if outcome is None:
+            todo = [entry for entry in listed if name_of(about(entry)) not in done]
         else:
-            todo = [entry for entry in listed if name_of(about(entry)) not in wanted]
+            todo = [entry for entry in listed if name_of(about(entry)) in leading(rows) - done]
         known = {row["key"] for row in rows if "key" in row}
         run(options.rows, todo, make, known, options.jobs)
+    return int(any("wrong" in row for row in kept(options.rows)))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -41,17 +41,18 @@ if TYPE_CHECKING:
     from padviz.analyses.trial import trial
     from padviz.analyses.uneven import uneven
     from padviz.analyses.usage import usage
-    from padviz.analyses.verify_tiles import verify_tiles
+    from padviz.analyses.verify import verify
     from padviz.counting.count_map import CountMap
     from padviz.cutting.by_layer import sharded
     from padviz.cutting.plan import Plan
-    from padviz.cutting.running import Verified, tiled
+    from padviz.cutting.running import tiled
     from padviz.exports.run import export
     from padviz.network.layer import Layer
     from padviz.network.network import Network
     from padviz.pages.explorer import Explorer, explore
     from padviz.repadding.onnx_file import Repadded
     from padviz.reports.counts import read_counts
+    from padviz.trained.asking import Verified
 
 __all__ = [
     "CountMap",
@@ -100,7 +101,7 @@ __all__ = [
     "trial",
     "uneven",
     "usage",
-    "verify_tiles",
+    "verify",
 ]
 
 GROUPS = {  # the commands by purpose, in the order of help, with what it says of each
@@ -111,6 +112,7 @@ GROUPS = {  # the commands by purpose, in the order of help, with what it says o
         "sizes": "Balanced input sizes: every window reads its padding evenly.",
         "check": "What must hold: expectations, rules, in CI.",
         "diff": "Layers where two networks read different rows.",
+        "verify": "Whether the network itself does what padviz says.",
     },
     "See": {
         "usage": "How often each input pixel is used: a map and its figures.",
@@ -134,7 +136,6 @@ GROUPS = {  # the commands by purpose, in the order of help, with what it says o
     "Cut": {
         "tiles": "Context that tiles need, and a plan without seams.",
         "run-tiles": "Run a network on a large image, tile by tile, without seams.",
-        "verify-tiles": "Run a network whole and in tiles, and compare.",
         "keeps": "What a tile of some size keeps of an image.",
         "seams": "Seams of a tiler: its output against the whole image's.",
         "shards": "What parts of an image that run at once exchange.",
@@ -157,13 +158,14 @@ _HOMES = {  # but for those that are the function of their file in analyses/
     "counting.count_map": "CountMap",
     "cutting.by_layer": "sharded",
     "cutting.plan": "Plan",
-    "cutting.running": "Verified tiled",
+    "cutting.running": "tiled",
     "exports.run": "export",
     "network.layer": "Layer",
     "network.network": "Network",
     "pages.explorer": "Explorer explore",
     "repadding.onnx_file": "Repadded",
     "reports.counts": "read_counts",
+    "trained.asking": "Verified",
 }
 _HOME_OF = {name: f"padviz.{home}" for home, names in _HOMES.items() for name in names.split()}
 

@@ -40,7 +40,7 @@ READ_A_NETWORK = [
     "trial",
     "uneven",
     "usage",
-    "verify-tiles",
+    "verify",
 ]
 NEEDED = {
     "convert": "-o net.toml",
@@ -49,7 +49,6 @@ NEEDED = {
     "repad": "--padding reflect -o new.onnx",
     "shards": "--shards 2",
     "stream": "--chunk 64",
-    "verify-tiles": "--tile 64",
 }
 EXTRA = "pip install 'padviz[onnx]'"
 

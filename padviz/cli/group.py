@@ -22,7 +22,7 @@ from padviz.version import __version__
 COMMANDS = {name: words for group in GROUPS.values() for name, words in group.items()}
 CODES = {
     "0": "Done.",
-    "1": "Findings of check; outputs differ: verify-tiles, seams, diff --run.",
+    "1": "Findings of check; networks differ: verify, seams, diff --run.",
     "2": "Bad input: one line with the error and what to type.",
     "3": "Partly done: items of an export failed, or not judged by check.",
     "70": "A fault of padviz: please report it; PADVIZ_TRACEBACK=1 shows where.",

@@ -325,17 +325,6 @@ def plan_by_layer(network: Network, image: Size, tile: Size) -> LayerPlan:
     return LayerPlan(network, image, largest, counts, ignored_of(network), "it has not run")
 
 
-def smallest_plan(network: Network, size: Size, ignore_norms: bool) -> Plan:
-    """Plan the smallest tiles, three along each axis, of an image that is as long as `size` modulo
-    the alignment.
-    """
-    smallest = _smallest(network, size, exact_contexts(network, size, ignore_norms))
-    image = tuple(length + 2 * step for length, step in smallest)
-    return plan_tiles(
-        network, image, tuple(length for length, _ in smallest), ignore_norms=ignore_norms
-    )
-
-
 def _smallest(
     network: Network, size: Size, contexts: Sequence[Sequence[Context]]
 ) -> list[tuple[int, int]]:

@@ -1,24 +1,21 @@
-"""Run a model tile by tile, by a plan, and stitch its outputs; and check a plan against the whole
-image.
-"""
+"""Run a model tile by tile, by a plan, and stitch its outputs; and try a plan without data."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from itertools import islice
-from math import inf, prod
+from math import inf
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.cutting.plan import LayerPlan, Plan, Tile, check_evaluating, smallest_plan
-from padviz.errors import DescriptionError, OptionError
-from padviz.network.network import ENDS, Network, Size, in_words
+from padviz.cutting.plan import LayerPlan, Plan, Tile, check_evaluating
+from padviz.errors import OptionError
+from padviz.network.network import Network, in_words
 from padviz.phrases import some_names
 from padviz.progress import Progress, counter
 
@@ -27,10 +24,7 @@ if TYPE_CHECKING:
 
 Map = NDArray[Any]  # of single or double precision
 Array: TypeAlias = "Map | Tensor"
-# of an image (1, channels, height, width), the map of each head
-Run = Callable[[NDArray[np.float64]], list[Any]]
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
-MOST_PIXELS = 2048 * 2048
 MOST_TRIED = 400  # tiles of a plan that is tried without data, at some 20 ms each
 
 
@@ -257,80 +251,6 @@ def _empty(part: Array, plan: Plan, head: int, image: Array) -> Array:
     return part.new_empty((*leading, *units))
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """The largest difference between the output of an image and that stitched from its tiles, over
-    its largest value.
-
-    `one_less` is by side the difference of units that have one unit less of context than they need.
-    Sides that need no context are left out.
-
-    >>> import padviz
-    >>> from torch import nn
-    >>> verified = padviz.verify_tiles(nn.Sequential(nn.Conv2d(3, 4, 5, padding=2)), 64)
-    >>> verified.size, verified.tile, verified.tiles, verified.holds
-    ((7, 7), (5, 5), 9, True)
-    """
-
-    size: Size
-    tile: Size
-    tiles: int
-    precision: str
-    difference: float
-    one_less: dict[str, float]
-
-    @property
-    def tolerance(self) -> float:
-        """The largest difference that rounding explains."""
-        return TOLERANCES[self.precision]
-
-    @property
-    def holds(self) -> bool:
-        """Whether the tiles are exact."""
-        return self.difference <= self.tolerance
-
-
-def verify(
-    run: Run,
-    network: Network,
-    size: Size,
-    channels: int,
-    ignore_norms: bool,
-    seed: int,
-    on_progress: Progress | None = None,
-) -> Verified:
-    """Run a network on noise, whole and tiled, at the smallest image with three tiles a side.
-
-    Raises OptionError if nothing is exact, or the smallest such image takes too long. Raises
-    DescriptionError for a network whose output is constant, which shows nothing.
-    """
-    plan = smallest_plan(network, size, ignore_norms)
-    _check_pixels(plan)
-    noise = np.random.default_rng(seed).random((1, channels, *plan.image))
-    whole, together = run(noise), tiled(run, noise, plan, on_progress=on_progress)
-    for name, head in zip(plan.heads, whole, strict=True):
-        if not np.ptp(head):
-            what = "is the same everywhere for noise, so nothing can be seen in it"
-            raise DescriptionError(
-                what, where=f"{network.name}, {name}", hint="run it with its trained `weights`"
-            )
-    precision = "float32"
-    if all(head.dtype == np.float64 for head in whole):
-        precision = "float64"
-    pairs = zip(whole, together if isinstance(together, list) else [together], strict=True)
-    difference = float(np.max([_relative(a, b, a) for a, b in pairs]))
-    one_less = _one_less(run, noise, plan, whole)
-    return Verified(plan.image, plan.tile, len(plan), precision, difference, one_less)
-
-
-def _check_pixels(plan: Plan | LayerPlan) -> None:
-    if prod(plan.image) > MOST_PIXELS:
-        what = f"runs the network on {in_words(plan.image)} {plan.network.px}, which takes too long"
-        raise OptionError(
-            what, option="verify", hint="name an earlier `layer`, or a smaller `size`"
-        )
-
-
 def try_by_layer(
     model: nn.Module,
     plan: LayerPlan,
@@ -354,7 +274,7 @@ def try_by_layer(
         tried = run()
     why_not, segments, process = tried.why_not, None, 0
     if why_not:
-        why_not = f"{why_not}; padviz verify-tiles runs it on noise"
+        why_not = f"{why_not}; padviz verify --tile runs it on noise"
     if tried.notes:
         limit = inf if memory is None else memory * 1_000_000
         segments = choose(tried.notes, limit, lambda segments: run(segments=segments).bytes)
@@ -371,50 +291,3 @@ def try_by_layer(
         segments=segments,
         process=process,
     )
-
-
-def verify_by_layer(
-    model: nn.Module,
-    plan: LayerPlan,
-    channels: int,
-    seed: int,
-    on_progress: Progress | None = None,
-) -> Verified:
-    """Run a module on noise, whole and layer by layer on tiles."""
-    from padviz.cutting.by_layer import by_layer, differ
-
-    _check_pixels(plan)
-    advance = counter(0, on_progress)
-    cut = partial(by_layer, parts=plan.parts, on_part=lambda: advance(1))
-    precision, difference = differ(model, (1, channels, *plan.image), cut, seed)
-    return Verified(plan.image, plan.tile, plan.tiles, precision, difference, {})
-
-
-def _one_less(run: Run, noise: Any, plan: Plan, whole: Sequence[Any]) -> dict[str, float]:
-    """Return by side how much the units of the middle tile differ that have one unit less of
-    context.
-    """
-    tile = plan[len(plan) // 2]
-    differences: dict[str, float] = {}
-    parts = zip(
-        run(noise[(..., *tile.read)]), whole, plan.contexts, tile.heads.values(), strict=True
-    )
-    for part, head, contexts, (keep, take) in parts:
-        offsets = [kept.start - taken.start for kept, taken in zip(keep, take, strict=True)]
-        shape = part.shape[-len(plan.image) :]
-        exact = [slice(c.units[0], m - c.units[1]) for c, m in zip(contexts, shape, strict=True)]
-        for axis, sides in enumerate(ENDS[name] for name in plan.network.axes):
-            for side, unit in zip(sides, (exact[axis].start - 1, exact[axis].stop), strict=True):
-                at = list(exact)
-                at[axis] = slice(unit, unit + 1)
-                if 0 <= unit < shape[axis]:
-                    there = [
-                        slice(s.start + k, s.stop + k) for s, k in zip(at, offsets, strict=True)
-                    ]
-                    difference = _relative(part[(..., *at)], head[(..., *there)], head)
-                    differences[side] = max(differences.get(side, 0.0), difference)
-    return differences
-
-
-def _relative(one: Map, other: Map, scale: Map) -> float:
-    return float(np.abs(one - other).max() / np.abs(scale).max())

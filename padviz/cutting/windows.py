@@ -7,6 +7,7 @@ from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -32,6 +33,7 @@ from padviz.cutting.cut_map import (
 from padviz.cutting.exact_units import Span
 from padviz.network.operations import Op, Transposed, Window
 from padviz.network.padding_modes import SCHEMES
+from padviz.network.reads import real_rows
 from padviz.network.resize import SMALL
 
 MOST_ROWS = 1 << 24  # of a map that has an end
@@ -279,7 +281,10 @@ def _pad(
         dim, before, after = x.ndim - 1 - i // 2, pads[i], pads[i + 1]
         if dim in getattr(x, "cut", ()):
             others[i : i + 2] = 0, 0
-            read_at_end = after + 1 if isinstance(fill, str) else 0
+            read_at_end = 0
+            if isinstance(fill, str):
+                read_at_end = after + 1
+                _check_pad(pad, x, pads, i, fill)
             rules[dim] = reading(Window(1, padding=(before, after)), fill, read_at_end)
 
     def make(region: Tensor, rows: object) -> Tensor:
@@ -288,6 +293,23 @@ def _pad(
         return region.clone()
 
     return by_dims(x, rules, make)  # type: ignore[no-any-return]
+
+
+def _check_pad(
+    pad: Callable[[Tensor, list[int]], Tensor], x: Tensor, pads: Sequence[int], i: int, mode: str
+) -> None:
+    """Compare the rows that a pad copies with those that are read for it: it pads their numbers."""
+    dim, before, after = x.ndim - 1 - i // 2, pads[i], pads[i + 1]
+    n = x.shape[dim]
+    if n > MOST_ROWS or not (before or after):
+        return
+    alone = [0] * len(pads)
+    alone[i : i + 2] = before, after
+    numbers = torch.arange(n, dtype=torch.float64, device="cpu")
+    copied = pad(numbers.reshape(put([1] * x.ndim, dim, n)), alone).flatten().long()
+    window = Window(1, padding=(before, after), mode=mode)
+    if copied.tolist() != real_rows(window, n, np.arange(-before, n + after)).tolist():
+        raise Refused("pads with other rows than padviz reads")
 
 
 @rule_of(aten.constant_pad_nd)

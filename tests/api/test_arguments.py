@@ -145,7 +145,7 @@ RUN = [
     "run_tiles",
     "seen",
     "trial",
-    "verify_tiles",
+    "verify",
 ]  # which ask for one image
 ARGUMENTS: dict[str, dict[str, Any]] = {  # beside the network, where a size is not enough
     "compare": {"padding": ["zero", "reflect"]},

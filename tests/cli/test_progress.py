@@ -80,12 +80,12 @@ def norms() -> nn.Module:
 
 
 LONG: dict[str, tuple[Callable[[Progress], object], int]] = {
-    "verify_tiles": (
-        lambda on: padviz.verify_tiles(nn.Conv2d(3, 4, 5, padding=2), 64, on_progress=on),
-        9,
+    "verify": (
+        lambda on: padviz.verify(nn.Conv2d(3, 4, 5, padding=2), 64, on_progress=on),
+        0,
     ),
-    "verify_tiles of shared norms": (
-        lambda on: padviz.verify_tiles(norms(), 24, norms="shared", on_progress=on),
+    "verify of shared norms": (
+        lambda on: padviz.verify(norms(), 24, tile=7, norms="shared", on_progress=on),
         0,
     ),
     "tiles of shared norms": (

@@ -8,14 +8,16 @@ from math import inf, prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._pytree import tree_leaves
 
 import padviz
-from padviz.cutting import by_layer, cut_map
+from padviz.cutting import by_layer, cut_map, windows
 from padviz.cutting.by_layer import sharded
 from padviz.cutting.cut_map import SAME, Link
 from padviz.cutting.nodes import Team
@@ -23,6 +25,8 @@ from padviz.cutting.segments import choose
 from padviz.cutting.shards import owned
 from padviz.cutting.streaming import Site, Streamed
 from padviz.errors import DescriptionError, OptionError
+from padviz.network.operations import Window
+from padviz.network.reads import real_rows
 from padviz.nn import padded, padded_conv2d
 from tests import signals
 
@@ -370,6 +374,19 @@ def test_resizes_are_those_of_the_whole_map(name: str, dtype: torch.dtype, mode:
         parts = dict.fromkeys(range(-len(size), 0), 3)
         difference = apart(model(x), by_layer.by_layer(model, x, parts))
     assert difference <= 8 * torch.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_a_pad_that_copies_other_rows_is_refused(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one_on(window: Window, n: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return real_rows(window, n, rows + 1)
+
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode=mode)).eval()
+    monkeypatch.setattr(windows, "real_rows", one_on)
+    with pytest.raises(DescriptionError, match="0: cannot be cut: it pads with other rows"):
+        sharded(module, torch.zeros(1, 3, 20, 24), 2)
 
 
 def test_integers_are_resized_as_in_the_whole() -> None:

@@ -13,11 +13,12 @@ from torch.nn import functional
 
 import padviz
 from padviz.cutting.context import context_on, pixels_around
-from padviz.cutting.plan import Plan, kept_of, plan_tiles, smallest_plan
-from padviz.cutting.running import tiled, verify
-from padviz.errors import DescriptionError, OptionError, PadvizError
+from padviz.cutting.plan import Plan, kept_of, plan_tiles
+from padviz.cutting.running import tiled
+from padviz.errors import OptionError, PadvizError
 from padviz.network.targets import last_maps, output_layers, upto
 from padviz.sources.toml.load import parse
+from tests.cutting.smallest_tiles import in_smallest_tiles, smallest_plan
 from tests.geometry.test_reaching import Gated
 from tests.signals import decoder as signal_decoder
 from tests.wheels import real_file
@@ -131,8 +132,8 @@ def test_tiles_laid_together_are_the_whole_and_with_one_unit_less_of_context_the
     assert len(plan) > 4
     assert all(n <= m for n, m in zip(plan.tile, most, strict=True))
     assert stitched(module, plan) < 1e-12
-    verified = padviz.verify_tiles(module, size)
-    assert (verified.tiles, verified.precision, verified.holds) == (9, "float64", True)
+    verified = in_smallest_tiles(module, size)
+    assert (len(verified.plan), verified.precision, verified.holds) == (9, "float64", True)
     assert verified.difference < 1e-12
     if name == "u-net of valid convolutions":  # it makes no unit that is not right
         assert verified.one_less == {}
@@ -250,12 +251,14 @@ def test_what_sees_all_of_what_a_network_returns_is_named_and_tiles_do_differ_th
     name: str,
 ) -> None:
     module, why = seeded(GLOBAL[name][0]), GLOBAL[name][1]
-    for cut in (lambda: padviz.tiles(module, 96, 48).plan, lambda: padviz.verify_tiles(module, 96)):
+    for cut in (
+        lambda: padviz.tiles(module, 96, 48).plan,
+        lambda: padviz.verify(module, 96, tile=48),
+    ):
         with pytest.raises(OptionError, match=f"no tiles are exact: {why}"):
             cut()
-    verified = padviz.verify_tiles(module, 96, norms="per-tile")
-    assert not verified.holds
-    assert verified.difference > 1e-3
+    assert in_smallest_tiles(module, 96, per_tile=True).difference > 1e-3
+    assert padviz.verify(module, 96, tile=47, norms="per-tile").finding is not None
     network = padviz.load(module, size=(96, 96))
     assert pixels_around(upto(network, output_layers(None, network)), (96, 96)) is None
     if isinstance(module, nn.Sequential):
@@ -311,7 +314,7 @@ def test_no_tiles_are_planned_for_what_is_not_the_last_map(name: str) -> None:
     end, why = ENDS[name]
     module = Ending(end).eval()
     refused = re.escape(f"Ending: no tiles are exact: {why}; try `norms` shared, which runs a")
-    for plan in (lambda: padviz.tiles(module, 64, 24), lambda: padviz.verify_tiles(module, 64)):
+    for plan in (lambda: padviz.tiles(module, 64, 24), lambda: padviz.verify(module, 64, tile=24)):
         with pytest.raises(OptionError, match=refused) as error:
             plan()
         assert "; or name `layer` conv, and run what returns it" in str(error.value)
@@ -491,10 +494,9 @@ def test_a_module_of_single_precision_inside_runs_as_it_is() -> None:
             return nn.functional.conv2d(x, self.weight, padding=1)
 
     module = nn.Sequential(nn.Conv2d(3, 3, 1), Single())
-    verified = padviz.verify_tiles(module, 32)
-    assert verified.precision == "float32"
-    assert verified.tolerance == 1e-5
-    assert verified.holds
+    found = padviz.verify(module, 32, tile=12)
+    assert (found.holds, found.precision) == (True, "float32")
+    assert "Not judged: Sequential does not run in float64; and 1 more." in str(found)
 
 
 def test_a_module_that_writes_into_its_input_is_exact() -> None:
@@ -503,18 +505,19 @@ def test_a_module_that_writes_into_its_input_is_exact() -> None:
             x -= 0.5
             return super().forward(x)
 
-    assert padviz.verify_tiles(Centred(1, 2, 3, padding=1), 64).holds
+    assert padviz.verify(Centred(1, 2, 3, padding=1), 64, tile=24).holds
 
 
 def test_a_real_detector_is_exact_up_to_its_first_gate_and_not_behind_it() -> None:
     path = real_file("ch_PP-OCRv4_det_infer")
     with pytest.raises(OptionError, match=r"no tiles are exact: p2o\.Mul\.110 \(gate\)"):
-        padviz.verify_tiles(path)
-    first = padviz.verify_tiles(path, layer="p2o.Conv.21")
-    assert (first.precision, first.size, first.tile) == ("float32", (448, 448), (384, 384))
+        padviz.verify(path, tile=384)
+    first = in_smallest_tiles(path, layer="p2o.Conv.21")
+    plan = first.plan
+    assert (first.precision, plan.image, plan.tile) == ("float32", (448, 448), (384, 384))
     assert first.holds
-    assert min(first.one_less.values()) > first.tolerance
-    gated = padviz.verify_tiles(path, layer="p2o.Mul.162", norms="per-tile")
+    assert min(first.one_less.values()) > 1e-5
+    gated = in_smallest_tiles(path, layer="p2o.Mul.162", per_tile=True)
     assert gated.difference > 1e-3
 
 
@@ -527,7 +530,7 @@ def test_heads_are_compared_each_by_itself() -> None:
         def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
             return {"a": self.near(x).relu(), "b": self.far(x).relu()}
 
-    verified = padviz.verify_tiles(Two(), 64)
+    verified = in_smallest_tiles(Two(), 64)
     assert verified.holds
     assert verified.one_less["top"] > 0.01
 
@@ -550,7 +553,7 @@ def test_heads_of_one_size_are_compared_in_the_order_in_which_they_are_returned(
 
     module = Pooled(1, 2, 3, padding=1)
     assert {*padviz.load(module).aliases} == {f"{name}.0", f"{name}.1"}
-    verified = padviz.verify_tiles(nn.Sequential(module), 64)
+    verified = in_smallest_tiles(nn.Sequential(module), 64)
     assert verified.holds
     assert min(verified.one_less.values()) > 0.01
 
@@ -560,18 +563,15 @@ def test_a_network_that_makes_the_same_of_everything_shows_nothing() -> None:
         nn.Conv2d(3, 2, 3, padding=1, bias=False), nn.Conv2d(2, 1, 3, padding=1, bias=False)
     )
     nn.init.zeros_(silent[1].weight)
-    with pytest.raises(DescriptionError, match="is the same everywhere for noise"):
-        padviz.verify_tiles(silent, 32)
+    found = padviz.verify(silent, 32, tile=12)
+    assert (found.holds, found.finding) == (False, None)
+    assert "Nothing to show: 1 is the same everywhere for noise" in str(found)
 
 
 def test_an_image_that_would_take_too_long_is_refused() -> None:
-    def never(image: object) -> list[np.ndarray]:
-        raise AssertionError
-
-    with pytest.raises(
-        OptionError, match=r"runs the network on \d+ x \d+ px, which takes too long"
-    ):
-        verify(never, padviz.load("densenet201"), (224, 224), 3, False, 0)
+    refused = "runs the network on 2049 x 2048 px, which takes too long; use a smaller one"
+    with pytest.raises(OptionError, match=refused):
+        padviz.verify(nn.Conv2d(3, 1, 3), (2049, 2048), tile=512)
 
 
 @pytest.mark.parametrize("name", ["unet", "unet_padded", "resnet50", "vgg16"])

@@ -152,9 +152,8 @@ def test_the_command_and_the_function_agree_on_what_is_shared() -> None:
     assert (plan.counts, plan.tile, plan.tiles, len(found)) == ((2, 2), (32, 24), 4, 7)
     assert "Exact, with shared norms: 7 of them; 2 x 2 tiles of up to 32 x 24" in str(found)
     assert "Tried in these tiles, on an image without data" in str(found)
-    verified = padviz.verify_tiles(Decoder(), (64, 48), norms="shared")
-    assert verified.holds
-    assert verified.tiles == 9
+    verified = padviz.verify(Decoder(), (64, 48), tile=24, norms="shared")
+    assert verified.holds, str(verified)
 
 
 class Attended(nn.Module):
@@ -287,7 +286,7 @@ UNTRIED: dict[str, tuple[Callable[[], Any], dict[str, Any], str]] = {
     "many tiles": (
         lambda: nn.Conv2d(3, 4, 3),
         {"tile": 3},
-        "more than 400 tiles take long to try; padviz verify-tiles runs it on noise",
+        "more than 400 tiles take long to try; padviz verify --tile runs it on noise",
     ),
 }
 

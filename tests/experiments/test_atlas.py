@@ -30,6 +30,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     path = tmp_path_factory.mktemp("atlas") / "atlas.jsonl"
     atlas.run(path, [*RESNETS, *OTHERS], atlas.row_of, set(), 1)
     atlas.run(path, RESNETS[1:2], atlas.sizes_of, set(), 1)
+    atlas.run(path, RESNETS[1:2], atlas.asked_of, set(), 1)
     return atlas.kept(path)
 
 
@@ -57,6 +58,12 @@ def test_what_is_not_read_says_why(lines: list[dict[str, Any]]) -> None:
     why = {line["name"]: line.get("why", "") for line in lines}
     assert "unfold" in why["halonet26t"]
     assert "cannot be built" in why["no_such_network"]
+
+
+@SLOW
+def test_one_of_each_family_is_asked(lines: list[dict[str, Any]]) -> None:
+    (asked,) = [line for line in lines if line["outcome"] == "asked"]
+    assert (asked["name"], asked["holds"]) == ("resnet18", True)
 
 
 @SLOW

@@ -3,7 +3,7 @@
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,8 +63,12 @@ class NotAnswered:
     reason: str
 
 
-def printed(question: Question, folder: Path, mended: bool = False) -> str:
-    """Write the files into a folder and return what the commands print there, on both streams."""
+def printed(
+    question: Question, folder: Path, mended: bool = False, commands: Sequence[str] = ()
+) -> str:
+    """Write the files into a folder and return what the commands print there, on both streams; those of the question
+    by default.
+    """
     files = {**question.files, **(question.control if mended else {})}
     for name, content in files.items():
         path = folder / name
@@ -79,7 +83,7 @@ def printed(question: Question, folder: Path, mended: bool = False) -> str:
         # Another question may have a module of the same name, and the control has.
         for module in modules:
             patch.delitem(sys.modules, module, raising=False)
-        for command in question.commands:
+        for command in commands or question.commands:
             arguments = shlex.split(command)[1:]
             result = CliRunner(**APART, env={"COLUMNS": "80"}).invoke(
                 cli, arguments, prog_name="padviz"

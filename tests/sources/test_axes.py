@@ -18,6 +18,7 @@ from padviz.geometry.receptive_fields import around_units, fields_of_units
 from padviz.network.operations import Window
 from padviz.network.sizes import layer_rows
 from padviz.sources.tracing.dims import Axis, Channel, Dims, plain, reshape_dims, shape_of, whole
+from tests.cutting.smallest_tiles import in_smallest_tiles
 from tests.signals import SIGNALS, VOLUMES, Demucs, positive
 from tests.sweeps import examples
 from tests.torch_calls import to_onnx
@@ -80,10 +81,10 @@ def test_units_of_a_volume_see_what_gradients_see(make, channels, sizes) -> None
 
 @of_volumes
 def test_tiles_of_three_axes_make_the_whole(make, channels, sizes) -> None:
-    verified = padviz.verify_tiles(positive(make), sizes[0])
+    verified = in_smallest_tiles(positive(make), sizes[0])
     assert verified.holds
     assert verified.precision == "float64"
-    assert verified.tiles == 3 ** len(verified.size)
+    assert len(verified.plan) == 3 ** len(sizes[0])
     assert all(difference > 100 * verified.difference for difference in verified.one_less.values())
 
 

@@ -450,7 +450,7 @@ def test_what_runs_a_network_asks_for_an_export(tmp_path: Path) -> None:
     for run in (
         padviz.responses,
         lambda path: padviz.detect(path, "text:word"),
-        padviz.verify_tiles,
+        padviz.verify,
     ):
         with pytest.raises(
             PadvizError,

@@ -41,6 +41,7 @@ def judge(build: Callable[[], nn.Module], sizes: Sequence[Size], channels: int =
         held = {_hold(build, network.at(size), size, channels) for size in taken}
     except padviz.PadvizError as error:
         return Judgement("refused", str(error), time.process_time() - start)
+    held |= {_asked(build, size) for size in taken} - {None}
     worst = next(
         each
         for each in ("wrong", "not judged", "support", "counts")
@@ -48,6 +49,15 @@ def judge(build: Callable[[], nn.Module], sizes: Sequence[Size], channels: int =
     )
     words = "; ".join(sorted(w for v, w in held if v == worst and w))
     return Judgement(worst, words, seconds)
+
+
+def _asked(build: Callable[[], nn.Module], size: Size) -> tuple[str, str] | None:
+    """What `padviz.verify` finds wrong, which runs the module itself and shares no code with this oracle."""
+    try:
+        found = padviz.verify(build().eval(), size).finding
+    except padviz.PadvizError:  # one that does not run alone
+        return None
+    return found and ("wrong", f"padviz verify: {found.layer} {found.words}")
 
 
 def _takes(build: Callable[[], nn.Module], size: Size, channels: int) -> bool:

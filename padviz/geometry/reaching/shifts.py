@@ -28,7 +28,7 @@ from padviz.network.sizes import resolve, sizes_of
 
 MOST_ALIGNMENT = 1 << 16
 PRIME = 2_147_483_629  # numbers below it, and products of two, fit into int64
-FACTORS = 1_000_003, 998_244_353
+FACTOR = 998_244_353
 
 
 RECURRENT = ("lstm", "gru", "rnn")  # layers over positions whose result depends on their order
@@ -65,7 +65,8 @@ def alignment_on(network: Network, axis: int, n: int) -> Alignment:
         elif isinstance(op, Resize) and (op.scale is None or op.layout == "align_corners"):
             rate = _near_whole(n_in, n_out)
         elif op is not None:
-            rate = rate_of(op, n_in, n_out)
+            # a single row stands for all
+            rate = rate_of(op, n_in, n_out) or Fraction(n_in)
         strides.append(entering * rate)
     step = 1
     for layer, stride in zip(network.layers, strides, strict=True):
@@ -144,8 +145,7 @@ def _two_images_through(
     """Return what each layer makes of an image and of the same one shifted by `step`, (1, rows, 2),
     modulo a prime.
     """
-    image = np.arange(1, n + 1) * FACTORS[0] % PRIME
-    image = image * image % PRIME
+    image = np.random.default_rng(0).integers(PRIME, size=n)
     outputs = [np.stack([image, np.roll(image, step)], 1)[None]]
     for layer, axis_map in zip(network.layers[1:], maps[1:], strict=True):
         both = outputs[layer.inputs[0]]
@@ -154,10 +154,10 @@ def _two_images_through(
         else:
             # A merge, by Horner's rule, so that each branch has a factor of its own.
             for branch in layer.inputs[1:]:
-                both = (both * FACTORS[1] + outputs[branch]) % PRIME
+                both = (both * FACTOR + outputs[branch]) % PRIME
         if layer.like is not None and network.layers[layer.inputs[0]].everywhere:
             # Attention: a unit depends on all rows alike, and on its own one.
-            both = (both + outputs[layer.like] * FACTORS[1]) % PRIME
+            both = (both + outputs[layer.like] * FACTOR) % PRIME
         outputs.append(both)
     return outputs
 

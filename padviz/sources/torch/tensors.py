@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import prod
@@ -79,20 +79,19 @@ def as_list(numbers: object) -> list[int]:
 
 
 def tensors_in(value: object) -> list[Tensor]:
-    # A recursive function inside would refer to itself, and so keep the tensors for long.
     if isinstance(value, Tensor):
         return [value]
-    items: Sequence[object] = ()
+    parts: Iterable[object] = ()
     if isinstance(value, list | tuple):
-        items = value
+        parts = value
     elif isinstance(value, Mapping):
-        items = [*value.values()]
+        parts = value.values()
     elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-        items = [getattr(value, name, None) for name in value.__dataclass_fields__]
-    tensors = []
-    for item in items:
-        if item is not None and type(item) not in PLAIN:
-            tensors += tensors_in(item)
+        parts = [getattr(value, name, None) for name in value.__dataclass_fields__]
+    tensors: list[Tensor] = []
+    for part in parts:
+        if part is not None and type(part) not in PLAIN:
+            tensors += tensors_in(part)
     return tensors
 
 

@@ -325,6 +325,9 @@ class Trace:
         why, hint = ", and moves positions or joins them", self._way_out(inputs[0])
         if not moves(op):
             why, hint = "", f"`neutral` {typed(op)} treats it as elementwise, {hint}"
+            # Keras files and exported programs cannot be run.
+            if not self.where.endswith((".keras", ".pt2")):
+                hint += "; padviz verify then asks the network"
         return self._lay_unknown(name, inputs, f"{what} is not known{why}; {hint}")
 
     def _way_out(self, layer: int) -> str:

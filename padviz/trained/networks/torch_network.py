@@ -8,9 +8,10 @@ import inspect
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from copy import copy
+from copy import copy, deepcopy
+from dataclasses import replace
 from enum import EnumType
 from functools import cache, partial
 from itertools import chain
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from padviz.cutting.plan import LayerPlan
 from padviz.cutting.running import tiled
@@ -63,6 +65,7 @@ from padviz.trained.networks.trained_network import (
 CALLS = ("conv1d", "conv2d", "conv_transpose2d")
 NESTED = ("state_dict", "model_state_dict", "model", "net")  # where checkpoints have the parameters
 PREFIXES = ("module.", "_orig_mod.", "model.")  # that training puts before each name
+RANDOM = "random"  # in place of a name of weights
 A_FILE = "or a .pth or .safetensors file"
 CACHED = 1 << 18  # numbers that are reduced at once: more leave the cache
 SMALL = 14 * 14  # pixels of a map up to which one product makes all lines fastest
@@ -115,6 +118,9 @@ def _with_weights(
     Without a name, note that they may be random, or reject them.
     """
     taken = load.parameters_of(factory)
+    if weights == RANDOM:
+        untrained = {name: value for name, value in load.UNTRAINED.items() if name in taken}
+        return load.call_factory(factory, source, untrained)
     if weights is None:
         by_name = taken.get("weights") or taken.get("pretrained")
         if by_name is None:
@@ -123,7 +129,7 @@ def _with_weights(
                 "`weights` FILE loads others"
             )
         elif not by_name.default:
-            hint = "use `weights` DEFAULT, or the path of a file that fits"
+            hint = f"use `weights` DEFAULT, {RANDOM}, or the path of a file that fits"
             raise DescriptionError("makes a module with random weights", where=source, hint=hint)
         return load.call_factory(factory, source, {})
     options: dict[str, object]
@@ -460,12 +466,15 @@ class TorchRunner:
             maps |= _named_arrays(self._run(images), "output")
         return maps
 
-    def every_map(self, images: NDArray[np.floating]) -> tuple[Results, Outputs]:
-        """Return the result of each call on tensors, and the outputs."""
+    def every_map(
+        self, images: NDArray[np.floating], only: Collection[str] | None = None
+    ) -> tuple[Results, Outputs]:
+        """Return the result of each call on tensors, or of some of them, and the outputs."""
         maps: Outputs = {}
 
         def keep(name: str, result: Tensor) -> None:
-            (maps[name],) = _named_arrays(result.clone(), name).values()
+            if only is None or name in only:
+                (maps[name],) = _named_arrays(result.clone(), name).values()
 
         calls = _Calls(self.modules, keep)
         with self.module.register_forward_pre_hook(lambda module, args: calls.begin(args[0])):
@@ -550,6 +559,34 @@ def run_by_layer(
     return array
 
 
+def whole_and_cut(
+    module: nn.Module, noise: NDArray[Any], cut: Callable[[nn.Module, Tensor], object]
+) -> list[tuple[str, NDArray[Any], NDArray[Any]]]:
+    """Run a module on noise as it is and cut; return the name of each output, and both."""
+    image = torch.from_numpy(noise).to(_first_weight(module).dtype)
+    # A copy, since a module may write into its input.
+    whole = _named_arrays(module(image.clone()), "output")
+    parts = _named_arrays(cut(module, image), "output")
+    return [*zip(whole, whole.values(), parts.values(), strict=True)]
+
+
+def in_float64(trained: Trained) -> Trained:
+    """Return a network with a copy of its module in float64."""
+    return replace(trained, model=deepcopy(trained.model).double())
+
+
+def types_and_modes(
+    trained: Trained, thorough: bool
+) -> list[tuple[Trained, AbstractContextManager[object]]]:
+    """Return a network as it is, to run in inference mode, and in float64, without gradients;
+    `thorough` runs both in both modes.
+    """
+    double = in_float64(trained)
+    usual = [(trained, torch.inference_mode()), (double, torch.no_grad())]
+    others = [(trained, torch.no_grad()), (double, torch.inference_mode())]
+    return [*usual, *(others if thorough else [])]
+
+
 class _AllRan(BaseException):
     """Ends a forward after the last module that is watched.
 
@@ -587,7 +624,8 @@ class _Calls:
     def __init__(self, modules: Modules, keep: Callable[[str, Tensor], None]) -> None:
         self.modules, self.keep = modules, keep
         self.reads: dict[str, set[str]] = {}
-        self.sources: dict[Tensor, set[str]] = {}
+        # Weak, so that maps which nothing reads any more leave the memory.
+        self.sources: MutableMapping[Tensor, set[str]] = WeakTensorKeyDictionary()
 
     def begin(self, image: Tensor) -> None:
         self.sources[image] = {""}
