@@ -315,7 +315,7 @@ def test_a_run_leaves_no_maps_behind() -> None:
     """Commands seldom look for cycles, so what only refers to itself would stay."""
 
     def alive() -> int:
-        return sum(isinstance(each, Tensor) for each in gc.get_objects())
+        return sum(issubclass(type(each), Tensor) for each in gc.get_objects())
 
     trained = as_trained(UNet().eval(), 64, None)
     probe = asking._Probe(trained, trained.network, 0, None)
