@@ -74,29 +74,29 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.now -= size
 
 
-def _of_convolution(
-    result: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, *given: Any
-) -> int:
-    """Return the bytes that a convolution takes at most on a CPU beside its map, weights and
+def _of_convolution(result: Tensor, x: Tensor, weight: Tensor, bias: object, *given: Any) -> int:
+    """Return a bound of the bytes that a convolution takes on a CPU beside its map, weights and
     result.
     """
-    transposed: bool = given[3]
-    groups: int = given[5]
+    groups: int
+    stride, _, dilation, transposed, _, groups = given
     one = torch.zeros((), dtype=x.dtype, device="cpu")
     kernel = select_conv_backend(one.expand(x.shape), one.expand(weight.shape), None, *given, None)
     copied = 0 if x.is_contiguous() else x.nbytes
+    # PyTorch's own kernels copy the values under each tap, group by group.
+    many, few = (result, x) if transposed else (x, result)
+    taps = prod(weight.shape[2:])
+    columns = many.nbytes // prod(many.shape[2:]) * prod(few.shape[2:]) * taps // groups
     if "Slow" in kernel.name:
-        # PyTorch copies the values under each tap, and joins the results of groups.
-        many, few = (result, x) if transposed else (x, result)
-        positions = prod(few.shape[2:]) * prod(weight.shape[2:])
-        columns = many.nbytes // prod(many.shape[2:]) * positions // groups
         return copied + max(columns, (groups > 1) * result.nbytes)
-    weights = _in_blocks(weight, 0, 1) + 4 * result.shape[1] + 192  # with the bias
-    if transposed:
-        return copied + max(4 * x.nbytes + weights, 2 * result.nbytes)
-    # oneDNN copies maps and weights into blocks of 16 channels, and its result out of them.
-    read, made = _in_blocks(x, 1), _in_blocks(result, 1)
-    return copied + max(read + weights + made - result.nbytes, made)
+    # oneDNN copies maps and weights into blocks of 16 channels, maps twice in some kernels, ...
+    in_blocks = _in_blocks(x, 1) + _in_blocks(result, 1)
+    if transposed or (taps == 1 and max(stride) > 1):
+        in_blocks *= 2
+    # ... and copies the values under each tap where it has no kernel for these blocks.
+    if groups > 1 or (transposed and max(dilation) > 1):
+        in_blocks = max(in_blocks, columns + result.nbytes)
+    return copied + in_blocks + _in_blocks(weight, 0, 1)
 
 
 def _in_blocks(x: Tensor, *dims: int) -> int:

@@ -15,6 +15,9 @@ from padviz.errors import OptionError
 from padviz.phrases import in_bytes
 
 MOST_PARTS = 16  # of a map of which the computing is counted; of more these are a sample
+# Times the computing at which the search ends: what is made again for a part is then so large that
+# leaving out more maps rarely saves memory.
+MOST_COMPUTING = 8
 
 
 class _Outcome:
@@ -154,23 +157,25 @@ def choose(notes: Notes, limit: float, taken_by: Callable[[Segments], int]) -> S
 
     Beginning with all costly maps, one after another is left out, by estimates. What a choice takes
     is counted by `taken_by`: if that is more than the limit, the next estimate must be less by the
-    excess.
+    excess. If no estimate is low enough, the lowest is counted.
 
     Raises OptionError with the least that was reached, if that is more.
     """
     run = _Simulated(notes)
-    outcome = run.stored({node.number for kind, node in notes.events if kind == "costly"})
+    outcomes = [run.stored({node.number for kind, node in notes.events if kind == "costly"})]
     # A module that only puts a map together computes nothing.
-    once = outcome.work or 1
-    fuller: _Outcome | None = None
+    once = outcomes[0].work or 1
     most, least = limit, inf
     while True:
+        outcome = outcomes[-1]
         less = None
-        if outcome.peak > most:
+        if outcome.peak > most and outcome.work < MOST_COMPUTING * once:
             less = run.one_less(outcome, most)
         if less:
-            fuller, outcome = outcome, less
+            outcomes.append(less)
             continue
+        if outcome.peak > most:
+            outcome = min(outcomes, key=lambda outcome: outcome.peak)
         drops: dict[int, list[int]] = {}
         for node, index in outcome.last.items():
             drops.setdefault(index, []).append(node.number)
@@ -186,6 +191,7 @@ def choose(notes: Notes, limit: float, taken_by: Callable[[Segments], int]) -> S
             raise OptionError(what, option="memory", hint=hint)
         most = outcome.peak - (taken - limit)
     faster = None
-    if fuller:
+    if index := outcomes.index(outcome):
+        fuller = outcomes[index - 1]
         faster = Choice(fuller.peak + taken - outcome.peak, fuller.work / once)
     return segments._replace(chosen=estimate._replace(bytes=taken), faster=faster)

@@ -13,6 +13,7 @@ from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
 import padviz
+from padviz.cutting.live_bytes import LiveBytes
 from padviz.cutting.plan import LayerPlan
 from padviz.cutting.running import try_by_layer
 from padviz.errors import OptionError
@@ -125,9 +126,37 @@ def test_the_scores_of_attention_count() -> None:
     plan = padviz.tiles(model, 128, 37, norms="shared").plan
     with torch.no_grad():
         whole = model(x)
+        padviz.tiled(model, x, plan)  # which keeps the rows that resizes read for later runs
     result, taken = peak_of(lambda: padviz.tiled(model, x, plan))
     assert apart(whole, result) < 1e-5
-    assert taken + x.nbytes < 1.25 * plan.segments.chosen.bytes
+    assert 0.9 < (taken + x.nbytes) / plan.segments.chosen.bytes <= 1
+
+
+CONVOLUTIONS: dict[str, Callable[[], nn.Module]] = {
+    "plain": lambda: nn.Conv2d(20, 20, 3),
+    "pointwise with a stride": lambda: nn.Conv2d(64, 3, 1, 2),
+    "groups": lambda: nn.Conv2d(20, 20, 4, dilation=2, groups=2),
+    "depthwise": lambda: nn.Conv2d(20, 20, 3, groups=20),
+    "double": lambda: nn.Conv2d(20, 20, 3, dtype=torch.float64),
+    "3-D": lambda: nn.Conv3d(12, 16, (1, 3, 3)),
+    "transposed": lambda: nn.ConvTranspose2d(12, 20, 4, 2),
+    "transposed, pointwise": lambda: nn.ConvTranspose2d(64, 16, 1, 2),
+    "transposed, dilated": lambda: nn.ConvTranspose2d(4, 16, 5, 2, dilation=2),
+    "transposed, groups": lambda: nn.ConvTranspose2d(4, 32, 3, groups=2),
+}
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_a_convolution_takes_no_more_than_was_counted(name: str) -> None:
+    layer = CONVOLUTIONS[name]().eval()
+    channels = layer.in_channels
+    sizes = [40] * (layer.weight.ndim - 2)
+    x = torch.randn(1, channels, *sizes, dtype=layer.weight.dtype)
+    _, taken = peak_of(lambda: layer(x))
+    layer, x = layer.to("meta"), x.to("meta")
+    with LiveBytes() as live, torch.no_grad():
+        layer(x)
+    assert 0.4 * live.peak < taken <= live.peak
 
 
 def test_less_memory_takes_more_computing() -> None:
