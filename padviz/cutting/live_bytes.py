@@ -90,13 +90,17 @@ def _of_convolution(result: Tensor, x: Tensor, weight: Tensor, bias: object, *gi
     if "Slow" in kernel.name:
         return copied + max(columns, (groups > 1) * result.nbytes)
     # oneDNN copies maps and weights into blocks of 16 channels, maps twice in some kernels, ...
-    in_blocks = _in_blocks(x, 1) + _in_blocks(result, 1)
+    made = _in_blocks(result, 1)
+    in_blocks = _in_blocks(x, 1) + made
     if transposed or (taps == 1 and max(stride) > 1):
         in_blocks *= 2
+    else:
+        in_blocks -= result.nbytes  # which is made when the copies of what is read are freed
     # ... and copies the values under each tap where it has no kernel for these blocks.
     if groups > 1 or (transposed and max(dilation) > 1):
         in_blocks = max(in_blocks, columns + result.nbytes)
-    return copied + in_blocks + _in_blocks(weight, 0, 1)
+    weights = _in_blocks(weight, 0, 1) + 4 * result.shape[1] + 192  # with the bias
+    return copied + max(in_blocks + weights, made)
 
 
 def _in_blocks(x: Tensor, *dims: int) -> int:
