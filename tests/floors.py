@@ -41,6 +41,7 @@ HEAVY = {
         "cutting.by_layer",
         "cutting.calls",
         "cutting.cut_map",
+        "cutting.live_bytes",
         "cutting.nodes",
         "cutting.parts",
         "cutting.streaming",

@@ -144,8 +144,8 @@ def tiles(
         be, `.plan.untried` says why. "per-tile" plans as if norms, gates and attention saw each
         position alone, which is inexact.
     memory : int, optional
-        MB of main memory for the maps of shared norms, images and outputs among them, weights left
-        out. What does not fit is not stored but made again, which takes computing.
+        MB of main memory for the maps of shared norms, images, outputs and copies among them,
+        weights left out. What does not fit is not stored but made again, which takes computing.
     level : float, optional
         The share of a unit's paths that its tile must hold, as .999: with less context than is
         exact.
@@ -410,7 +410,7 @@ def _in_layers(plan: LayerPlan) -> list[str]:
         together.append(f"{layer} reads all of {shape_in_words}: {in_bytes(size)} put together.")
     stored = ""
     if plan.segments:
-        stored = f" Where the image is, maps take {_stored(plan.segments)}"
+        stored = f" Where the image is, maps take {_stored(plan.segments, plan.process)}"
     exact = f"Exact, with shared norms: {n} of them" if n else "Exact: no norm needs sharing"
     return [
         f"{exact}; {cover}.",
@@ -421,14 +421,16 @@ def _in_layers(plan: LayerPlan) -> list[str]:
     ]
 
 
-def _stored(segments: Segments) -> str:
-    """Return a sentence on what a limit of memory takes, and the next choice."""
+def _stored(segments: Segments, process: int) -> str:
+    """Return sentences on what a limit of memory takes, the next choice, and the process."""
     size, computing = segments.chosen
     said = f"at most {in_bytes(size)} at once for one image, weights left out"
     if segments.faster:
         faster, less = segments.faster
         said += f", with {computing:.2f} times the computing"
-        said += f"; {in_bytes(faster)} would take {less:.2f} times"
+        said += f"; about {in_bytes(faster)} would take {less:.2f} times"
+    if process:
+        said += f". In all, this process takes about {in_bytes(process)}"
     return f"{said}."
 
 

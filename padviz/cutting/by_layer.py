@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from padviz.cutting import calls, windows  # noqa: F401  # whose rules maps find
 from padviz.cutting.cut_map import WHOLE, Refused, maps_in, tree_leaves, tree_map_only
+from padviz.cutting.live_bytes import LiveBytes
 from padviz.cutting.nodes import Notes
 from padviz.cutting.parts import Runner, SharedMap
 from padviz.cutting.plan import Gathered, Segments, check_evaluating
@@ -144,13 +145,16 @@ def runner_for(model: Model, image: Tensor, parts: Mapping[int, int]) -> Runner:
 
 
 class Tried(NamedTuple):
-    """What a run on an image without data showed: the maps that are put together, and how many
-    parts are made, with notes of all; or why it showed nothing.
+    """What a run on an image without data showed, or why it showed nothing.
+
+    `gathered` are the maps that are put together, and `steps` counts the parts that are made.
+    `bytes` are the most that its tensors took at once.
     """
 
     why_not: str
     gathered: tuple[Gathered, ...] = ()
     steps: int = 0
+    bytes: int = 0
     notes: Notes | None = None
 
 
@@ -160,8 +164,9 @@ def dry_run(
     size: Sequence[int],
     parts: Mapping[int, int],
     on_part: Callable[[], None] = lambda: None,
+    segments: Segments | None = None,
 ) -> Tried:
-    """Run a module by layer on an image without data.
+    """Run a module by layer on an image without data, and store maps as `segments` say.
 
     Raises DescriptionError naming the layer that does not allow it.
     """
@@ -182,19 +187,23 @@ def dry_run(
         except Exception as error:
             return Tried(f"its forward does not run without data ({line_of(error)})")
         runner = runner_for(again, image, parts)
-        runner.notes, runner.on_part = Notes(), on_part
-        tiled = run(again, runner.cut_all(image), partial(_whole, runner=runner))
+        runner.notes, runner.on_part, runner.segments = Notes(), on_part, segments
+        with LiveBytes() as live:
+            tiled = run(again, runner.cut_all(image), partial(_whole, runner=runner))
     shapes = [[leaf.shape for leaf in tensors_in(output)] for output in (whole, tiled)]
     if shapes[0] != shapes[1]:
         raise DescriptionError(
             "cannot be cut: its output gets another shape", where=name, hint=WHOLE
         )
+    for node in runner.notes.calls:
+        node.make = None  # which may hold the map that it reads
     if any(kept() is not None for kept in runner.notes.maps):
         collect()  # what only refers to itself
     if any(kept() is not None for kept in runner.notes.maps):
         what = "cannot be cut: it keeps a map outside of the module, which a later call may read"
         raise DescriptionError(what, where=name, hint=WHOLE)
-    return Tried("", _by_layer_name(runner.gathers), runner.steps, runner.notes)
+    taken = live.peak + image.nbytes
+    return Tried("", _by_layer_name(runner.gathers), runner.steps, taken, runner.notes)
 
 
 def _by_layer_name(gathers: Sequence[Gathered]) -> tuple[Gathered, ...]:

@@ -44,6 +44,7 @@ from padviz.cutting.cut_map import (
     put,
     reading,
     rule_of,
+    uncounted,
     whole,
 )
 from padviz.network.operations import Window
@@ -63,7 +64,8 @@ def _view(function: object, x: CutMap, shape: Sequence[int]) -> object:
     Of a merged dimension, such as the tokens of attention, a part has whole rows of positions.
     """
     # PyTorch tells what -1 stands for, and raises its own error, which a module may catch.
-    shape = torch.empty_strided(x.shape, x.stride(), device="meta").view(*shape).shape
+    with uncounted():
+        shape = torch.empty_strided(x.shape, x.stride(), device="meta").view(*shape).shape
     links: list[Link] = []
     # By new dimension: the old, so many of whose rows become so many of the new.
     ratios: dict[int, tuple[int, int, int]] = {}
@@ -373,10 +375,17 @@ def _attention(
         if query.ndim == 4:
             in_front = [Link(dim, dim, SAME) for dim in {*query.cut} & {0, 1}]
             rows = [Link(dim, dim, SAME) for dim in {*query.cut} & {0, 1, 2}]
-            return query.spans(
-                [(query, rows), (key, in_front), (value, in_front)],
-                lambda regions, _: function(*(x.contiguous() for x in regions), scale=scale),
-            )
+
+            def attend(regions: list[Tensor], _: object) -> Tensor:
+                maps = [x.contiguous() for x in regions]
+                result: Tensor
+                if maps[0].is_meta:  # where PyTorch stores the scores
+                    result, _ = aten._scaled_dot_product_flash_attention_for_cpu(*maps, scale=scale)
+                else:
+                    result = function(*maps, scale=scale)
+                return result
+
+            return query.spans([(query, rows), (key, in_front), (value, in_front)], attend)
     return _attend_by_products(query, key, value, scale)
 
 

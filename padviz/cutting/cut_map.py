@@ -21,6 +21,9 @@ from torch import Tensor
 # again, ...
 from torch._C import DisableTorchFunctionSubclass as DisableTorchFunctionSubclass
 
+# ... which kernel a convolution gets, ...
+from torch._C import _select_conv_backend
+
 # ... its table of what an operation is made of, ...
 from torch._decomp import decomposition_table as decomposition_table
 
@@ -30,6 +33,10 @@ from torch._ops import OpOverloadPacket as OpOverloadPacket
 
 # ... tensors without data that are laid out as on a device, which those of "meta" are not, ...
 from torch._subclasses import FakeTensorMode as FakeTensorMode
+
+# ... a mode that counts memory, and what hides calls from it, ...
+from torch.utils._python_dispatch import TorchDispatchMode as TorchDispatchMode
+from torch.utils._python_dispatch import _disable_current_modes
 
 # ... and the leaves of arguments that are nested, as PyTorch itself nests them. Beside these
 # stands `_make_wrapper_subclass`, a tensor with a shape and no data.
@@ -43,6 +50,7 @@ from padviz.network.operations import Op, sized
 from padviz.network.reads import span
 
 aten = torch.ops.aten
+select_conv_backend, uncounted = _select_conv_backend, _disable_current_modes
 T = TypeVar("T")
 Function = Callable[..., Any]
 WHOLE = "run it on the whole image"
@@ -294,6 +302,7 @@ def _is_in_order(leaf: object) -> bool:
     return leaf.stride() == tuple([prod(leaf.shape[dim + 1 :]) for dim in range(leaf.ndim)])
 
 
+@uncounted()
 def _without_data(
     function: OpOverload,
     args: Sequence[object],

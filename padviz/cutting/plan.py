@@ -241,8 +241,8 @@ class Gathered(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What a run needs: bytes in main memory, weights left out, and the computing, over that of the
-    run that makes each costly map once.
+    """What a run needs: the bytes of its maps, as a run without data counted them, and the
+    computing, over that of the run that makes each costly map once.
     """
 
     bytes: int
@@ -252,7 +252,7 @@ class Choice(NamedTuple):
 class Segments(NamedTuple):
     """The maps of a run that are stored, by number, and after which event which are forgotten.
 
-    `chosen` is what that needs, and `faster` what the next choice needs, with one map more.
+    `chosen` is what that needs, and `faster` about what the next choice needs, with one map more.
     """
 
     stores: frozenset[int]
@@ -270,8 +270,9 @@ class LayerPlan:
     // n on. `shared` are the layers that need all positions, and why: norms pool sums, attention
     reads maps that are put together. The plan is exact if it was run, on an image without data or
     on noise; else `untried` says why it was not. Where it was run, `gathered` are the maps that are
-    put together, and `steps` counts the parts that are made. With a limit of memory, `segments` are
-    the maps that are stored.
+    put together, and `steps` counts the parts that are made. `segments` are the maps that are
+    stored, and `process` is an estimate of the bytes that a process needs in all, if it is planned
+    there; 0 if unknown.
     """
 
     network: Network = field(repr=False)
@@ -283,6 +284,7 @@ class LayerPlan:
     gathered: tuple[Gathered, ...] = ()
     steps: int = 0
     segments: Segments | None = None
+    process: int = field(default=0, compare=False)
 
     @property
     def tiles(self) -> int:

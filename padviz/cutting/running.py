@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from math import inf
 from os import PathLike
@@ -254,7 +255,7 @@ def _empty(part: Array, plan: Plan, head: int, image: Array) -> Array:
 def try_by_layer(
     model: nn.Module,
     plan: LayerPlan,
-    memory: int | None = None,
+    memory: float | None = None,
     on_progress: Progress | None = None,
 ) -> LayerPlan:
     """Return a plan that was run on an image without data, or that says why it was not. It stores
@@ -264,20 +265,30 @@ def try_by_layer(
     `memory`.
     """
     from padviz.cutting.by_layer import Tried, dry_run
+    from padviz.cutting.live_bytes import resident_bytes
     from padviz.cutting.segments import choose
 
     tried = Tried(f"more than {MOST_TRIED} tiles take long to try")
+    advance = counter(0, on_progress)
+    run = partial(dry_run, model, plan.network.channels, plan.image, plan.parts, lambda: advance(1))
     if plan.tiles <= MOST_TRIED:
-        advance = counter(0, on_progress)
-        tried = dry_run(model, plan.network.channels, plan.image, plan.parts, lambda: advance(1))
-    why_not, segments = tried.why_not, None
+        tried = run()
+    why_not, segments, process = tried.why_not, None, 0
     if why_not:
         why_not = f"{why_not}; padviz verify --tile runs it on noise"
     if tried.notes:
-        segments = choose(tried.notes, inf if memory is None else memory * 1_000_000)
+        limit = inf if memory is None else memory * 1_000_000
+        segments = choose(tried.notes, limit, lambda segments: run(segments=segments).bytes)
+        if before := resident_bytes():
+            process = before + segments.chosen.bytes
     elif memory is not None:
         what = "needs a plan that was tried, without data"
         raise OptionError(what, option="memory", hint="leave it out")
     return replace(
-        plan, untried=why_not, gathered=tried.gathered, steps=tried.steps, segments=segments
+        plan,
+        untried=why_not,
+        gathered=tried.gathered,
+        steps=tried.steps,
+        segments=segments,
+        process=process,
     )

@@ -6,8 +6,8 @@ each part of a map that reads it: longer segments need less memory, and take mor
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from math import prod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from math import inf, prod
 
 from padviz.cutting.nodes import Box, Node, Notes, Operands, needs_of, reads_around, rows_of, unmade
 from padviz.cutting.plan import Choice, Segments
@@ -15,12 +15,16 @@ from padviz.errors import OptionError
 from padviz.phrases import in_bytes
 
 MOST_PARTS = 16  # of a map of which the computing is counted; of more these are a sample
+# Times the computing at which the search ends: what is made again for a part is then so large that
+# leaving out more maps rarely saves memory.
+MOST_COMPUTING = 8
 
 
 class _Outcome:
     """What it takes to store some maps: the computing, and the bytes at each event."""
 
-    def __init__(self, events: int) -> None:
+    def __init__(self, stores: Collection[int], events: int) -> None:
+        self.stores = {*stores}
         self.work = 0.0
         self.peaks = [0] * events
         self.alive: list[list[Node]] = [[] for _ in range(events)]
@@ -45,7 +49,7 @@ class _Simulated:
     def stored(self, stores: Collection[int]) -> _Outcome:
         """Return what it takes if costly maps of these numbers are stored."""
         events, calls = self.notes.events, self.notes.calls
-        outcome = _Outcome(len(events))
+        outcome = _Outcome(stores, len(events))
         made = dict(self.notes.given)
         while_made = [0] * len(events)
         for index, (kind, node) in enumerate(events):
@@ -69,6 +73,19 @@ class _Simulated:
         for index, nodes in enumerate(outcome.alive):
             outcome.peaks[index] = sum(node.bytes for node in nodes) + while_made[index]
         return outcome
+
+    def one_less(self, outcome: _Outcome, limit: float) -> _Outcome | None:
+        """Leave out the map that saves most beyond the limit for the computing that it takes."""
+        worst = max(range(len(outcome.peaks)), key=outcome.peaks.__getitem__)
+        gains: dict[_Outcome, tuple[float, int]] = {}
+        for node in outcome.alive[worst]:
+            if node.number in outcome.stores:
+                other = self.stored(outcome.stores - {node.number})
+                saved = outcome.excess(limit) - other.excess(limit)
+                price = max(other.work - outcome.work, 1.0)
+                # Two that only save together are left out one after the other.
+                gains[other] = saved / price if saved > 0 else saved * price, node.number
+        return max(gains, key=gains.__getitem__, default=None)
 
     def _add_alive(self, outcome: _Outcome, made: Mapping[Node, int]) -> None:
         """List the maps that are stored at each event, from the one that made them on."""
@@ -135,41 +152,46 @@ def _values(node: Node, box: Box) -> int:
     return prod(sizes)
 
 
-def choose(notes: Notes, limit: float) -> Segments:
+def choose(notes: Notes, limit: float, taken_by: Callable[[Segments], int]) -> Segments:
     """Choose the maps that are stored, so that a run needs no more than a number of bytes.
 
-    Beginning with all costly maps, the one is left out, again and again, that saves most beyond the
-    limit for the computing that it takes.
+    Beginning with all costly maps, one after another is left out, by estimates. What a choice takes
+    is counted by `taken_by`: if that is more than the limit, the next estimate must be less by the
+    excess. If no estimate is low enough, the lowest is counted.
 
     Raises OptionError with the least that was reached, if that is more.
     """
     run = _Simulated(notes)
-    stores = {node.number for kind, node in notes.events if kind == "costly"}
-    outcome = run.stored(stores)
+    outcomes = [run.stored({node.number for kind, node in notes.events if kind == "costly"})]
     # A module that only puts a map together computes nothing.
-    once = outcome.work or 1
-    before: Choice | None = None
-    least = outcome.peak
-    while outcome.peak > limit:
-        worst = max(range(len(outcome.peaks)), key=outcome.peaks.__getitem__)
-        others = []
-        for node in outcome.alive[worst]:
-            if node.number in stores:
-                other = run.stored(stores - {node.number})
-                saved = outcome.excess(limit) - other.excess(limit)
-                price = max(other.work - outcome.work, 1.0)
-                # Two that only save together are left out one after the other.
-                others.append((saved / price if saved > 0 else saved * price, node.number, other))
-        if not others:
+    once = outcomes[0].work or 1
+    most, least = limit, inf
+    while True:
+        outcome = outcomes[-1]
+        less = None
+        if outcome.peak > most and outcome.work < MOST_COMPUTING * once:
+            less = run.one_less(outcome, most)
+        if less:
+            outcomes.append(less)
+            continue
+        if outcome.peak > most:
+            outcome = min(outcomes, key=lambda outcome: outcome.peak)
+        drops: dict[int, list[int]] = {}
+        for node, index in outcome.last.items():
+            drops.setdefault(index, []).append(node.number)
+        estimate = Choice(outcome.peak, outcome.work / once)
+        segments = Segments(frozenset(outcome.stores), drops, estimate, None)
+        taken = taken_by(segments)
+        if taken <= limit:
+            break
+        least = min(least, taken)
+        if outcome.peak > most:
             hint = "make the tiles smaller, or name a folder for maps with `scratch`"
             what = f"{in_bytes(int(limit))} are too few: the least found is {least / 1e6:.2f} MB"
             raise OptionError(what, option="memory", hint=hint)
-        _, number, other = max(others, key=lambda choice: choice[:2])
-        before = Choice(outcome.peak, outcome.work / once)
-        stores, outcome = stores - {number}, other
-        least = min(least, outcome.peak)
-    drops: dict[int, list[int]] = {}
-    for node, index in outcome.last.items():
-        drops.setdefault(index, []).append(node.number)
-    chosen = Choice(outcome.peak, outcome.work / once)
-    return Segments(frozenset(stores), drops, chosen, before)
+        most = outcome.peak - (taken - limit)
+    faster = None
+    if index := outcomes.index(outcome):
+        fuller = outcomes[index - 1]
+        faster = Choice(fuller.peak + taken - outcome.peak, fuller.work / once)
+    return segments._replace(chosen=estimate._replace(bytes=taken), faster=faster)

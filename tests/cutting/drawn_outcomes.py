@@ -13,7 +13,6 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from math import ceil
 from typing import Any, NamedTuple
@@ -23,12 +22,11 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 import padviz
-from padviz.cutting.by_layer import dry_run
 from padviz.cutting.plan import LayerPlan
-from padviz.cutting.segments import choose
+from padviz.cutting.running import try_by_layer
 from padviz.cutting.streaming import Streamed
 from padviz.errors import OptionError, PadvizError
-from tests.cutting.drawn_networks import CHANNELS, TOLERANCE, Drawn, apart, drawn_network
+from tests.cutting.drawn_networks import TOLERANCE, Drawn, apart, drawn_network
 from tests.cutting.drawn_signals import drawn_stream
 from tests.cutting.drawn_writes import TOLERANCES, drawn_with_writes
 
@@ -74,12 +72,10 @@ def _refused(drawn: Drawn, road: str, error: PadvizError) -> Outcome:
 
 def _with_less_memory(model: nn.Module, plan: LayerPlan) -> LayerPlan | None:
     """Return a plan that stores fewer maps, if there is one."""
-    notes = dry_run(model, CHANNELS, plan.image, plan.parts).notes
-    assert notes is not None
     assert plan.segments is not None
     for share in (0.4, 0.6, 0.8):
         with suppress(OptionError):
-            return replace(plan, segments=choose(notes, share * plan.segments.chosen.bytes))
+            return try_by_layer(model, plan, share * plan.segments.chosen.bytes / 1e6)
     return None
 
 

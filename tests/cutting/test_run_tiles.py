@@ -1,6 +1,7 @@
 """A network that runs on the image of a file, tile by tile: its output is that of the whole image, or no file is there."""
 
 import errno
+import gc
 import json
 import os
 import signal
@@ -217,6 +218,24 @@ def ends_at(tile: int, act: str) -> str:
 
 
 LINE = ("run-tiles", "ending:net", "image.npy", "--tile", "32", "-o", "output.npy")
+
+
+def test_outputs_of_tiles_are_freed_at_once() -> None:
+    def tensors() -> int:
+        return sum(issubclass(type(thing), Tensor) for thing in gc.get_objects())
+
+    array()
+    module, counts = network(lambda: nn.Conv2d(3, 2, 3)), list[int]()
+    gc.disable()  # which runs rarely where few objects hold much
+    try:
+        padviz.run_tiles(
+            *(module, "image.npy", "output.npy", 32),
+            on_progress=lambda done, total: counts.append(tensors()),
+        )
+    finally:
+        gc.enable()
+    assert len(counts) > 5
+    assert len({*counts}) == 1
 
 
 def test_an_interrupted_run_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
