@@ -244,8 +244,8 @@ COMMAND = Command(
     """Run MODEL, a module or an ONNX file, on noise, and compare it with what padviz says of it.
 
     Every map must have the size that padviz lists. Pixels that a unit does not read must not change
-    it, and the outermost ones that it reads must. What differs first is named. It exits with 1 unless
-    something is verified and nothing differs.
+    it, and the outermost ones that it reads must. What differs first is named. It exits with 1
+    unless something is verified and nothing differs.
 
     --tile, --shards or --stream runs it whole and cut instead, and compares the outputs.
 

@@ -82,9 +82,13 @@ def _of_convolution(result: Tensor, x: Tensor, weight: Tensor, bias: object, *gi
     stride, _, dilation, transposed, _, groups = given
     one = torch.zeros((), dtype=x.dtype, device="cpu")
     kernel = select_conv_backend(one.expand(x.shape), one.expand(weight.shape), None, *given, None)
-    copied = 0 if x.is_contiguous() else x.nbytes
+    copied = 0
+    if not x.is_contiguous():
+        copied = x.nbytes
     # PyTorch's own kernels copy the values under each tap, group by group.
-    many, few = (result, x) if transposed else (x, result)
+    many, few = x, result
+    if transposed:
+        many, few = result, x
     taps = prod(weight.shape[2:])
     columns = many.nbytes // prod(many.shape[2:]) * prod(few.shape[2:]) * taps // groups
     if "Slow" in kernel.name:
