@@ -1,6 +1,7 @@
 """Pictures of windows, fields, taps and tiles: what they say, and that each thing is drawn where it lies."""
 
 import re
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +14,10 @@ from matplotlib.colors import to_hex
 
 import padviz
 from padviz.analyses.tiles import words_of
+from padviz.counting.shares.summary import percent
 from padviz.cutting.plan import plan_tiles
 from padviz.figures import canvas, colours
-from padviz.figures.maps import panels
+from padviz.figures.maps import heatmap, panels
 from padviz.figures.trained import intervals, position_maps
 from padviz.figures.windows.padding import HATCH, ledger_bars
 from padviz.figures.windows.tiles import examples_of, tiles
@@ -234,28 +236,67 @@ def test_the_contrast_of_a_title_is_that_of_its_maps(
     assert title.endswith(f"symmetric {expected}")
 
 
-SHARES = st.one_of(st.just(0.0), st.floats(0, 1))
+# of few values, so that there are ties, and of shares that are written alike
+SHARES = st.sampled_from([0.0, 0.0001, 0.1, 0.1004, 0.25, 0.5, 0.75, 0.9999, 1.0])
 
 
-@given(st.lists(SHARES, min_size=1, max_size=8))
+@given(st.lists(SHARES, min_size=1, max_size=8), st.sampled_from(["starve", "overuse"]))
 @examples(80)
-def test_a_comparison_s_title_gives_each_named_share_and_says_the_rest(shares: list[float]) -> None:
-    title = panels.starved_by_name([(f"net{i}", share) for i, share in enumerate(shares)])
-    named = {int(at): share for at, share in re.findall(r"net(\d)(?: starves)? ([^,]+)", title)}
-    for at, words in named.items():
-        assert words == panels.share_or_none(shares[at])
-    rest = [share for at, share in enumerate(shares) if at not in named]
-    if "others none" in title or "none starves" in title:
-        assert rest
-        assert not any(rest)
-    elif "others between" in title:
-        ends = [shares[at] for at in named]
-        assert all(min(ends) <= share <= max(ends) for share in rest)
-        assert (max(ends), min(ends)) == (max(shares), min(shares))
-    elif "all starve" in title:
-        assert {*shares} == {shares[0]}
+def test_a_comparison_s_title_gives_each_share_or_those_between(
+    shares: list[float], verb: str
+) -> None:
+    title = panels.shares_by_name([(f"net{i}", share) for i, share in enumerate(shares)], verb)
+    written = {i: panels.share_or_none(share) for i, share in enumerate(shares)}
+    if title == f"none {verb}s a pixel":
+        assert {*written.values()} == {"none"}
+        return
+    if title.startswith(f"all {verb} "):
+        assert {*written.values()} == {title.removeprefix(f"all {verb} ")}
+        return
+    named: dict[str, int] = {}
+    for names, share in re.findall(r"(net.+?) (none|(?:under )?[\d.]+ %)", title):
+        named[share] = names.count("net") + sum(map(int, re.findall(r"(\d+) more", names)))
+        assert {written[int(name)] for name in re.findall(r"net(\d)", names)} == {share}
+    counts = Counter(written.values())
+    assert all(counts[share] == number for share, number in named.items())
+    if title.endswith(", others between"):
+        ends = {panels.share_or_none(max(shares)), panels.share_or_none(min(shares))}
+        assert {*named} == ends
     else:
-        assert not rest
+        assert named == counts
+
+
+SCHEMES = ("zero", "reflect", "replicate", "partial")
+
+
+@pytest.mark.parametrize("size", [64, 65, 96, 224, 225])
+@pytest.mark.parametrize("padding", SCHEMES)
+@pytest.mark.parametrize("network", ["resnet18", "vgg11"])
+def test_a_title_gives_the_pixels_that_are_starved_and_overused(
+    network: str, padding: str, size: int
+) -> None:
+    counts = padviz.usage(network, size, padding)
+    share, title = counts.share(), heatmap.finding(counts)
+    starved, overused = np.mean(share < 0.5), np.mean(share > 1.5)
+    assert (starved == 1) == title.startswith("all starved")
+    assert (starved > 0) == ("less than half" in title and "no pixel" not in title or starved == 1)
+    assert (overused >= 0.0005) == ("more than 3/2" in title)
+    if starved and overused >= 0.0005:
+        assert title.endswith(f", {percent(overused)} more than 3/2")
+
+
+def test_a_comparison_s_title_gives_the_pixels_that_are_overused() -> None:
+    figure = padviz.compare("resnet18", 225, ["zero", "replicate"])._shown.draw()
+    assert re.search(r"; replicate overuses [\d.]+ %, zero none", said(figure))
+
+
+@pytest.mark.parametrize("size", [32, 64, 96, 224, 640])
+def test_a_field_s_title_gives_the_padding_at_both_places(size: int) -> None:
+    figure = padviz.fields("resnet18", size)._shown.draw()
+    labels = re.findall(r"the unit (?:in|at) the (.+?): .+? px, (.+? padding)", said(figure))
+    at_places = dict(labels)
+    title = f"at the centre {at_places['centre']}, in the corner {at_places['top left corner']}"
+    assert title in said(figure).replace("\n", " ")
 
 
 def test_a_comparison_of_remedies_begins_with_today() -> None:
