@@ -169,7 +169,8 @@ def shares_by_name(shares: Sequence[tuple[str, float]], verb: str) -> str:
 
     >>> shares_by_name([("zero", 0.119), ("circular", 0), ("reflect", 0.015)], "starve")
     'zero starves 11.9 %, reflect 1.5 %, circular none'
-    >>> shares_by_name([(f"{n} px", min(1, 96 / n)) for n in (64, 96, 128, 192, 256, 512)], "starve")
+    >>> sizes = 64, 96, 128, 192, 256, 512
+    >>> shares_by_name([(f"{n} px", min(1, 96 / n)) for n in sizes], "starve")
     '64 px and 96 px starve 100.0 %, 512 px 18.8 %, others between'
     """
     names: dict[str, list[str]] = {}
