@@ -37,6 +37,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from padviz.errors import DescriptionError, ForwardError, PadvizError, UnknownName, nearest, typed
 from padviz.network.network import AXES, Alike, Network, Size, in_words, on_axes
+from padviz.phrases import some_names
 from padviz.sources.torch.channels import channels_read, usual_channels
 from padviz.sources.torch.tensors import MOST_KEPT, Refused, constants_of, hollow
 from padviz.sources.torch.tracer import SCRIPTED, Stopped, Tracer
@@ -277,7 +278,12 @@ def resolve(source: str, make: Callable[[Factory, str], object] | None = None) -
         if not hasattr(target, part) and callable(target) and not isinstance(target, nn.Module):
             target, given = make(partial(target, *given), source), []
         if not hasattr(target, part):
-            hint = nearest(part, dir(target))
+            held = getattr(target, "__dict__", {})
+            names = [name for name in dir(target) if not inspect.ismodule(held.get(name))]
+            hint = nearest(part, names)
+            there = [f"{home}:{name}" for name, value in held.items() if _made_in(value, home)]
+            if there and not before:
+                hint = hint or f"name one: {some_names(there)}"
             if hasattr(target, "create_model"):  # as timm
                 hint = f"write {home}:create_model:{part}"
             raise UnknownName(f"{before or home} has no {part!r}", where=source, hint=hint)
@@ -287,12 +293,18 @@ def resolve(source: str, make: Callable[[Factory, str], object] | None = None) -
     return make(partial(target, *given), source)
 
 
+def _made_in(value: object, home: str) -> bool:
+    """Return whether a module of Python, called `home`, defines this class of PyTorch modules."""
+    return isinstance(value, type) and issubclass(value, nn.Module) and value.__module__ == home
+
+
 def _import(home: str, source: str) -> object:
     def failed(error: BaseException) -> PadvizError:
         if isinstance(error, ModuleNotFoundError):
-            return UnknownName(
-                f"no module is called {error.name!r}", where=source, hint="is it installed?"
-            )
+            hint = "is it installed?"
+            if error.name == home:
+                hint = nearest(home, [path.stem for path in Path(here).glob("*.py")]) or hint
+            return UnknownName(f"no module is called {error.name!r}", where=source, hint=hint)
         return DescriptionError(f"cannot be imported: {line_of(error)}", where=source)
 
     here = os.getcwd()  # where the command is run, as python -m has it; the code may go elsewhere
