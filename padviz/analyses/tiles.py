@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -232,15 +232,7 @@ def check_norms(norms: str | None) -> None:
 
 
 PLANNED = "add `size` and `tile`, e.g. `size` 2048 `tile` 512"
-
-
-def _missing(size: Pixels, tile: Pixels) -> str:
-    """Return a hint that asks for what a plan lacks."""
-    if size is None and tile is None:
-        return PLANNED
-    if tile is None:
-        return "add `tile`, e.g. `tile` 512"
-    return "add `size`, e.g. `size` 2048"
+TILED = "add `tile`, e.g. `tile` 512"
 
 
 def _check_planned(size: Pixels, tile: Pixels, planned: Mapping[str, object]) -> None:
@@ -248,14 +240,14 @@ def _check_planned(size: Pixels, tile: Pixels, planned: Mapping[str, object]) ->
     if size is None or tile is None:
         for name, value in planned.items():
             if value:
-                hint = _missing(size, tile)
+                hint = PLANNED if size is None else TILED
                 raise OptionError("plans tiles of an image", option=name, hint=hint)
 
 
 def _check_shared(size: Pixels, tile: Pixels, others: object) -> None:
     """Reject shared norms without an image and a tile, or with what does not go with them."""
     if others or size is None or tile is None:
-        hint = "leave other options out, or use per-tile" if others else _missing(size, tile)
+        hint = "leave other options out, or use per-tile" if others else "add `size` and `tile`"
         raise OptionError(
             "shared plans exact tiles by `size` and `tile` alone", option="norms", hint=hint
         )
@@ -269,7 +261,7 @@ def _fewer_tiles(plan: Plan, again: Callable[[Size], Plan]) -> Plan | None:
     for line, contexts in zip(plan.lines, zip(*plan.contexts, strict=True), strict=True):
         length, count = line.length, len(line.starts)
         if count > 1:
-            overlap = line.length - line.starts[1]
+            overlap = length - line.starts[1]
             length = ceil((line.image + (count - 2) * overlap) / (count - 1))
             length += contexts[0].alignment - 1  # lengths are rounded down
         if length > 1.05 * line.length:
@@ -408,13 +400,8 @@ def report_of(tiling: Tiling, one_image: bool) -> Report:
         if len(network.axes) == 1:
             samples = "input samples"
         legend = f"before, after: {samples} read beyond what a tile keeps."
-        if tiling.fewer:
-            fewer = tiling.fewer
-            said.append(f"With --tile {pixels(fewer.tile)}, {len(fewer)} tiles are enough.")
-        elif isinstance(plan, Plan) and len(plan) > 1 and plan.cost > 2:
-            said.append("Larger tiles cost less: without --tile, sizes are listed with their cost.")
         first += [
-            Lines([*said, *_ignoring(tiling.ignored), *_ways_out(barrier)]),
+            Lines([*said, *_enough(tiling.fewer), *_ignoring(tiling.ignored), *_ways_out(barrier)]),
             Table(AROUND, rows),
             Lines([legend]),
         ]
@@ -427,6 +414,12 @@ def report_of(tiling: Tiling, one_image: bool) -> Report:
         recipe = tiling.recipe
         screen.append([Heading(f"For {recipe.library}, {recipe.words}"), Verbatim(recipe.call)])
     return Report("tiles", facts, screen, rows_of(rows, TileRow))
+
+
+def _enough(fewer: Plan | None) -> Iterator[str]:
+    """Yield a sentence on a plan of slightly larger tiles."""
+    if fewer is not None:
+        yield f"With --tile {pixels(fewer.tile)}, {len(fewer)} tiles are enough."
 
 
 def _listing(tiling: Tiling, one_image: bool) -> str:

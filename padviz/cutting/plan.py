@@ -467,10 +467,9 @@ class _Axis:
         if refused and len(refused) == len(lengths_px) - 1:
             what = f"no tile smaller than the image is exact: {refused[0].what}"
             raise SizeError(what, where=refused[0].where, hint=refused[0].hint)
-        before = max(context.before for context in self.contexts)
-        after = max(context.after for context in self.contexts)
         what = f"{most_px} {self.network.px} are too few: below {length_px}, {KEEPS_TOO_LITTLE}"
-        what += f" (context: {before} + {after})"
+        widest = max(self.contexts, key=lambda context: context.before + context.after)
+        what += f" (context: {widest.before} + {widest.after})"
         hint = f"use `tile` {length_px} or more"
         # A tile of n costs n / (n - lost) on each axis, as in `tile_sizes`.
         lost, root = length_px - self.step, 2 ** (1 / len(self.network.axes))

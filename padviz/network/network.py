@@ -257,11 +257,11 @@ class Network:
         reads, and those that others read.
         """
         inside = {i for i, layer in enumerate(self.layers) if layer.name.startswith(f"{name}.")}
-        read_inside, read_outside = set[int](), set[int]()
-        for i, layer in enumerate(self.layers):
-            (read_inside if i in inside else read_outside).update(layer.inputs)
-        outputs = (inside - read_inside) | (inside & read_outside)
-        return [self.layers[i] for i in sorted(outputs)]
+        # of each layer that is read: by a layer in the block, or by another
+        read = {(i, j in inside) for j, layer in enumerate(self.layers) for i in layer.inputs}
+        return [
+            self.layers[i] for i in sorted(inside) if (i, True) not in read or (i, False) in read
+        ]
 
 
 def _reject(name: str, size: Size, other: Size) -> Network:

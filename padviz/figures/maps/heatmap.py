@@ -367,10 +367,9 @@ def _draw_map(ax: Axes, drawing: Drawing, colours: ScalarMappable) -> None:
     draw_cells(ax, values, view, colours)
     if max(counts.shape) > NUMBERED:
         return
-    if counts.full is not None:
-        texts = [[percent(value) for value in row] for row in values]
-    elif scale.share:
-        texts = [[f"{value:.2f}" for value in row] for row in values]
+    if counts.full is not None or scale.share:
+        written = "{:.2f}".format if scale.share else percent
+        texts = [[written(value) for value in row] for row in values]
     else:
         texts = [[str(n) if n == int(n) else f"{n:.3g}" for n in row] for row in counts.counts]
         texts = [[text if len(text) < 8 else f"{float(text):.3g}" for text in row] for row in texts]

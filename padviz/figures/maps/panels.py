@@ -28,7 +28,7 @@ from padviz.figures.maps.views import View, draw_cells, frame_around, views_of, 
 from padviz.geometry.ledger import TapExposure
 from padviz.network.network import in_words
 from padviz.network.rewrites import padding_in_words
-from padviz.phrases import listed, some_names
+from padviz.phrases import some_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -171,13 +171,13 @@ def shares_by_name(shares: Sequence[tuple[str, float]], verb: str) -> str:
     'zero starves 11.9 %, reflect 1.5 %, circular none'
     >>> sizes = 64, 96, 128, 192, 256, 512
     >>> shares_by_name([(f"{n} px", min(1, 96 / n)) for n in sizes], "starve")
-    '64 px and 96 px starve 100.0 %, 512 px 18.8 %, others between'
+    '64 px, 96 px starve 100.0 %, 512 px 18.8 %, others between'
     """
     names: dict[str, list[str]] = {}
     for name, share in sorted(shares, key=lambda pair: -pair[1]):
         # Shares that are written alike are a tie.
         names.setdefault(share_or_none(share), []).append(name)
-    groups = [(share, _listed(alike)) for share, alike in names.items()]
+    groups = [(share, some_names(alike)) for share, alike in names.items()]
     largest, first = groups[0]
     if largest == "none":
         return f"none {verb}s a pixel"
@@ -193,13 +193,6 @@ def shares_by_name(shares: Sequence[tuple[str, float]], verb: str) -> str:
         smallest, last = groups[-1]
         words += [f"{last} {smallest}", "others between"]
     return ", ".join(words)
-
-
-def _listed(names: Sequence[str]) -> str:
-    """List up to three names, and say how many more there are."""
-    if len(names) > 3:
-        return some_names(names)
-    return listed(names)
 
 
 def share_or_none(share: float) -> str:

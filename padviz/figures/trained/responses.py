@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -115,9 +116,8 @@ def _boxes(
     The first has the names of layers on its left.
     """
     boxes = []
-    labels = [
-        f"{SIGNS[i % len(SIGNS)]} {padding_name(padding)}" for i, padding in enumerate(paddings)
-    ]
+    signs = cycle(SIGNS)
+    labels = [f"{next(signs)} {padding_name(padding)}" for padding in paddings]
     for rows in lines:
         below = BELOW
         if rows is lines[-1]:
@@ -187,10 +187,10 @@ def plot(responses: BorderResponses, ax: Axes | None = None) -> Axes:
     """
     if ax is None:
         ax = new_figure(620, 400).add_axes((0.11, 0.15, 0.85, 0.72))
-    for i, padding in enumerate(responses.paddings):
+    markers = cycle(MARKERS)
+    for padding in responses.paddings:
         means = mean_profile(responses.under(padding))
-        marker = MARKERS[i % len(MARKERS)]
-        ax.plot(range(len(means)), means, marker=marker, ms=3, label=padding_name(padding))
+        ax.plot(range(len(means)), means, marker=next(markers), ms=3, label=padding_name(padding))
     ax.set_xlabel("distance to the border (rows or columns of the map)", fontsize=MEDIUM)
     ax.set_ylabel("E, mean over layers and sides", fontsize=MEDIUM)
     ax.set_title(f"{shorten(responses.title)}, {in_words(responses.size)}", fontsize=MEDIUM)

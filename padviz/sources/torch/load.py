@@ -278,14 +278,7 @@ def resolve(source: str, make: Callable[[Factory, str], object] | None = None) -
         if not hasattr(target, part) and callable(target) and not isinstance(target, nn.Module):
             target, given = make(partial(target, *given), source), []
         if not hasattr(target, part):
-            held = getattr(target, "__dict__", {})
-            names = [name for name in dir(target) if not inspect.ismodule(held.get(name))]
-            hint = nearest(part, names)
-            there = [f"{home}:{name}" for name, value in held.items() if _made_in(value, home)]
-            if there and not before:
-                hint = hint or f"name one: {some_names(there)}"
-            if hasattr(target, "create_model"):  # as timm
-                hint = f"write {home}:create_model:{part}"
+            hint = _names_near(part, target, home)
             raise UnknownName(f"{before or home} has no {part!r}", where=source, hint=hint)
         target, before = getattr(target, part), part
     if isinstance(target, nn.Module) or not callable(target):
@@ -293,9 +286,15 @@ def resolve(source: str, make: Callable[[Factory, str], object] | None = None) -
     return make(partial(target, *given), source)
 
 
-def _made_in(value: object, home: str) -> bool:
-    """Return whether a module of Python, called `home`, defines this class of PyTorch modules."""
-    return isinstance(value, type) and issubclass(value, nn.Module) and value.__module__ == home
+def _names_near(part: str, target: object, home: str) -> str:
+    """Return a hint with names that an object has; of the code `home`, those that it defines."""
+    if hasattr(target, "create_model"):  # as timm
+        return f"write {home}:create_model:{part}"
+    held = getattr(target, "__dict__", {})
+    made = [name for name in held if getattr(held[name], "__module__", "") == home]
+    if not made or not inspect.ismodule(target):
+        return nearest(part, dir(target))
+    return nearest(part, made) or f"name one: {some_names(f'{home}:{name}' for name in made)}"
 
 
 def _import(home: str, source: str) -> object:
