@@ -419,7 +419,8 @@ def report_of(tiling: Tiling, one_image: bool) -> Report:
 def _enough(fewer: Plan | None) -> Iterator[str]:
     """Yield a sentence on a plan of slightly larger tiles."""
     if fewer is not None:
-        yield f"With --tile {pixels(fewer.tile)}, {len(fewer)} tiles are enough."
+        side = pixels(fewer.tile)
+        yield f"With --tile {side}, {len(fewer)} tiles are enough."
 
 
 def _listing(tiling: Tiling, one_image: bool) -> str:
