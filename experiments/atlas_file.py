@@ -169,6 +169,10 @@ def draw(rows: list[AtlasRow], path: Path) -> None:
     figure = new_figure(900, height)
     axes = figure.add_axes((0.16, 0.07, 0.81, 0.88))
     sides = [row.rim or [0, 0] for row in rows]
+    wider = sum(below > above for above, below in sides)
+    axes.set_title(
+        f"{wider} of {len(rows)} geometries have a wider rim below than above", fontsize=12
+    )
     axes.hlines(
         range(len(rows)),
         [min(pair) for pair in sides],

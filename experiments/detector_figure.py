@@ -27,6 +27,7 @@ COLOURS = {
     "circular": "#2f62b5",
 }
 LARGER = "#8a5fb0"
+MARKERS = dict(zip(COLOURS, "os^Dv", strict=True))  # for those who see no difference in colour
 WHERE = ("outer 8", "8 to 16", "inside")
 PANEL, HIGH, GAP, LEFT, TOP = 170, 190, 24, 70, 110  # screen pixels
 SLID = TASKS[3]  # the task whose detectors look at a sliding frame
@@ -101,7 +102,7 @@ def by_ring(ax: Axes, arms: Sequence[tuple[str, Sequence[Run]]]) -> None:
             at,
             mean,
             np.nan_to_num(half),
-            fmt="o-",
+            fmt=f"{MARKERS.get(arm, '<')}-",
             ms=3,
             lw=1,
             color=COLOURS.get(arm, LARGER),
@@ -178,7 +179,7 @@ def by_distance(ax: Axes, scores: dict[str, NDArray[Any]]) -> None:
             at,
             100 * values.mean(axis=1),
             100 * spread,
-            fmt="o-",
+            fmt=f"{MARKERS[name]}-",
             ms=3,
             lw=1,
             color=COLOURS[name],

@@ -80,6 +80,12 @@ VERDICTS = {
     "everywhere": "No seam stands out, but {share} of the pixels differ. Look at weights, "
     "inputs, norms or blending.",
 }
+TILES = {  # what a fault does to several tiles
+    "constant": "are constant",
+    "gain": "are scaled or offset",
+    "shift": "are shifted",
+    "swapped": "show other pixels",
+}
 
 
 @dataclass(frozen=True)
@@ -113,8 +119,9 @@ class Comparison:
             fit = self.tiles[0]
         if fit.area != all_of_it:
             tile = f"In {self._in_words(fit.area)}, tiled is"
-        if self.compared > 1:
-            tile = f"{len(self.tiles)} of {self.compared} tiles differ alike. {tile}"
+        if self.compared > 1 and self.kind in TILES:
+            number = f"{len(self.tiles)} of {self.compared} compared tiles"
+            tile = f"{number} {TILES[self.kind]}. The worst: {tile[0].lower()}{tile[1:]}"
         names = [axis_name(self.shape[1:], axis) for axis in range(2)]
         swapped = ""
         if fit.shows:
@@ -376,6 +383,13 @@ def _figures(comparison: Comparison) -> str:
     return f"{rms}; largest {comparison.largest:.3g}."
 
 
+def _times(ratio: float) -> str:
+    """Write a ratio; where nearly all else is exact, its digits are those of rounding."""
+    if ratio > 1000:
+        return "over 1000x"
+    return f"{ratio:.1f}x"
+
+
 def report_of(comparison: Comparison) -> Report:
     facts: dict[str, object] = {"verdict": comparison.verdict}
     for field in fields(Comparison):
@@ -387,7 +401,7 @@ def report_of(comparison: Comparison) -> Report:
     screen: list[list[Block]] = [
         [Heading(f"Tiled against whole, {in_words(comparison.shape)}"), Lines(lines)]
     ]
-    steps = Column("ratio", show="{:.1f}x"), Column("step", show="{:.3g}")
+    steps = Column("ratio", show=_times), Column("step", show="{:.3g}")
     at = Column("at", show=lambda at: ", ".join(map(str, at)))
     legend = "ratio: the error's mean step at the seams, over that elsewhere; step: the largest."
     seams = Table((*columns("axis period"), *steps, at), comparison.seams, legend)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
+from math import ceil
 from typing import TYPE_CHECKING, Annotated, NotRequired, TypedDict, cast
 
 from padviz.analyses.asked import Pixels, Source, asked
@@ -25,7 +27,7 @@ from padviz.cutting.plan import (
     training,
 )
 from padviz.cutting.running import try_by_layer
-from padviz.errors import OptionError
+from padviz.errors import OptionError, PadvizError
 from padviz.geometry.reaching.near_padding import Barrier
 from padviz.network.network import Network, Size, in_words
 from padviz.network.targets import last_maps, up_to_outputs
@@ -48,7 +50,7 @@ from padviz.progress import Progress
 from padviz.reports.documents import picked
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, Verbatim, columns
 from padviz.reports.rows import about, rows_of
-from padviz.reports.tables import once
+from padviz.reports.tables import once, pixels
 from padviz.sources import MODULE, is_module
 from padviz.sources.tracing.reading import AS_IT_IS
 
@@ -70,6 +72,7 @@ class Tiling:
     image: Size
     contexts: tuple[tuple[Context, ...], ...]
     plan: Plan | LayerPlan | None = None
+    fewer: Plan | None = None
     sizes: tuple[TileSize, ...] | None = None
     recipe: Handover | None = None
     ignored: tuple[tuple[str, str], ...] = ()
@@ -191,9 +194,11 @@ def tiles(
             )
         elif tile:
             per_tile = norms == "per-tile"
-            planned = plan_tiles(
-                kept, image, kept.pixels(tile, "tile"), object_, ignore_norms=per_tile, level=level
+            plan = partial(
+                plan_tiles, kept, image, objects=object_, ignore_norms=per_tile, level=level
             )
+            planned = plan(kept.pixels(tile, "tile"))
+            fewer = _fewer_tiles(planned, plan)
             if layer is not None:
                 planned = _inside(planned, network, whole)
             recipe = None
@@ -203,6 +208,7 @@ def tiles(
                 tiling,
                 contexts=planned.contexts,
                 plan=planned,
+                fewer=fewer,
                 recipe=recipe,
                 ignored=planned.ignored,
             )
@@ -226,6 +232,7 @@ def check_norms(norms: str | None) -> None:
 
 
 PLANNED = "add `size` and `tile`, e.g. `size` 2048 `tile` 512"
+TILED = "add `tile`, e.g. `tile` 512"
 
 
 def _check_planned(size: Pixels, tile: Pixels, planned: Mapping[str, object]) -> None:
@@ -233,7 +240,8 @@ def _check_planned(size: Pixels, tile: Pixels, planned: Mapping[str, object]) ->
     if size is None or tile is None:
         for name, value in planned.items():
             if value:
-                raise OptionError("plans tiles of an image", option=name, hint=PLANNED)
+                hint = PLANNED if size is None else TILED
+                raise OptionError("plans tiles of an image", option=name, hint=hint)
 
 
 def _check_shared(size: Pixels, tile: Pixels, others: object) -> None:
@@ -243,6 +251,27 @@ def _check_shared(size: Pixels, tile: Pixels, others: object) -> None:
         raise OptionError(
             "shared plans exact tiles by `size` and `tile` alone", option="norms", hint=hint
         )
+
+
+def _fewer_tiles(plan: Plan, again: Callable[[Size], Plan]) -> Plan | None:
+    """Plan one tile less on each axis, if tiles need not be more than 5 % longer for that, and are
+    at most 3/4 as many.
+    """
+    tile = []
+    for line, contexts in zip(plan.lines, zip(*plan.contexts, strict=True), strict=True):
+        length, count = line.length, len(line.starts)
+        if count > 1:
+            overlap = length - line.starts[1]
+            length = ceil((line.image + (count - 2) * overlap) / (count - 1))
+            length += contexts[0].alignment - 1  # lengths are rounded down
+        if length > 1.05 * line.length:
+            return None
+        tile.append(length)
+    with suppress(PadvizError):
+        larger = again(tuple(tile))
+        if 4 * len(larger) <= 3 * len(plan):
+            return larger
+    return None
 
 
 def _inside(plan: Plan, network: Source, whole: Network) -> Plan:
@@ -372,7 +401,7 @@ def report_of(tiling: Tiling, one_image: bool) -> Report:
             samples = "input samples"
         legend = f"before, after: {samples} read beyond what a tile keeps."
         first += [
-            Lines([*said, *_ignoring(tiling.ignored), *_ways_out(barrier)]),
+            Lines([*said, *_enough(tiling.fewer), *_ignoring(tiling.ignored), *_ways_out(barrier)]),
             Table(AROUND, rows),
             Lines([legend]),
         ]
@@ -385,6 +414,13 @@ def report_of(tiling: Tiling, one_image: bool) -> Report:
         recipe = tiling.recipe
         screen.append([Heading(f"For {recipe.library}, {recipe.words}"), Verbatim(recipe.call)])
     return Report("tiles", facts, screen, rows_of(rows, TileRow))
+
+
+def _enough(fewer: Plan | None) -> Iterator[str]:
+    """Yield a sentence on a plan of slightly larger tiles."""
+    if fewer is not None:
+        side = pixels(fewer.tile)
+        yield f"With --tile {side}, {len(fewer)} tiles are enough."
 
 
 def _listing(tiling: Tiling, one_image: bool) -> str:

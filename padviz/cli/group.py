@@ -17,6 +17,7 @@ import click
 from padviz import GROUPS
 from padviz.cli import session
 from padviz.errors import Ended, PadvizError, UnknownName, nearest, printable, typed
+from padviz.network.padding_modes import SCHEMES
 from padviz.version import __version__
 
 COMMANDS = {name: words for group in GROUPS.values() for name, words in group.items()}
@@ -276,6 +277,9 @@ def _unexpected(line: str, context: click.Context) -> str:
         n = second[1]
         return f"--size: got a second value, {n}; write {n}x{n} for a size, or 224,225 for several"
     line = line[:1].lower() + line[1:]
+    scheme = line.rpartition("(")[2].removesuffix(")")
+    if scheme in SCHEMES and any("--padding" in param.opts for param in parameters):
+        return f"{line}; write --padding {scheme}"
     if takes_arguments:
         return line
     example = f"{parameters[0].opts[0]} {parameters[0].metavar}"

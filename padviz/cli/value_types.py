@@ -115,6 +115,10 @@ class NameType(Type):
         if not value:
             more = "" if param and param.required else ", or leave the option out"
             raise OptionError("'' is not a name", where=spelling(param), hint=f"give one{more}")
+        if value.startswith("--"):
+            what = f"needs {self.name}, and {value} follows"
+            hint = f"write {spelling(param)} {self.name} {value}"
+            raise OptionError(what, where=spelling(param), hint=hint)
         return value
 
     def several(self, text: str, param: Param, ctx: Context) -> Sequence[object]:

@@ -470,7 +470,16 @@ class _Axis:
             what = f"no tile smaller than the image is exact: {refused[0].what}"
             raise SizeError(what, where=refused[0].where, hint=refused[0].hint)
         what = f"{most_px} {self.network.px} are too few: below {length_px}, {KEEPS_TOO_LITTLE}"
-        raise OptionError(what, option="tile", hint=f"use `tile` {length_px} or more")
+        widest = max(self.contexts, key=lambda context: context.before + context.after)
+        what += f" (context: {widest.before} + {widest.after})"
+        hint = f"use `tile` {length_px} or more"
+        # A tile of n costs n / (n - lost) on each axis, as in `tile_sizes`.
+        lost, root = length_px - self.step, 2 ** (1 / len(self.network.axes))
+        longer = max(0, ceil((lost * root / (root - 1) - length_px) / self.step))
+        twice = length_px + longer * self.step
+        if length_px < twice < self.n:
+            hint += f"; from {twice} on, tiles read at most twice a large input"
+        raise OptionError(what, option="tile", hint=hint)
 
     def lay(self, length_px: int, objects_px: int) -> Line:
         """Place tiles of one length, each as far on as inner tiles are exact.

@@ -225,7 +225,12 @@ class Network:
         return self.aliases.get(name, name)
 
     def find(self, name: str) -> Layer:
-        """Return the layer of that name, or whose output tensor has it.
+        """Return the layer of that name, or whose output tensor has it, or that is the only output
+        of the block of that name.
+
+        >>> import padviz
+        >>> padviz.load("resnet50").find("layer3").name
+        'layer3.5'
 
         Raises
         ------
@@ -235,6 +240,9 @@ class Network:
         try:
             return self.layers[self.index[self.own_name(name)]]
         except KeyError:
+            outputs = self._outputs_of_block(name)
+            if len(outputs) == 1:
+                return outputs[0]
             if name in self.gone:
                 raise UnknownName(f"{name} {self.gone[name]}", where=self.name) from None
             model = "MODEL"
@@ -243,6 +251,17 @@ class Network:
             lists = f"padviz layers {typed(model)} lists them"
             hint = nearest(name, self.index) or nearest(name, [*self.aliases, *self.gone]) or lists
             raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None
+
+    def _outputs_of_block(self, name: str) -> list[Layer]:
+        """List the layers of a block, such as layer3 of layer3.0 to layer3.5, that no layer in it
+        reads, and those that others read.
+        """
+        inside = {i for i, layer in enumerate(self.layers) if layer.name.startswith(f"{name}.")}
+        # of each layer that is read: by a layer in the block, or by another
+        read = {(i, j in inside) for j, layer in enumerate(self.layers) for i in layer.inputs}
+        return [
+            self.layers[i] for i in sorted(inside) if (i, True) not in read or (i, False) in read
+        ]
 
 
 def _reject(name: str, size: Size, other: Size) -> Network:
@@ -327,8 +346,9 @@ def sides_in(text: str, option: str = "size") -> list[Sequence[int | Size]]:
 
 def _sides_in(text: str, option: str) -> Sequence[int | Size]:
     side = r"([1-9]\d{0,8})"
+    # padviz itself prints sizes with spaces
     if (
-        re.fullmatch(f"{side}(?:[xX]{side}){{1,2}}", text, re.ASCII)
+        re.fullmatch(f"{side}(?: ?[xX] ?{side}){{1,2}}", text, re.ASCII)
         and max(sizes := tuple(map(int, text.lower().split("x")))) <= LARGEST
     ):
         return [sizes]

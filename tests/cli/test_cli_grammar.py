@@ -186,12 +186,13 @@ def test_help_ends_with_an_example_that_runs(command: str) -> None:
     [
         ("240x320", [(240, 320)]),
         ("224, 240X320,224", [(224, 224), (240, 320)]),
+        ("224 x 224,64 X 96", [(224, 224), (64, 96)]),
         ("64:96:16", [(64, 64), (80, 80), (96, 96)]),
         ("7:9,32", [(7, 7), (8, 8), (9, 9), (32, 32)]),
         ("1000000x5,5x1000000", [(1_000_000, 5), (5, 1_000_000)]),
     ],
 )
-def test_sizes_are_read_in_three_spellings(text: str, sizes: list[tuple[int, int]]) -> None:
+def test_sizes_are_read_in_four_spellings(text: str, sizes: list[tuple[int, int]]) -> None:
     assert sizes_in(text) == sizes
 
 

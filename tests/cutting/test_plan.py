@@ -662,3 +662,17 @@ def test_no_level_keeps_less_than_what_is_exact() -> None:
     units = [row.units for row in kept_of(network, (400,), (64,))]
     assert units == sorted(units)
     assert units[0] == 430  # some of which lie less than a whole sample further in
+
+
+@pytest.mark.parametrize(
+    ("image", "tile"), [(2048, 512), (2048, 518), (2048, 500), (1000, 260), (1000, 999), (300, 512)]
+)
+def test_slightly_larger_tiles_are_named_where_far_fewer_are_enough(image: int, tile: int) -> None:
+    convolutions = [{"op": "conv", "out": 1, "kernel": 3, "padding": 1}] * 4
+    network = parse({"layers": convolutions}, "four")
+    tiling = padviz.tiles(network, image, tile)
+    least = min(len(padviz.tiles(network, image, n).plan) for n in range(tile, tile * 21 // 20 + 1))
+    assert (tiling.fewer is not None) == (4 * least <= 3 * len(tiling.plan))
+    if tiling.fewer is not None:
+        assert len(tiling.fewer) == least
+        assert f"With --tile {tiling.fewer.tile[0]}, {least} tiles are enough." in str(tiling)

@@ -407,6 +407,17 @@ def test_advice_follows_the_error_far_from_seams() -> None:
     assert "so context does not help" in padviz.seams(whole, far, period=64).verdict
 
 
+def test_tiles_with_an_offset_each_are_not_called_alike() -> None:
+    whole = np.random.default_rng(0).normal(size=(160, 160))
+    offsets = np.kron(np.arange(1, 17).reshape(4, 4), np.ones((40, 40)))
+    compared = padviz.seams(whole, whole + 0.1 * offsets)
+    assert compared.verdict.startswith(
+        "16 of 16 compared tiles are scaled or offset. The worst: in rows 120:160, columns 120:160,"
+        " tiled is 1 times whole, plus 1.6. "
+    )
+    assert "over 1000x" in str(compared)  # steps elsewhere are of 1e-16
+
+
 def test_a_seam_is_the_same_in_any_unit() -> None:
     right, made = faulty("no overlap")
     verdicts = {

@@ -1,6 +1,7 @@
 """Pictures of windows, fields, taps and tiles: what they say, and that each thing is drawn where it lies."""
 
 import re
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -13,13 +14,15 @@ from matplotlib.colors import to_hex
 
 import padviz
 from padviz.analyses.tiles import words_of
+from padviz.counting.shares.summary import percent
 from padviz.cutting.plan import plan_tiles
 from padviz.figures import canvas, colours
-from padviz.figures.maps import panels
+from padviz.figures.maps import heatmap, panels
 from padviz.figures.trained import intervals, position_maps
 from padviz.figures.windows.padding import HATCH, ledger_bars
 from padviz.figures.windows.tiles import examples_of, tiles
 from padviz.intervals import Estimate
+from padviz.trained.detecting.detectability import SEEN, doubts
 from padviz.trained.trying.trial import Trial, TrialRow
 from tests.figures.kinds import KINDS, clipped, overlapping, said
 from tests.figures.made_up import detected, ringed
@@ -192,17 +195,44 @@ def test_a_trial_s_title_names_what_stands_and_what_does_not(needs: list[Any]) -
 def test_a_detector_s_title_says_how_weak_it_is_and_where() -> None:
     found = detected((320, 320), 2)
     title = position_maps.finding
-    assert (
-        title(found) == "blind at 5.0 % of the positions at the top; no padding made a difference"
-    )
+    assert title(found) == "blind at 5.0 % of the positions at the top; no padding changes that"
     first, other = found.maps
     seen = replace(other, values=np.full(other.values.shape, 0.8))
     assert title(replace(found, maps=(first,))) == "blind at 5.0 % of the positions at the top"
     less = replace(found, maps=(first, seen))
     assert title(less) == "blind at 5.0 % of the positions at the top as trained; symmetric none"
-    assert (
-        title(replace(found, maps=(seen, seen))) == "no blind spots; no padding made a difference"
+    assert title(replace(found, maps=(seen, seen))) == "no blind spots; no padding changes that"
+
+
+@pytest.mark.parametrize("threshold", [False, True])
+def test_red_is_explained_where_blind_spots_are_outlined(threshold: bool) -> None:
+    scores = detected((64, 64), threshold=threshold)
+    evenly = np.full(scores.maps[0].values.shape, 0.8)
+    even = replace(scores, maps=(replace(scores.maps[0], values=evenly),))
+    assert "red, blind" in said(position_maps.detected(scores))
+    assert "red" not in said(position_maps.detected(even))
+
+
+@pytest.mark.parametrize("background", [0.0, 0.499, 0.5, 0.506])
+@pytest.mark.parametrize("least", [0.1, 0.513])
+def test_a_detector_s_title_and_lines_warn_of_a_background_that_is_seen(
+    background: float, least: float
+) -> None:
+    scores = detected((64, 64))
+    values = np.linspace(least, 0.525, scores.maps[0].values.size)
+    score_map = replace(
+        scores.maps[0],
+        values=values.reshape(scores.maps[0].values.shape),
+        background=np.full(scores.maps[0].values.shape, background),
     )
+    notes = (*doubts([score_map]),)
+    figure = position_maps.detected(replace(scores, maps=(score_map,), notes=notes))
+    title = position_maps.finding(replace(scores, maps=(score_map,)))
+    if background >= SEEN:
+        assert title == f"the background alone is seen, with a score of {background:.3g}"
+        assert all(note in said(figure).replace("\n", " ") for note in notes)
+    else:
+        assert "background" not in said(figure)
 
 
 @given(st.integers(0, 399), st.floats(1.2, 5), st.sampled_from([1.0, 1.5, np.inf]))
@@ -222,10 +252,10 @@ def test_the_contrast_of_a_title_is_that_of_its_maps(
     row, column = divmod(place, 20)
     edges = {"top": row == 0, "bottom": row == 19, "left": column == 0, "right": column == 19}
     if f"{times:.1f}" == f"{other:.1f}" and not any(edges.values()):
-        assert title.endswith("; no padding made a difference")
+        assert title.endswith("; no padding changes that")
         return
     named = re.match(
-        r"needs up to ([\d.]+) times the contrast(?: at the (\w+))? as trained; ", title
+        r"needs up to ([\d.]+) times the median contrast(?: at the (\w+))? as trained; ", title
     )
     assert named is not None
     assert float(named[1]) == pytest.approx(times, abs=0.0501)
@@ -234,28 +264,68 @@ def test_the_contrast_of_a_title_is_that_of_its_maps(
     assert title.endswith(f"symmetric {expected}")
 
 
-SHARES = st.one_of(st.just(0.0), st.floats(0, 1))
+# of few values, so that there are ties, and of shares that are written alike
+SHARES = st.sampled_from([0.0, 0.0001, 0.1, 0.1004, 0.25, 0.5, 0.75, 0.9999, 1.0])
 
 
-@given(st.lists(SHARES, min_size=1, max_size=8))
+@given(st.lists(SHARES, min_size=1, max_size=8), st.sampled_from(["starve", "overuse"]))
 @examples(80)
-def test_a_comparison_s_title_gives_each_named_share_and_says_the_rest(shares: list[float]) -> None:
-    title = panels.starved_by_name([(f"net{i}", share) for i, share in enumerate(shares)])
-    named = {int(at): share for at, share in re.findall(r"net(\d)(?: starves)? ([^,]+)", title)}
-    for at, words in named.items():
-        assert words == panels.share_or_none(shares[at])
-    rest = [share for at, share in enumerate(shares) if at not in named]
-    if "others none" in title or "none starves" in title:
-        assert rest
-        assert not any(rest)
-    elif "others between" in title:
-        ends = [shares[at] for at in named]
-        assert all(min(ends) <= share <= max(ends) for share in rest)
-        assert (max(ends), min(ends)) == (max(shares), min(shares))
-    elif "all starve" in title:
-        assert {*shares} == {shares[0]}
+def test_a_comparison_s_title_gives_each_share_or_those_between(
+    shares: list[float], verb: str
+) -> None:
+    title = panels.shares_by_name([(f"net{i}", share) for i, share in enumerate(shares)], verb)
+    written = {i: panels.share_or_none(share) for i, share in enumerate(shares)}
+    if title == f"none {verb}s a pixel":
+        assert {*written.values()} == {"none"}
+        return
+    if title.startswith(f"all {verb} "):
+        assert {*written.values()} == {title.removeprefix(f"all {verb} ")}
+        return
+    named: dict[str, int] = {}
+    for names, share in re.findall(r"(net.+?) (none|(?:under )?[\d.]+ %)", title):
+        named[share] = names.count("net") + sum(map(int, re.findall(r"(\d+) more", names)))
+        assert {written[int(name)] for name in re.findall(r"net(\d)", names)} == {share}
+    counts = Counter(written.values())
+    assert all(counts[share] == number for share, number in named.items())
+    if title.endswith(", others between"):
+        ends = {panels.share_or_none(max(shares)), panels.share_or_none(min(shares))}
+        assert {*named} == ends
     else:
-        assert not rest
+        assert named == counts
+
+
+SCHEMES = ("zero", "reflect", "replicate", "partial")
+
+
+@pytest.mark.parametrize("size", [64, 65, 96, 224, 225])
+@pytest.mark.parametrize("padding", SCHEMES)
+@pytest.mark.parametrize("network", ["resnet18", "vgg11"])
+def test_a_title_gives_the_pixels_that_are_starved_and_overused(
+    network: str, padding: str, size: int
+) -> None:
+    counts = padviz.usage(network, size, padding)
+    share, title = counts.share(), heatmap.finding(counts)
+    starved, overused = np.mean(share < 0.5), np.mean(share > 1.5)
+    assert (starved == 1) == title.startswith("all starved")
+    if starved < 1:
+        assert (starved > 0) == bool(re.search("^(?!no pixel).* less than half", title))
+    assert (overused >= 0.0005) == ("more than 3/2" in title)
+    if starved and overused >= 0.0005:
+        assert title.endswith(f", {percent(overused)} more than 3/2")
+
+
+def test_a_comparison_s_title_gives_the_pixels_that_are_overused() -> None:
+    figure = padviz.compare("resnet18", 225, ["zero", "replicate"])._shown.draw()
+    assert re.search(r"; replicate overuses [\d.]+ %, zero none", said(figure))
+
+
+@pytest.mark.parametrize("size", [32, 64, 96, 224, 640])
+def test_a_field_s_title_gives_the_padding_at_both_places(size: int) -> None:
+    figure = padviz.fields("resnet18", size)._shown.draw()
+    labels = re.findall(r"the unit (?:in|at) the (.+?): .+? px, (.+? padding)", said(figure))
+    at_places = dict(labels)
+    title = f"at the centre {at_places['centre']}, in the corner {at_places['top left corner']}"
+    assert title in said(figure).replace("\n", " ")
 
 
 def test_a_comparison_of_remedies_begins_with_today() -> None:

@@ -283,12 +283,21 @@ def finding(counts: CountMap) -> str:
             return "all starved"
         return f"all starved, the most used pixel {figures.max / figures.min:,.0f} times the least"
     if starved and any(starved.depths):
-        return f"{_outer_part(counts, starved)} get less than half their fair share"
-    if figures.starved:
-        return f"{percent(figures.starved)} of the pixels get less than half their fair share"
-    if overused and any(overused.depths):
+        words = f"{_outer_part(counts, starved)} get less than half their fair share"
+    elif figures.starved:
+        words = f"{percent(figures.starved)} of the pixels get less than half their fair share"
+    elif overused and any(overused.depths):
         return f"{_outer_part(counts, overused)} get more than 3/2 of their fair share"
-    return "no pixel gets less than half its fair share"
+    else:
+        words = "no pixel gets less than half its fair share"
+    if visible(figures.overused):
+        words += f", {percent(figures.overused)} more than 3/2"
+    return words
+
+
+def visible(share: float) -> bool:
+    """Return whether a share is more than 0.0 % as it is written."""
+    return percent(share) != percent(0)
 
 
 def _outer_part(counts: CountMap, rim: Rim) -> str:
@@ -358,8 +367,9 @@ def _draw_map(ax: Axes, drawing: Drawing, colours: ScalarMappable) -> None:
     draw_cells(ax, values, view, colours)
     if max(counts.shape) > NUMBERED:
         return
-    if scale.share or counts.full is not None:
-        texts = [[f"{value:.2f}" for value in row] for row in values]
+    if counts.full is not None or scale.share:
+        written = "{:.2f}".format if scale.share else percent
+        texts = [[written(value) for value in row] for row in values]
     else:
         texts = [[str(n) if n == int(n) else f"{n:.3g}" for n in row] for row in counts.counts]
         texts = [[text if len(text) < 8 else f"{float(text):.3g}" for text in row] for row in texts]

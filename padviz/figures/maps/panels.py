@@ -23,7 +23,7 @@ from padviz.figures.colours import (
     scientific,
 )
 from padviz.figures.layout import BETWEEN, WIDE, Box, grid, page, text_width, wrap
-from padviz.figures.maps.heatmap import fairness, finding
+from padviz.figures.maps.heatmap import fairness, finding, visible
 from padviz.figures.maps.views import View, draw_cells, frame_around, views_of, words_of
 from padviz.geometry.ledger import TapExposure
 from padviz.network.network import in_words
@@ -43,7 +43,7 @@ LABEL, LEAST = (
     90,
 )  # screen pixels above a panel, and of one at least, so that its label has room
 BAR, TICKS = 13, 100
-NAMED = 4  # maps in a title
+NAMED = 4  # different shares in a title
 
 
 class Panel(NamedTuple):
@@ -123,7 +123,7 @@ def compared(
 
     title = _comparison_in_words(maps, varies)
     if scale == "share":
-        title += f": {_starved_in_words(named, varies)}"
+        title += f": {_shares_in_words(named, varies)}"
         meaning = "fair share: 1 for an interior pixel"
     elif most:
         meaning = f"colours: share of {scientific(most)} paths"
@@ -143,43 +143,55 @@ def _comparison_in_words(maps: Sequence[CountMap], varies: str) -> str:
     return ", ".join(map(shorten, constant))
 
 
-def _starved_in_words(maps: Sequence[tuple[str, CountMap]], varies: str) -> str:
-    """Return the share of starved pixels under each name, of the maps that have fair shares."""
-    starved = []
+def _shares_in_words(maps: Sequence[tuple[str, CountMap]], varies: str) -> str:
+    """Return the shares of starved and of overused pixels under each name, of the maps that have
+    fair shares.
+    """
+    starved, overused = [], []
     for name, count_map in maps:
         if count_map.share_reason is None:
             starved.append((name, count_map.shares.figures.starved))
+            overused.append((name, count_map.shares.figures.overused))
     if varies != "remedy" or maps[0][1].share_reason:
-        return starved_by_name(starved)
-    (_, now), *changed = starved
-    after = ", ".join(f"{name} {share_or_none(share)}" for name, share in changed)
-    return f"{percent(now)} starved; {after or 'no change helps'}"
+        words = shares_by_name(starved, "starve")
+    else:
+        (_, now), *changed = starved
+        after = ", ".join(f"{name} {share_or_none(share)}" for name, share in changed)
+        words = f"{percent(now)} starved; {after or 'no change helps'}"
+    if any(visible(share) for _, share in overused):
+        words += f"; {shares_by_name(overused, 'overuse')}"
+    return words
 
 
-def starved_by_name(starved: Sequence[tuple[str, float]]) -> str:
-    """Write which names starve pixels: up to four of them, or else the most and the least.
+def shares_by_name(shares: Sequence[tuple[str, float]], verb: str) -> str:
+    """Write the share of pixels that each name starves or overuses: up to four different shares,
+    or else the largest and the smallest.
 
-    >>> starved_by_name([("zero", 0.119), ("circular", 0), ("reflect", 0.015), ("symmetric", 0)])
-    'zero starves 11.9 %, reflect 1.5 %, others none'
-    >>> starved_by_name([(str(n), 1 - n / 640) for n in (64, 96, 128, 256, 512)])
-    '64 starves 90.0 %, 512 20.0 %, others between'
+    >>> shares_by_name([("zero", 0.119), ("circular", 0), ("reflect", 0.015)], "starve")
+    'zero starves 11.9 %, reflect 1.5 %, circular none'
+    >>> sizes = 64, 96, 128, 192, 256, 512
+    >>> shares_by_name([(f"{n} px", min(1, 96 / n)) for n in sizes], "starve")
+    '64 px, 96 px starve 100.0 %, 512 px 18.8 %, others between'
     """
-    ordered = sorted(starved, key=lambda pair: -pair[1])
-    starving = [pair for pair in ordered if pair[1]]
-    if not starving:
-        return "none starves a pixel"
-    if len({share for _, share in ordered}) == 1 < len(ordered):
-        return f"all starve {share_or_none(ordered[0][1])}"
-    shown, rest = starving, "others none"
-    if len(starving) > NAMED:
-        shown, rest = [ordered[0], ordered[-1]], "others between"
-    words = [f"{name} {share_or_none(share)}" for name, share in shown]
-    words[0] = f"{shown[0][0]} starves {share_or_none(shown[0][1])}"
-    unnamed = len(ordered) - len(shown)
-    if unnamed == 1:
-        rest = f"{ordered[-1][0]} none"
-    if unnamed:
-        words.append(rest)
+    names: dict[str, list[str]] = {}
+    for name, share in sorted(shares, key=lambda pair: -pair[1]):
+        # Shares that are written alike are a tie.
+        names.setdefault(share_or_none(share), []).append(name)
+    groups = [(share, some_names(alike)) for share, alike in names.items()]
+    largest, first = groups[0]
+    if largest == "none":
+        return f"none {verb}s a pixel"
+    if len(names[largest]) > 1:
+        if len(groups) == 1:
+            first = "all"
+        words = [f"{first} {verb} {largest}"]
+    else:
+        words = [f"{first} {verb}s {largest}"]
+    if len(groups) <= NAMED:
+        words += [f"{alike} {share}" for share, alike in groups[1:]]
+    else:
+        smallest, last = groups[-1]
+        words += [f"{last} {smallest}", "others between"]
     return ", ".join(words)
 
 
@@ -191,7 +203,7 @@ def share_or_none(share: float) -> str:
     """
     if not share:
         return "none"
-    if percent(share) == percent(0):
+    if not visible(share):
         return "under 0.1 %"
     return percent(share)
 

@@ -99,10 +99,10 @@ def finding(scores: Detectability) -> str:
     """
     first, *others = scores.maps
     words = _weakness(first)
-    if not others or words == NOTHING_KNOWN:
+    if not others or words == NOTHING_KNOWN or first.seen_alone:
         return words
     if {_weakness(other) for other in others} == {words}:
-        return f"{words}; no padding made a difference"
+        return f"{words}; no padding changes that"
     after = [f"{other.padding or 'as trained'} {_how_weak(other)}" for other in others]
     return "; ".join([f"{words} {first.padding or 'as trained'}", *after])
 
@@ -116,8 +116,10 @@ def _weakness(score_map: PositionMap) -> str:
         return f"no contrast is enough at {percent(lost)} of the positions{where}"
     if score_map.blind is None:
         return NOTHING_KNOWN
+    if score_map.seen_alone:
+        return f"the background alone is seen, with a score of {score_map.without:.3g}"
     if score_map.threshold:
-        return f"needs {_how_weak(score_map)} the contrast{where}"
+        return f"needs {_how_weak(score_map)} the median contrast{where}"
     if not score_map.blind:
         return "no blind spots"
     hidden = score_map.hidden
@@ -187,7 +189,8 @@ def _label(score_map: PositionMap) -> str:
     return f"{name}\n{score_map.min:.3g} to {score_map.max:.3g}, {spots}"
 
 
-def _lines(scores: Detectability) -> tuple[str, str]:
+def _lines(scores: Detectability) -> tuple[str, ...]:
+    """Return what is shown, what is outlined, and what makes the scores doubtful."""
     first = scores.maps[0]
     if scores.shifted:
         shown = (
@@ -209,10 +212,13 @@ def _lines(scores: Detectability) -> tuple[str, str]:
     output = "output"
     if scores.output != "output":
         output += f" {shorten(scores.output, 40)}"
-    outline = "less than half of the median score"
-    if first.threshold:
-        outline = "more than twice the median contrast"
-    return shown, f"{output}, class {scores.class_} · red, blind: {outline}"
+    output += f", class {scores.class_}"
+    if any(score_map.blind for score_map in scores.maps):
+        outline = "less than half of the median score"
+        if first.threshold:
+            outline = "more than twice the median contrast"
+        output += f" · red, blind: {outline}"
+    return shown, output, *scores.notes
 
 
 def seen(result: Seen) -> Figure:

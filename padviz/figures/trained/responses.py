@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +42,8 @@ BAR, RIGHT = 13, 60
 BELOW, BELOW_LAST = 24, 40  # screen pixels: ticks of profiles, and under the last one their label
 COLOURS, QUIET = "PuOr", "0.82"  # of responses, and of those that are no more than noise
 LEAST = 0.1  # E that the axis of profiles reaches at least
+# of paddings: the signs in the headings of their maps, and the markers of their profiles
+SIGNS, MARKERS = "●■▲◆▼", "os^Dv"
 LOUD = 99.5  # percentile of the maps as trained from which on colours look alike
 TALL = 2.5  # end of the axis of profiles, at most, over the highest profile as trained
 READING = (
@@ -113,7 +116,8 @@ def _boxes(
     The first has the names of layers on its left.
     """
     boxes = []
-    labels = [padding_name(padding) for padding in paddings]
+    signs = cycle(SIGNS)
+    labels = [f"{next(signs)} {padding_name(padding)}" for padding in paddings]
     for rows in lines:
         below = BELOW
         if rows is lines[-1]:
@@ -158,7 +162,7 @@ def _draw_profiles(
         ax.plot(
             range(len(means)),
             means,
-            marker="o",
+            marker=MARKERS[i % len(MARKERS)],
             ms=2.5,
             lw=1.2,
             label=padding_name(padding),
@@ -183,9 +187,10 @@ def plot(responses: BorderResponses, ax: Axes | None = None) -> Axes:
     """
     if ax is None:
         ax = new_figure(620, 400).add_axes((0.11, 0.15, 0.85, 0.72))
+    markers = cycle(MARKERS)
     for padding in responses.paddings:
         means = mean_profile(responses.under(padding))
-        ax.plot(range(len(means)), means, marker="o", ms=3, label=padding_name(padding))
+        ax.plot(range(len(means)), means, marker=next(markers), ms=3, label=padding_name(padding))
     ax.set_xlabel("distance to the border (rows or columns of the map)", fontsize=MEDIUM)
     ax.set_ylabel("E, mean over layers and sides", fontsize=MEDIUM)
     ax.set_title(f"{shorten(responses.title)}, {in_words(responses.size)}", fontsize=MEDIUM)

@@ -60,7 +60,8 @@ def fields(units: Mapping[str, Mapping[str, Field]], size: Size, title: str) -> 
         f"{shorten(title)}, {in_words(size)}: a unit of {short_name(name)} sees "
         f"{_size(last['centre'])}"
     )
-    heading += f", and in the corner {_padding(last['top left'], size)}"
+    heading += f", at the centre {_padding(last['centre'], size)}"
+    heading += f", in the corner {_padding(last['top left'], size)}"
     line = (
         "receptive fields, over the image in grey; hatched: outside of the image, where padding "
         "is read"

@@ -37,6 +37,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from padviz.errors import DescriptionError, ForwardError, PadvizError, UnknownName, nearest, typed
 from padviz.network.network import AXES, Alike, Network, Size, in_words, on_axes
+from padviz.phrases import some_names
 from padviz.sources.torch.channels import channels_read, usual_channels
 from padviz.sources.torch.tensors import MOST_KEPT, Refused, constants_of, hollow
 from padviz.sources.torch.tracer import SCRIPTED, Stopped, Tracer
@@ -277,9 +278,7 @@ def resolve(source: str, make: Callable[[Factory, str], object] | None = None) -
         if not hasattr(target, part) and callable(target) and not isinstance(target, nn.Module):
             target, given = make(partial(target, *given), source), []
         if not hasattr(target, part):
-            hint = nearest(part, dir(target))
-            if hasattr(target, "create_model"):  # as timm
-                hint = f"write {home}:create_model:{part}"
+            hint = _names_near(part, target, home)
             raise UnknownName(f"{before or home} has no {part!r}", where=source, hint=hint)
         target, before = getattr(target, part), part
     if isinstance(target, nn.Module) or not callable(target):
@@ -287,12 +286,24 @@ def resolve(source: str, make: Callable[[Factory, str], object] | None = None) -
     return make(partial(target, *given), source)
 
 
+def _names_near(part: str, target: object, home: str) -> str:
+    """Return a hint with names that an object has; of the code `home`, those that it defines."""
+    if hasattr(target, "create_model"):  # as timm
+        return f"write {home}:create_model:{part}"
+    held = getattr(target, "__dict__", {})
+    made = [name for name in held if getattr(held[name], "__module__", "") == home]
+    if not made or not inspect.ismodule(target):
+        return nearest(part, dir(target))
+    return nearest(part, made) or f"name one: {some_names(f'{home}:{name}' for name in made)}"
+
+
 def _import(home: str, source: str) -> object:
     def failed(error: BaseException) -> PadvizError:
         if isinstance(error, ModuleNotFoundError):
-            return UnknownName(
-                f"no module is called {error.name!r}", where=source, hint="is it installed?"
-            )
+            hint = "is it installed?"
+            if error.name == home:
+                hint = nearest(home, [path.stem for path in Path(here).glob("*.py")]) or hint
+            return UnknownName(f"no module is called {error.name!r}", where=source, hint=hint)
         return DescriptionError(f"cannot be imported: {line_of(error)}", where=source)
 
     here = os.getcwd()  # where the command is run, as python -m has it; the code may go elsewhere

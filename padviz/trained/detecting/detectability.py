@@ -96,6 +96,11 @@ class PositionMap:
         return _figure(np.median, self.background)
 
     @property
+    def seen_alone(self) -> bool:
+        """Whether the background is seen without a stimulus, where a stimulus is looked for."""
+        return self.without is not None and self.without >= SEEN and not self.below
+
+    @property
     def reacts(self) -> bool:
         """Whether the output depends on what is shown: some score differs by .01 from the one
         without it.
@@ -220,7 +225,7 @@ def doubts(maps: Sequence[PositionMap], hint: str = "") -> Iterator[str]:
                 f"{of}the output hardly depends on what is shown: {every}, so blind spots are "
                 "unknown"
             )
-        elif score_map.without is not None and score_map.without >= SEEN and not score_map.below:
+        elif score_map.seen_alone:
             yield (
                 f"{of}the background is seen without a stimulus: its median score is "
                 f"{score_map.without:.3g}"
