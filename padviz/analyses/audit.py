@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -190,17 +190,8 @@ SENTENCES = ("border", "now", "training", "margin", "accuracy", "measure")
 DETAILS = ("symmetry", "padding")
 MEND = 8  # uneven windows, which are what the reader came for
 UNITS = ("", "K", "M", "G", "T", "P")
-SEVERALLY = (
-    "uneven: convolutions that read more padding on one side; starved: pixels with fewer than half "
-    "the paths of a pixel far from every border; advice: if the border itself matters to "
-    "you, with training unless it says so. The audit of one network says more."
-)
+SEVERALLY = "The audit of one network says more."
 BLANK = " Blank: no fair shares; `padviz audit` of that network alone says why."
-LEGEND = {
-    "uneven": "convolutions that read more padding on one side",
-    "rim": "starved px above or left, below or right",
-    "macs": "multiply-adds relative to today",
-}
 
 
 @dataclass(frozen=True)
@@ -229,13 +220,20 @@ class Row(NamedTuple):
 
 
 RIM, STARVED, OVERUSED = fairness(lambda row: row.outcome)
-OVERUSED = OVERUSED._replace(spare=2)
-UNEVEN = Column("uneven", of=lambda row: row.outcome and row.outcome.uneven_convolutions)
+RIM = RIM._replace(means="starved px above or left, below or right")
+STARVED = STARVED._replace(means="fewer than half the paths of a pixel far from every border")
+OVERUSED = OVERUSED._replace(spare=2, means="more than 3/2 of those paths")
+UNEVEN = Column(
+    "uneven",
+    of=lambda row: row.outcome and row.outcome.uneven_convolutions,
+    means="convolutions that read more padding on one side",
+)
 JUDGED = (UNEVEN, STARVED, OVERUSED, RIM)
 MACS = Column(
     "macs",
     show="{:.2f}x",
     spare=1,
+    means="multiply-adds relative to today",
     of=lambda row: row.outcome and (row.remedy.macs_ratio if row.remedy else 1.0),
 )
 POINTS = (
@@ -256,7 +254,12 @@ SEVERAL = (
     *JUDGED[:2],
     OVERUSED,
     RIM._replace(spare=3),  # of which the verdict speaks
-    Column("best", "advice", of=lambda row: None if isinstance(row.of, Failed) else _best(row.of)),
+    Column(
+        "best",
+        "advice",
+        of=lambda row: None if isinstance(row.of, Failed) else _best(row.of),
+        means="if the border itself matters to you, with training unless it says so",
+    ),
 )
 
 
@@ -376,7 +379,7 @@ def _paper(title: str, audit: Audit, rows: Sequence[Row], tried: Trial | None) -
     table = Table((*REMEDY, *_measured(tried), NEEDS, Column("edit", of=edit_of)), rows)
     return [
         Heading(title),
-        Facts(("", getattr(audit, key)) for key in (*SENTENCES, *DETAILS)),
+        Facts((key.capitalize(), getattr(audit, key)) for key in (*SENTENCES, *DETAILS)),
         table,
         Lines(audit.cannot),
     ]
@@ -405,51 +408,39 @@ def _screen(audit: Audit, tried: Trial | None, all_: bool) -> list[Block]:
             if needs != group:
                 rows.append(Row(group := needs))
             rows.append(Row(f"{i} {remedy.what}", remedy.outcome, remedy))
-        table = Table((*REMEDY, *_measured(tried)), rows)
+        table = Table((*REMEDY, *_measured(tried)), rows, _legend(rows))
         edited = _edited(audit.outcome, audit.remedies)
-        blocks += [replace(table, legend=_legend(table, tried)), Lines(edited, indent=2)]
+        blocks += [table, Lines(edited, indent=2)]
         known = [remedy for remedy in audit.remedies if remedy.trained is not None]
         if known and not tried:
             blocks.append(Table(POINTS, known, f"In {SMALL}; no change is 0. Yours: --images."))
     return [*blocks, Lines(audit.cannot)]
 
 
-def _legend(table: Table, tried: Trial | None) -> str:
-    said = [*_meanings(table, tried)]
-    rows = [row for row in table.rows if row.outcome]
-    if any(row.outcome.share is None for row in rows):
-        said.append("starved, overused and rim are blank: see Border")
-    if any(not row.outcome.macs for row in rows):
-        said.append("macs: unknown where a layer does not say its channels")
-    ranked = "By training needed, points lost below, starved and overused pixels, multiply-adds"
-    return f"{ranked}. {'; '.join(said)}."
-
-
-def _meanings(table: Table, tried: Trial | None) -> Iterator[str]:
-    """Yield what the columns mean that have a cell."""
-    meanings = dict(LEGEND)
-    if tried and tried.shift.main:
-        what = "of the output's norm, as it is"
-        if tried.kind == "classes":
-            what = "answers kept as it is"
-        baseline = f"{percent(tried.shift.main.value or 0)} under a shift by one pixel"
-        meanings[table.headings[-1]] = f"{what} ({tried.count} crops; {baseline})"
-    columns = dict(zip(table.headings, zip(*table.cells(), strict=True), strict=False))
-    for name, what in meanings.items():
-        if any(cell is not None for cell in columns.get(name, ())):
-            yield f"{name}: {what}"
+def _legend(rows: Sequence[Row]) -> str:
+    said = ["Ordered by training needed, points lost, starved and overused pixels, multiply-adds."]
+    outcomes = [row.outcome for row in rows if row.outcome]
+    if any(outcome.share is None for outcome in outcomes):
+        said.append("Starved, overused and rim are blank: see Border.")
+    if any(not outcome.macs for outcome in outcomes):
+        said.append("macs are unknown where a layer does not say its channels.")
+    return " ".join(said)
 
 
 def _measured(tried: Trial | None) -> Iterator[Column]:
     """Yield the column of what was measured on the user's network."""
     if tried is None:
         return
-    name, nothing = "changed", "0.0 %"
+    name, nothing, what = "changed", "0.0 %", "of the output's norm, as it is"
     if tried.kind == "classes":
-        name, nothing = "top-1 kept", "100.0 %"
+        name, nothing, what = "top-1 kept", "100.0 %", "answers kept as it is"
+    if tried.shift.main:
+        baseline = f"{percent(tried.shift.main.value or 0)} under a shift by one pixel"
+        what = f"{what} ({tried.count} crops; {baseline})"
     yield Column(
         name,
         of=lambda row: row.outcome and (_on_images(row.remedy, tried) if row.remedy else nothing),
+        means=what,
     )
 
 

@@ -257,7 +257,8 @@ def test_the_same_sentences_stand_in_a_notebook_and_on_the_screen() -> None:
     audit = audited("vgg11", 224)
     page, text = audit._repr_html_(), " ".join(str(audit).split())
     for key in SENTENCES:
-        assert getattr(audit, key) in text
+        assert f"{key.capitalize()} {getattr(audit, key)}" in text
+        assert f">{key.capitalize()}<" in page
         assert getattr(audit, key) in page
 
 
