@@ -29,6 +29,7 @@ function compare(a, b) {
 function show() {
   const rows = wanted();
   if (column !== null) rows.sort(compare);
+  for (const row of ROWS) row.circle?.classList.toggle("found", rows.length < ROWS.length && rows.includes(row));
   body.replaceChildren(...rows.slice(0, all ? rows.length : FIRST).map(drawn));
   find("count").textContent = `${rows.length} of ${ROWS.length} rows`;
   find("more").hidden = all || rows.length <= FIRST;
@@ -62,6 +63,34 @@ function details(row, text) {
     part.append(line);
   }
   return part;
+}
+
+// The plot: a point for each row that has a stride and a rim; a click searches for its network.
+const SVG = "http://www.w3.org/2000/svg";
+const places = ROWS.filter((row) => row.point);
+const across = (stride) => 60 + 75 * (Math.log2(stride) + 5),
+  up = (rim) => 230 - 65 * Math.log10(1 + rim);
+
+function drawnIn(name, attributes, text = "") {
+  const part = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) part.setAttribute(key, value);
+  part.textContent = text;
+  return find("plot").appendChild(part);
+}
+
+for (const stride of [0.03125, 0.125, 0.5, 1, 2, 4, 8, 16, 32, 64])
+  drawnIn("text", { x: across(stride), y: 252, "text-anchor": "middle" }, stride < 1 ? `1/${1 / stride}` : stride);
+for (const rim of [0, 3, 10, 30, 100, 300, 1000]) drawnIn("text", { x: 6, y: up(rim) + 4 }, rim);
+for (const row of places) {
+  const [stride, rim] = row.point,
+    told = `${row.cells[0][0]}: rim ${row.cells[1][0]} px, stride ${row.cells[5][0]}`;
+  const circle = drawnIn("circle", { cx: across(stride), cy: up(rim), r: 5 });
+  circle.addEventListener("pointerenter", () => (find("pointed").textContent = told));
+  circle.addEventListener("click", () => {
+    find("search").value = row.cells[0][1];
+    show();
+  });
+  row.circle = circle;
 }
 
 for (const id of ["search", "library", "lopsided"])

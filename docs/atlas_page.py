@@ -80,6 +80,13 @@ def percent(share: float | None) -> tuple[str, float | None]:
     return ("not known" if share is None else f"{share:.1%}".replace("%", " %"), share)
 
 
+def point(row: AtlasRow) -> tuple[float, float] | None:
+    """Return the stride and the mean rim of a network with one output; None where they are not known."""
+    if row.rim is None or len(row.strides) != 1 or not row.strides[0]:
+        return None
+    return (row.strides[0], row.mean)
+
+
 def more(row: AtlasRow) -> list[tuple[str, str]]:
     """Return what a row shows when it is opened: its names, its sizes, and what to type."""
     lines = [(f"{library}: {', '.join(names)}", "") for library, names in row.names.items()]
@@ -101,7 +108,8 @@ def more(row: AtlasRow) -> list[tuple[str, str]]:
 def page() -> str:
     libraries = json.loads(FILE.read_text())["libraries"]
     rows: list[dict[str, Any]] = []
-    for row in atlas():
+    # Built-in networks come first: people know them.
+    for row in sorted(atlas(), key=lambda row: "padviz" not in row.names):
         words = [row.family, *(word for part in row.names.items() for word in (part[0], *part[1]))]
         rows.append(
             {
@@ -109,6 +117,7 @@ def page() -> str:
                 "more": more(row),
                 "libraries": [*row.names],
                 "search": " ".join(words).lower(),
+                "point": point(row),
                 "lopsided": row.depths is not None and is_lopsided(row.depths),
             }
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from bisect import insort_right
 from dataclasses import dataclass, field, replace
+from math import inf
 from operator import itemgetter
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -23,7 +25,6 @@ from padviz.phrases import counted
 # share of starved pixels above which a network is foveated: about half of the atlas
 FOVEATED = 2 / 3
 GAIN = 0.005  # share of the pixels that a remedy must make fair at least
-HARSH = 4  # fair share above which a pixel is overused even if all others are starved
 # share of the unfair pixels that a larger image must make fair, or any change if every pixel is
 # starved
 LESS = 0.1
@@ -92,8 +93,9 @@ class Remedy(msgspec.Struct, frozen=True):
 
     `as_is` and `trained` are its measured effects on accuracy elsewhere, in points: without
     training, and the worst with the training that it needs; None where nobody measured that. A
-    remedy with a `price` ranks behind all others. It costs more than 1.2 times the multiply-adds,
-    or leaves a foveated image nearly as starved. Or its layers still jump in phase where an axis
+    remedy with a `price` ranks behind all others and is never advised. It costs more than 1.2 times
+    the multiply-adds, or spares less than a tenth of the starved and overused pixels, or leaves
+    more than 2/3 of the image so. Or it makes an axis wrap, or its layers jump in phase where one
     wraps, or it only has fewer stride remainders.
 
     Examples
@@ -169,10 +171,13 @@ def attempts(
     """Try all changes of a network with a known outcome: the best remedies first, `most` of them
     with maps.
     """
-    ranked: list[tuple[tuple[float, ...], Attempt]] = []
+    ranked: list[tuple[tuple[Any, ...], Attempt]] = []
     for change in changes(today, before.deepest):
         attempt = _attempt(change, before, heads, rounded)
-        insort_right(ranked, (_rank(attempt, before), attempt), key=itemgetter(0))
+        rank: tuple[Any, ...] = (True,)
+        if attempt.remedy:
+            rank = (False, *Place.of(attempt.remedy, before))
+        insort_right(ranked, (rank, attempt), key=itemgetter(0))
         # maps may be large
         ranked[most:] = [(rank, replace(tried, counts=None)) for rank, tried in ranked[most:]]
     return [attempt for _, attempt in ranked]
@@ -183,7 +188,8 @@ def _attempt(change: Change, before: Outcome, heads: str, rounded: bool) -> Atte
     try:
         counts = usage(case.network, case.size, change.padding, heads=heads, rounded=rounded)
         around = circular_axes(counts.walked)
-        if around != circular_axes(case.network):  # else windows read as many rows of padding
+        joins = around != circular_axes(case.network)
+        if joins:  # else windows read as many rows of padding
             case = Case(case.network, case.size, case.macs, around)
         after = outcome(case, counts)
     except PadvizError as error:
@@ -199,9 +205,10 @@ def _attempt(change: Change, before: Outcome, heads: str, rounded: bool) -> Atte
         points = (known.as_is and known.as_is[0], known.after(change.needs))
     else:
         points = (None, None)
-    remedy = Remedy(
-        *what, after, change.padding, ratio, _price(change, before, after, ratio), *points
-    )
+    price = _price(change, before, after, ratio)
+    if joins:
+        price = "suits only images that wrap"
+    remedy = Remedy(*what, after, change.padding, ratio, price, *points)
     return Attempt(change, after, remedy, counts)
 
 
@@ -236,21 +243,13 @@ def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None)
     unit = "multiply-adds"
     if ratio is None:
         ratio, unit = change.work, "pixels"
-    if change.work != 1 and ratio > COSTLY:
+    if ratio > COSTLY:
         return f"costs {ratio:.2f}x the {unit}"
-    # Even windows are no cure where most of the image is starved.
-    if (
-        before.share
-        and before.share.starved > FOVEATED
-        and after.share
-        and after.unfair > before.unfair * (1 - LESS)
-    ):
-        return f"leaves {percent(after.share.starved)} starved"
+    # Where hardly a pixel is starved, the windows alone count.
+    if after.unfair > max(min(before.unfair * (1 - LESS), FOVEATED), GAIN):
+        return f"leaves {percent(after.unfair)} starved or overused"
     if before.jumps and after.jumps:
-        verb = "jump"
-        if after.jumps == 1:
-            verb = "jumps"
-        return f"{counted(after.jumps, 'layer')} {verb} in phase still"
+        return f"leaves {counted(after.jumps, 'layer')} out of phase"
     idle = change.kind == "size" and after.uneven_convolutions == before.uneven_convolutions
     idle = idle and not before.jumps
     if idle and before.tilt - after.tilt <= APART:
@@ -258,30 +257,54 @@ def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None)
     return None
 
 
-def _rank(attempt: Attempt, before: Outcome) -> tuple[float, ...]:
-    """Return the sort key of an attempt: remedies first, those without a price, by needs, evidence,
-    and then geometry.
+class Place(NamedTuple):
+    """The place of a remedy in the table; the first field that differs decides."""
 
-    Geometry ranks by the number of uneven windows, jumps, remainders, pixels above four times their
-    fair share, the distance of the size, and unfair pixels.
-    """
-    remedy = attempt.remedy
-    if remedy is None:
-        return (True,)
-    after = remedy.outcome
-    away = sum(abs(n - m) for n, m in zip(after.size, before.size, strict=True))
-    harsh = not before.low and after.share is not None and after.share.max > HARSH
-    needed = (
-        remedy.price is not None,
-        NEEDS.index(remedy.needs),
-        *evidence.rank(attempt.change.parts, remedy.needs),
-    )
-    left = (
-        after.uneven_convolutions,
-        after.jumps,
-        after.remainders > 0,
-        harsh,
-        away,
-        round(after.unfair, 2),
-    )
-    return False, *needed, *left, remedy.macs_ratio or 1.0
+    priced: bool
+    training: int
+    unmeasured: bool
+    loss: float
+    unfair: float
+    work: float
+    uneven: int
+    away: int
+    what: str
+
+    @classmethod
+    def of(cls, remedy: Remedy, before: Outcome) -> Place:
+        after, lost = remedy.outcome, inf
+        if remedy.trained is not None:
+            lost = -remedy.trained
+        return cls(
+            remedy.price is not None,
+            NEEDS.index(remedy.needs),
+            remedy.trained is None,
+            lost,
+            round(after.unfair, 3),
+            remedy.macs_ratio or 1.0,
+            after.uneven_convolutions + after.uneven_pools,
+            sum(abs(n - m) for n, m in zip(after.size, before.size, strict=True)),
+            remedy.what,
+        )
+
+
+# What puts the next row behind the first, by the field of `Place` that decides.
+BEHIND = {
+    "training": "needs more training",
+    "unmeasured": "was measured nowhere",
+    "loss": "lost more in small test networks",
+    "unfair": "leaves more pixels starved or overused",
+    "work": "takes more multiply-adds",
+    "uneven": "leaves more windows uneven",
+    "away": "changes the size more",
+    "what": "comes later in the alphabet",
+}
+
+
+def because(first: Remedy, second: Remedy | None, before: Outcome) -> str:
+    """Return why a remedy is the first of the table: what puts the next one behind it."""
+    if second is None:
+        return "because nothing else that was tried helps"
+    pairs = zip(Place._fields, Place.of(first, before), Place.of(second, before), strict=True)
+    decides = next(name for name, one, other in pairs if one != other)
+    return f"because the next, {second.what}, {second.price or BEHIND[decides]}"

@@ -82,7 +82,7 @@ class Audit:
     >>> import padviz
     >>> judged = padviz.audit("resnet50", 224)
     >>> judged.verdict, judged.uneven_convolutions[:2], judged.uneven_pools
-    ('lopsided, narrow rim', ['conv1', 'layer2.0.conv2'], ['maxpool'])
+    ('lopsided rim', ['conv1', 'layer2.0.conv2'], ['maxpool'])
     """
 
     network: str

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import ceil
 
-from padviz.advice.changes import NEEDS, onnx_file
-from padviz.advice.evidence import Standing
+from padviz.advice.changes import onnx_file
+from padviz.advice.evidence import SMALL, Standing
 from padviz.advice.remedies import FOVEATED, Attempt, MapOutcome, Remedy
-from padviz.advice.suggestions import Faults, Suggestions
+from padviz.advice.suggestions import PART, Faults, Suggestions
 from padviz.counting.shares.summary import Rim, percent
 from padviz.errors import typed
 from padviz.geometry.balance.case import Case
@@ -40,7 +40,7 @@ def verdict(figures: MapOutcome, standing: Standing | None, reads_padding: bool)
     words = []
     if any(figures.rim.depths):
         shape = "lopsided" if standing and standing.lopsided else "symmetric"
-        words.append(f"{shape}, {standing.width} rim" if standing else f"{shape} rim")
+        words.append(f"{shape} rim")
     if figures.overused_rim and any(figures.overused_rim.depths):
         words.append("overused rim")
     return " and ".join(words) or "no rim"
@@ -82,8 +82,6 @@ def _rim_in_words(figures: MapOutcome, rim: Rim, standing: Standing | None, comp
         if standing.of >= FEW:
             narrower = f"{percent(standing.narrower or 0, 0)} of {standing.of}"
         text += f"; {narrower} known networks with {standing.kind} have narrower rims"
-    if standing and standing.lopsided:
-        return f"Lopsided rim. {text}."
     return f"{text}."
 
 
@@ -112,28 +110,22 @@ def now(
     if not any(faults):
         rim = "there is no rim"
         if standing and standing.mean:
-            rim = f"the rim is narrow ({standing.mean:g} px on average)"
+            rim = f"the rim is {standing.mean:g} px wide on average"
         return f"Nothing to do: every window is even, the sampling grid is centred, and {rim}."
     wrong = listed([*_wrong(faults, figures, standing, field)])
     lead = suggested.now
     if lead:
         does = ", ".join(_effects(lead, figures))
         return (
-            f"{_capitalised(lead.what)} works with today's weights: {does}; its effect on accuracy "
-            f"was not measured. Why: {wrong}."
+            f"{_capitalised(lead.what)} works with today's weights, {suggested.why}: {does}; its "
+            f"effect on accuracy was not measured. What is wrong: {wrong}."
         )
-    costly = next((remedy for remedy in remedies if remedy.price), None)
-    short = ""
-    if costly:
-        short = f"{costly.what}: {costly.price}"
+    but = "nothing that was tried helps enough"
     if suggested.train:
-        but = "no change that was tried mends that without training"
-        if faults.border and costly and costly.needs == NEEDS[0]:
-            but = f"nothing that was tried helps enough without training ({short})"
-        return f"Change nothing: {wrong}, but {but}."
-    if costly:
-        return f"Change nothing: {wrong}, but nothing that was tried helps enough ({short})."
-    return f"Change nothing: {wrong}, but nothing that was tried mends that."
+        but += " without training"
+    elif remedies:
+        but += f" ({remedies[0].what}: {remedies[0].price})"
+    return f"Change nothing: {wrong}, but {but}."
 
 
 def _wrong(
@@ -176,13 +168,13 @@ def _wrong_border(figures: MapOutcome, standing: Standing | None) -> Iterator[st
         yield "fair shares are not defined"
         return
     if standing and standing.width != "narrow":
-        yield f"the rim is {standing.mean:g} px wide on average ({standing.width})"
+        yield f"the rim is {standing.mean:g} px wide on average"
     overused = more and any(more.depths)
-    if share.starved > FOVEATED:
+    if share.starved > PART:
         yield f"{_share_of_pixels(share.starved)} of this image is starved"
     if overused:
         yield f"{percent(share.overused)} of this image is overused"
-    if figures.unfair > FOVEATED >= share.starved and not overused:
+    if figures.unfair > PART >= share.starved and not overused:
         yield f"{percent(figures.unfair)} of this image is starved or overused"
 
 
@@ -192,16 +184,20 @@ def training(
     """Return what to do if you train: the change, its effect, and what was measured of it."""
     if not reads_padding or not any(faults):
         return "Keep the image size and the padding."
-    lead, keep = suggested.train, ""
-    if not faults.border:
-        keep = " Keep the padding: the rim is narrow."
+    lead = suggested.train
+    if suggested.now:
+        return f"Not needed: {suggested.now.what} works without."
     if lead is None:
-        return f"Nothing that was tried is worth training for.{keep}"
-    parts = [f"Try {lead.what} ({lead.needs}) and compare: {', '.join(_effects(lead, figures))}."]
-    parts.append(_measured(lead))
+        return "Nothing that was tried is worth training for."
+    parts = [
+        "Nothing measured helps accuracy. If you train anyway and the border itself matters to "
+        f"you: {lead.what} ({lead.needs}), {suggested.why}. "
+        f"Here: {', '.join(_effects(lead, figures))}.",
+        _measured(lead),
+    ]
     if suggested.alike:
         parts.append(f"The measurements do not separate it from {' or '.join(suggested.alike)}.")
-    return " ".join(parts) + keep
+    return " ".join(parts)
 
 
 def margin(
@@ -248,7 +244,7 @@ def _effects(lead: Remedy, before: MapOutcome) -> Iterator[str]:
     after, were = lead.outcome, before.uneven_convolutions
     if after.uneven_convolutions == 0 < were:
         yield "every convolution even"
-    elif after.uneven_convolutions < were:
+    elif were:
         yield f"{after.uneven_convolutions} of {were} convolutions uneven"
     if not were and after.uneven_pools < before.uneven_pools:
         yield f"{after.uneven_pools} of {before.uneven_pools} pools uneven"
@@ -272,17 +268,14 @@ def _share_of_pixels(share: float) -> str:
 
 def _measured(lead: Remedy) -> str:
     """Return the measured effects of a remedy on the accuracy of small networks, in points."""
-    points = [
-        f"{change:+.1f} {when}"
-        for change, when in (
-            (lead.trained, "at worst after training"),
-            (lead.as_is, "without training"),
-        )
-        if change is not None
-    ]
+    points = []
+    if lead.as_is is not None:
+        points.append(f"{lead.as_is:+.1f} points of accuracy untrained")
+    if lead.trained is not None:
+        points.append(f"{lead.trained:+.1f} points of accuracy or AP at worst after training")
     if not points:
         return "Its effect on accuracy was not measured."
-    return f"Points of accuracy or AP in small test networks: {', '.join(points)}."
+    return f"In {SMALL}: {', '.join(points)}."
 
 
 def best(faults: Faults, suggested: Suggestions) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict
 
-from padviz.advice.changes import wraps
+from padviz.advice.evidence import SMALL
 from padviz.advice.remedies import MapOutcome, Outcome, Remedy
 from padviz.advice.verdict import DRAWN, Audit, examine
 from padviz.advice.wording import HELPLESS, NOTHING, UNTRAINED
@@ -105,9 +105,9 @@ def audit(
     --------
     >>> judged = audit("resnet50", 224)
     >>> judged.verdict
-    'lopsided, narrow rim'
+    'lopsided rim'
     >>> judged.best, judged.to_try
-    ('nothing without training', '225 x 225 px')
+    ('nothing without training', 'partial padding')
     >>> first = judged.remedies[0]
     >>> first.what, first.edit[0], first.as_is, first.trained
     ('partial padding', 'padviz.repad(module, "partial")', -19.1, -2.0)
@@ -190,19 +190,8 @@ SENTENCES = ("border", "now", "training", "margin", "accuracy", "measure")
 DETAILS = ("symmetry", "padding")
 MEND = 8  # uneven windows, which are what the reader came for
 UNITS = ("", "K", "M", "G", "T", "P")
-SEVERALLY = (
-    "uneven: convolutions that read more padding on one side; starved: pixels with fewer than half "
-    "the paths of a pixel far from every border; try: with training, unless it says so. The audit "
-    "of one network says more."
-)
+SEVERALLY = "The audit of one network says more."
 BLANK = " Blank: no fair shares; `padviz audit` of that network alone says why."
-LEGEND = {
-    "uneven": "convolutions that read more padding on one side",
-    "rim": "starved px above or left, below or right",
-    "macs": "multiply-adds relative to today",
-    "measured": "accuracy change in our small test networks, in points: untrained, at worst after "
-    "training (yours: --images FOLDER)",
-}
 
 
 @dataclass(frozen=True)
@@ -231,14 +220,26 @@ class Row(NamedTuple):
 
 
 RIM, STARVED, OVERUSED = fairness(lambda row: row.outcome)
-OVERUSED = OVERUSED._replace(spare=2)
-UNEVEN = Column("uneven", of=lambda row: row.outcome and row.outcome.uneven_convolutions)
+RIM = RIM._replace(means="starved px above or left, below or right")
+STARVED = STARVED._replace(means="fewer than half the paths of a pixel far from every border")
+OVERUSED = OVERUSED._replace(spare=2, means="more than 3/2 of those paths")
+UNEVEN = Column(
+    "uneven",
+    of=lambda row: row.outcome and row.outcome.uneven_convolutions,
+    means="convolutions that read more padding on one side",
+)
 JUDGED = (UNEVEN, STARVED, OVERUSED, RIM)
 MACS = Column(
     "macs",
     show="{:.2f}x",
     spare=1,
+    means="multiply-adds relative to today",
     of=lambda row: row.outcome and (row.remedy.macs_ratio if row.remedy else 1.0),
+)
+POINTS = (
+    Column("what", "points lost or gained"),
+    Column("as_is", "untrained", "{:+.1f}"),
+    Column("trained", "at worst after training", "{:+.1f}"),
 )
 REMEDY = (Column("remedy", of=lambda row: row.what), *JUDGED, MACS)
 NEEDS = Column("needs", of=lambda row: row.remedy and row.remedy.needs)
@@ -253,7 +254,12 @@ SEVERAL = (
     *JUDGED[:2],
     OVERUSED,
     RIM._replace(spare=3),  # of which the verdict speaks
-    Column("best", "try", of=lambda row: None if isinstance(row.of, Failed) else _best(row.of)),
+    Column(
+        "best",
+        "advice",
+        of=lambda row: None if isinstance(row.of, Failed) else _best(row.of),
+        means="if the border itself matters to you, with training unless it says so",
+    ),
 )
 
 
@@ -321,7 +327,7 @@ def _result(audit: Audit | Failed) -> dict[str, object]:
 
 
 def _best(audit: Audit) -> str:
-    """Write what to do without training, or else the change to try with training."""
+    """Write what to do without training, or else the change to train with."""
     if audit.best == UNTRAINED and audit.to_try:
         return audit.to_try
     if audit.best in (NOTHING, HELPLESS):
@@ -370,10 +376,10 @@ def _paper(title: str, audit: Audit, rows: Sequence[Row], tried: Trial | None) -
             return "; ".join([*row.remedy.edit, *_besides(audit.outcome, row.remedy)])
         return ""
 
-    table = Table((*REMEDY, _measured_column(tried), NEEDS, Column("edit", of=edit_of)), rows)
+    table = Table((*REMEDY, *_measured(tried), NEEDS, Column("edit", of=edit_of)), rows)
     return [
         Heading(title),
-        Facts(("", getattr(audit, key)) for key in (*SENTENCES, *DETAILS)),
+        Facts((key.capitalize(), getattr(audit, key)) for key in (*SENTENCES, *DETAILS)),
         table,
         Lines(audit.cannot),
     ]
@@ -398,53 +404,43 @@ def _screen(audit: Audit, tried: Trial | None, all_: bool) -> list[Block]:
         rows = [Row("  today", audit.outcome)]
         group = ""
         for i, remedy in enumerate(audit.remedies, 1):
-            needs = f"{remedy.needs}{', costly' if remedy.price else ''}"
+            needs = f"{remedy.needs}{', not advised' if remedy.price else ''}"
             if needs != group:
                 rows.append(Row(group := needs))
             rows.append(Row(f"{i} {remedy.what}", remedy.outcome, remedy))
-        table = Table((*REMEDY, _measured_column(tried)), rows)
+        table = Table((*REMEDY, *_measured(tried)), rows, _legend(rows))
         edited = _edited(audit.outcome, audit.remedies)
-        blocks += [replace(table, legend=_legend(table, tried)), Lines(edited, indent=2)]
+        blocks += [table, Lines(edited, indent=2)]
+        known = [remedy for remedy in audit.remedies if remedy.trained is not None]
+        if known and not tried:
+            blocks.append(Table(POINTS, known, f"In {SMALL}; no change is 0. Yours: --images."))
     return [*blocks, Lines(audit.cannot)]
 
 
-def _legend(table: Table, tried: Trial | None) -> str:
-    said = [*_meanings(table, tried)]
-    rows = [row for row in table.rows if row.outcome]
-    if any(row.remedy and wraps(row.remedy.padding) for row in rows):
-        said.append("circular padding suits images that wrap")
-    if any(row.outcome.share is None for row in rows):
-        said.append("starved, overused and rim are blank: see Border")
-    if any(not row.outcome.macs for row in rows):
-        said.append("macs: unknown where a layer does not say its channels")
-    return f"{'; '.join(said)}."
+def _legend(rows: Sequence[Row]) -> str:
+    said = ["Ordered by training needed, points lost, starved and overused pixels, multiply-adds."]
+    outcomes = [row.outcome for row in rows if row.outcome]
+    if any(outcome.share is None for outcome in outcomes):
+        said.append("Starved, overused and rim are blank: see Border.")
+    if any(not outcome.macs for outcome in outcomes):
+        said.append("macs are unknown where a layer does not say its channels.")
+    return " ".join(said)
 
 
-def _meanings(table: Table, tried: Trial | None) -> Iterator[str]:
-    """Yield what the columns mean that have a cell."""
-    meanings = dict(LEGEND)
-    if tried and tried.shift.main:
-        what = "of the output's norm, as it is"
-        if tried.kind == "classes":
-            what = "answers kept as it is"
+def _measured(tried: Trial | None) -> Iterator[Column]:
+    """Yield the column of what was measured on the user's network."""
+    if tried is None:
+        return
+    name, nothing, what = "changed", "0.0 %", "of the output's norm, as it is"
+    if tried.kind == "classes":
+        name, nothing, what = "top-1 kept", "100.0 %", "answers kept as it is"
+    if tried.shift.main:
         baseline = f"{percent(tried.shift.main.value or 0)} under a shift by one pixel"
-        meanings[table.headings[-1]] = f"{what} ({tried.count} crops; {baseline})"
-    columns = dict(zip(table.headings, zip(*table.cells(), strict=True), strict=False))
-    for name, what in meanings.items():
-        if any(cell is not None for cell in columns.get(name, ())):
-            yield f"{name}: {what}"
-
-
-def _measured_column(tried: Trial | None) -> Column:
-    name, nothing = "measured", "0, 0"
-    if tried:
-        if tried.kind == "classes":
-            name, nothing = ("top-1 kept", "100.0 %")
-        else:
-            name, nothing = ("changed", "0.0 %")
-    return Column(
+        what = f"{what} ({tried.count} crops; {baseline})"
+    yield Column(
         name,
-        of=lambda row: row.outcome and (_measured(row.remedy, tried) if row.remedy else nothing),
+        of=lambda row: row.outcome and (_on_images(row.remedy, tried) if row.remedy else nothing),
+        means=what,
     )
 
 
@@ -512,13 +508,7 @@ def _figures(audit: Audit) -> Iterator[tuple[str, object]]:
         yield "unread", f"{many} rows or columns unread, first {audit.remainders[0]}"
 
 
-def _measured(remedy: Remedy, tried: Trial | None) -> str:
-    if tried is None:
-        points = (remedy.as_is, remedy.trained)
-        known = any(n is not None for n in points)
-        if known:
-            return ", ".join("-" if n is None else f"{n:+.1f}" for n in points)
-        return "not measured"
+def _on_images(remedy: Remedy, tried: Trial) -> str:
     size = (remedy.outcome.size[0], remedy.outcome.size[1])
     for row in tried.changes:
         if remedy.kind == "padding":
@@ -567,14 +557,13 @@ COMMAND = Command(
     3/2.
 
     The rim is the starved band along a side. It is lopsided if opposite sides differ by more than 4
-    px and by more than a quarter of the wider one. By the mean of its four sides, it is narrow up
-    to 24 px and wide from 60 px: about a fifth and a third of known networks.
+    px and by more than a quarter of the wider one.
 
     Changes that work with today's weights come first, then fine-tuning, then retraining. Within
-    each group, changes with the smallest measured loss come first, untested ones last. Geometry
-    decides ties: fewer uneven windows, no rows that no window reads, fewer starved or overused
-    pixels. Costly changes come after all groups: above 1.2x multiply-adds, a mostly starved image
-    left so, only fewer unread rows, or phase jumps where an axis wraps.
+    each group, changes with the smallest measured loss come first, untested ones last; then those
+    that leave the fewest pixels starved or overused, for the fewest multiply-adds. The first is
+    what to do, if anything is wrong. Changes that are not advised come last: above 1.2x
+    multiply-adds, most of the border left as it is, or circular padding, for images that wrap.
 
     For a network with several output heads, --heads share gives each equal weight; --heads sum adds
     their counts.

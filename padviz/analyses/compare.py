@@ -12,7 +12,7 @@ from padviz.analyses.result import Result
 from padviz.analyses.usage import MANY, row_of
 from padviz.counting.count import usages
 from padviz.counting.count_map import CountMap
-from padviz.counting.shares.summary import Summary, percent
+from padviz.counting.shares.summary import Summary, percent, rim_in
 from padviz.errors import OptionError, PadvizError, check_word
 from padviz.network.network import Network, Size, notes_on
 from padviz.network.padding_modes import SCHEMES
@@ -175,14 +175,21 @@ def _label(value: object) -> str:
 
 
 COMPARED = (
-    Column("max", show=lambda most: rounded(int(most)) if most >= MANY else most),
-    Column("rim"),
-    *(Column(key, show=percent) for key in ("starved", "overused")),
-    Column("share_min", "share min"),
-    Column("share_max", "share max", spare=1),
-    Column("corner", spare=2),
-    Column("asymmetry", spare=3),
-    Column("share_skew", "skew"),
+    Column(
+        "max", show=lambda most: rounded(int(most)) if most >= MANY else most, means="most paths"
+    ),
+    Column("rim", means="starved px above or left, below or right"),
+    Column(
+        "starved",
+        show=percent,
+        means="pixels with fewer than half the paths of a pixel far from every border",
+    ),
+    Column("overused", show=percent, means="more than 3/2 of those paths"),
+    Column("share_min", "share min", means="least fair share, paths over those of such a pixel"),
+    Column("share_max", "share max", spare=1, means="largest fair share"),
+    Column("corner", spare=2, means="fair share top left"),
+    Column("asymmetry", spare=3, means="largest difference of mirrored pixels, over the maximum"),
+    Column("share_skew", "skew", means="second half minus first half over the sum, of fair shares"),
     Column("note"),
 )
 
@@ -204,7 +211,12 @@ def report_of(items: Sequence[Item], choices: Sequence[Choice], varies: str) -> 
         rows.append({**row, "error": None})
         notes |= dict.fromkeys(summary.notes)
         asymmetry = max(summary.asymmetry.height, summary.asymmetry.width)
-        about = {**row, **about, "asymmetry": asymmetry, "rim": summary.rim and summary.rim.short}
+        about = {
+            **row,
+            **about,
+            "asymmetry": asymmetry,
+            "rim": rim_in(summary.rim, summary.starved),
+        }
         if share := summary.share:
             about["corner"] = share.corners.top_left
             about["share_skew"] = max(share.skew.height, share.skew.width, key=abs)
@@ -213,9 +225,8 @@ def report_of(items: Sequence[Item], choices: Sequence[Choice], varies: str) -> 
         shown.append(about)
     facts: dict[str, object] = about_all(rows)
     facts |= {"varies": varies, "values": [label for label, _ in items], "notes": [*notes]}
-    return Report(
-        "compare", facts, [[Table((Column(varies), *COMPARED), shown)]], table_of(rows, rows)
-    )
+    table = Table((Column(varies), *COMPARED), shown)
+    return Report("compare", facts, [[table]], table_of(rows, rows))
 
 
 def _check_picture(asked: Mapping[str, object]) -> None:

@@ -11,7 +11,7 @@ from padviz.analyses.asked import Pixels, Source, asked
 from padviz.analyses.result import Result
 from padviz.counting.count import usage as counted
 from padviz.counting.count_map import CountMap
-from padviz.counting.shares.summary import FairShare, PerAxis, Summary, percent, unit_text
+from padviz.counting.shares.summary import FairShare, PerAxis, Summary, percent, rim_in, unit_text
 from padviz.network.network import in_words
 from padviz.network.rewrites import padding_in_words
 from padviz.options import (
@@ -259,10 +259,7 @@ def fairness(of: Getter) -> tuple[Column, Column, Column]:
 
     def rim(row: object) -> str | None:
         outcome: Any = of(row)
-        if outcome is None or outcome.rim is None:
-            return None
-        short: str = outcome.rim.short
-        return short
+        return outcome and rim_in(outcome.rim, outcome.starved)
 
     return Column("rim", of=rim), figure("starved", percent), figure("overused", percent)
 

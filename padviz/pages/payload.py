@@ -12,6 +12,7 @@ from typing import Any
 from padviz.advice.verdict import Audit, Examined, examine
 from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
+from padviz.counting.shares.summary import rim_in
 from padviz.counting.walking.walks import Walk, taps_at
 from padviz.errors import OptionError, PadvizError, SizeError, UnknownName, printable
 from padviz.geometry.ledger import ledger, tap_exposure
@@ -189,7 +190,8 @@ def map_facts(shelf: Shelf, counts: CountMap) -> Facts:
         "max": str(counts.max) if isinstance(counts.max, int) else counts.max,
         "share": to_builtins(share),
         "skew": None if share else to_builtins(counts.summary().skew),
-        "rim": counts.rims and counts.rims[0].short,
+        "rim": rim_in(counts.summary().rim, counts.summary().starved),
+        "depths": counts.rims and to_builtins(counts.rims[0]),
     }
     layers, shapes = counts.target.layer, counts.target.shape
     return {
@@ -321,7 +323,7 @@ def _suggested(audit: Audit) -> list[int]:
     >>> import padviz
     >>> judged = padviz.audit("mobilenet_v2", 224)
     >>> [judged.remedies[at].what for at in _suggested(judged)]
-    ['225 x 225 px', 'circular padding']
+    ['partial padding', '225 x 225 px']
     """
     places = {remedy.what: at for at, remedy in enumerate(audit.remedies)}
     named = [audit.best, audit.to_try, *audit.alike]

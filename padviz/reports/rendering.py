@@ -73,8 +73,8 @@ def _fitted(table: Table, width: int) -> str:
     shown = _columns_within(table, filled, tables.least_widths(headings, cells), width)
     rows = [[row[i] for i in shown] for row in cells]
     lines = [tables.to_table([headings[i] for i in shown], rows, width)]
-    if table.legend:
-        lines.append(tables.wrapped(table.legend, width))
+    if legend := table.legend_of(shown):
+        lines.append(tables.wrapped(legend, width))
     missing = [headings[i] for i in filled if i not in shown]
     if missing:
         text = f"Not shown in {width} columns: {', '.join(missing)}."
@@ -146,10 +146,12 @@ def _in_markdown(block: Block) -> str:
         return f"```\n{block}\n```"
     if not block.rows:
         return ""
-    legend = f"\n\n{printable(block.legend)}" if block.legend else ""
+    legend = printable(block.legend_of(_filled(block)))
     cells = [block.headings, *([documents.marked(cell) for cell in row] for row in block.cells())]
     head, *lines = (f"| {' | '.join(line)} |" for line in cells)
-    return "\n".join([head, f"|{'---|' * len(block.columns)}", *lines]) + legend
+    return "\n".join(
+        [head, f"|{'---|' * len(block.columns)}", *lines, *(["", legend] if legend else [])]
+    )
 
 
 def to_github(report: Report) -> str:
@@ -229,8 +231,8 @@ def _folded(table: Table, most: int) -> str:
         more = counted(len(cells) - most, "more row")
         rest = _table_of(headings, cells[most:], marks[most:])
         text += f"<details><summary>{more}</summary>\n{rest}</details>\n"
-    if table.legend:
-        text += f"<p>{_html(table.legend)}</p>"
+    if legend := table.legend_of(filled):
+        text += f"<p>{_html(legend)}</p>"
     return text
 
 

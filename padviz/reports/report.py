@@ -27,7 +27,7 @@ class Column(NamedTuple):
     `of` finds it in a row; by default it is the row's attribute, or item, of that key. `show`
     rounds it and gives it its unit, as a format such as "{:.2f}x" or a function. Where a terminal
     is too narrow, the column of the largest `spare` goes first, and the last one of several that
-    are equal.
+    are equal. `means` is what the legend says of it where it is shown.
 
     >>> Column("ratio", show="{:.2f}x").cell({"ratio": 1.128})
     '1.13x'
@@ -38,6 +38,7 @@ class Column(NamedTuple):
     show: Show = None
     of: Getter | None = None
     spare: int = 0
+    means: str = ""
 
     def value(self, row: object) -> object:
         """Return the exact figure in a row."""
@@ -82,6 +83,18 @@ class Table(Block):
     def cells(self) -> list[list[object]]:
         """Show each row as people read it."""
         return [[column.cell(row) for column in self.columns] for row in self.rows]
+
+    def legend_of(self, shown: Sequence[int]) -> str:
+        """Return what the columns that are shown mean, and the legend.
+
+        >>> Table([Column("a", means="first"), Column("b", means="second")], []).legend_of([1])
+        'b: second.'
+        """
+        columns = [self.columns[i] for i in shown if self.columns[i].means]
+        meanings = "; ".join(
+            f"{column.heading or column.key}: {column.means}" for column in columns
+        )
+        return " ".join(filter(None, [meanings and f"{meanings}.", self.legend]))
 
     @property
     def values(self) -> list[list[object]]:

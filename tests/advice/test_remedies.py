@@ -64,14 +64,19 @@ def test_resnet_50_at_224() -> None:
         "layer4.0.conv2",
     ]
     assert found.uneven_pools == ["maxpool"]
-    assert found.verdict == "lopsided, narrow rim"
+    assert found.verdict == "lopsided rim"
     assert found.best == "nothing without training"
     assert [each.what for each in found.remedies][:3] == [
         "partial padding",
         "225 x 225 px",
-        "circular padding",
+        "replicate padding",
     ]
-    assert [each.outcome.uneven_convolutions for each in found.remedies[:3]] == [4, 0, 0]
+    assert [each.outcome.uneven_convolutions for each in found.remedies[:3]] == [4, 0, 4]
+    assert {each.price for each in found.remedies if wraps(each.padding)} == {
+        "suits only images that wrap"
+    }
+    (pooled,) = [each for each in found.remedies if each.kind == "pool"]
+    assert pooled.price == "costs 1.57x the multiply-adds"
     both = next(each for each in found.remedies if each.what == "225x225 + reflect")
     assert (both.kind, both.needs, both.as_is, both.trained) == ("both", "fine-tune", None, None)
     assert both.edit == ["Resize((225, 225))", 'padviz.repad(module, "reflect")']
@@ -275,7 +280,7 @@ def test_no_change_that_leaves_every_pixel_starved_is_a_remedy_for_that() -> Non
         "nothing that was tried helps enough (192 px of margin: costs 4.84x the multiply-adds)."
     )
     larger = next(each for each in found.remedies if each.what == "336 x 336 px")
-    assert larger.price == "leaves 100.0 % starved"
+    assert larger.price == "leaves 100.0 % starved or overused"
     assert found.training == "Nothing that was tried is worth training for."
     small = padviz.audit(padviz.load("resnet18"), 65)
     assert small.outcome.low
@@ -397,10 +402,10 @@ def test_where_sizes_stand_among_remedies() -> None:
     near, far = sizes("alexnet", 224)  # the nearest first, though a larger one has less of a border
     assert (near.what, far.what) == ("223 x 223 px", "255 x 255 px")
     assert far.outcome.unfair < near.outcome.unfair
-    found = remedies(padviz.load("vgg19"), 225)  # what only drops fewer rows last
-    assert found[0].kind == "padding"
-    assert [each.what for each in found[-2:]] == ["224 x 224 px", "256 x 256 px"]
-    assert found[-2].price == "only leaves fewer rows unread"
+    assert [each.price for each in sizes("vgg19", 225)] == [
+        "leaves 27.6 % starved or overused",
+        "costs 1.30x the multiply-adds",
+    ]
 
 
 NETS = {

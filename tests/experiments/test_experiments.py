@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import padviz
+from padviz.advice.evidence import SMALL
 from tests.sweeps import SLOW
 from tests.wheels import digits
 
@@ -194,3 +195,17 @@ def test_the_page_has_the_table_of_all_arms(lab: Any) -> None:
         spans[name] = mean - half, mean + half
     assert spans["32 zero"][0] > max(0.0, spans["33 zero"][1])
     assert spans["32 far side"][1] < min(0.0, spans["33 zero"][0])
+
+
+def test_an_audit_states_the_size_and_the_rims_of_the_networks_that_were_trained(lab: Any) -> None:
+    nets = [(lab.grid_offset.Net(lab.grid_offset.ARMS[0]), 32)]
+    nets += [(lab.training.network(task), task.size) for task in lab.training.TASKS[:3]]
+    convolutions, depths = [], []
+    for net, size in nets:
+        convolutions.append(sum(isinstance(module, nn.Conv2d) for module in net.modules()))
+        rims = padviz.usage(net.eval(), size).rims
+        assert rims
+        depths += rims[0].depths
+    few, many = min(convolutions), max(convolutions)
+    said = f"({few} to {many} convolutions, rims of {min(depths)} to {max(depths)} px)"
+    assert said in SMALL

@@ -1,5 +1,6 @@
 """The page of the atlas in a real browser, from disk."""
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,18 @@ def test_a_network_is_found_with_its_figures_and_command(page: Any) -> None:
     expect(page.locator("tbody code")).to_have_text("padviz audit vgg19 --size 224")
     page.fill("#search", "no such network")
     assert column(page, 1) == []
+
+
+def test_a_network_of_the_plot_is_told_and_found(page: Any) -> None:
+    assert column(page, 1)[0].startswith("vgg11 ")
+    points = [row for row in atlas() if row.rim and len(row.strides) == 1 and row.strides[0]]
+    expect(page.locator("#plot circle")).to_have_count(len(points))
+    point = page.locator("#plot circle").first
+    point.dispatch_event("pointerenter")
+    expect(page.locator("#pointed")).to_have_text(re.compile("vgg11 .*: rim 9, 9 px, stride 32"))
+    point.dispatch_event("click")
+    assert column(page, 1)[0].startswith("vgg11 ")
+    assert len(column(page, 1)) < len(points)
 
 
 def test_columns_sort_both_ways_and_what_is_not_known_comes_last(page: Any) -> None:

@@ -458,6 +458,27 @@ def test_the_audit_of_every_size_says_what_the_command_says(page: Any, size: Any
     says(page, "[data-part=edit]", found.remedies[3].edit[0])
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_a_line_ends_each_rim_that_fits(page: Any, size: Any) -> None:
+    counts = padviz.usage("resnet18", size)
+    choose(page, "#panel-a [data-part=size]", " x ".join(map(str, counts.size)))
+    rims, summary, n = counts.rims, counts.summary(), counts.size[0]
+    assert rims
+    near, far = rims[0].height
+    drawn = page.eval_on_selector(
+        "#panel-a canvas[data-part=over]",
+        """(canvas, places) => places.map(place => {
+            const y = Math.round(place * canvas.height);
+            const copy = new OffscreenCanvas(canvas.width, 3).getContext("2d");
+            copy.drawImage(canvas, 0, 1 - y);
+            const { data } = copy.getImageData(0, 0, canvas.width, 3);
+            return data.filter((alpha, i) => i % 4 === 3 && alpha).length > canvas.width / 3;
+        })""",
+        [near / n, (n - far) / n],
+    )
+    assert drawn == [summary.starved != 1] * 2
+
+
 def test_a_button_shows_the_map_of_each_remedy_that_the_sentences_name(page: Any) -> None:
     found = padviz.audit("resnet18", 224)
     named = [remedy for remedy in found.remedies if remedy.what in (found.to_try, *found.alike)]

@@ -174,6 +174,19 @@ class Target(msgspec.Struct, frozen=True):
         return self.layer
 
 
+def rim_in(rim: Rim | None, starved: float | None) -> str | None:
+    """Return the depths of a rim as short as a table cell, if the image is not all rim.
+
+    >>> rim_in(Rim([14, 34], [14, 34]), 0.45), rim_in(Rim([14, 34], [14, 34]), 1.0)
+    ('14, 34', 'none: all is rim')
+    """
+    if rim is None:
+        return None
+    if starved == 1:
+        return "none: all is rim"
+    return rim.short
+
+
 class Summary(Fairness, frozen=True):
     """The figures of a map. Exact counts are ints; mean, shares and rational counts are floats.
 

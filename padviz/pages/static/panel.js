@@ -87,10 +87,45 @@ export class Panel {
     if (!this.map || !this.scale) return;
     const [row, col] = this.cursor;
     this.over.getContext("2d").clearRect(0, 0, this.over.width, this.over.height);
+    this.rims();
     if (state.hover || pinned()) this.mark(row, col);
     this.say(row, col);
     this.profile(this.across, this.map.means(state.show, [[row, row + 1]], this.columns), false);
     this.profile(this.down, this.map.means(state.show, this.lines, [[col, col + 1]]), true);
+  }
+
+  // A dashed line where each rim ends, with its depth in px; none where the rims overlap.
+  rims() {
+    const { share, depths } = this.map.facts.figures,
+      context = this.over.getContext("2d");
+    if (!depths || share?.starved === 1) return;
+    const { width, height } = this.over;
+    const line = (depth, far, row, col, alongRow) => {
+      if (!depth) return;
+      const [y, x] = this.cell(row, col),
+        text = `${depth} px`;
+      context.setLineDash([5 * this.sharp, 4 * this.sharp]);
+      this.stroke(context, () => {
+        context.moveTo(alongRow ? 0 : x, alongRow ? y : 0);
+        context.lineTo(alongRow ? width : x, alongRow ? y : height);
+      });
+      context.setLineDash([]);
+      context.globalAlpha = 1;
+      context.font = `${11 * this.sharp}px sans-serif`;
+      const wide = context.measureText(text).width,
+        tall = 12 * this.sharp,
+        gap = 3 * this.sharp;
+      const left = alongRow ? (width - wide) / 2 : far ? x - wide - gap : x + gap,
+        base = alongRow ? (far ? y - gap : y + tall) : height / 2;
+      context.fillStyle = "#000a";
+      context.fillRect(left - 2, base - tall + gap, wide + 4, tall);
+      context.fillStyle = "#fff";
+      context.fillText(text, left, base);
+    };
+    line(depths.height[0], false, depths.height[0], 0, true);
+    line(depths.height[1], true, this.map.height - depths.height[1], 0, true);
+    line(depths.width[0], false, 0, depths.width[0], false);
+    line(depths.width[1], true, 0, this.map.width - depths.width[1], false);
   }
 
   // A cross hair on a pixel, and a ring around the one that is pinned.
@@ -264,7 +299,7 @@ function summary({ figures, target, shape, share_reason: reason }) {
     facts = [["target", `${target.join(", ")} (${shape.map((each) => each.join(" x ")).join(", ")})`]];
   if (share)
     facts.push(
-      ...(figures.rim === null ? [] : [["rim", `${figures.rim} px`]]),
+      ...(figures.rim === null ? [] : [["rim, px", figures.rim]]),
       ["starved", percent(share.starved)],
       ["overused", percent(share.overused)],
       ["fair shares", `${short(share.min)} to ${short(share.max)}`],

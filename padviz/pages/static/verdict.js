@@ -4,14 +4,8 @@ import { percent } from "./numbers.js";
 import { make } from "./paint.js";
 import { set, state } from "./state.js";
 
-const points = (n, how) => (n === null ? "" : `${n > 0 ? "+" : ""}${n.toFixed(1)} points ${how}`);
-
-// What was measured of a remedy elsewhere.
-const measured = ({ as_is, trained }) =>
-  [points(as_is, "without training"), points(trained, "at worst after training")].filter(Boolean).join(", ") || "not measured";
-
-// What a remedy needs of a trained network, what was measured of it, and what speaks against it.
-export const needs = (remedy) => [remedy.needs, measured(remedy), remedy.price].filter(Boolean).join("; ");
+// What a remedy needs of a trained network, and what speaks against it.
+export const needs = (remedy) => [remedy.needs, remedy.price].filter(Boolean).join("; ");
 
 // A text whose numbers keep their units beside them.
 const tight = (text = "") => text.replace(/(\d) (%|px|x)/g, "$1\u00a0$2");
@@ -20,12 +14,8 @@ export class Verdict {
   constructor(book) {
     this.book = book;
     this.finding = document.getElementById("finding");
-    for (const name of ["border", "now", "training", "margin", "accuracy", "measure", "symmetry", "padding", "suggested", "all", "more"])
+    for (const name of ["border", "now", "training", "margin", "accuracy", "measure", "symmetry", "padding", "suggested", "all"])
       this[name] = document.querySelector(`#verdict [data-part="${name}"]`);
-    const wide = matchMedia("(min-width: 901px)"); // as in the style
-    const fold = () => (this.more.open = wide.matches);
-    wide.addEventListener("change", fold);
-    fold();
     this.all.addEventListener("click", () => set({ part: "audit" }));
   }
 
