@@ -424,7 +424,7 @@ KEPT = {
     "uneven resnet50": "layer kind used offset rim",
     "audit resnet50 --all": "remedy uneven starved rim",
     "audit resnet50 vgg11": "network verdict starved",
-    "compare resnet50 --padding zero,partial --no-picture": "padding rim starved overused min",
+    "compare resnet50 --padding zero,partial": "padding rim starved overused min",
     "taps resnet50": "layer kind kernel imbalance",
     "check resnet50": "state expectation layer found",
     "diff resnet50 resnet18": "layer what value other",

@@ -53,7 +53,7 @@ COMMANDS = {
     "layers": "MODEL --size SIZE",
     "diff": "MODEL --size SIZE --same",
 }
-DRAWN = {"compare": "MODEL --size SIZE --padding zero,circular/zero,reflect --no-picture"}
+DRAWN = {"compare": "MODEL --size SIZE --padding zero,circular/zero,reflect"}
 
 
 def agree(steps: Steps, size: tuple[int, int], command: str) -> None:

@@ -240,8 +240,8 @@ def _check_picture(asked: Mapping[str, object]) -> None:
 
 COMMAND = Command(
     compare,
-    """Draw usage maps side by side: of several MODELs, or of several --padding, --size or --layer
-    of one. Without any of these, its padding is compared with all schemes.
+    """Compare usage maps of several MODELs, or of several --padding, --size or --layer of one.
+    Without any of these, its padding is compared with all schemes. -o FILE draws them side by side.
 
     Colours show the fair share of each pixel: its paths relative to an interior pixel, far from
     every border. Below 1/2 it is starved, above 3/2 overused. A network that cannot run gets an
@@ -250,9 +250,8 @@ COMMAND = Command(
     \b
     Example:
       padviz compare vgg19 --size 128 --padding zero,reflect,symmetric,partial
-      padviz compare resnet50 --size 64,128,224
+      padviz compare resnet50 --size 64,128,224 -o sizes.png
     """,
-    always=True,
     check_file=_check_picture,
     look=(CMAP,),
     counting="maps",

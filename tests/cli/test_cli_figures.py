@@ -113,7 +113,7 @@ def test_no_colours_where_they_are_not_wanted() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["check vgg11 --even", "compare vgg11 --no-picture", "uneven vgg11", "audit vgg11"]
+    "line", ["check vgg11 --even", "compare vgg11", "uneven vgg11", "audit vgg11"]
 )
 def test_many_sizes_show_their_progress(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[tuple[int, int]] = []

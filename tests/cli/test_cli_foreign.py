@@ -121,7 +121,7 @@ COMMANDS = {
     "uneven": "uneven {}",
     "sizes": "sizes {} --size 7:9",
     "layers": "layers {}",
-    "compare": "compare {} vgg11 --no-picture",
+    "compare": "compare {} vgg11",
     "export": "export {} -o out --jobs 1",
     "diff": "diff {} --same",
     "convert": "convert {}",
@@ -148,7 +148,7 @@ SHARED = "padviz: heads: its last maps b, c have the same weight; --heads sum ad
 HEARD = {
     "usage {} --no-picture": SHARED,
     "audit {}": SHARED,
-    "compare {} --padding zero,reflect --no-picture": SHARED,
+    "compare {} --padding zero,reflect": SHARED,
     "explore {}": SHARED,
     "coverage {} --no-picture": "",
     "export {} -o out --jobs 1": "",

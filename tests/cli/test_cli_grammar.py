@@ -277,8 +277,6 @@ def test_no_two_different_pictures_share_a_name(command: str) -> None:
 
 DRAWN = {
     "usage vgg11 --size 32": "vgg11-32-usage.png",
-    "compare vgg11 --size 32,64": "vgg11-32-64-compare.png",
-    "compare vgg11 vgg13 --size 32 --cmap magma": "vgg11-vgg13-32-magma-compare.png",
     "coverage vgg11 --size 32 --padding zero/zero": "vgg11-32-zero-coverage.png",
     "explore vgg11 --size 32,64 --padding zero": "vgg11-32-64-zero-explore.html",
     "detect net.onnx --size 40 --height 8 --step 16": "net-40-height_8-step_16-detect.png",
@@ -301,8 +299,8 @@ SCREENS = {  # a command, how its screen begins, and how many lines it has at mo
     "audit ssd300_vgg16 --size 300": ("SSD300", 48),
     "audit resnet50 --size 65536": ("ResNet-50", 48),
     "audit resnet18 mobilenet_v2 --size 224": ("", 99),
-    "compare vgg11 --size 64 --padding zero,reflect,partial --no-picture": ("", 99),
-    "compare resnet18 --size 64,128 --no-picture": ("", 99),
+    "compare vgg11 --size 64 --padding zero,reflect,partial": ("", 99),
+    "compare resnet18 --size 64,128": ("", 99),
     "filters net.onnx --size 65x96": ("", 99),
     "layers vgg11": ("", 99),
     "networks": ("", 99),
@@ -328,7 +326,7 @@ def test_screens_fit_a_terminal(line: str) -> None:
 @pytest.mark.parametrize(
     ("line", "spare", "needed"),
     [
-        ("compare vgg19 --size 64 --padding zero,reflect --no-picture", "asymmetry", "max"),
+        ("compare vgg19 --size 64 --padding zero,reflect", "asymmetry", "max"),
         ("audit resnet50 mobilenet_v2 --size 224", "rim", "starved"),
     ],
 )

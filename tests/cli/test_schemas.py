@@ -16,7 +16,7 @@ MODEL = "model.onnx --size 32x48"
 TEN = {
     "usage": f"{MODEL} --no-picture",
     "coverage": f"{MODEL} --no-picture",
-    "compare": f"{MODEL} --padding declared,reflect --no-picture",
+    "compare": f"{MODEL} --padding declared,reflect",
     "audit": MODEL,
     "uneven": f"{MODEL} --all",
     "taps": MODEL,

@@ -71,7 +71,7 @@ QUESTION = Question(
     control={"climate.py": CLIMATE.replace("ALONG", "circular").replace("ACROSS", "replicate")},
     commands=(
         "padviz check climate:Climate --size 32x64 --wraps width",
-        "padviz compare climate:Climate --size 32x64 --padding zero/circular,symmetric/circular --no-picture",
+        "padviz compare climate:Climate --size 32x64 --padding zero/circular,symmetric/circular",
     ),
     answer=(
         "climate:Climate, 32 x 64: 9 fail",

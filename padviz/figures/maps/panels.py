@@ -218,7 +218,7 @@ def _targets_in_words(maps: Sequence[CountMap], varies: str) -> str:
 def check_number(maps: int) -> None:
     """Reject more maps than a picture can show side by side."""
     if maps > MOST:
-        hint = "use `no_picture` for their figures, or a range with a larger step"
+        hint = "leave the picture out, or use a range with a larger step"
         raise OptionError(
             f"{maps} maps are too many for a picture, which shows up to {MOST}",
             where="compare",
