@@ -54,8 +54,8 @@ def asked(
 ) -> Iterator[tuple[Network, Size]]:
     """Load a network, cut to some layers, and the size asked for: its own where none is.
 
-    An analysis runs within. If the network refuses the size, an error there names the nearest sizes
-    that it takes.
+    An analysis runs within. If the network refuses the size, an error there names sizes that it
+    takes.
 
     >>> with asked("vgg11", 64, "reflect", layer="features.3") as (network, size):
     ...     print(network.title)
