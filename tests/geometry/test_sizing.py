@@ -143,6 +143,17 @@ def test_a_check_of_its_own_is_met_where_it_follows_no_stride(takes: Callable[[i
         assert axis.accepted.sizes == tuple(filter(takes, range(16, 201)))
 
 
+def test_a_range_without_a_period_is_found_in_a_long_one() -> None:
+    network = padviz.load(Checks(lambda n: 193 <= n <= 224), 224)
+    for axis in padviz.sizes(network, "64:1024").axes.values():
+        assert axis.accepted.sizes == tuple(range(193, 225))
+
+
+def test_a_range_far_from_the_first_sides_is_found() -> None:
+    found = padviz.sizes(Checks(lambda n: 96 <= n <= 111), "8:520")
+    assert found.height.accepted.sizes == tuple(range(96, 112))
+
+
 def test_multiples_beyond_the_strides_are_found_in_a_long_range() -> None:
     found = padviz.sizes(padviz.load(Checks(lambda n: n % 12 == 0), 96), "65:1024")
     assert [axis.accepted.rule for axis in found.axes.values()] == ["12*i", "12*i"]
