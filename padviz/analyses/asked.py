@@ -51,11 +51,12 @@ def asked(
     padding: str | None = None,
     same: bool = False,
     layer: Layers = None,
+    others: bool = True,
 ) -> Iterator[tuple[Network, Size]]:
     """Load a network, cut to some layers, and the size asked for: its own where none is.
 
-    An analysis runs within. If the network refuses the size, an error there names the nearest sizes
-    that it takes.
+    An analysis runs within. If the network refuses the size, an error there names `others` that it
+    takes.
 
     >>> with asked("vgg11", 64, "reflect", layer="features.3") as (network, size):
     ...     print(network.title)
@@ -73,6 +74,8 @@ def asked(
     searched = at
     if isinstance(network, Network):
         searched = network.pixels(at)
+    if not others:
+        searched = None
     with near_sizes_named(lambda: rewritten(as_usual(network)), searched):
         loaded, pixels = load_at(network, at)
         yield rewritten(loaded), pixels

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
-from padviz.analyses.asked import Pixels, Source, as_usual, asked
+from padviz.analyses.asked import Pixels, Source, asked
 from padviz.analyses.result import opening
 from padviz.geometry.sizing.nearest import near_sizes_named
 from padviz.network.network import Network, Size, as_size
@@ -59,10 +59,8 @@ class Loaded(Network):
     """
 
     def at(self, size: int | Sequence[int] | None) -> Network:
-        """Return the network at a size; where it refuses that, the error names the nearest that it
-        takes.
-        """
-        with near_sizes_named(lambda: as_usual(self), None if size is None else as_size(size)):
+        """Return the network at a size; where it refuses that, the error names others."""
+        with near_sizes_named(lambda: self, None if size is None else as_size(size)):
             network = super().at(size)
         if network is self:
             return network

@@ -188,7 +188,7 @@ def sizes(
     """
     one, sides = _asked_sizes(size)
     wanted = _read_at_any(
-        partial(asked, network, padding=padding, same=same, layer=layer), one, sides
+        partial(asked, network, padding=padding, same=same, layer=layer, others=False), one, sides
     )
     if images is None:
         pictures = []
@@ -265,7 +265,7 @@ def _read_at_any(
     sides: Sequence[int],
 ) -> Network:
     """Read a network at its usual size. Where it does not run there, try the size asked about, the
-    first sides, and powers of two.
+    first sides, powers of two, and sides all over the range.
 
     Where none of them helps, returns what was read at the usual size, or raises its error.
     """
@@ -277,7 +277,8 @@ def _read_at_any(
                 return _known_at(asked_at, [*here, *POWERS]) or usual
             return usual
     except (SizeError, ForwardError):
-        network = _known_at(asked_at, [*here, *sides[:MOST_SMALL], *POWERS])
+        spread = sides[:: len(sides) // MOST_SMALL + 1]
+        network = _known_at(asked_at, [*here, *sides[:MOST_SMALL], *POWERS, *spread])
         if network is None:
             raise
         return network

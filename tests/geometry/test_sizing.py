@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from torch.nn import functional
 import padviz
 from padviz.analyses.pasted import lines_to_paste
 from padviz.cli import cli
-from padviz.errors import UnknownName
+from padviz.errors import SizeError, UnknownName
 from padviz.geometry.sizing.at_size import at_size
 from padviz.geometry.sizing.nearest import _padded, near_sizes
 from tests.keras_files import functional as keras_functional
@@ -140,6 +141,17 @@ def test_a_check_of_its_own_is_met_where_it_follows_no_stride(takes: Callable[[i
     network = padviz.load(Checks(takes), 96)
     for axis in padviz.sizes(network, "16:200").axes.values():
         assert axis.accepted.sizes == tuple(filter(takes, range(16, 201)))
+
+
+def test_a_range_without_a_period_is_found_in_a_long_one() -> None:
+    network = padviz.load(Checks(lambda n: 193 <= n <= 224), 224)
+    for axis in padviz.sizes(network, "64:1024").axes.values():
+        assert axis.accepted.sizes == tuple(range(193, 225))
+
+
+def test_a_range_far_from_the_first_sides_is_found() -> None:
+    found = padviz.sizes(Checks(lambda n: 96 <= n <= 111), "8:520")
+    assert found.height.accepted.sizes == tuple(range(96, 112))
 
 
 def test_multiples_beyond_the_strides_are_found_in_a_long_range() -> None:
@@ -382,6 +394,57 @@ class Squares(nn.Module):
 def test_squares_are_near_where_a_network_takes_no_other_size(own: int) -> None:
     near = near_sizes(padviz.load(Squares(), own), (21, 23))
     assert (near.below, near.above) == ((20, 20), (24, 24))
+
+
+class Counted(Flat):
+    """Takes maps of 8 x 8, and notes the sizes at which it is called, also those of its copies."""
+
+    seen: ClassVar[list[tuple[int, ...]]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append((*x.shape[2:],))
+        return super().forward(x)
+
+
+def test_a_refusal_tries_few_sizes() -> None:
+    network = padviz.load(Counted(), 16)
+    Counted.seen.clear()
+    with pytest.raises(SizeError):
+        network.at((11, 200))
+    assert len(Counted.seen) < 20
+
+
+@pytest.mark.parametrize(
+    ("size", "way"),
+    [
+        ((12, 13), "pad the image to 16 x 16"),
+        ((90, 70), "crop it to 16 x 16"),
+        ((11, 200), "it must take one image; try another size"),
+    ],
+)
+def test_a_refusal_names_a_size_that_runs_and_where_to_go_on(
+    size: tuple[int, int], way: str
+) -> None:
+    more = f"padviz sizes MODEL --size {size[0]}x{size[1]} shows how, and other sizes"
+    with pytest.raises(SizeError, match=f"; {way}: {more}$"):
+        padviz.load(Flat(), 16).at(size)
+
+
+def test_a_refusal_is_said_once() -> None:
+    with pytest.raises(SizeError) as said:
+        padviz.usage(padviz.load(UNet(), 16), (22, 24))
+    assert str(said.value).count("does not take") == 1
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_sizes_that_a_refusal_names_run(name: str) -> None:
+    network = padviz.load(NETWORKS[name], 16)
+    for size in [(n, m) for n in range(1, 40, 6) for m in range(2, 40, 7)]:
+        try:
+            network.at(size)
+        except SizeError as error:
+            named = re.findall(r" to (\d+) x (\d+)", error.hint)
+            assert all(runs(NETWORKS[name], (int(n), int(m))) for n, m in named)
 
 
 @pytest.mark.parametrize("stride", range(2, 9))

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
+import numpy as np
+
 from padviz.errors import DescriptionError, PadvizError, SizeError, typed
 from padviz.geometry.reaching.reach import reaches_of
 from padviz.geometry.reaching.shifts import alignment_on
@@ -159,16 +161,23 @@ def _as_named(network: Network) -> str:
     return "MODEL"
 
 
+class _Named(SizeError):
+    """A refusal that names sizes already."""
+
+
 @contextmanager
 def near_sizes_named(load: Callable[[], Network], size: Size | None) -> Iterator[None]:
-    """Where a network refuses a size, name the nearest ones that it takes; `load` reads it at a
-    size of its own.
+    """Where a network refuses a size, name some that it takes; `load` reads it at a size of its
+    own.
 
     Raises SizeError in place of an error raised within, which is quoted, if another size is the
     cure.
     """
     try:
         yield
+    except _Named:
+        # a network that was loaded before has named them
+        raise
     except (SizeError, DescriptionError) as error:
         near = None
         with suppress(PadvizError):
@@ -178,34 +187,49 @@ def near_sizes_named(load: Callable[[], Network], size: Size | None) -> Iterator
         if near is None or near.refusal is None:
             raise
         refusal = near.refusal
+        ways = []
         if near.above:
-            ways = [f"pad the image to {in_words(near.above)}"]
-        else:
-            ways = []
-        ways += [f"crop it to {in_words(near.below)}"] if near.below else []
+            ways.append(f"pad the image to {in_words(near.above)}")
+        if near.below:
+            ways.append(f"crop it to {in_words(near.below)}")
         side = "x".join(map(str, near.size))
-        more = f"padviz sizes {typed(_as_named(network))} --size {side} prints the lines"
+        more = f"padviz sizes {typed(_as_named(network))} --size {side} shows how, and other sizes"
         if refusal.what == error.what:
             its_words = ""
         else:
             its_words = f" ({error.what})"
-        raise SizeError(
+        raise _Named(
             f"does not take {in_words(near.size)}: {refusal.what}{its_words}",
             where=refusal.where,
-            hint=f"{' or '.join(ways) or refusal.hint}: {more}",
+            hint=f"{' or '.join(ways) or refusal.hint or 'no size near it runs'}: {more}",
         ) from None
 
 
 def _near_refused(network: Network, size: Size) -> NearSizes | None:
-    """Return the sizes near one that a network refuses; None if it takes it, or if no other size is
-    known to help.
-    """
+    """Return sizes near one that a network refuses; None where it may take it."""
     if network.again is None:
         # errors of a description name sizes themselves, and those at the padding that was asked for
         return None
-    (first, *_) = at_size(network, size)
-    if first.accepted or first.unknown:
+    axes = at_size(network, size)
+    if axes[0].accepted or axes[0].unknown:
         return None
-    near = near_sizes(network, size)
-    helps = near.above or near.below or exported_for_another(network, size)
-    return near if helps else None
+    if exported_for_another(network, size):
+        return NearSizes(size, axes, None, None)
+    return NearSizes(size, axes, _likely(network, size, -1), _likely(network, size, 1))
+
+
+def _likely(network: Network, size: Size, sign: int) -> Size | None:
+    """Return the first of a few sizes in one direction at which a network runs.
+
+    Each try may take as long as reading the network, so they are few; `near_sizes` searches on.
+    """
+    strides = np.array([alignment_on(network, axis, n).step for axis, n in enumerate(network.size)])
+    image, own = np.array(size), network.size
+    # the last is its own size, if that lies in this direction
+    multiples = (strides, 0), (strides, own), (2 * strides, 0), (LARGEST, own)
+    tried = [image + sign * (sign * (rest - image) % step) for step, rest in multiples]
+    for near in dict.fromkeys(map(tuple, np.stack(tried).tolist())):
+        # a size beyond the largest is not accepted
+        if near != size and min(near) > 0 and at_size(network, near)[0].accepted:
+            return near
+    return None

@@ -195,12 +195,18 @@ def _known(reader: _Reader, repeats: _Repeats | None, sizes: range) -> dict[int,
     """Return what a network makes of each size that was read or follows from a period.
 
     Of a short range, all sizes are read where no period holds of all properties. So are those of a
-    file that declares its size, which takes no time.
+    file that declares its size, which takes no time. Of others without a period, those next to the
+    network's own size are.
     """
     declared = any(reader.network.declared[axis] for axis in reader.axes if reader.network.declared)
     if declared or (len(sizes) <= MOST_READ and (repeats is None or not repeats.evenly)):
         for n in sizes:
             reader.read(n)
+    elif repeats is None:
+        own = reader.network.size[reader.axes[0]]
+        for way in (range(own, sizes[0] - 1, -1), range(own, sizes[-1] + 1)):
+            # `all` stops at the first size that is refused
+            all(reader.read(n)[0] for n in way[:MOST_READ])
     known: dict[int, _Known] = {}
     if repeats is not None:
         known = {n: _Known(reader.readings[repeats.alike(n)], read=False) for n in sizes}
