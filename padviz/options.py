@@ -221,9 +221,7 @@ EXPECT_EVEN = Option("even", "Expect no uneven convolution.")
 ALL = Option("all", "List even layers too.")
 ALL_CHANGES = Option("all", "Show all changes, with figures and edits.")
 ALL_RULES = Option("all", "Run every rule.")
-WRAPS = Option(
-    "wraps", "Expect the output to wrap along an axis, such as width.", Name("AXIS"), several=True
-)
+WRAPS = Option("wraps", "Expect wrapping along an axis, such as width.", Name("AXIS"), several=True)
 CONTEXT = Option("context", "Expect exact tiles at this context.", Whole(0))
 CAUSAL = Option("causal", "Expect no unit to see ahead.")
 SAME_AS = Option(

@@ -30,8 +30,10 @@ def faults_of(
     field: ReceptiveField | None,
     reads_padding: bool,
 ) -> Faults:
-    """Return what is wrong: nothing if no padding is read, or if every window is even, the grid
-    centred and the rim narrow, in pixels and as a part of the image.
+    """Return what is wrong.
+
+    Nothing is if no padding is read, or if every window is even, the grid centred and the rim
+    narrow, in pixels and as a part of the image.
     """
     if not reads_padding:
         return Faults()

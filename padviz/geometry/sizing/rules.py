@@ -203,10 +203,7 @@ def _known(reader: _Reader, repeats: _Repeats | None, sizes: range) -> dict[int,
         for n in sizes:
             reader.read(n)
     elif repeats is None:
-        own = reader.network.size[reader.axes[0]]
-        for way in (range(own, sizes[0] - 1, -1), range(own, sizes[-1] + 1)):
-            # `all` stops at the first size that is refused
-            all(reader.read(n)[0] for n in way[:MOST_READ])
+        _read_outwards(reader, sizes)
     known: dict[int, _Known] = {}
     if repeats is not None:
         known = {n: _Known(reader.readings[repeats.alike(n)], read=False) for n in sizes}
@@ -218,6 +215,16 @@ def _known(reader: _Reader, repeats: _Repeats | None, sizes: range) -> dict[int,
     for n, there in reader.readings.items():
         known[n] = _Known(there, read=True)
     return known
+
+
+def _read_outwards(reader: _Reader, sizes: range) -> None:
+    """Read the sizes on both sides of the network's own, until one is refused."""
+    own = reader.network.size[reader.axes[0]]
+    for way in (range(own, sizes[0] - 1, -1), range(own, sizes[-1] + 1)):
+        for n in way[:MOST_READ]:
+            accepted, *_ = reader.read(n)
+            if not accepted:
+                break
 
 
 def _size_rule(
