@@ -552,24 +552,11 @@ COMMAND = Command(
     audit,
     """Report how MODEL treats the border of an image, and list changes that may help.
 
-    Paths are counted from each pixel to the last feature map, or to --layer. A pixel is starved
-    below half the paths of an interior pixel, which is far from every border, and overused above
-    3/2.
+    Paths are counted from each pixel to the last feature map. A pixel is starved below half the
+    paths of an interior pixel, and overused above 3/2. The rim is the starved band along a side.
 
-    The rim is the starved band along a side. It is lopsided if opposite sides differ by more than 4
-    px and by more than a quarter of the wider one.
-
-    Changes that work with today's weights come first, then fine-tuning, then retraining. Within
-    each group, changes with the smallest measured loss come first, untested ones last; then those
-    that leave the fewest pixels starved or overused, for the fewest multiply-adds. The first is
-    what to do, if anything is wrong. Changes that are not advised come last: above 1.2x
-    multiply-adds, most of the border left as it is, or circular padding, for images that wrap.
-
-    For a network with several output heads, --heads share gives each equal weight; --heads sum adds
-    their counts.
-
-    --images measures sizes and padding schemes on your trained network, as padviz trial does.
-    Several models or sizes make a table.
+    Changes are ordered by the training that they need, what they lost elsewhere, and the pixels
+    that they leave starved or overused. Those that are not advised come last.
 
     \b
     Example:

@@ -259,25 +259,12 @@ def _unseen(score_map: PositionMap) -> str | None:
 
 COMMAND = Command(
     detect,
-    """Map where MODEL, a trained network, sees something, and where it is blind.
-    --padding trained,symmetric compares the padding as trained with another.
-
-    By default, a stimulus moves over a plain background. A detector scores by the peak of its map
-    near the stimulus, a classifier by p / (p + q): its class against the best other one. From .5
-    on, the stimulus is seen; below half the median is a blind spot. If most scores are near 0 or 1,
-    use --threshold: it maps the lowest contrast at which the stimulus is seen. The output must be
-    class scores or a map of scores; for others, choose an inner map with --layer. If there are
-    several outputs or classes, choose with --layer and --class.
-
-    With --image, a photograph is shifted right and down under the frame instead, and scored in the
-    same way.
-
-    To hide places of photographs instead, and measure how much the output changes, use padviz seen.
+    """Map where MODEL, a trained network, sees a stimulus on a plain background, and where it is
+    blind. --image shifts a photograph under the frame instead; padviz seen hides its parts.
 
     \b
     Example:
-      padviz detect model.onnx --stimulus text:padding --padding trained,symmetric,circular
-      padviz detect model.onnx --step 32 --format csv
+      padviz detect model.onnx --stimulus text:padding --padding trained,symmetric
     """,
     always=True,
     counting="positions",

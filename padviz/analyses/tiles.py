@@ -582,22 +582,11 @@ def _check_picture(asked: Mapping[str, object]) -> None:
 
 COMMAND = Command(
     tiles,
-    """Compute the context tiles need so that the stitched output equals the output for the whole
-    image.
+    """Compute the context (overlap, halo) that tiles need so that the stitched output equals that
+    of the whole image.
 
-    An output unit is exact if it sees the same pixels and padding as in the whole image. The
-    context is what a tile reads around the part that it keeps (halo, margin, overlap). Tiles may
-    start only at multiples of the alignment. Tiles shrink a little so that the last one ends at the
-    image's edge.
-
-    \b
-    --size and --tile  plan the fewest tiles that keep every unit exact
-    --size alone       list tile sizes with their costs
-    --for LIB          monai, torchio, toolbelt, sahi or supervision
-    --level X          less context: for a share X of each unit's paths
-
-    --norms shared pools the statistics of norms and gates over all tiles, for padviz.tiled. --norms
-    per-tile plans as if they saw each position alone, which is inexact.
+    --size and --tile plan the fewest tiles that are exact; --size alone lists tile sizes with their
+    costs.
 
     \b
     Example:

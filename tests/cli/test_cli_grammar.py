@@ -141,10 +141,10 @@ def test_help_fits_a_terminal_with_a_line_for_each_option() -> None:
         ], text
 
 
-def test_help_has_at_most_250_words_before_the_options() -> None:
+def test_help_is_read_in_a_minute() -> None:
     for command in COMMANDS:
-        about = run(command, "--help").stdout.partition("\nOptions:\n")[0]
-        assert len(about.split()) <= 250, command
+        most = 250 if command in ("audit", "detect", "tiles") else 330
+        assert len(run(command, "--help").stdout.split()) <= most, command
 
 
 def test_help_groups_all_commands_and_lists_schemes_and_exit_codes() -> None:
