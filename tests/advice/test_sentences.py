@@ -163,7 +163,7 @@ QUICK = "test_resnet test_efficientnet test_convnext2 fcn_resnet50"
 
 
 def of_the_atlas() -> list[Any]:
-    """The networks of two libraries: a few run in `make test`, one in sixty in `make test-slow`."""
+    """The networks of two libraries: a few run in `make test`, one in 200 in `make test-slow`."""
     names = []
     for library, source in (
         ("torchvision", "torchvision.models:get_model"),
@@ -171,7 +171,7 @@ def of_the_atlas() -> list[Any]:
     ):
         rows = [row for row in atlas() if row.library == library]
         names += [f"{source}:{row.names[library][0]}" for row in rows]
-    marks = [(), *[SLOW if i % 60 == 0 else REST for i in range(len(names))]]
+    marks = [(), *[SLOW if i % 200 == 0 else REST for i in range(len(names))]]
     quick = [name.rpartition(":")[2] in QUICK.split() for name in names]
     return [
         pytest.param(name, marks=marks[0 if now else i])
