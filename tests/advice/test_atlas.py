@@ -134,7 +134,8 @@ def test_the_pages_say_what_the_atlas_is() -> None:
     said = (
         f"It has {read:,} networks in {len(atlas()):,} rows, {len(RIMS)} of which have a rim: "
         "elsewhere a layer such as attention does not scale with the image. "
-        f"Of these {lopsided} are lopsided, {foveated} foveated, {narrow} narrow and {wide} wide. "
+        f"Of these {lopsided} are lopsided, {foveated} foveated; {narrow} have a mean rim of at most "
+        f"{NARROW} px, {wide} one of at least {WIDE} px. "
         f"Another {patches} networks have no convolution but one that cuts the image into patches: "
         f"they are counted, not listed. {refused} were refused, {stopped} stopped at two minutes or 2 GB."
     )

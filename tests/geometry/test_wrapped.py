@@ -152,7 +152,7 @@ def test_what_leaves_jumps_comes_after_what_removes_them_and_says_so() -> None:
     assert jumps[: jumps.count(0)] == [0] * jumps.count(0)
     for each in found.remedies:
         if each.kind == "larger":
-            assert each.price == f"{each.outcome.jumps} layers jump in phase still"
+            assert each.price == f"leaves {each.outcome.jumps} layers out of phase"
     broken = "the width is padded circularly, but maxpool breaks the circle, because 500 is not a multiple of 32;"
     assert broken in found.symmetry
 

@@ -78,12 +78,12 @@ QUESTION = Question(
     control={"detector.py": DETECTOR.replace("MODE", "circular")},
     commands=("padviz audit detector:Detector --size 640",),
     answer=(
-        "Border    Lopsided rim. The outer 10 px above and left and 32 px below and right\n"
-        "          are starved (fewer than half the paths of a pixel far from every\n          border)",
+        "Border    The outer 10 px above and left and 32 px below and right are starved\n"
+        "          (fewer than half the paths of a pixel far from every border)",
         "Margin    32 px of margin (1.21x the pixels) move the image out of the rim: 0.3\n"
         "          % of it is starved or overused instead of 13.4 %.",
     ),
-    cause=("Lopsided rim.", "32 px of margin"),
+    cause=("The outer 10 px", "32 px of margin"),
     do="A plausible cause, not a shown one: 672 px are a margin of 16 px. Pad when you predict, too, and measure: "
     "counts say where a margin acts, and not how much it gains. `padviz rings` scores objects by their distance "
     "to the border.",
