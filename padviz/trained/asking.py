@@ -387,6 +387,8 @@ class _Unit:
             others = [draw for draw in self.draws() if draw != first]
             if not any(self.changes(draw, ~reads) for draw in others):
                 return "not judged", "what it does not read changed it in one draw alone"
+            if not shows_positions(self.probe.shapes[self.name], self.probe.said[self.layer]):
+                return "not judged", "may be another unit: its map's shape does not show its order"
             return "wrong", self.finding(first, reads)
         unseen = []
         for words, line in ends_of(counts, self.probe.network.axes, FAINT * self.probe.tolerance):
@@ -445,6 +447,19 @@ def positions(values: Map, size: Size) -> Map | None:
             if 0 <= more <= PREFIX:
                 return np.moveaxis(whole, tokens, 1)[:, more:].reshape(-1, *size)
     return None
+
+
+def shows_positions(shape: Size, size: Size) -> bool:
+    """Return whether the shape of a map shows which of its dimensions are its positions.
+
+    It does not where channels are as many as rows, nor of tokens, whose order may be any.
+
+    >>> shows_positions((1, 3, 8, 8), (8, 8)), shows_positions((1, 8, 8, 8), (8, 8))
+    (True, False)
+    """
+    whole = shape[1:]
+    fits = [at for at in range(len(whole)) if whole[:at] + whole[at + 1 :] == size]
+    return whole == size or len(fits) == 1
 
 
 def mixing_layer(network: Network) -> str:

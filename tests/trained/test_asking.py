@@ -272,6 +272,25 @@ def test_modules_and_their_files_do_what_padviz_says(name: str, tmp_path: Path) 
         assert counts_of(found)["holds"] > 3
 
 
+class Last(nn.Module):
+    """Adds two maps with their channels last."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.wide = nn.Conv2d(3, channels, (1, 5), padding=(0, 2))
+        self.narrow = nn.Conv2d(3, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.wide(x).permute(0, 2, 3, 1) + self.narrow(x).permute(0, 2, 3, 1)
+
+
+def test_units_are_not_judged_where_channels_may_be_rows() -> None:
+    found = padviz.verify(Last(12), 12)
+    assert (found.finding, {*counts_of(found)}) == (None, {"not judged"})
+    assert "its map's shape does not show its order" in str(found)
+    assert padviz.verify(Last(8), 12).holds
+
+
 class Attends(nn.Module):
     def __init__(self) -> None:
         super().__init__()
