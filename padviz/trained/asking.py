@@ -452,7 +452,7 @@ def positions(values: Map, size: Size) -> Map | None:
 def shows_positions(shape: Size, size: Size) -> bool:
     """Return whether the shape of a map shows which of its dimensions are its positions.
 
-    It does not where channels are as many as rows, nor of tokens, whose order may be any.
+    A map with as many channels as rows shows nothing. Tokens have no order of their own.
 
     >>> shows_positions((1, 3, 8, 8), (8, 8)), shows_positions((1, 8, 8, 8), (8, 8))
     (True, False)
