@@ -96,13 +96,21 @@ def _of_convolution(result: Tensor, x: Tensor, weight: Tensor, bias: object, *gi
     # oneDNN copies maps and weights into blocks of 16 channels, maps twice in some kernels, ...
     made = _in_blocks(result, 1)
     in_blocks = _in_blocks(x, 1) + made
-    if transposed or (taps == 1 and max(stride) > 1):
+    pointwise_with_a_stride = taps == 1 and max(stride) > 1
+    if transposed or pointwise_with_a_stride:
         in_blocks *= 2
     else:
         in_blocks -= result.nbytes  # which is made when the copies of what is read are freed
-    # ... and copies the values under each tap where it has no kernel for these blocks.
-    if groups > 1 or (transposed and max(dilation) > 1):
-        in_blocks = max(in_blocks, columns + result.nbytes)
+    # ... each further thread takes the pixels that are read with a stride, ...
+    threads = torch.get_num_threads()
+    if pointwise_with_a_stride:
+        pixels = _in_blocks(x, 1) // prod(x.shape[2:]) * prod(few.shape[2:])
+        in_blocks += (threads - 1) * (pixels + 2**16)
+    # ... and where no kernel is for these blocks, each copies the values under each tap of a group.
+    of_each_channel = groups == x.shape[1] == result.shape[1]
+    if (groups > 1 and not of_each_channel) or (transposed and max(dilation) > 1):
+        at_once = min(threads, groups * x.shape[0])
+        in_blocks = max(in_blocks, at_once * columns + result.nbytes)
     weights = _in_blocks(weight, 0, 1) + 4 * result.shape[1] + 192  # with the bias
     return copied + max(in_blocks + weights, made)
 
