@@ -435,6 +435,18 @@ def _ripples(case: Case) -> Iterator[Judged]:
             yield failed(layer.name, axis, "equal numbers of taps", what, change)
 
 
+def _thin_borders(case: Case) -> Iterator[Judged]:
+    for layer in case.network.layers:
+        for axis, op in zip(case.network.axes, layer.ops, strict=True):
+            if isinstance(op, Transposed):
+                rows = op.extent - op.stride
+                before, after = rows - op.padding[0], rows - op.padding[1] + op.output_padding
+                if max(before, after) > 0:
+                    what = f"fewer in {max(before, 0)} + {max(after, 0)} rows"
+                    change = "resize, then a convolution"
+                    yield failed(layer.name, axis, "the taps of rows inside", what, change)
+
+
 def _overhangs(case: Case) -> Iterator[Judged]:
     for layer, axis, row in _rows(case.ledger.layers):
         if row.overhang:
@@ -528,8 +540,17 @@ connection.""",
         "Where the kernel is not a multiple of the stride, units have unequal numbers of taps: a "
         "checkerboard. The change keeps the output's size: the next kernel that is a multiple (its "
         "weights are trained anew), or a resize by the stride and a convolution. Taps divided by "
-        "the number of their unit's taps make equal weights even; training may undo that.",
+        "the number of their unit's taps make equal weights even; training may undo that. Where it "
+        "is a multiple, weights that differ from tap to tap still make a checkerboard, which no "
+        "rule sees.",
         _ripples,
+        False,
+    ),
+    "transposed-border": Rule(
+        "Units at the border of a transposed convolution have fewer taps than those inside.",
+        "Rows that would add to them lie beyond the map, as with zero padding. Padding that crops "
+        "kernel - stride rows at each end leaves no such units.",
+        _thin_borders,
         False,
     ),
     "window-overhang": Rule(

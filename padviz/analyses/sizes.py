@@ -17,6 +17,7 @@ from padviz.analyses.pasted import lines_to_paste
 from padviz.analyses.result import Result
 from padviz.errors import ForwardError, OptionError, PadvizError, SizeError
 from padviz.geometry.balance.balanced_sizes import odd_window
+from padviz.geometry.reaching.shifts import alignment_on
 from padviz.geometry.sizing.at_size import AtSize, at_size, exported_for_another
 from padviz.geometry.sizing.nearest import NearSizes, near_sizes
 from padviz.geometry.sizing.rules import (
@@ -29,7 +30,8 @@ from padviz.geometry.sizing.rules import (
     sizes_to_read,
 )
 from padviz.network.network import ENDS, LARGEST, Network, Size, as_size, in_words, sizes_in
-from padviz.network.sizes import AlongAxes
+from padviz.network.operations import Window
+from padviz.network.sizes import AlongAxes, sizes_of
 from padviz.options import IMAGES, LAYERS, PADDING, SAME, SIZED_MODEL, SIZES, Command
 from padviz.phrases import listed
 from padviz.progress import Progress
@@ -414,7 +416,7 @@ def report_of(network: Network, answer: Sizes) -> Report:
     if answer.near is not None:
         blocks += _about_one(network, answer, answer.near)
     if answer.images is not None:
-        blocks += _about_images(answer.images)
+        blocks += _about_images(network, answer.images)
     if not blocks:
         if "both" in answer.axes or len(answer.axes) == 1:
             others = ""
@@ -522,6 +524,7 @@ def _about_one(network: Network, answer: Sizes, near: NearSizes) -> Iterator[Blo
                 f"no: padding is read unevenly along {' and '.join(uneven)}" if uneven else "yes",
             )
         )
+        facts += [("pads", pad) for pad in _pads_itself(network, near.size)]
     facts.append(("accepts", _accepts(answer)))
     exported = exported_for_another(network, near.size)
     if exported is not None:
@@ -532,6 +535,20 @@ def _about_one(network: Network, answer: Sizes, near: NearSizes) -> Iterator[Blo
     yield Facts(facts)
     if stretched and (lines := lines_to_paste(network, near)):
         yield Verbatim("\n".join(lines))
+
+
+def _pads_itself(network: Network, size: Size) -> Iterator[str]:
+    """Yield pads of the network's own that go beyond the next multiple of its strides."""
+    at = network.at(size)
+    for axis, n in enumerate(size):
+        rows, alignment = sizes_of(at, axis, n), alignment_on(at, axis, n)
+        step = alignment.step
+        for layer, m, stride in zip(at.layers[1:], rows[1:], alignment.strides[1:], strict=True):
+            op, before = layer.ops[axis], rows[layer.inputs[0]]
+            is_pad = isinstance(op, Window) and op.kernel == 1 and stride == 1
+            if is_pad and m - before >= step > 1:
+                along = f"{before} to {m} px along the {network.axes[axis]}, by itself"
+                yield f"{along}; multiples of {step} px keep all strides in phase"
 
 
 def _moved(network: Network, size: Size, near: Size | None) -> str:
@@ -589,21 +606,21 @@ def _accepts(answer: Sizes) -> str:
     return ", ".join(f"{axis}: {rule}" for axis, rule in rules)
 
 
-def _about_images(images: SizesOfImages) -> Iterator[Block]:
-    yield Facts(
-        [
-            ("pictures", images.count),
-            ("accepted", f"{images.accepted} of {images.count}"),
-            ("stretched", images.stretched),
-            ("uneven", images.uneven),
-            (
-                "added",
-                f"at most {in_words(images.added)} px"
-                if images.added
-                else "no size near any of them",
-            ),
-        ]
-    )
+def _about_images(network: Network, images: SizesOfImages) -> Iterator[Block]:
+    facts: list[tuple[str, object]] = [
+        ("pictures", images.count),
+        ("accepted", f"{images.accepted} of {images.count}"),
+        ("stretched", images.stretched),
+        ("uneven", images.uneven),
+    ]
+    exported = exported_for_another(network, (0,) * len(network.size))
+    if exported is not None and images.accepted < images.count:
+        facts.append(("instead", f"{exported.what}: {exported.hint}"))
+    elif images.added:
+        facts.append(("added", f"at most {in_words(images.added)} px"))
+    else:
+        facts.append(("added", "no size near any of them"))
+    yield Facts(facts)
     yield Table(
         (
             Column("size", "padded size", in_words),

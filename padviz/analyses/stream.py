@@ -127,6 +127,10 @@ def report_of(network: Network, plan: Stream, rate: int | None) -> Report:
         makes = once(map(str, head.makes), " to ")
         noun = "sample" if makes == "1" else "samples"
         said.append(f"Each chunk makes {makes} {noun} of {head.layer}.")
+        stride = strides[network.index[head.layer]]
+        if plan.lag and stride >= 1:
+            frames = f"{float(plan.lag / stride):,.4g} of these frames"
+            said.append(f"Future (right) context: {frames}{_lasting(plan.lag, hertz)}.")
         if head.short:
             share = head.short / head.makes[1]
             said.append(

@@ -26,12 +26,12 @@ def inside(row: Any) -> Any:
     return row[third:-third]
 
 
-def ripple(**options: int) -> Any:
+def ripple(rule: str = "transposed-ripple", **options: int) -> Any:
     names = {"kernel": options["kernel"], "stride": options["stride"]}
     layer = {"op": "convtranspose", "name": "up", **names, "padding": options.get("padding", 0)}
     layer |= {key: options[key] for key in ("dilation", "output_padding") if key in options}
     found = padviz.check(parse({"layers": [layer]}, "net"), ROWS, all_=True)
-    return [row for row in found if row.expectation == "transposed-ripple"]
+    return [row for row in found if row.expectation == rule]
 
 
 @given(
@@ -93,3 +93,29 @@ def test_a_kernel_cannot_even_out_a_dilation_that_steps_over_units() -> None:
     (found, _) = ripple(kernel=4, stride=2, dilation=2)
     assert found.found == "kernel 4, stride 2: 0 to 4 taps a unit"
     assert found.change == "resize, then a convolution"
+
+
+@given(
+    kernel=st.integers(1, 7),
+    stride=st.integers(1, 4),
+    dilation=st.integers(1, 3),
+    padding=st.integers(0, 6),
+    more=st.integers(0, 3),
+)
+@examples(60)
+def test_rows_at_the_border_with_fewer_taps_are_those_of_pytorch(
+    kernel: int, stride: int, dilation: int, padding: int, more: int
+) -> None:
+    options = {"stride": stride, "dilation": dilation, "padding": padding}
+    options["output_padding"] = min(more, max(stride, dilation) - 1)
+    found = ripple("transposed-border", kernel=kernel, **options)
+    taps = counts(torch.ones(kernel), **options)
+    inner = inside(taps)
+    middle = (len(taps) - len(inner)) // 2
+    # A row far from both ends that lies at the same place among those of a stride.
+    places = torch.arange(len(taps)) - middle
+    fewer = (taps < inner[places % stride]).nonzero()[:, 0]
+    before = max([1 + int(row) for row in fewer if row < len(taps) / 2], default=0)
+    after = max([len(taps) - int(row) for row in fewer if row > len(taps) / 2], default=0)
+    said = {f"fewer in {before} + {after} rows"} if before or after else set()
+    assert {each.found for each in found} == said

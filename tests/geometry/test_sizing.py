@@ -721,6 +721,18 @@ def test_a_module_that_pads_its_image_to_a_multiple_is_balanced_one_row_before_i
         assert found.read < 160
 
 
+@pytest.mark.parametrize(
+    ("multiple", "n", "said"), [(128, 65, "65 to 128"), (2, 65, ""), (128, 128, "")]
+)
+def test_what_a_module_pads_beyond_its_strides_is_said(multiple: int, n: int, said: str) -> None:
+    text = str(padviz.sizes(PadsItself(multiple), (n, 128)))
+    lines = [line for line in text.splitlines() if line.startswith("pads ")]
+    assert len(lines) == bool(said)
+    for line in lines:
+        assert f"{said} px along the height" in line
+        assert "multiples of 2 px" in line
+
+
 def test_sizes_without_a_rule_that_were_not_read_are_not_known() -> None:
     sides = range(64, 701)
     found = padviz.sizes(PadsItself(140), sides)
@@ -742,3 +754,15 @@ def test_a_file_whose_maps_do_not_fit_is_refused_and_not_unknown(tmp_path: Path)
     assert names["x"].shape == (1, 1, 24, 24)
     np.testing.assert_array_equal(names["x"][..., :22, :], x)
     assert names["y"].shape == (1, 1, 22, 24)
+
+
+def test_pictures_that_a_fixed_file_refuses_are_told_what_else_to_do(tmp_path: Path) -> None:
+    path = onnx_file(UNet(), tmp_path / "fixed.onnx", False)
+    side = padviz.load(path).size[0]
+    for name, width in {"fits": side, "wide": side + 1}.items():
+        Image.new("RGB", (width, side)).save(tmp_path / f"{name}.png")
+    text = " ".join(str(padviz.sizes(path, images=tmp_path)).split())
+    assert "accepted 1 of 2" in text
+    assert "instead the file declares an input of" in text
+    assert "export it again with open axes" in text
+    assert "added at most" not in text

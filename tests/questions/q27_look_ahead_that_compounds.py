@@ -51,7 +51,10 @@ def look_ahead(folder: Path) -> list[str]:
     assert signal.grad is not None
     last = int(signal.grad.abs().sum(dim=(0, 1)).nonzero().max())
     frames = last - 203
-    return [f"lags by {frames} input samples ({10 * frames:,}.0 ms)"]
+    return [
+        f"lags by {frames} input samples ({10 * frames:,}.0 ms)",
+        f"{frames // 4} of these frames",
+    ]
 
 
 QUESTION = Question(
@@ -66,6 +69,7 @@ QUESTION = Question(
     answer=(
         "Chunks of 64 input samples (640.0 ms): layers keep 104 samples in all between",
         "chunks; the output lags by 136 input samples (1,360.0 ms), its look-ahead.",
+        "Future (right) context: 34 of these frames (1,360.0 ms).",
     ),
     cause=("lags by 136", "1,360.0 ms"),
     do="Pad in front alone and retrain: causal convolutions look no frame ahead.",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
-from onnx import numpy_helper, parser
+from onnx import TensorProto, helper, numpy_helper, parser
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -160,6 +160,22 @@ def test_neutral_is_neither_hinted_nor_taken_where_positions_move(op: str, tmp_p
     assert "neutral=" not in str(error.value)
     with pytest.raises(PadvizError, match=f"neutral: '{op}' moves positions or joins them"):
         padviz.load(network, neutral=[op])
+
+
+def test_a_branch_that_the_image_decides_is_refused_for_that(tmp_path: Path) -> None:
+    """Its branches read the map by its name, so nothing that enters the node is a map."""
+    branches = {}
+    for name, side in {"then_branch": 3, "else_branch": 5}.items():
+        pads = [side // 2] * 4
+        pool = helper.make_node("MaxPool", ["c"], [name], kernel_shape=[side] * 2, pads=pads)
+        made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)]
+        branches[name] = helper.make_graph([pool], name, [], made)
+    model = model_of("c = Conv (x, w3x3)\n m = ReduceMean <keepdims = 0> (x)\n y = Abs (c)", 17)
+    graph = model.graph
+    graph.node[-1].CopyFrom(helper.make_node("If", ["b"], ["y"], "choice", **branches))
+    graph.node.insert(2, helper.make_node("Cast", ["m"], ["b"], to=TensorProto.BOOL))
+    with pytest.raises(PadvizError, match="node choice: an If, whose branch the image decides, is"):
+        padviz.usage(saved(model, tmp_path), 32)
 
 
 def test_a_neutral_operation_of_several_maps_sees_all_of_them(tmp_path: Path) -> None:

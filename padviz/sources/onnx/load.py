@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -279,19 +281,7 @@ class _Run:
         if node.op == "Constant":
             return [constant_of_node(node.attrs, self.folder)]
         if node.op == "If":
-            condition = node.tensor(0)
-            if (
-                not isinstance(condition, Constant)
-                or condition.array is None
-                or condition.array.size != 1
-            ):
-                return None
-            graph = node.required("then_branch" if condition.array.item() else "else_branch")
-            inside: Scope = ChainMap(
-                {value.name: constant(value, self.folder) for value in graph.initializer}, scope
-            )
-            self.nodes(graph.node, inside, depth + 1, bound)
-            return _outputs(inside, [value.name for value in graph.output])
+            return self.branch(node, scope, depth, bound)
         function = self.functions.get((proto.domain, proto.op_type))
         if function is None or node.op in self.trace.neutral:
             return None
@@ -301,6 +291,27 @@ class _Run:
         defaults = {str(attr.name): attr for attr in function.attribute_proto}
         self.nodes(function.node, inside, depth + 1, defaults | attrs)
         return _outputs(inside, function.output)
+
+    def branch(self, node: Node, scope: Scope, depth: int, bound: Attributes) -> list[Value]:
+        condition = node.tensor(0)
+        branches = [node.required(name) for name in ("else_branch", "then_branch")]
+        if (
+            not isinstance(condition, Constant)
+            or condition.array is None
+            or condition.array.size != 1
+        ):
+            # Which branch runs is not known, so the node reads what both of them read.
+            nodes = chain.from_iterable(graph.node for graph in branches)
+            names = dict.fromkeys(name for each in nodes for name in each.input)
+            read = [scope[name] for name in names if scope.get(name) is not None]
+            with self.trace.made_by(node.title):
+                return run_node(replace(node, read=(*node.read, *read)))
+        graph = branches[bool(condition.array.item())]
+        inside: Scope = ChainMap(
+            {value.name: constant(value, self.folder) for value in graph.initializer}, scope
+        )
+        self.nodes(graph.node, inside, depth + 1, bound)
+        return _outputs(inside, [value.name for value in graph.output])
 
 
 def _outputs(scope: Scope, names: Iterable[str]) -> list[Value]:

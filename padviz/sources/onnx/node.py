@@ -34,6 +34,8 @@ class Node(calls.Call):
 
     @property
     def which(self) -> str:
+        if self.op == "If":
+            return f"node {self.title}: an If, whose branch the image decides,"
         return f"node {self.title}: the operation {self.op} (opset {self.version})"
 
     @property
