@@ -328,6 +328,48 @@ def test_a_field_s_title_gives_the_padding_at_both_places(size: int) -> None:
     assert title in said(figure).replace("\n", " ")
 
 
+@pytest.mark.parametrize("size", [32, 64, 97, 224, 225])
+@pytest.mark.parametrize("network", ["resnet18", "googlenet"])
+def test_titles_of_windows_count_those_that_read_unequal_padding(network: str, size: int) -> None:
+    ledger = padviz.uneven(network, size)
+    rows = [[*layer.axes.values()] for layer in ledger.layers]
+    uneven = sum(any(len({*axis.reads}) == 2 for axis in axes) for axes in rows)
+    unread = sum(any(axis.remainder for axis in axes) for axes in rows)
+    title = ledger_bars(ledger, "net")
+    assert (f"{uneven} of {len(rows)} windows" in said(title)) == (uneven > 0)
+    assert ("no window is uneven" in said(title)) == (uneven == 0)
+    found = re.search(r"(\d+) leaves? rows unread", said(title))
+    assert int(found[1] if found else 0) == unread
+
+    exposures = padviz.taps(network, size)
+    skewed = sum(any(row.imbalance.values()) for row in exposures)
+    text = said(panels.taps(exposures, "net"))
+    assert (
+        f"net: {skewed or 'none'} of {len(exposures)} layers {'is' if skewed == 1 else 'are'} uneven"
+        in text
+    )
+
+
+@pytest.mark.parametrize("size", [3, 4, 5, 8, 11])
+@pytest.mark.parametrize("padding", ["zero", "valid", "full", "circular"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_kernel_s_title_counts_the_windows_over_a_corner_and_the_middle(
+    size: int, padding: str, stride: int
+) -> None:
+    found = padviz.kernel(3, size=size, padding=padding, stride=stride)
+    before = {"zero": 1, "valid": 0, "full": 2, "circular": 1}[padding]
+    starts = range(-before, size + before - 2, stride)
+    reads = [sum(start <= row <= start + 2 for start in starts) for row in range(size)]
+    if padding == "circular":
+        reads = [sum((row - start) % size < 3 for start in starts) for row in range(size)]
+    corner, middle = (
+        "once" if count == 1 else f"{count} times"
+        for count in (reads[0] ** 2, reads[size // 2] ** 2)
+    )
+    words = f"a corner is used {corner}, the middle {middle}"
+    assert words in said(found._shown.draw()).replace("\n", " ")
+
+
 def test_a_comparison_of_remedies_begins_with_today() -> None:
     assert "ResNet-18, 64 x 64: 100.0 % starved; " in said(
         padviz.audit("resnet18", 64)._shown.draw()
