@@ -259,11 +259,11 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize(
-    "command", sampled(["usage", "coverage", "compare", "explore"], "explore", "coverage compare")
+    "command", sampled(["usage", "coverage", "explore"], "explore", "coverage")
 )
 def test_no_two_different_pictures_share_a_name(command: str) -> None:
     known = {name for of, name, _ in options() if of == command}
-    several = command in ("compare", "explore")
+    several = command == "explore"
     asked = [
         more for more in DIFFERENT if {word for word in more if word.startswith("--")} <= known
     ]
