@@ -18,8 +18,9 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Fairness, PerAxis, Rim, percent
 from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case
-from padviz.network.network import Size
-from padviz.network.rewrites import circular_axes
+from padviz.network.network import Network, Size
+from padviz.network.padding_modes import SCHEMES
+from padviz.network.rewrites import circular_axes, schemes_of
 from padviz.phrases import counted
 
 # share of starved pixels above which a network is foveated: about half of the atlas
@@ -188,8 +189,7 @@ def _attempt(change: Change, before: Outcome, heads: str, rounded: bool) -> Atte
     try:
         counts = usage(case.network, case.size, change.padding, heads=heads, rounded=rounded)
         around = circular_axes(counts.walked)
-        joins = around != circular_axes(case.network)
-        if joins:  # else windows read as many rows of padding
+        if around != circular_axes(case.network):  # else windows read as many rows of padding
             case = Case(case.network, case.size, case.macs, around)
         after = outcome(case, counts)
     except PadvizError as error:
@@ -206,10 +206,16 @@ def _attempt(change: Change, before: Outcome, heads: str, rounded: bool) -> Atte
     else:
         points = (None, None)
     price = _price(change, before, after, ratio)
-    if joins:
+    if change.padding and _joins_sides(case.network, change.padding):
         price = "suits only images that wrap"
     remedy = Remedy(*what, after, change.padding, ratio, price, *points)
     return Attempt(change, after, remedy, counts)
+
+
+def _joins_sides(network: Network, padding: str) -> bool:
+    """Whether a scheme makes opposite sides neighbours on an axis that did not wrap."""
+    meets = zip(schemes_of(padding), circular_axes(network), strict=True)
+    return any(SCHEMES[mode].wraps and not wrapped for mode, wrapped in meets)
 
 
 def helps(kind: str, before: Outcome, after: Outcome) -> bool:

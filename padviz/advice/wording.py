@@ -63,7 +63,9 @@ def border(
     else:
         parts = [_rim_in_words(figures, rim, standing, compared)]
         if not figures.low:
-            parts.append(f"{starved} of this image is starved{_foveated(share.starved)}.")
+            parts.append(
+                f"With the corners, {starved} of this image is starved{_foveated(share.starved)}."
+            )
     if any(more.depths):
         depths = _capitalised(more.words)
         parts.append(f"{depths} are {OVERUSED}, {percent(share.overused)} of this image.")
@@ -73,15 +75,16 @@ def border(
 
 
 def _rim_in_words(figures: MapOutcome, rim: Rim, standing: Standing | None, compared: bool) -> str:
+    text = f"{_capitalised(rim.words)} are {STARVED}"
     if figures.low:
-        text = f"On a large image {rim.words} would be {STARVED}; in this one every pixel is"
-    else:
-        text = f"{_capitalised(rim.words)} are {STARVED}"
+        text = f"On a large image {rim.words} would be {STARVED}"
     if standing and compared and standing.of:
         narrower = f"{round(standing.of * (standing.narrower or 0))} of {standing.of}"
         if standing.of >= FEW:
             narrower = f"{percent(standing.narrower or 0, 0)} of {standing.of}"
-        text += f"; {narrower} known networks with {standing.kind} have narrower rims"
+        text += f", wider than in {narrower} known networks with {standing.kind}"
+    if figures.low:
+        text += "; in this one every pixel is"
     return f"{text}."
 
 
@@ -120,10 +123,13 @@ def now(
             f"{_capitalised(lead.what)} works with today's weights, {suggested.why}: {does}; its "
             f"effect on accuracy was not measured. What is wrong: {wrong}."
         )
-    but = "nothing that was tried helps enough"
     if suggested.train:
-        but += " without training"
-    elif remedies:
+        return (
+            f"Change nothing unless you train: {wrong}, but nothing that was tried helps enough "
+            "with today's weights."
+        )
+    but = "nothing that was tried helps enough"
+    if remedies:
         but += f" ({remedies[0].what}: {remedies[0].price})"
     return f"Change nothing: {wrong}, but {but}."
 
@@ -196,7 +202,8 @@ def training(
         _measured(lead),
     ]
     if suggested.alike:
-        parts.append(f"The measurements do not separate it from {' or '.join(suggested.alike)}.")
+        others = _capitalised(" or ".join(suggested.alike))
+        parts.append(f"{others} may do as well, as far as was measured.")
     return " ".join(parts)
 
 
@@ -223,7 +230,7 @@ def margin(
     for (axis, along), n, sizes in zip(field.axes.items(), case.size, maps, strict=True):
         first, last = near.axes[axis]
         if near.everywhere or first + last >= sizes[at]:
-            return f"{said} Every unit depends on padding, at any distance from the border."
+            return f"{said} Every unit still depends on padding, at any distance from the border."
         if along.stride is None:
             return said
         # Each unit stands for as many pixels as its stride, the last for those that are left.
@@ -245,7 +252,7 @@ def _effects(lead: Remedy, before: MapOutcome) -> Iterator[str]:
     if after.uneven_convolutions == 0 < were:
         yield "every convolution even"
     elif were:
-        yield f"{after.uneven_convolutions} of {were} convolutions uneven"
+        yield f"{after.uneven_convolutions} of {were} convolutions still uneven"
     if not were and after.uneven_pools < before.uneven_pools:
         yield f"{after.uneven_pools} of {before.uneven_pools} pools uneven"
     if after.jumps < before.jumps:
@@ -272,7 +279,9 @@ def _measured(lead: Remedy) -> str:
     if lead.as_is is not None:
         points.append(f"{lead.as_is:+.1f} points of accuracy untrained")
     if lead.trained is not None:
-        points.append(f"{lead.trained:+.1f} points of accuracy or AP at worst after training")
+        points.append(
+            f"{lead.trained:+.1f} points of accuracy or AP after training, where it did worst"
+        )
     if not points:
         return "Its effect on accuracy was not measured."
     return f"In {SMALL}: {', '.join(points)}."
@@ -299,7 +308,7 @@ def accuracy(figures: MapOutcome, reads_padding: bool) -> str:
         return "Not known from counts; no side is starved."
     return (
         "Not known from counts: in three trained networks the response at the rim was .63 to .98 "
-        "of that inside, where path counts are .19 to .46."
+        "of that inside, where path counts are .19 to .46, so counts overstated it there."
     )
 
 

@@ -178,14 +178,18 @@ COMPARED = (
     Column(
         "max", show=lambda most: rounded(int(most)) if most >= MANY else most, means="most paths"
     ),
-    Column("rim", means="starved px above or left, below or right"),
+    Column("rim", means="starved px above or left, below or right; or on all sides"),
     Column(
         "starved",
         show=percent,
-        means="pixels with fewer than half the paths of a pixel far from every border",
+        means="pixels with fewer than half the paths of one far from every border, corners too",
     ),
     Column("overused", show=percent, means="more than 3/2 of those paths"),
-    Column("share_min", "share min", means="least fair share, paths over those of such a pixel"),
+    Column(
+        "share_min",
+        "share min",
+        means="the least paths of a pixel, over those of one far from every border",
+    ),
     Column("share_max", "share max", spare=1, means="largest fair share"),
     Column("corner", spare=2, means="fair share top left"),
     Column("asymmetry", spare=3, means="largest difference of mirrored pixels, over the maximum"),

@@ -70,8 +70,8 @@ VERDICTS = {
     "range, and norms' statistics.",
     "shift": "{tile} shifted by {moved}. Check where tiles start and are cropped.",
     "swapped": "{tile} {swapped}. Check the order of tiles, axes and channels (RGB, BGR).",
-    "context": "Seams {placed}. Tiles need more context, or other starts: padviz tiles "
-    "MODEL computes both.",
+    "context": "Seams {placed}. Tiles need more context, or start at the wrong pixels: padviz "
+    "tiles MODEL computes both for your network.",
     "tiles": "Seams {placed}. Errors hardly fade away from them, so context does not "
     "help: share the norms' statistics (padviz tiles MODEL --norms shared), or start tiles at "
     "multiples of the stride.",
@@ -364,7 +364,7 @@ def _placed_in_words(seams: Sequence[Seams]) -> str:
         elif seam.at[0] == seam.period:
             places.append(f"every {seam.period} px")
         else:
-            places.append(f"every {seam.period} px from {seam.at[0]} on")
+            places.append(f"every {seam.period} px (first at {seam.at[0]})")
     for axis, at in single.items():
         by_axis[axis].append(f"at {some_names(map(str, at), 4)} px")
     texts = {axis: " and ".join(places) for axis, places in by_axis.items()}
@@ -403,7 +403,9 @@ def report_of(comparison: Comparison) -> Report:
     ]
     steps = Column("ratio", show=_times), Column("step", show="{:.3g}")
     at = Column("at", show=lambda at: ", ".join(map(str, at)))
-    legend = "ratio: the error's mean step at the seams, over that elsewhere; step: the largest."
+    legend = (
+        "ratio: the mean step of the error there, over that elsewhere; step: the largest there."
+    )
     seams = Table((*columns("axis period"), *steps, at), comparison.seams, legend)
     if comparison.seams:
         screen.append([seams])

@@ -24,29 +24,26 @@ Output = NDArray[Any]  # (channels, height, width); a signal has a height of 1
 Area = tuple[tuple[int, int], ...]  # of each axis
 Known = int | list[int] | None  # a period, or lines
 AT_ONCE = 1 << 19  # values that are converted to float64 at a time
-AROUND, FURTHER = (
-    4,
-    4,
-)  # steps before and after that one is compared with, and how many times it exceeds their mean
-SURE, KNOWN, ALONE = (
-    6.25,
-    5.0,
-    18.0,
-)  # least evidence: at equal distances, at known ones, and for a single line
-COUNTED, STRONGEST = (
-    4.0,
-    64,
-)  # of it, what counts of a line, so that no one makes a period; lines that propose one
-LEFT, EXACT, FLAT = (
-    0.04,
-    1e-9,
-    1e-4,
-)  # of squared error, if explained or exact; of whole's variance, in a constant
-FADED = 0.1  # of a tile's mean squared error, in its middle
-REACH, NEAR = 8, 1  # px of a shift, and of what is copied from elsewhere
-SAMPLES, LEAST = 64, 32  # pixels that are compared: at most on each axis, at least in all
-WORST, OTHERS = 32, 256  # most tiles that are compared with models, and that one may show instead
-BORDER = 8  # a border is at most this part of a side
+# A step is compared with so many before and after it, and exceeds their mean so many times.
+AROUND, FURTHER = 4, 4
+# The least evidence for lines at equal distances, for lines at known ones, and for a single line.
+SURE, KNOWN, ALONE = 6.25, 5.0, 18.0
+# What counts of a line's evidence, so that no one makes a period; lines that propose one.
+COUNTED, STRONGEST = 4.0, 64
+# Lines that step at least half as clearly as the clearest may be where tiles meet, too.
+CLEAR = np.log(2)
+# What is left of the squared error, if explained or exact; of whole's variance, in a constant.
+LEFT, EXACT, FLAT = 0.04, 1e-9, 1e-4
+# Of a tile's mean squared error, in its middle.
+FADED = 0.1
+# Pixels of a shift, and of what is copied from elsewhere.
+REACH, NEAR = 8, 1
+# Pixels that are compared: at most on each axis, at least in all.
+SAMPLES, LEAST = 64, 32
+# Most tiles that are compared with models, and that one may show instead.
+WORST, OTHERS = 32, 256
+# A border is at most this part of a side.
+BORDER = 8
 
 
 class Seams(NamedTuple):
@@ -174,7 +171,14 @@ def _groups(
             # Errors may begin beside the lines where tiles meet: take those near by that step most
             # clearly.
             moved = lines + np.arange(-half, half + 1)[:, None]
-            at = moved[clear.take(moved, mode="clip").sum(axis=1).argmax()]
+            clearest = clear.take(moved, mode="clip").sum(axis=1)
+            at = moved[clearest.argmax()]
+            # A band of errors steps where it begins and where it ends: tiles that start at 0 meet
+            # in it.
+            band = np.flatnonzero(clearest >= clearest.max() - CLEAR * len(lines))
+            for between in moved[band[0] : band[-1] + 1]:
+                if period and between[0] % period == 0:
+                    at = between
             at = at[(at > 0) & (at < n)]
         # What is beside these lines is no evidence for others.
         distance = np.abs(np.arange(n)[:, None] - np.concatenate([lines, at]))

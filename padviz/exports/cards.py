@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from padviz.analyses.uneven import kinds
-from padviz.counting.shares.summary import Rim, percent
+from padviz.counting.shares.summary import Rim, percent, rim_in
 from padviz.figures.colours import CMAP, SHARES
 from padviz.network.network import ENDS
 from padviz.reports.tables import readable, rounded
@@ -75,7 +75,7 @@ def _usage(facts: Figures) -> Card:
         sides = [side for side in _RIMS if figures.get(side[0]) is not None]
         if sides:
             depths = [[figures[key] for key in side] for side in sides]
-            shown.append(("rim", f"{Rim(depths[0], depths[-1]).short} px"))
+            shown.append(("rim, px", rim_in(Rim(depths[0], depths[-1]), figures["starved"])))
         shown += [
             ("starved", percent(figures["starved"])),
             ("overused", percent(figures["overused"])),

@@ -38,7 +38,8 @@ WINDOWS = {
     "dilation": (1, 2, 3),
 }  # offered for one layer
 PIXELS = 7  # side of its image
-LONGEST = 500  # characters of a name from elsewhere
+# Characters of a name from elsewhere, and of what an audit says.
+LONGEST, SAID = 500, 2000
 
 
 def payload(
@@ -164,16 +165,16 @@ def _audit(shelf: Shelf, examined: Examined, known: Mapping[tuple[Size, str | No
     return audit_facts(examined.audit, maps)
 
 
-def text(value: object) -> str:
-    """Escape a text from elsewhere to one line, and cut it to 500 characters.
+def text(value: object, most: int = LONGEST) -> str:
+    """Escape a text from elsewhere to one line, and cut it to `most` characters.
 
     >>> text("a" * 600)[-3:], text("<b>\\n")
     ('aa…', '<b>\\\\n')
     """
     plain = printable(value)
-    if len(plain) <= LONGEST:
+    if len(plain) <= most:
         return plain
-    return f"{plain[: LONGEST - 1]}…"
+    return f"{plain[: most - 1]}…"
 
 
 def map_facts(shelf: Shelf, counts: CountMap) -> Facts:
@@ -336,5 +337,5 @@ def _escape(value: object) -> Any:
     if isinstance(value, list):
         return [_escape(item) for item in value]
     if isinstance(value, str):
-        return text(value)
+        return text(value, SAID)
     return value

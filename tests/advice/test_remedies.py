@@ -10,9 +10,11 @@ from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import to_builtins
+from torch import nn
 
 import padviz
 from padviz.advice import changes as tried
@@ -267,6 +269,14 @@ def test_padding_is_replaced_by_what_does_it() -> None:
         assert edit[0].startswith(first)
         assert any("-o zero-circular.onnx" in each for each in edit)
         assert 'anew: padviz.nn.PaddedConv2d(..., scheme="zero/circular")' in edit
+
+
+def test_circular_padding_is_not_advised_where_a_pad_before_a_pool_stays() -> None:
+    """Its rows are never taken, so no padding replaces them, and the network as a whole does not wrap."""
+    pool = nn.Sequential(nn.ConstantPad2d((0, 1, 0, 1), -torch.inf), nn.MaxPool2d(3, 2))
+    found = padviz.audit(nn.Sequential(nn.Conv2d(3, 4, 5, 2, 2), pool), 64)
+    prices = {each.price for each in found.remedies if wraps(each.padding)}
+    assert prices == {"suits only images that wrap"}
 
 
 def test_no_change_that_leaves_every_pixel_starved_is_a_remedy_for_that() -> None:

@@ -254,7 +254,7 @@ def test_a_network_is_compared_with_those_whose_output_is_like_its_own() -> None
         share = f"{narrower} of {stands.of}"
         if stands.of >= FEW:
             share = f"{100 * narrower / stands.of:.0f} % of {stands.of}"
-        assert f"{share} known networks with {kind} have narrower rims" in audit.border
+        assert f"wider than in {share} known networks with {kind}" in audit.border
 
 
 def test_the_same_sentences_stand_in_a_notebook_and_on_the_screen() -> None:

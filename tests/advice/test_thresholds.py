@@ -306,7 +306,7 @@ def test_a_change_is_told_apart_by_one_experiment_that_no_other_contradicts() ->
 def test_the_change_to_try_is_not_said_to_be_better_than_what_is_not_told_apart() -> None:
     found = padviz.audit(padviz.load("mobilenet_v2"), 224)
     assert (found.to_try, found.alike) == ("partial padding", ["225 x 225 px"])
-    assert "The measurements do not separate it from 225 x 225 px." in found.training
+    assert "225 x 225 px may do as well, as far as was measured." in found.training
     fine = padviz.audit(padviz.load("vgg19"), 224)
     assert (fine.to_try, fine.alike) == (None, [])
 

@@ -91,6 +91,21 @@ def stitched(
     return values
 
 
+@given(st.integers(1, 12), st.sampled_from([32, 40, 64, 96]), st.integers(0, 9))
+@examples(20)
+def test_a_band_of_errors_on_both_sides_of_a_seam_is_not_taken_for_two(
+    wide: int, period: int, seed: int
+) -> None:
+    """Errors of one size within some pixels of where tiles meet: the seams are in the middle of the bands."""
+    rng = np.random.default_rng(seed)
+    right = np.asarray(image(384, 384)[0, :1])
+    apart = np.abs(np.arange(384)[:, None] + 0.5 - np.arange(period, 384, period)).min(axis=1)
+    inside = np.minimum.outer(apart, apart) < min(wide, period // 5)
+    found = padviz.seams(right, right + 0.1 * rng.normal(size=right.shape) * inside)
+    assert found.kind == "context", found.verdict
+    assert [(row.period, row.at[0]) for row in found] == [(period, period)] * 2
+
+
 def normed(part: Tensor, i: int = 0, j: int = 0) -> Tensor:
     return (part - part.mean((-1, -2), keepdim=True)) / part.std((-1, -2), keepdim=True)
 

@@ -15,9 +15,11 @@ from PIL import Image
 
 import padviz
 from padviz.exports import batch, sidecars
+from padviz.exports.cards import card_of
 from padviz.exports.items import expand
 from padviz.exports.manifest import Manifest, Maps, read_manifest
 from padviz.exports.sidecars import Look, digest_item
+from padviz.reports.rendering import to_json
 from tests.cli.test_cli import ONE, run
 
 ROOT = Path(__file__).parents[2]
@@ -189,6 +191,14 @@ def test_an_index_that_cannot_be_written_does_not_lose_the_tally() -> None:
     assert (result.exit_code, tally(result.stdout)) == (3, {"made": 1, "kept": 0, "failed": 1})
     why = "cannot be written (No space left on device); choose another place"
     assert result.stderr == f"padviz: index: out/index.csv: {why}\n"
+
+
+def test_a_card_gives_the_rim_of_an_image_that_is_not_all_rim() -> None:
+    cards = [
+        card_of("usage", json.loads(to_json(padviz.usage("resnet50", size)._report)))
+        for size in (64, 224)
+    ]
+    assert [dict(card.facts)["rim, px"] for card in cards] == ["none: all is rim", "14, 34"]
 
 
 def test_a_digest_depends_on_network_options_and_version(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from padviz.trained.border_responses import BorderResponse, BorderResponses, Sid
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 from padviz.trained.mean_filters import AxisSkew, MeanFilter, MeanFilters
 from padviz.trained.networks.running import has_borders
-from padviz.trained.trying.seen import Seen
+from padviz.trained.trying.seen import Seen, edge_of
 from padviz.trained.trying.trial import Trial, TrialRow
 
 Size = tuple[int, int]
@@ -96,9 +96,9 @@ def seen(size: Size) -> Seen:
     patch = min(size) // 8
     tops, lefts = (tuple(int(at) for at in np.linspace(0, n - patch, 9)) for n in size)
     values = 1 - 0.6 * np.exp(-distances((9, 9)))
-    by, edge = Estimate(0.8, 0.7, 0.9), Estimate(0.5, 0.4, 0.6)
+    by, edge = Estimate(0.8, 0.7, 0.9), Estimate(edge_of(values), 0.4, 0.6)
     about = "net", "a network", size, "photographs", 128, 13, "y", patch, tops, lefts
-    return Seen(*about, values, values**2, values, by, by, by, edge, 0.4)
+    return Seen(*about, values, values**2, values, by, by, by, edge, edge_of(values**2))
 
 
 def ringed(size: Size, names: tuple[str, ...] = ("c",), network: bool = True) -> Rings:

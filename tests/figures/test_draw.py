@@ -23,7 +23,9 @@ from padviz.figures.windows.padding import HATCH, ledger_bars
 from padviz.figures.windows.tiles import examples_of, tiles
 from padviz.intervals import Estimate
 from padviz.trained.detecting.detectability import SEEN, doubts
+from padviz.trained.trying.seen import edge_of, estimates
 from padviz.trained.trying.trial import Trial, TrialRow
+from tests.figures import made_up
 from tests.figures.kinds import KINDS, clipped, overlapping, said
 from tests.figures.made_up import detected, ringed
 from tests.sweeps import examples
@@ -262,6 +264,24 @@ def test_the_contrast_of_a_title_is_that_of_its_maps(
     assert edges[named[2]] if named[2] else not any(edges.values())
     expected = f"up to {other:.1f} times" if np.isfinite(other) else "not enough at 0.2 %"
     assert title.endswith(f"symmetric {expected}")
+
+
+@pytest.mark.parametrize("size", [(32, 32), (224, 224), (512, 512), (200, 1000), (65_536, 65_536)])
+@pytest.mark.parametrize("edge", [0.0, 0.004, 0.25, 0.999, 1.0, 1.5])
+def test_the_title_of_what_is_seen_divides_the_edge_that_is_drawn_by_the_inside(
+    size: tuple[int, int], edge: float
+) -> None:
+    about, ring = made_up.seen(size), np.ones((9, 9), bool)
+    ring[1:-1, 1:-1] = False
+    values, usage = np.where(ring, edge, 2.0), np.where(ring, 0.5, 0.25)
+    squares = np.tile(np.square(values).ravel(), (13, 1))
+    *_, at_edge = estimates(squares, np.arange(13), usage, about.distance)
+    found = replace(about, values=values, usage=usage, edge=at_edge, edge_usage=edge_of(usage))
+    figure = position_maps.seen(found)
+    drawn = [np.asarray(ax.images[0].get_array()) for ax in figure.axes[:2]]
+    seen, counted = (percent(each[ring].mean() / each[3:6, 3:6].mean(), 0) for each in drawn)
+    title = f"the edge is seen at {seen} of the inside, counts say {counted}"
+    assert title in said(figure).replace("\n", " ")
 
 
 # of few values, so that there are ties, and of shares that are written alike

@@ -76,9 +76,9 @@ QUESTION = Question(
     control={"tiled.npy": saved(cropped)},
     commands=("padviz seams whole.npy tiled.npy",),
     answer=(
-        "Seams every 72 px from 96 on along the height, every 72 px from 73 on along the",
-        "width. Tiles need more context, or other starts: padviz tiles MODEL computes",
-        "both.",
+        "Seams every 72 px (first at 96) along the height, every 72 px along the",
+        "width. Tiles need more context, or start at the wrong pixels: padviz tiles MODEL computes both for",
+        "your network.",
         "PSNR 39.1 dB (range of whole: 0.01379); rms 0.000153 (13.5 % of the sd of",
         "whole); largest 0.00438.",
     ),
